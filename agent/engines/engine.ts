@@ -1,0 +1,73 @@
+/**
+ * The one interface of all engines. An engine is a way to run a plan against a process; all give the same bytes
+ * for the same state and differ in what they cost the target. Engines live in the tracer and hold kernel objects only through
+ * Disposables, so that the death of the tracer leaves nothing behind.
+ */
+import type { Capture, EngineName } from '../../format/capture.js';
+import type { Plan } from '../../format/plan/plan.js';
+
+/** Three answers: yes, no (with what would allow it), could not tell. Found by trying, never by kernel version. */
+export type EngineSupport =
+  | { readonly supported: 'yes'; readonly detail: string }
+  | { readonly supported: 'no'; readonly detail: string; readonly remedy: string }
+  | { readonly supported: 'unknown'; readonly detail: string };
+
+export interface Engine {
+  readonly name: EngineName;
+  /** Tries the mechanism on this host, for instance on the tracer itself or a child of its own. */
+  probe(): Promise<EngineSupport>;
+  /** Why this engine cannot run the plan; undefined when it can. Pure: looks at the plan only. */
+  refusal(plan: Plan): string | undefined;
+  /** Arms a point; undefined for engines without points. Throws and leaves nothing armed when it fails. */
+  readonly arm?: (request: ArmRequest, sink: PointSink) => Promise<ArmedPoint>;
+  /** All threads, this instant; undefined for engines without it. */
+  readonly now?: (request: NowRequest) => Promise<Capture>;
+}
+
+export interface ArmRequest {
+  readonly pointId: string;
+  readonly pid: number;
+  readonly plan: Plan;
+  /** Hits to deliver before the point disarms itself. */
+  readonly maxHits: number;
+  /** Least time between two delivered hits. */
+  readonly minIntervalNs: bigint;
+}
+
+export interface NowRequest {
+  readonly pid: number;
+  /** Only these threads; empty for all. */
+  readonly tids: readonly number[];
+  readonly stackBytes: number;
+  readonly maxBytes: number;
+}
+
+/** Where an armed point reports to. Calls come from the tracer's event loop, never from inside a stop window. */
+export interface PointSink {
+  hit(capture: Capture): void;
+  /** The point ended by itself: hits used up, the process gone, the mechanism lost. */
+  ended(reason: PointEnd): void;
+}
+
+export interface PointEnd {
+  readonly kind: 'hits' | 'target-gone' | 'failed';
+  readonly detail: string;
+}
+
+/** Counters as the kernel (or the tracer) holds them now. */
+export interface PointCounters {
+  readonly hits: bigint;
+  readonly conditionFalse: bigint;
+  readonly faults: bigint;
+  readonly dropped: bigint;
+  readonly delivered: bigint;
+}
+
+export interface ArmedPoint {
+  readonly engine: EngineName;
+  /** Addresses that are armed, runtime. */
+  readonly addresses: readonly bigint[];
+  counters(): PointCounters;
+  /** Disarms; resolves when the kernel says that no probe is left. Idempotent. */
+  disarm(): Promise<void>;
+}

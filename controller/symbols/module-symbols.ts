@@ -1,0 +1,137 @@
+/**
+ * What the rest of the controller may ask of one module's debug information. `open` in this folder makes one from an ELF file.
+ * All addresses are link addresses. Nothing here touches a process. Units are read lazily.
+ */
+import type { Absent } from '../../format/absent.js';
+import type { LinkAddress } from '../../format/address.js';
+import type { ElfFile } from '../../format/elf/file.js';
+import type { CallFrameTable } from '../dwarf/call-frame.js';
+import type { Type } from '../types/type.js';
+
+export interface ModuleSymbols {
+  readonly path: string;
+  readonly buildId: string;
+  readonly elf: ElfFile;
+  /** False when the file has symbols only: names and addresses, no lines, no variables. */
+  readonly hasDebugInfo: boolean;
+  /** CFI of `.eh_frame` and `.debug_frame`. */
+  readonly frames: CallFrameTable;
+
+  /** Functions of that linkage or source name, out-of-line and inlined-only; empty when there is none. */
+  findFunctions(name: string): readonly FunctionSymbol[];
+  /** Names of functions, for near matches. */
+  functionNames(): Iterable<string>;
+  /** Source files of the line tables: normalised absolute paths. */
+  sourceFiles(): readonly string[];
+  /**
+   * Addresses of a line: every `is_stmt` row of that line that begins a sequence of rows of it (one for each block and inlined
+   * copy), in address order. Empty when the line has no code.
+   */
+  findLine(file: string, line: number): readonly LineAddress[];
+  /** Lines of the file that have code, ascending. */
+  linesWithCode(file: string): readonly number[];
+
+  /**
+   * The source position of an address, innermost inlined function first. The last entry is the out-of-line function.
+   * Empty when nothing is known; a function from the symbol table has no file.
+   */
+  sourceStack(address: LinkAddress): readonly SourceFrame[];
+  /** The concrete function that contains the address. */
+  functionAt(address: LinkAddress): FunctionSymbol | undefined;
+
+  /** A global or file-static variable; `file` narrows statics (`'file.c'::name`). More than one may fit. */
+  findGlobals(name: string, file?: string): readonly VariableSymbol[];
+  globalNames(): Iterable<string>;
+  /** `struct order`, `order` (typedef or struct), `unsigned int`, an enum; base types by any C spelling of them. `from`: prefer the compile unit of this address. */
+  findType(name: string, from?: LinkAddress): Type | undefined;
+  /** An enumerator by name, for constants in expressions. */
+  findEnumerator(
+    name: string,
+    from?: LinkAddress,
+  ): { readonly type: Type; readonly value: bigint } | undefined;
+  /** The symbol that covers an address: `printf`, and how far into it. For function pointers and frames without debug info. */
+  symbolAt(address: LinkAddress): { readonly name: string; readonly offset: bigint } | undefined;
+  /** Address of a data or function symbol. */
+  findSymbol(name: string): { readonly address: LinkAddress; readonly size: number } | undefined;
+}
+
+export interface FunctionSymbol {
+  readonly name: string;
+  readonly file?: string;
+  readonly line?: number;
+  /** Address ranges, the entry's first; empty for a function that exists only inlined. */
+  readonly ranges: readonly AddressRange[];
+  readonly entry?: LinkAddress;
+  /** The address after the prologue, as gdb chooses it (second `is_stmt` row of the function, with its exceptions). */
+  readonly afterPrologue?: LinkAddress;
+  /** Where copies of it were inlined: the entry address of each copy. */
+  readonly inlinedCopies: readonly InlinedCopy[];
+  readonly returnType: () => Type;
+  readonly parameters: () => readonly VariableSymbol[];
+}
+
+export interface InlinedCopy {
+  readonly entry: LinkAddress;
+  readonly ranges: readonly AddressRange[];
+  /** The concrete function that it stands in. */
+  readonly into: string;
+}
+
+export interface AddressRange {
+  readonly start: LinkAddress;
+  /** First address after it. */
+  readonly end: LinkAddress;
+}
+
+export interface LineAddress {
+  readonly address: LinkAddress;
+  readonly function: string;
+  readonly inlined: boolean;
+}
+
+/** One level of a source stack. `scope` answers for variables at this level. */
+export interface SourceFrame {
+  readonly function: string;
+  readonly file?: string;
+  readonly line?: number;
+  readonly column?: number;
+  readonly inlined: boolean;
+  readonly scope?: Scope;
+}
+
+/** Variables visible at an address in one (possibly inlined) function. */
+export interface Scope {
+  /** Parameters and locals, innermost block first, in declaration order within a block; parameters are of the outermost. */
+  readonly variables: readonly VariableSymbol[];
+  /** DW_AT_frame_base of the concrete function. */
+  readonly frameBase: Uint8Array | undefined;
+  /** Call-site parameters of the call that returns to an address, for entry values of the callee. */
+  callSite(returnAddress: LinkAddress): CallSite | undefined;
+}
+
+export interface CallSite {
+  /** Location of a callee's parameter at its entry (`DW_OP_reg5`) to its value in the caller's frame. */
+  readonly parameters: readonly { readonly location: Uint8Array; readonly value: Uint8Array }[];
+  readonly isTailCall: boolean;
+}
+
+export interface VariableSymbol {
+  readonly name: string;
+  readonly parameter: boolean;
+  readonly type: () => Type;
+  readonly declaredFile?: string;
+  readonly declaredLine?: number;
+  /** A later declaration in an inner block hides it at the address that was asked about. */
+  readonly shadowed: boolean;
+  /**
+   * The location description that covers an address: a DWARF expression; or constant bytes (DW_AT_const_value); or absent
+   * (`optimized-out` with the ranges where it does exist in the detail; `not-in-scope`). For a global any address will do.
+   */
+  locationAt(address: LinkAddress): VariableLocation | Absent;
+  /** Ranges where a location exists, for "available at lines …"; undefined when everywhere. */
+  readonly availableRanges: () => readonly AddressRange[] | undefined;
+}
+
+export type VariableLocation =
+  | { readonly kind: 'expression'; readonly expression: Uint8Array }
+  | { readonly kind: 'constant'; readonly bytes: Uint8Array };

@@ -1,0 +1,129 @@
+/**
+ * The type model: what debug information says of types, freed of DWARF. Types can be cyclic, so whatever leads to another
+ * type is a function that resolves late. Declarations are resolved to their definition by the maker of the type.
+ */
+
+export type Type =
+  | VoidType
+  | BaseType
+  | PointerType
+  | CompositeType
+  | ArrayType
+  | EnumType
+  | FunctionType
+  | TypedefType
+  | QualifiedType
+  | UnknownType;
+
+/** `void`, or a DIE without DW_AT_type. */
+export interface VoidType {
+  readonly kind: 'void';
+}
+
+export type BaseEncoding =
+  | 'signed'
+  | 'unsigned'
+  | 'boolean'
+  | 'signed-char'
+  | 'unsigned-char'
+  | 'float'
+  | 'complex-float'
+  | 'utf'
+  /** DW_ATE_* that we do not read: values are absent `unsupported`. */
+  | 'other';
+
+export interface BaseType {
+  readonly kind: 'base';
+  readonly name: string;
+  readonly byteSize: number;
+  readonly encoding: BaseEncoding;
+}
+
+export interface PointerType {
+  readonly kind: 'pointer';
+  /** `reference` and `rvalue-reference` show the object they refer to. */
+  readonly flavor: 'pointer' | 'reference' | 'rvalue-reference';
+  readonly byteSize: number;
+  readonly target: () => Type;
+}
+
+export interface CompositeType {
+  readonly kind: 'struct' | 'union' | 'class';
+  /** Undefined when anonymous. */
+  readonly name?: string;
+  readonly byteSize: number;
+  /** True when only a declaration exists anywhere: there are no members to show. */
+  readonly incomplete: boolean;
+  readonly members: () => readonly Member[];
+}
+
+export interface Member {
+  /** Undefined for an anonymous struct or union, whose members are found as if they were the parent's. */
+  readonly name?: string;
+  readonly type: () => Type;
+  /** Byte offset of the member; for a bit field, of the storage that `bitOffset` counts from. */
+  readonly byteOffset: number;
+  /** Bit fields: width, and offset of the least significant bit from the byte offset's first bit (little-endian). */
+  readonly bitSize?: number;
+  readonly bitOffset?: number;
+  /** A base class (later work reads them). */
+  readonly base: boolean;
+}
+
+export interface ArrayType {
+  readonly kind: 'array';
+  readonly element: () => Type;
+  /** Undefined when unknown: a flexible array member, `extern int a[]`, a VLA whose bound cannot be evaluated. */
+  readonly count?: number;
+  /** A VLA's count, as a DWARF expression or a reference to a variable; evaluated where a frame is known. */
+  readonly dynamicCount?: DynamicCount;
+}
+
+/** The bound of a variable-length array: a DWARF expression that yields count or upper bound, or a location that holds it. */
+export interface DynamicCount {
+  readonly kind: 'upper-bound' | 'count';
+  /** The expression at a link address; undefined when it cannot be known there. */
+  readonly expressionAt: (pc: bigint) => Uint8Array | undefined;
+  /** True: the expression gives the location of an integer of `byteSize` bytes; false: the value itself. */
+  readonly isLocation: boolean;
+  readonly byteSize: number;
+}
+
+export interface EnumType {
+  readonly kind: 'enum';
+  readonly name?: string;
+  readonly byteSize: number;
+  readonly signed: boolean;
+  readonly enumerators: () => readonly Enumerator[];
+}
+
+export interface Enumerator {
+  readonly name: string;
+  readonly value: bigint;
+}
+
+export interface FunctionType {
+  readonly kind: 'function';
+  readonly result: () => Type;
+  readonly parameters: () => readonly Type[];
+  readonly prototyped: boolean;
+  readonly variadic: boolean;
+}
+
+export interface TypedefType {
+  readonly kind: 'typedef';
+  readonly name: string;
+  readonly target: () => Type;
+}
+
+export interface QualifiedType {
+  readonly kind: 'qualified';
+  readonly qualifier: 'const' | 'volatile' | 'restrict' | 'atomic';
+  readonly target: () => Type;
+}
+
+/** A DIE that we cannot read as a type: its values are absent `unsupported`. */
+export interface UnknownType {
+  readonly kind: 'unknown';
+  readonly detail: string;
+}

@@ -1,0 +1,8 @@
+/** Bytes that lie somewhere: a file, a core, a buffer. Parsers take this and never do I/O themselves. */
+export interface ByteSource {
+  /** What it is, for messages: a path. */
+  readonly name: string;
+  readonly size: number;
+  /** Exactly `length` bytes at `offset`; throws `bad-data` past the end. The result may be a view. */
+  read(offset: number, length: number): Uint8Array;
+}

@@ -1,0 +1,19 @@
+import type { Absent } from './absent.js';
+
+/** How a range of memory came to us, and so how far its bytes can be trusted to belong together. */
+export const provenances = ['at-hit', 'stopped', 'after-hit', 'racy', 'file'] as const;
+export type Provenance = (typeof provenances)[number];
+
+export interface MemoryBytes {
+  readonly bytes: Uint8Array;
+  /** The weakest provenance of the bytes: `racy` < `after-hit` < `file` < `stopped` < `at-hit`. */
+  readonly provenance: Provenance;
+}
+
+/**
+ * The one seam through which memory of a target is read, live or from a core: all of `length` bytes, or
+ * absent with the first missing address. It never pads.
+ */
+export interface MemoryReader {
+  read(address: bigint, length: number): MemoryBytes | Absent;
+}

@@ -1,0 +1,87 @@
+/**
+ * A capture plan: what to probe, when it counts as a hit, and which memory to collect. Every address, length and
+ * predicate is a DWARF expression (DWARF5 2.5), so that the agent needs no debug information and all engines agree.
+ *
+ * How expressions run in a plan:
+ * - Registers (`DW_OP_breg*`, `DW_OP_bregx`, as written, never `DW_OP_reg*`) are those of the hitting thread at the site. Only DWARF
+ *   registers 0..16 exist.
+ * - `DW_OP_addr X` is a link address of the plan's own module; the engine adds the load bias,
+ *   which at a hit is `rip - linkAddress` of the site.
+ * - `DW_OP_push_object_address` is the runtime address of the parent range, as it was collected.
+ * - Only the generic type: 64-bit two's complement, wrapping. `DW_OP_div` is signed, `DW_OP_mod` unsigned, comparisons signed,
+ *   `DW_OP_shr` logical, `DW_OP_shra` arithmetic; shifts by 64 or more give 0 (or the sign). Division by zero is a fault.
+ * - `DW_OP_deref` / `DW_OP_deref_size n` (zero-extending) read target memory; unreadable memory is a fault.
+ * - Jumps (`DW_OP_bra`, `DW_OP_skip`) go forward only; the stack depth at a jump's target is the same on every way there.
+ * - Exactly one value is left on the stack. A fault in a condition is "no hit" and counted in `faults`; a fault in
+ *   an address or a length makes that range (and its children) missing with the reason.
+ */
+export interface Plan {
+  readonly version: 1;
+  readonly module: PlanModule;
+  readonly sites: readonly PlanSite[];
+  /** Bytes of raw stack to copy from `rsp - 128` upwards; 0 for none. */
+  readonly stackBytes: number;
+  /** What one hit may bring at most, the stack window included. */
+  readonly maxBytes: number;
+  /** What the user asked, for people and for whoever reads the snapshot later. */
+  readonly request: PlanRequest;
+}
+
+export interface PlanModule {
+  /** Lower-case hex of NT_GNU_BUILD_ID; the agent refuses a file with another. Empty when the file has none: then `path` and `sizeBytes` must match. */
+  readonly buildId: string;
+  /** The path as the target maps it. */
+  readonly path: string;
+}
+
+export interface PlanRequest {
+  readonly location: string;
+  readonly condition?: string;
+  readonly captures: readonly string[];
+}
+
+/** One address to probe: a location can have several (inlined copies, several ranges of a line). */
+export interface PlanSite {
+  readonly linkAddress: bigint;
+  /** Where a uprobe is placed. */
+  readonly fileOffset: number;
+  readonly function: string;
+  readonly file?: string;
+  readonly line?: number;
+  /** True when it is an inlined copy. */
+  readonly inlined: boolean;
+  /** A DWARF expression; not zero means hit. Absent: always. */
+  readonly condition?: Uint8Array;
+  readonly ranges: readonly PlanRange[];
+}
+
+export interface PlanRange {
+  /** What it is, as a person would write it: `order->customer->name`. */
+  readonly path: string;
+  /** DWARF expression for the address of the first byte. */
+  readonly address: Uint8Array;
+  /** DWARF expression for the length in bytes, signed: negative or zero collects nothing; clipped to `maxBytes` (then a `limit` is noted). */
+  readonly length: Uint8Array;
+  readonly maxBytes: number;
+  /** Stop after the first NUL byte (which is collected); a string without NUL in `maxBytes` is noted as `limit`. */
+  readonly untilNul: boolean;
+  /** Bytes that must be masked before they leave the host. */
+  readonly secret: boolean;
+  /** Collected only when this range was, with its address as the object address. */
+  readonly children: readonly PlanRange[];
+}
+
+/** All ranges of a site in preorder; a range's index here is its id in engines and records. */
+export function flattenRanges(
+  ranges: readonly PlanRange[],
+): { readonly range: PlanRange; readonly parent: number | undefined }[] {
+  const flat: { range: PlanRange; parent: number | undefined }[] = [];
+  const walk = (list: readonly PlanRange[], parent: number | undefined): void => {
+    for (const range of list) {
+      flat.push({ range, parent });
+      walk(range.children, flat.length - 1);
+    }
+  };
+  walk(ranges, undefined);
+  return flat;
+}

@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+
+// Tests run as they are shipped: compiled by tsc into dist/, so that worker threads and
+// spawned processes are the very files that a user runs.
+export default defineConfig({
+  test: {
+    include: ['dist/test/**/*.test.js'],
+    pool: 'forks',
+    testTimeout: 60_000,
+    hookTimeout: 300_000,
+    maxWorkers: 2,
+    globalSetup: [],
+  },
+});
