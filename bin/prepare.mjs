@@ -1,0 +1,102 @@
+// Makes a fresh clone usable: dependencies, Debian packages by name, generated code, the build. Idempotent, quick when there is
+// nothing to do. usage: node bin/prepare.mjs [demo] [test] [bench]. Plain JavaScript, for nothing is installed yet when it runs.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** Programs that a purpose needs, and the Debian package that brings each. */
+const programs = {
+  demo: { gcc: 'gcc', ld: 'binutils' },
+  test: {
+    gcc: 'gcc',
+    clang: 'clang',
+    gdb: 'gdb',
+    readelf: 'binutils',
+    'llvm-dwarfdump': 'llvm',
+    make: 'make',
+    openssl: 'openssl',
+    'redis-benchmark': 'redis-tools',
+    bpftrace: 'bpftrace',
+    'dpkg-source': 'dpkg-dev',
+    setpriv: 'util-linux',
+  },
+  bench: { gcc: 'gcc', gdb: 'gdb', bpftrace: 'bpftrace', 'redis-benchmark': 'redis-tools', make: 'make' },
+};
+
+function run(command, args, options = {}) {
+  const result = spawnSync(command, args, { cwd: root, encoding: 'utf8', ...options });
+  if (result.error) fail(`cannot run ${command}: ${result.error.message}`);
+  if (result.status !== 0) {
+    fail(`${[command, ...args].join(' ')} failed:\n${result.stdout ?? ''}${result.stderr ?? ''}`);
+  }
+  return result.stdout;
+}
+
+function fail(message) {
+  process.stderr.write(`prepare: ${message}\n`);
+  process.exit(1);
+}
+
+function has(program) {
+  const folders = (process.env.PATH ?? '').split(':').concat('/usr/sbin', '/sbin');
+  return folders.some((folder) => folder !== '' && existsSync(join(folder, program)));
+}
+
+function say(message) {
+  process.stderr.write(`prepare: ${message}\n`);
+}
+
+function checkNode() {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (major < 20 || (major === 20 && minor < 12)) {
+    fail(`Node ${process.versions.node} is too old: 20.12 or later is needed`);
+  }
+}
+
+function installDependencies() {
+  const lock = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
+  const stamp = join(root, 'node_modules', '.stillframe-lock');
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
+  say('installing dependencies (a few minutes where better-sqlite3 must be compiled)');
+  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+  writeFileSync(stamp, lock);
+}
+
+function installPrograms(purposes) {
+  const wanted = new Map();
+  for (const purpose of purposes) {
+    for (const [program, pkg] of Object.entries(programs[purpose] ?? {})) wanted.set(program, pkg);
+  }
+  const missing = [...wanted].filter(([program]) => !has(program));
+  if (missing.length === 0) return;
+  const packages = [...new Set(missing.map(([, pkg]) => pkg))];
+  if (!has('apt-get') || process.getuid?.() !== 0) {
+    const names = missing.map(([program]) => program).join(', ');
+    fail(`missing programs: ${names}; install the packages ${packages.join(' ')}`);
+  }
+  say(`installing ${packages.join(' ')}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  run('apt-get', ['update', '-q'], { env });
+  run('apt-get', ['install', '-y', '-q', '--no-install-recommends', ...packages], { env });
+  const still = missing.filter(([program]) => !has(program)).map(([program]) => program);
+  if (still.length > 0) fail(`still missing after installation: ${still.join(', ')}`);
+}
+
+function build() {
+  if (existsSync(join(root, 'proto', 'generate.mjs'))) run('node', ['proto/generate.mjs']);
+  run('node', ['node_modules/typescript/bin/tsc']);
+}
+
+checkNode();
+const purposes = process.argv.slice(2);
+for (const purpose of purposes) if (!(purpose in programs)) fail(`unknown purpose "${purpose}"`);
+mkdirSync(join(root, '.cache'), { recursive: true });
+installDependencies();
+installPrograms(purposes);
+build();
