@@ -1,0 +1,119 @@
+/**
+ * The spelling of a type, exactly as gdb 13 prints it for C: `struct order *`, `char [16]`, `int (*)(int, char *)`.
+ * A C declarator wraps around the name that it declares, so a type is built as what stands before and after that name.
+ */
+import { defaultLimits } from '../../format/limits.js';
+import type { QualifiedType, Type } from './type.js';
+
+/** As `whatis` of gdb 13 prints it. */
+export function typeName(type: Type): string {
+  const { base, prefix, suffix } = declarator(type, false, 0);
+  return prefix === '' && suffix === '' ? base : `${base} ${prefix}${suffix}`;
+}
+
+interface Declarator {
+  /** `const struct order`. */
+  readonly base: string;
+  /** `*(*`. */
+  readonly prefix: string;
+  /** `)(int)`. */
+  readonly suffix: string;
+}
+
+type Qualifier = QualifiedType['qualifier'];
+
+/** gdb's order, and gdb's words. */
+const qualifierWords: readonly (readonly [Qualifier, string])[] = [
+  ['const', 'const'],
+  ['volatile', 'volatile'],
+  ['restrict', 'restrict'],
+  ['atomic', '_Atomic'],
+];
+
+/** `behindPointer`: a function or an array that a pointer points to needs parentheses around what is declared. */
+function declarator(type: Type, behindPointer: boolean, nesting: number): Declarator {
+  const qualifiers = new Set<Qualifier>();
+  let at = type;
+  while (at.kind === 'qualified' && nesting < defaultLimits.maxNesting) {
+    qualifiers.add(at.qualifier);
+    at = at.target();
+    nesting++;
+  }
+  if (nesting >= defaultLimits.maxNesting) return { base: '...', prefix: '', suffix: '' };
+  const words = qualifierWords.filter(([name]) => qualifiers.has(name)).map(([, word]) => word);
+  const before = words.map((word) => `${word} `).join('');
+  const open = behindPointer ? '(' : '';
+  const close = behindPointer ? ')' : '';
+
+  switch (at.kind) {
+    case 'pointer': {
+      const inner = declarator(at.target(), true, nesting + 1);
+      const star = { pointer: '*', reference: '&', 'rvalue-reference': '&&' }[at.flavor];
+      // NB: gdb writes a space after the qualifiers of an inner pointer: `const char * const *`.
+      const marks = words.length === 0 ? '' : ` ${words.join(' ')}${behindPointer ? ' ' : ''}`;
+      return { base: inner.base, prefix: `${inner.prefix}${star}${marks}`, suffix: inner.suffix };
+    }
+    case 'array': {
+      // A qualified array is an array of qualified elements (C11 6.7.3p9).
+      const element = [...qualifiers].reduce<Type>(
+        (target, qualifier) => ({ kind: 'qualified', qualifier, target: () => target }),
+        at.element(),
+      );
+      const inner = declarator(element, false, nesting + 1);
+      const bound = at.count ?? (at.dynamicCount === undefined ? '' : 'variable length');
+      return {
+        base: inner.base,
+        prefix: `${inner.prefix}${open}`,
+        suffix: `${close}[${bound}]${inner.suffix}`,
+      };
+    }
+    case 'function': {
+      const inner = declarator(at.result(), false, nesting + 1);
+      const parameters = at.parameters().map((parameter) => nameWithin(parameter, nesting + 1));
+      if (at.variadic) parameters.push('...');
+      else if (parameters.length === 0 && at.prototyped) parameters.push('void');
+      return {
+        base: inner.base,
+        prefix: `${inner.prefix}${open}`,
+        suffix: `${close}(${parameters.join(', ')})${inner.suffix}`,
+      };
+    }
+    case 'qualified':
+    case 'void':
+    case 'base':
+    case 'typedef':
+    case 'struct':
+    case 'union':
+    case 'class':
+    case 'enum':
+    case 'unknown':
+      break;
+  }
+  return { base: `${before}${plainName(at)}`, prefix: '', suffix: '' };
+}
+
+function nameWithin(type: Type, nesting: number): string {
+  const { base, prefix, suffix } = declarator(type, false, nesting);
+  return prefix === '' && suffix === '' ? base : `${base} ${prefix}${suffix}`;
+}
+
+function plainName(type: Exclude<Type, { kind: 'pointer' | 'array' | 'function' }>): string {
+  switch (type.kind) {
+    case 'void':
+      return 'void';
+    case 'base':
+    case 'typedef':
+      return type.name;
+    case 'struct':
+    case 'union':
+    case 'enum':
+      return `${type.kind} ${type.name ?? '{...}'}`;
+    case 'class':
+      return type.name ?? 'class {...}';
+    case 'unknown':
+      return `<unknown type: ${type.detail}>`;
+    case 'qualified':
+      break;
+  }
+  return '...';
+}
