@@ -1,0 +1,132 @@
+/**
+ * Drives the shipped command line against agents and stores of the test's own. All processes are killed and all
+ * folders removed when the `Workplace` is disposed, also after a failed test.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { repositoryRoot } from './paths.js';
+
+const program = join(repositoryRoot, 'bin', 'stillframe.js');
+const defaultTimeoutMs = 60_000;
+
+export interface CliResult {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Workplace extends AsyncDisposable {
+  readonly folder: string;
+  readonly environment: NodeJS.ProcessEnv;
+  /** Starts `stillframe agent`; resolves when it is ready. */
+  startAgent(options?: { listen?: string; args?: readonly string[] }): Promise<ChildProcess>;
+  /** Starts any program that prints a first line when it is ready. */
+  startProgram(path: string, args: readonly string[], options?: { ready?: RegExp }): Promise<StartedProgram>;
+  run(...args: string[]): Promise<CliResult>;
+  /** Runs with `--json`, demands status 0, and parses each line. */
+  json(...args: string[]): Promise<unknown[]>;
+}
+
+export interface StartedProgram {
+  readonly process: ChildProcess;
+  readonly pid: number;
+  readonly lines: string[];
+}
+
+export function openWorkplace(): Workplace {
+  const folder = mkdtempSync(join(tmpdir(), 'stillframe-test-'));
+  const children: ChildProcess[] = [];
+  const environment: NodeJS.ProcessEnv = {
+    ...process.env,
+    XDG_DATA_HOME: join(folder, 'data'),
+    STILLFRAME_AGENT: `unix:${join(folder, 'agent.sock')}`,
+    NO_COLOR: '1',
+  };
+  // Test runners set this, and it changes how libraries behave.
+  delete environment['NODE_ENV'];
+  delete environment['VITEST'];
+
+  const track = (child: ChildProcess): ChildProcess => {
+    children.push(child);
+    return child;
+  };
+
+  const run = (args: readonly string[]): Promise<CliResult> =>
+    new Promise((resolve, reject) => {
+      const child = track(spawn(process.execPath, [program, ...args], { env: environment }));
+      let stdout = '';
+      let stderr = '';
+      child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+      child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+      const timer = setTimeout(() => {
+        child.kill('SIGKILL');
+        reject(new Error(`stillframe ${args.join(' ')} took too long\n${stdout}\n${stderr}`));
+      }, defaultTimeoutMs);
+      child.once('error', reject);
+      child.once('close', (status) => {
+        clearTimeout(timer);
+        resolve({ status, stdout, stderr });
+      });
+    });
+
+  const startProgram: Workplace['startProgram'] = async (path, args, options = {}) => {
+    const child = track(spawn(path, args, { env: environment, stdio: ['ignore', 'pipe', 'pipe'] }));
+    const lines: string[] = [];
+    let log = '';
+    child.stderr?.on('data', (chunk: Buffer) => (log += chunk.toString()));
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`${path} was not ready: ${log}`)), defaultTimeoutMs);
+      if (child.stdout === null) throw new Error('no stdout');
+      createInterface({ input: child.stdout }).on('line', (line) => {
+        lines.push(line);
+        if (options.ready !== undefined && !options.ready.test(line)) return;
+        clearTimeout(timer);
+        resolve();
+      });
+      child.once('error', reject);
+      child.once('exit', (status, signal) => {
+        clearTimeout(timer);
+        reject(new Error(`${path} ended with ${status ?? signal}: ${log}`));
+      });
+    });
+    return { process: child, pid: child.pid ?? -1, lines };
+  };
+
+  return {
+    folder,
+    environment,
+    startProgram,
+    async startAgent({ listen = environment['STILLFRAME_AGENT'] ?? '', args = [] } = {}) {
+      const spool = join(folder, 'spool');
+      const all = [program, 'agent', '--listen', listen, '--spool', spool, ...args];
+      return (await startProgram(process.execPath, all)).process;
+    },
+    run: (...args) => run(args),
+    async json(...args) {
+      const result = await run([...args, '--json']);
+      if (result.status !== 0) {
+        throw new Error(
+          `stillframe ${args.join(' ')}: status ${result.status}\n${result.stdout}${result.stderr}`,
+        );
+      }
+      return result.stdout
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line): unknown => JSON.parse(line));
+    },
+    async [Symbol.asyncDispose]() {
+      for (const child of children.toReversed()) {
+        if (child.exitCode !== null || child.signalCode !== null) continue;
+        const ended = new Promise((resolve) => child.once('exit', resolve));
+        child.kill('SIGTERM');
+        const timer = setTimeout(() => child.kill('SIGKILL'), 3000);
+        await ended;
+        clearTimeout(timer);
+      }
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
