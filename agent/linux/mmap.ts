@@ -1,0 +1,53 @@
+import { StillframeError } from '../../format/error.js';
+import { bufferAt, call, syscall, systemError } from './ffi.js';
+
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const MAP_SHARED = 1;
+const MAP_PRIVATE = 2;
+const MAP_ANONYMOUS = 0x20;
+const SYS_mmap = 9;
+
+export interface MmapOptions {
+  /** Of an fd (shared); anonymous private memory without it. */
+  readonly fd?: number;
+  readonly offset?: bigint;
+  readonly writable?: boolean;
+}
+
+/**
+ * A mapping of our own whose address is known, for memory that the kernel keeps or fills. `bytes` must not be touched after
+ * disposal: the pages are gone and the process would die.
+ */
+export class Arena implements Disposable {
+  readonly address: bigint;
+  readonly length: number;
+  readonly bytes: Buffer;
+  #mapped = true;
+
+  constructor(length: number, options: MmapOptions = {}) {
+    if (!Number.isSafeInteger(length) || length <= 0) {
+      throw new StillframeError('internal', `cannot map ${length} bytes`);
+    }
+    const writable = options.writable ?? true;
+    const { value, errno } = syscall(
+      SYS_mmap,
+      { i64: 0n },
+      { i64: BigInt(length) },
+      { i64: BigInt(PROT_READ | (writable ? PROT_WRITE : 0)) },
+      { i64: BigInt(options.fd === undefined ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) },
+      { i64: BigInt(options.fd ?? -1) },
+      { i64: options.offset ?? 0n },
+    );
+    if (value === -1n) throw systemError(`cannot map ${length} bytes`, 'mmap', errno);
+    this.address = BigInt.asUintN(64, value);
+    this.length = length;
+    this.bytes = bufferAt(this.address, length);
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#mapped) return;
+    this.#mapped = false;
+    call('munmap', { i64: this.address }, { i64: BigInt(this.length) });
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * ptrace(2), the modern half of it: SEIZE, INTERRUPT, LISTEN. Every call must come from the one thread that seized; when that thread
+ * dies the kernel detaches, and a tracee goes on. PTRACE_O_EXITKILL is never set on a target.
+ * Buffers are the caller's, so that nothing is allocated while a thread stands still.
+ */
+import { errnoName } from './errno.js';
+import { call, callInt, systemError } from './ffi.js';
+
+export const PTRACE_CONT = 7n;
+export const PTRACE_SINGLESTEP = 9n;
+export const PTRACE_DETACH = 17n;
+export const PTRACE_SETOPTIONS = 0x4200n;
+export const PTRACE_GETEVENTMSG = 0x4201n;
+export const PTRACE_GETSIGINFO = 0x4202n;
+export const PTRACE_GETREGSET = 0x4204n;
+export const PTRACE_SETREGSET = 0x4205n;
+export const PTRACE_SEIZE = 0x4206n;
+export const PTRACE_INTERRUPT = 0x4207n;
+export const PTRACE_LISTEN = 0x4208n;
+
+export const PTRACE_O_TRACECLONE = 0x8;
+export const PTRACE_O_TRACEEXEC = 0x10;
+export const PTRACE_O_EXITKILL = 0x10_0000;
+
+export const PTRACE_EVENT_CLONE = 3;
+export const PTRACE_EVENT_EXEC = 4;
+export const PTRACE_EVENT_STOP = 128;
+
+export const NT_PRSTATUS = 1;
+export const NT_PRFPREG = 2;
+export const NT_X86_XSTATE = 0x202;
+
+export const WNOHANG = 1;
+/** Children of every kind. */
+export const WALL = 0x4000_0000;
+/** Only what this very thread traces or has started: keeps out of the way of Node's own children. */
+export const WNOTHREAD = 0x2000_0000;
+
+/** A ptrace request; undefined when it was done, else the symbolic errno. */
+function request(what: bigint, tid: number, address: bigint, data: bigint): string | undefined {
+  const { value, errno } = call(
+    'ptrace',
+    { i64: what },
+    { i64: BigInt(tid) },
+    { i64: address },
+    { i64: data },
+  );
+  return value === -1n ? errnoName(errno) : undefined;
+}
+
+/** Attaches without stopping. Throws `target-gone` or `denied`. */
+export function seize(tid: number, options: number): void {
+  const { value, errno } = call(
+    'ptrace',
+    { i64: PTRACE_SEIZE },
+    { i64: BigInt(tid) },
+    { i64: 0n },
+    { i64: BigInt(options) },
+  );
+  if (value !== -1n) return;
+  throw systemError(`cannot attach to thread ${tid}`, 'ptrace(PTRACE_SEIZE)', errno, {
+    pid: tid,
+    hint: 'another debugger may hold it (TracerPid in /proc/PID/status); else run as the user of the process or with CAP_SYS_PTRACE, and see kernel.yama.ptrace_scope',
+  });
+}
+
+/** The same, with the errno as the result where it fails. */
+export const trySeize = (tid: number, options: number): string | undefined =>
+  request(PTRACE_SEIZE, tid, 0n, BigInt(options));
+export const interrupt = (tid: number): string | undefined => request(PTRACE_INTERRUPT, tid, 0n, 0n);
+/** Resumes; `signal` is delivered when not 0. */
+export const resume = (tid: number, signal: number): string | undefined =>
+  request(PTRACE_CONT, tid, 0n, BigInt(signal));
+export const singleStep = (tid: number, signal: number): string | undefined =>
+  request(PTRACE_SINGLESTEP, tid, 0n, BigInt(signal));
+/** Leaves a group-stopped thread stopped, while it stays ours. */
+export const listen = (tid: number): string | undefined => request(PTRACE_LISTEN, tid, 0n, 0n);
+/** Lets go of a thread that stands in a ptrace-stop. */
+export const detach = (tid: number, signal: number): string | undefined =>
+  request(PTRACE_DETACH, tid, 0n, BigInt(signal));
+
+/** A `struct iovec` and the memory that it points to, for the regsets of one thread. Held for the life of the tracer. */
+export interface RegisterBuffer {
+  readonly address: bigint;
+  readonly bytes: Buffer;
+  readonly iovecAddress: bigint;
+  readonly iovec: Buffer;
+}
+
+/** Reads a register set into `target`; gives its length, or the symbolic errno. */
+export function getRegisterSet(tid: number, set: number, target: RegisterBuffer): number | string {
+  target.iovec.writeBigUInt64LE(target.address, 0);
+  target.iovec.writeBigUInt64LE(BigInt(target.bytes.length), 8);
+  const failed = request(PTRACE_GETREGSET, tid, BigInt(set), target.iovecAddress);
+  return failed ?? Number(target.iovec.readBigUInt64LE(8));
+}
+
+/** Writes `length` bytes of a register set. */
+export function setRegisterSet(
+  tid: number,
+  set: number,
+  source: RegisterBuffer,
+  length: number,
+): string | undefined {
+  source.iovec.writeBigUInt64LE(source.address, 0);
+  source.iovec.writeBigUInt64LE(BigInt(length), 8);
+  return request(PTRACE_SETREGSET, tid, BigInt(set), source.iovecAddress);
+}
+
+const siginfoBytes = 128;
+
+/** What a thread in signal-delivery-stop is about to get. */
+export interface SignalInfo {
+  readonly signal: number;
+  readonly code: number;
+  /** `si_fd`, of signals that F_SETSIG sends. */
+  readonly fd: number;
+}
+
+/** undefined in a group-stop (EINVAL), or when the thread is gone. */
+export function getSignalInfo(tid: number): SignalInfo | undefined {
+  const bytes = Buffer.alloc(siginfoBytes);
+  const { value } = call(
+    'ptrace',
+    { i64: PTRACE_GETSIGINFO },
+    { i64: BigInt(tid) },
+    { i64: 0n },
+    { buffer: bytes },
+  );
+  if (value === -1n) return undefined;
+  return { signal: bytes.readInt32LE(0), code: bytes.readInt32LE(8), fd: bytes.readInt32LE(24) };
+}
+
+/** PTRACE_GETEVENTMSG: the new thread of PTRACE_EVENT_CLONE. */
+export function getEventMessage(tid: number): bigint | undefined {
+  const bytes = Buffer.alloc(8);
+  const { value } = call(
+    'ptrace',
+    { i64: PTRACE_GETEVENTMSG },
+    { i64: BigInt(tid) },
+    { i64: 0n },
+    { buffer: bytes },
+  );
+  return value === -1n ? undefined : bytes.readBigUInt64LE(0);
+}
+
+/** What waitpid said of one thread. */
+export type WaitResult =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'exited'; readonly tid: number }
+  | { readonly kind: 'stopped'; readonly tid: number; readonly signal: number; readonly event: number };
+
+const none: WaitResult = { kind: 'none' };
+
+/** waitpid(2); `tid` -1 for any of this thread's tracees. Gives `none` when nothing is there, or nobody is left. */
+export function wait(tid: number, options: number, status: Buffer): WaitResult {
+  const { value } = callInt('waitpid', { i32: tid }, { buffer: status }, { i32: options });
+  if (value <= 0) return none;
+  const word = status.readInt32LE(0);
+  if ((word & 0xff) !== 0x7f) return { kind: 'exited', tid: value };
+  return { kind: 'stopped', tid: value, signal: (word >> 8) & 0xff, event: word >> 16 };
+}
