@@ -1,0 +1,26 @@
+/**
+ * Ids of points and snapshots: twelve characters, ordered by time, safe in a path and on a command line. Eight characters of
+ * milliseconds since 2025 and four of chance, in Crockford's base 32 (no i, l, o, u).
+ */
+const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
+const epochMs = Date.UTC(2025, 0, 1);
+const timeDigits = 8;
+const randomDigits = 4;
+
+export const identifierPattern: RegExp = /^[0-9a-hjkmnp-tv-z]{12}$/;
+
+/** `random`: at least four bytes of chance. */
+export function makeIdentifier(timeMs: number, random: Uint8Array): string {
+  if (random.length < randomDigits) throw new RangeError(`${randomDigits} random bytes wanted`);
+  let rest = Math.max(0, Math.floor(timeMs) - epochMs);
+  let time = '';
+  for (let i = 0; i < timeDigits; i++) {
+    time = (alphabet[rest % 32] ?? '0') + time;
+    rest = Math.floor(rest / 32);
+  }
+  return time + Array.from(random.subarray(0, randomDigits), (byte) => alphabet[byte % 32]).join('');
+}
+
+export function isIdentifier(text: string): boolean {
+  return identifierPattern.test(text);
+}
