@@ -1,0 +1,81 @@
+/**
+ * What the front asks of the tracer, and hears from it. The supervisor implements it over the helper process; tests
+ * implement it in memory. All calls reject with StillframeError; `unreachable` when the tracer died meanwhile.
+ */
+import type { Capture, EngineName, ProcessFacts } from '../../format/capture.js';
+import type { Plan } from '../../format/plan/plan.js';
+import type { EngineSupport, NowRequest, PointCounters, PointEnd } from '../engines/engine.js';
+
+export interface TracerClient extends AsyncDisposable {
+  /** Tries every engine on this host. */
+  probeEngines(): Promise<readonly EngineReport[]>;
+  listTargets(): Promise<readonly TargetSummary[]>;
+  processFacts(pid: number): Promise<ProcessFacts>;
+  /** Arms one process; `engine` undefined: the first in order of preference that is supported and can run the plan. */
+  arm(request: TracerArmRequest): Promise<TracerArmed>;
+  /** Resolves when the kernel says that no probe is left; the last counters, or undefined when nothing was armed. */
+  disarm(pointId: string, pid: number): Promise<PointCounters | undefined>;
+  counters(pointId: string, pid: number): Promise<PointCounters | undefined>;
+  now(request: NowRequest & { readonly engine?: EngineName }): Promise<CapturedProcess>;
+  /** Counts hits of the plan's sites and condition, collects nothing. */
+  measure(request: MeasureRequest): Promise<{ readonly engine: EngineName; readonly counters: PointCounters }>;
+  /** Set once, before the first `arm`. */
+  listen(listener: TracerListener): void;
+}
+
+export interface TracerListener {
+  hit(pointId: string, captured: CapturedProcess): void;
+  ended(pointId: string, pid: number, reason: PointEnd): void;
+  /** The tracer died and a new one runs: nothing is armed any more. */
+  restarted(reason: string): void;
+}
+
+/** A capture, and what is true of the process as a whole: what the core writer needs. */
+export interface CapturedProcess {
+  readonly capture: Capture;
+  readonly facts: ProcessFacts;
+}
+
+export interface EngineReport {
+  readonly engine: EngineName;
+  readonly support: EngineSupport;
+}
+
+export interface TargetSummary {
+  readonly pid: number;
+  readonly comm: string;
+  readonly args: string;
+  readonly uid: number;
+  readonly executable: string;
+  /** Lower-case hex, empty when there is none. */
+  readonly buildId: string;
+  /** systemd unit and container id of its control group, OTEL_SERVICE_NAME of its environment; empty when there is none. */
+  readonly unit: string;
+  readonly container: string;
+  readonly service: string;
+  /** Clock ticks since boot. */
+  readonly startTime: bigint;
+}
+
+export interface TracerArmRequest {
+  readonly pointId: string;
+  readonly pid: number;
+  readonly plan: Plan;
+  readonly engine?: EngineName;
+  readonly maxHits: number;
+  readonly minIntervalNs: bigint;
+}
+
+export interface TracerArmed {
+  readonly engine: EngineName;
+  readonly addresses: readonly bigint[];
+  /** Why better engines were passed over: `uprobe: needs CAP_BPF`. */
+  readonly refusals: readonly string[];
+}
+
+export interface MeasureRequest {
+  readonly pid: number;
+  readonly plan: Plan;
+  readonly durationMs: number;
+  readonly engine?: EngineName;
+}
