@@ -6,6 +6,8 @@ import type { Capture, EngineName, ProcessFacts } from '../../format/capture.js'
 import type { Plan } from '../../format/plan/plan.js';
 import type { EngineSupport, NowRequest, PointCounters, PointEnd } from '../engines/engine.js';
 
+export type { EngineSupport, NowRequest, PointCounters, PointEnd } from '../engines/engine.js';
+
 export interface TracerClient extends AsyncDisposable {
   /** Tries every engine on this host. */
   probeEngines(): Promise<readonly EngineReport[]>;
