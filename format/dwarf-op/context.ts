@@ -1,0 +1,51 @@
+import type { Absent } from '../absent.js';
+import type { Limits } from '../limits.js';
+import type { MemoryReader } from '../memory.js';
+
+export type ExpressionLimits = Pick<
+  Limits,
+  'maxExpressionSteps' | 'maxExpressionStack' | 'maxExpressionNesting'
+>;
+
+/** A base type as typed operations need it (DWARF5 2.5.1). `other`: may be moved, not computed with. */
+export interface BaseType {
+  readonly byteSize: number;
+  readonly encoding: 'signed' | 'unsigned' | 'float' | 'other';
+}
+
+/**
+ * What an expression may ask for. What a place has not (a plan has no frame base) is left out: the operation is then
+ * absent, `unsupported`. All addresses are runtime addresses unless said otherwise.
+ */
+export interface ExpressionContext {
+  /** A register by DWARF number, as 64 bits. */
+  register(dwarfNumber: number): bigint | Absent;
+  /** The whole of a register wider than 64 bits. */
+  registerBytes?(dwarfNumber: number): Uint8Array | Absent;
+  readonly memory: MemoryReader;
+  /** DW_OP_addr: from the link address that the expression has. */
+  relocate(linkAddress: bigint): bigint;
+  /** DW_OP_addrx and constx: the entry of `.debug_addr`, not relocated. */
+  addressByIndex?(index: number): bigint | Absent;
+  /** The value of DW_AT_frame_base. */
+  frameBase?(): bigint | Absent;
+  callFrameCfa?(): bigint | Absent;
+  readonly objectAddress?: bigint;
+  /** The value that the expression had when the function was entered. */
+  entryValue?(expression: Uint8Array): bigint | Absent;
+  /** The address of thread-local storage at an offset in the module's block, for the thread at hand. */
+  tls?(offset: bigint): bigint | Absent;
+  /** The base type at a DIE offset relative to its unit. */
+  baseType?(dieOffset: number): BaseType | undefined;
+  /**
+   * The DW_AT_location of a DIE for DW_OP_call*: its offset relative to the unit (call2, call4) or to `.debug_info` (call_ref).
+   * Undefined when the DIE has none: the call then does nothing.
+   */
+  callExpression?(dieOffset: number, from: 'unit' | 'section'): Uint8Array | undefined;
+  /** DW_OP_GNU_variable_value: the value of the variable at a `.debug_info` offset. */
+  variableValue?(dieOffset: number): bigint | Absent;
+  /** What is on the stack at the beginning, the top last: the CFA for the expressions of CFI rules. */
+  readonly initialStack?: readonly bigint[];
+  /** 8 in the 64-bit DWARF format; 4 unless given. */
+  readonly offsetSize?: 4 | 8;
+}
