@@ -20,7 +20,9 @@ export interface TracerClient extends AsyncDisposable {
   counters(pointId: string, pid: number): Promise<PointCounters | undefined>;
   now(request: NowRequest & { readonly engine?: EngineName }): Promise<CapturedProcess>;
   /** Counts hits of the plan's sites and condition, collects nothing. */
-  measure(request: MeasureRequest): Promise<{ readonly engine: EngineName; readonly counters: PointCounters }>;
+  measure(
+    request: MeasureRequest,
+  ): Promise<{ readonly engine: EngineName; readonly counters: PointCounters }>;
   /** Set once, before the first `arm`. */
   listen(listener: TracerListener): void;
 }
