@@ -93,7 +93,9 @@ export class Btf {
     head.skip(1);
     const headBytes = head.u32();
     const [typesAt, typesBytes, stringsAt, stringsBytes] = [head.u32(), head.u32(), head.u32(), head.u32()];
-    const strings = new ByteCursor(bytes, name, Math.min(headBytes + stringsAt, bytes.length)).take(stringsBytes);
+    const strings = new ByteCursor(bytes, name, Math.min(headBytes + stringsAt, bytes.length)).take(
+      stringsBytes,
+    );
     this.#strings = Buffer.from(strings.buffer, strings.byteOffset, strings.byteLength);
     this.#index(new ByteCursor(bytes, name, Math.min(headBytes + typesAt, bytes.length)).sub(typesBytes));
   }

@@ -286,7 +286,10 @@ class ExpressionCompiler {
         return this.#pick(cursor.u8());
       case 0x16: // DW_OP_swap
         this.#need(2);
-        asm.loadMemory(8, 1, 10, slot(this.#depth - 2)).storeMemory(8, 10, slot(this.#depth - 2), 7).mov(7, 1);
+        asm
+          .loadMemory(8, 1, 10, slot(this.#depth - 2))
+          .storeMemory(8, 10, slot(this.#depth - 2), 7)
+          .mov(7, 1);
         return;
       case 0x17:
         return this.#rotate();

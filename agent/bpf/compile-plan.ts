@@ -44,7 +44,8 @@ class SiteCompiler {
 
   constructor(plan: Plan, options: CompileOptions) {
     const site = plan.sites[options.siteIndex];
-    if (site === undefined) throw new StillframeError('internal', `the plan has no site ${options.siteIndex}`);
+    if (site === undefined)
+      throw new StillframeError('internal', `the plan has no site ${options.siteIndex}`);
     this.#options = options;
     this.#site = site;
     this.#layout = layoutRecord(plan, site);

@@ -209,7 +209,10 @@ class RangeCompiler {
     // An int: only the lower half counts.
     asm.aluImm('lsh', 0, 32).aluImm('arsh', 0, 32).jumpIfImm('sgt', 0, 0, ok);
     this.#finish('unreadable');
-    asm.bind(ok).jumpIf('sle', 0, 7, whole);
+    asm.bind(ok);
+    // With its NUL the string is whole, however much was asked for; without it, it is cut.
+    this.#setCode('collected');
+    asm.jumpIf('sle', 0, 7, whole);
     this.#setCode('clipped');
     asm
       .mov(0, 7)

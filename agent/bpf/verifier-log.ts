@@ -42,7 +42,10 @@ export function parseVerifierLog(log: string): VerifierVerdict {
       registers = state[1] ?? '';
     } else if (end !== null) {
       processed = Number(end[1]);
-    } else if (line.trim() !== '' && !/^(mark_precise|last_idx|regs=|parent |verification time|stack depth|from )/.test(line)) {
+    } else if (
+      line.trim() !== '' &&
+      !/^(mark_precise|last_idx|regs=|parent |verification time|stack depth|from )/.test(line)
+    ) {
       complaint = line.trim();
     }
   }
@@ -62,14 +65,22 @@ export function verifierError(
   const verdict = parseVerifierLog(refusal.log);
   const at = verdict.instruction;
   const section = at === undefined ? undefined : sourceMap[at];
-  const where = at === undefined ? '' : ` at instruction ${at} of ${sourceMap.length} ("${verdict.text}"), for "${section ?? ''}"`;
+  const where =
+    at === undefined
+      ? ''
+      : ` at instruction ${at} of ${sourceMap.length} ("${verdict.text}"), for "${section ?? ''}"`;
   const detail = { errno: refusal.errno, errnoName: name, syscall: 'bpf' };
   if (name === 'E2BIG' || /too large|too complex|too many/.test(verdict.complaint)) {
-    const complaint = verdict.complaint === '' ? `${sourceMap.length} instructions are too many` : verdict.complaint;
-    return new StillframeError('limit', `${action}: the program is too large for the kernel's verifier: ${complaint}${where}`, {
-      detail,
-      hint: 'ask for fewer captures, or a shorter condition',
-    });
+    const complaint =
+      verdict.complaint === '' ? `${sourceMap.length} instructions are too many` : verdict.complaint;
+    return new StillframeError(
+      'limit',
+      `${action}: the program is too large for the kernel's verifier: ${complaint}${where}`,
+      {
+        detail,
+        hint: 'ask for fewer captures, or a shorter condition',
+      },
+    );
   }
   if (refusal.log === '' && (name === 'EPERM' || name === 'EACCES')) {
     return new StillframeError('denied', `${action}: bpf: ${name}`, {
@@ -78,7 +89,8 @@ export function verifierError(
     });
   }
   const code: ErrorCode = refusal.log === '' ? 'system' : 'internal';
-  const complaint = verdict.complaint === '' ? `bpf: ${name}` : `the kernel's verifier says "${verdict.complaint}"`;
+  const complaint =
+    verdict.complaint === '' ? `bpf: ${name}` : `the kernel's verifier says "${verdict.complaint}"`;
   const registers = verdict.registers === '' ? '' : `, knowing ${verdict.registers}`;
   return new StillframeError(code, `${action}: ${complaint}${where}${registers}`, { detail });
 }

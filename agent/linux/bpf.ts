@@ -126,10 +126,7 @@ export class BpfMap extends BpfObject {
   /** The value of a key; undefined when there is none. */
   lookup(key: Uint8Array): Buffer | undefined {
     const value = Buffer.alloc(this.spec.valueSize);
-    const attributes = new Attributes()
-      .u32(0, this.fd)
-      .pointer(8, Buffer.from(key))
-      .pointer(16, value);
+    const attributes = new Attributes().u32(0, this.fd).pointer(8, Buffer.from(key)).pointer(16, value);
     const result = bpf('BPF_MAP_LOOKUP_ELEM', attributes);
     if (result.value === 0n) return value;
     if (result.errno === 2) return undefined;
@@ -293,7 +290,7 @@ export function createIterator(link: BpfLink): BpfObject {
 /** The ids of all links on this host, to show that one is gone. */
 export function linkIds(): number[] {
   const ids: number[] = [];
-  for (let id = 0; ids.length < 1_000_000; ) {
+  for (let id = 0; ids.length < 1_000_000;) {
     const attributes = new Attributes().u32(0, id);
     const result = bpf('BPF_LINK_GET_NEXT_ID', attributes);
     if (result.value < 0n) {
