@@ -5,10 +5,12 @@
  * Registers: r6 is the context (`struct pt_regs`), r9 the record (only where an object address can be pushed), r7 the top, r0..r5 and
  * r8 are free; `fp-8` is where reads land.
  */
-import { ByteCursor } from '../../format/bytes.js';
+import { hex } from '../../format/address.js';
+import { decodeExpression, type Operation } from '../../format/dwarf-op/decode.js';
+import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import { StillframeError, badData } from '../../format/error.js';
 import { dwarfRegisterOffset } from '../../format/registers/x86-64.js';
-import type { Assembler, JumpOp, Label, Width } from './assembler.js';
+import type { AluOp, Assembler, JumpOp, Label, Width } from './assembler.js';
 import { bpfHelpers } from './helpers.js';
 
 /** `fp-8`: reads land here; the DWARF stack begins below it. */
@@ -51,60 +53,87 @@ interface Target {
   readonly depth: number;
 }
 
+const comparisons: ReadonlyMap<number, JumpOp> = new Map([
+  [DW_OP.DW_OP_eq, 'eq'],
+  [DW_OP.DW_OP_ne, 'ne'],
+  [DW_OP.DW_OP_ge, 'sge'],
+  [DW_OP.DW_OP_gt, 'sgt'],
+  [DW_OP.DW_OP_le, 'sle'],
+  [DW_OP.DW_OP_lt, 'slt'],
+]);
+const arithmetic: ReadonlyMap<number, AluOp> = new Map([
+  [DW_OP.DW_OP_and, 'and'],
+  [DW_OP.DW_OP_or, 'or'],
+  [DW_OP.DW_OP_xor, 'xor'],
+  [DW_OP.DW_OP_plus, 'add'],
+  [DW_OP.DW_OP_minus, 'sub'],
+  [DW_OP.DW_OP_mul, 'mul'],
+]);
+const shifts: ReadonlyMap<number, 'lsh' | 'rsh' | 'arsh'> = new Map([
+  [DW_OP.DW_OP_shl, 'lsh'],
+  [DW_OP.DW_OP_shr, 'rsh'],
+  [DW_OP.DW_OP_shra, 'arsh'],
+]);
+
 class ExpressionCompiler {
-  readonly #cursor: ByteCursor;
+  readonly #operations: readonly Operation[];
   readonly #context: ExpressionContext;
   readonly #asm: Assembler;
+  /** By index of the operation that is jumped to. */
   readonly #targets = new Map<number, Target>();
+  /** Index of the operation at hand. */
+  #at = 0;
   #depth = 0;
-  /** False after a `DW_OP_skip` until a jump's target; the kernel refuses code that cannot be reached. */
+  /** False after a `DW_OP_skip` until a jump's target; the kernel refuses code that cannot be reached, so none is made. */
   #reachable = true;
 
   constructor(bytes: Uint8Array, context: ExpressionContext) {
-    this.#cursor = new ByteCursor(bytes, context.name);
+    this.#operations = decodeExpression(bytes, { addressSize: 8, name: context.name });
     this.#context = context;
     this.#asm = context.assembler;
   }
 
   compile(): void {
-    while (!this.#cursor.atEnd) {
+    for (const [index, operation] of this.#operations.entries()) {
+      this.#at = index;
       this.#arrive();
-      this.#operation(this.#cursor.u8());
+      if (this.#reachable) this.#operation(operation);
     }
+    this.#at = this.#operations.length;
     this.#arrive();
     if (!this.#reachable || this.#depth !== 1)
       throw this.#bad(`${this.#depth} values are left on the stack, not 1`);
   }
 
   #bad(reason: string): StillframeError {
-    return badData(`cannot compile ${this.#context.name}: ${reason}`);
+    const offset = this.#operations[this.#at]?.offset;
+    const where = offset === undefined ? '' : ` at offset ${hex(offset)}`;
+    return badData(`cannot compile ${this.#context.name}: ${reason}${where}`);
   }
 
   /** Binds the label of a jump to here. */
   #arrive(): void {
-    const target = this.#targets.get(this.#cursor.offset);
+    const target = this.#targets.get(this.#at);
     if (target === undefined) return;
-    if (this.#reachable && target.depth !== this.#depth)
-      throw this.#bad(
-        `the stack is ${target.depth} or ${this.#depth} deep at offset ${hexOf(this.#cursor.offset)}`,
-      );
+    if (this.#reachable) this.#sameDepth(target);
     this.#asm.bind(target.label);
     this.#depth = target.depth;
     this.#reachable = true;
   }
 
-  #target(distance: number): Label {
-    const at = this.#cursor.offset + distance;
-    if (distance < 0) throw this.#bad(`a jump goes back to offset ${at}`);
-    if (at > this.#cursor.end) throw this.#bad(`a jump goes past the end to offset ${hexOf(at)}`);
-    const known = this.#targets.get(at);
+  #sameDepth(target: Target): void {
+    if (target.depth !== this.#depth) throw this.#bad(`the stack is ${target.depth} or ${this.#depth} deep`);
+  }
+
+  #target(index: number): Label {
+    if (index <= this.#at) throw this.#bad('a jump goes back');
+    const known = this.#targets.get(index);
     if (known !== undefined) {
-      if (known.depth !== this.#depth)
-        throw this.#bad(`the stack is ${known.depth} or ${this.#depth} deep at offset ${hexOf(at)}`);
+      this.#sameDepth(known);
       return known.label;
     }
-    const label = this.#asm.label(hexOf(at));
-    this.#targets.set(at, { label, depth: this.#depth });
+    const label = this.#asm.label(`operation ${index}`);
+    this.#targets.set(index, { label, depth: this.#depth });
     return label;
   }
 
@@ -127,8 +156,7 @@ class ExpressionCompiler {
   }
 
   #need(count: number): void {
-    if (this.#depth < count)
-      throw this.#bad(`an operation wants ${count} values at offset ${hexOf(this.#cursor.offset)}`);
+    if (this.#depth < count) throw this.#bad(`${count} values are wanted on the stack`);
   }
 
   #constant(value: bigint): void {
@@ -209,6 +237,18 @@ class ExpressionCompiler {
     });
   }
 
+  /** Unsigned (DWARF5 2.5.1.4 leaves it open; plan.ts does not). */
+  #modulo(): void {
+    this.#binary((asm) => {
+      asm.jumpIfImm('eq', 7, 0, this.#context.divisionFault).alu('mod', 1, 7).mov(7, 1);
+    });
+  }
+
+  #absolute(): void {
+    const done = this.#asm.label('absolute');
+    this.#asm.jumpIfImm('sge', 7, 0, done).neg(7).bind(done);
+  }
+
   #pick(index: number): void {
     this.#need(index + 1);
     const from = this.#depth - 1 - index;
@@ -217,8 +257,12 @@ class ExpressionCompiler {
     if (index > 0) this.#asm.loadMemory(8, 7, 10, slot(from));
   }
 
+  #swap(): void {
+    const second = slot(this.#depth - 2);
+    this.#asm.loadMemory(8, 1, 10, second).storeMemory(8, 10, second, 7).mov(7, 1);
+  }
+
   #rotate(): void {
-    this.#need(3);
     const [third, second] = [slot(this.#depth - 3), slot(this.#depth - 2)];
     this.#asm
       .loadMemory(8, 1, 10, third)
@@ -235,145 +279,90 @@ class ExpressionCompiler {
     this.#asm.loadMemory(8, 7, 9, offset);
   }
 
-  #operation(op: number): void {
-    if (!this.#reachable) {
-      throw this.#bad(`the operation at offset ${hexOf(this.#cursor.offset - 1)} can never be reached`);
-    }
-    const cursor = this.#cursor;
-    const asm = this.#asm;
-    if (op >= 0x30 && op <= 0x4f) return this.#constant(BigInt(op - 0x30));
-    if (op >= 0x70 && op <= 0x8f) return this.#register(op - 0x70, cursor.sleb());
-    const simple = (aluOp: Parameters<Assembler['alu']>[0]): void => {
-      this.#binary((a) => a.alu(aluOp, 1, 7).mov(7, 1));
-    };
-    switch (op) {
-      case 0x03: // DW_OP_addr
-        this.#push();
-        asm.loadMemory(8, 7, 6, ripOffset);
-        return this.#addConstant(cursor.u64() - this.#context.linkAddress);
-      case 0x06:
+  #linkAddress(address: bigint): void {
+    this.#push();
+    this.#asm.loadMemory(8, 7, 6, ripOffset);
+    this.#addConstant(address - this.#context.linkAddress);
+  }
+
+  #branch(target: number): void {
+    this.#need(1);
+    this.#asm.mov(1, 7);
+    this.#pop();
+    this.#asm.jumpIfImm('ne', 1, 0, this.#target(target));
+  }
+
+  #operation(operation: Operation): void {
+    const { code, a, b } = operation;
+    const comparison = comparisons.get(code);
+    if (comparison !== undefined) return this.#compare(comparison);
+    const shift = shifts.get(code);
+    if (shift !== undefined) return this.#shift(shift);
+    const op = arithmetic.get(code);
+    if (op !== undefined) return this.#binary((asm) => asm.alu(op, 1, 7).mov(7, 1));
+    if (code >= DW_OP.DW_OP_lit0 && code <= DW_OP.DW_OP_lit31)
+      return this.#constant(BigInt(code - DW_OP.DW_OP_lit0));
+    if (code >= DW_OP.DW_OP_breg0 && code <= DW_OP.DW_OP_breg31)
+      return this.#register(code - DW_OP.DW_OP_breg0, a);
+    if (code >= DW_OP.DW_OP_const1u && code <= DW_OP.DW_OP_consts) return this.#constant(a);
+    return this.#other(operation, a, b);
+  }
+
+  #other(operation: Operation, a: bigint, b: bigint): void {
+    switch (operation.code) {
+      case DW_OP.DW_OP_addr:
+        return this.#linkAddress(a);
+      case DW_OP.DW_OP_bregx:
+        return this.#register(Number(a), b);
+      case DW_OP.DW_OP_push_object_address:
+        return this.#objectAddress();
+      case DW_OP.DW_OP_deref:
         return this.#dereference(8);
-      case 0x94: // DW_OP_deref_size
-        return this.#dereference(cursor.u8());
-      case 0x08:
-        return this.#constant(BigInt(cursor.u8()));
-      case 0x09:
-        return this.#constant(BigInt(cursor.i8()));
-      case 0x0a:
-        return this.#constant(BigInt(cursor.u16()));
-      case 0x0b:
-        return this.#constant(BigInt(cursor.i16()));
-      case 0x0c:
-        return this.#constant(BigInt(cursor.u32()));
-      case 0x0d:
-        return this.#constant(BigInt(cursor.i32()));
-      case 0x0e:
-        return this.#constant(cursor.u64());
-      case 0x0f:
-        return this.#constant(cursor.i64());
-      case 0x10:
-        return this.#constant(cursor.uleb());
-      case 0x11:
-        return this.#constant(cursor.sleb());
-      case 0x12:
+      case DW_OP.DW_OP_deref_size:
+        return this.#dereference(Number(a));
+      case DW_OP.DW_OP_dup:
         return this.#pick(0);
-      case 0x13:
+      case DW_OP.DW_OP_over:
+        return this.#pick(1);
+      case DW_OP.DW_OP_pick:
+        return this.#pick(Number(a));
+      case DW_OP.DW_OP_drop:
         this.#need(1);
         return this.#pop();
-      case 0x14:
-        return this.#pick(1);
-      case 0x15:
-        return this.#pick(cursor.u8());
-      case 0x16: // DW_OP_swap
+      case DW_OP.DW_OP_swap:
         this.#need(2);
-        asm
-          .loadMemory(8, 1, 10, slot(this.#depth - 2))
-          .storeMemory(8, 10, slot(this.#depth - 2), 7)
-          .mov(7, 1);
-        return;
-      case 0x17:
+        return this.#swap();
+      case DW_OP.DW_OP_rot:
+        this.#need(3);
         return this.#rotate();
-      case 0x19: {
-        // DW_OP_abs
+      case DW_OP.DW_OP_abs:
         this.#need(1);
-        const done = asm.label('abs');
-        asm.jumpIfImm('sge', 7, 0, done).neg(7).bind(done);
+        return this.#absolute();
+      case DW_OP.DW_OP_neg:
+        this.#need(1);
+        this.#asm.neg(7);
         return;
-      }
-      case 0x1a:
-        return simple('and');
-      case 0x1b:
+      case DW_OP.DW_OP_not:
+        this.#need(1);
+        this.#asm.aluImm('xor', 7, -1);
+        return;
+      case DW_OP.DW_OP_plus_uconst:
+        this.#need(1);
+        return this.#addConstant(a);
+      case DW_OP.DW_OP_div:
         return this.#divide();
-      case 0x1c:
-        return simple('sub');
-      case 0x1d: // DW_OP_mod, unsigned
-        return this.#binary((a) => {
-          a.jumpIfImm('eq', 7, 0, this.#context.divisionFault).alu('mod', 1, 7).mov(7, 1);
-        });
-      case 0x1e:
-        return simple('mul');
-      case 0x1f:
-        this.#need(1);
-        asm.neg(7);
-        return;
-      case 0x20:
-        this.#need(1);
-        asm.aluImm('xor', 7, -1);
-        return;
-      case 0x21:
-        return simple('or');
-      case 0x22:
-        return simple('add');
-      case 0x23: // DW_OP_plus_uconst
-        this.#need(1);
-        return this.#addConstant(cursor.uleb());
-      case 0x24:
-        return this.#shift('lsh');
-      case 0x25:
-        return this.#shift('rsh');
-      case 0x26:
-        return this.#shift('arsh');
-      case 0x27:
-        return simple('xor');
-      case 0x28: {
-        // DW_OP_bra
-        this.#need(1);
-        const distance = cursor.i16();
-        asm.mov(1, 7);
-        this.#pop();
-        asm.jumpIfImm('ne', 1, 0, this.#target(distance));
-        return;
-      }
-      case 0x29:
-        return this.#compare('eq');
-      case 0x2a:
-        return this.#compare('sge');
-      case 0x2b:
-        return this.#compare('sgt');
-      case 0x2c:
-        return this.#compare('sle');
-      case 0x2d:
-        return this.#compare('slt');
-      case 0x2e:
-        return this.#compare('ne');
-      case 0x2f: {
-        // DW_OP_skip
-        asm.jump(this.#target(cursor.i16()));
+      case DW_OP.DW_OP_mod:
+        return this.#modulo();
+      case DW_OP.DW_OP_bra:
+        return this.#branch(operation.target);
+      case DW_OP.DW_OP_skip:
+        this.#asm.jump(this.#target(operation.target));
         this.#reachable = false;
         return;
-      }
-      case 0x92:
-        return this.#register(cursor.ulebNumber(), cursor.sleb());
-      case 0x96:
+      case DW_OP.DW_OP_nop:
         return;
-      case 0x97:
-        return this.#objectAddress();
       default:
-        throw this.#bad(`operation 0x${op.toString(16)} has no meaning in a plan`);
+        throw this.#bad(`operation ${hex(operation.code)} has no meaning in a plan`);
     }
   }
-}
-
-function hexOf(value: number): string {
-  return `0x${value.toString(16)}`;
 }

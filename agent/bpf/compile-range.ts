@@ -100,7 +100,7 @@ class RangeCompiler {
     const asm = this.#asm;
     asm
       .storeImm(8, 9, this.#status + rangeStatus.address, 0)
-      .storeImm(8, 9, this.#status + rangeStatus.fault, 0)
+      .storeImm(8, 9, this.#status + rangeStatus.detail, 0)
       .storeImm(4, 9, this.#status + rangeStatus.length, 0);
     if (this.#parent !== undefined) {
       const collected = asm.label('parent collected');
@@ -113,6 +113,7 @@ class RangeCompiler {
     this.#expression('address');
     asm.storeMemory(8, 9, this.#status + rangeStatus.address, 7);
     this.#expression('length');
+    asm.storeMemory(8, 9, this.#status + rangeStatus.detail, 7);
     this.#clip();
     if (this.#range.untilNul) this.#copyString();
     else this.#copyBytes();
@@ -147,7 +148,7 @@ class RangeCompiler {
     const ok = asm.label(`${what} known`);
     asm.jump(ok);
     if (readFault.jumps > 0) {
-      asm.bind(readFault).storeMemory(8, 9, this.#status + rangeStatus.fault, 7);
+      asm.bind(readFault).storeMemory(8, 9, this.#status + rangeStatus.detail, 7);
       this.#finish(`${what}-unreadable`);
     }
     if (divisionFault.jumps > 0) {

@@ -29,8 +29,8 @@ export interface HitRecord {
 export interface RangeRecord {
   readonly code: RangeCode;
   readonly address: bigint;
-  /** For `address-unreadable` and `length-unreadable`: what could not be read. */
-  readonly fault: bigint;
+  /** For `address-unreadable` and `length-unreadable` the address that could not be read; else the length that was wanted. */
+  readonly detail: bigint;
   /** Collected, or (`unreadable`) wanted. */
   readonly length: number;
   /** The bytes, where the range was collected. */
@@ -69,7 +69,7 @@ export function readRecord(bytes: Uint8Array, layout: RecordLayout): HitRecord {
     ranges.push({
       code,
       address: view.getBigUint64(status + rangeStatus.address, true),
-      fault: view.getBigUint64(status + rangeStatus.fault, true),
+      detail: view.getBigUint64(status + rangeStatus.detail, true),
       length,
       bytes: collected ? bytes.subarray(at, at + length) : undefined,
     });

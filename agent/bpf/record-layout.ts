@@ -31,8 +31,8 @@ const statusesOffset = recordHead.registers + ptRegsBytes;
 export const rangeStatus = {
   /** u64: the range's address; valid unless the address itself could not be computed. */
   address: 0,
-  /** u64: the address that could not be read, for `address-unreadable` and `length-unreadable`. */
-  fault: 8,
+  /** u64: the address that could not be read, for `address-unreadable` and `length-unreadable`; else the length that was wanted. */
+  detail: 8,
   /** u32: bytes collected, or for `unreadable` bytes wanted. */
   length: 16,
   /** u32: a {@link rangeCodes}. */

@@ -12,6 +12,8 @@ export interface CaptureSurroundings {
   readonly site: PlanSite;
   /** Bytes of stack that were asked for. */
   readonly stackBytes: number;
+  /** Whether pages that are not resident could be read: a short window then ends where the stack does. */
+  readonly sleepable: boolean;
   /** Nanoseconds since the epoch. */
   readonly timeNs: bigint;
   readonly cost: Omit<CaptureCost, 'bytes'>;
@@ -27,13 +29,14 @@ export function captureOfRecord(record: HitRecord, around: CaptureSurroundings):
     const { stackAddress: address, stack: bytes } = record;
     ranges.push({ address, bytes, provenance: 'at-hit', path: stackPath });
   }
-  if (record.stack.length < around.stackBytes) {
+  const short = record.stack.length < around.stackBytes;
+  if (short && (record.stack.length === 0 || !around.sleepable)) {
     missing.push({
       path: stackPath,
       address: record.stackAddress + BigInt(record.stack.length),
       length: around.stackBytes - record.stack.length,
       reason: 'unreadable',
-      detail: 'the stack ends here, or its page cannot be read',
+      detail: `memory at ${hex(record.stackAddress + BigInt(record.stack.length))} cannot be read`,
     });
   }
   flattenRanges(around.site.ranges).forEach(({ range, parent }, index) => {
@@ -61,27 +64,30 @@ export function captureOfRecord(record: HitRecord, around: CaptureSurroundings):
   };
 }
 
-/** Why a range, or a part of it, is not there; undefined where nothing is missing. */
+/** Why a range, or a part of it, is not there; undefined where nothing is missing. Says the same as `format/plan/run.ts`. */
 function missingRange(range: PlanRange, state: RangeRecord, parentPath: string): MissingRange | undefined {
   const { path } = range;
   const { address, length } = state;
+  const wanted = BigInt.asIntN(64, state.detail);
   switch (state.code) {
     case 'collected':
     case 'empty':
       return undefined;
-    case 'clipped':
+    case 'clipped': {
+      const rest = wanted - BigInt(length);
+      const detail = range.untilNul
+        ? `no end of the string within ${length} bytes`
+        : `${length} of ${wanted} bytes, the most for ${length === range.maxBytes ? 'the range' : 'a hit'}`;
+      return limit(path, address + BigInt(length), rest, detail);
+    }
+    case 'no-room':
+      return limit(path, address, wanted, 'the bytes of a hit are used up');
+    case 'parent-missing':
       return {
         path,
-        address: address + BigInt(length),
-        reason: 'limit',
-        detail: range.untilNul
-          ? `no end of the string in its first ${length} bytes`
-          : `only the first ${length} bytes are captured`,
+        reason: 'not-captured',
+        detail: `"${parentPath}", which leads there, was not collected`,
       };
-    case 'no-room':
-      return { path, address, reason: 'limit', detail: 'the bytes of one hit were used up before it' };
-    case 'parent-missing':
-      return { path, reason: 'not-captured', detail: `"${parentPath}", which leads to it, is missing` };
     case 'unreadable':
       return {
         path,
@@ -91,9 +97,9 @@ function missingRange(range: PlanRange, state: RangeRecord, parentPath: string):
         detail: `memory at ${hex(address)} cannot be read`,
       };
     case 'address-unreadable':
-      return faulted(path, state.fault, 'address');
+      return faulted(path, state.detail, 'address');
     case 'length-unreadable':
-      return faulted(path, state.fault, 'length');
+      return faulted(path, state.detail, 'length');
     case 'address-division':
     case 'length-division': {
       const what = state.code === 'address-division' ? 'address' : 'length';
@@ -102,7 +108,12 @@ function missingRange(range: PlanRange, state: RangeRecord, parentPath: string):
   }
 }
 
-function faulted(path: string, fault: bigint, what: string): MissingRange {
-  const detail = `its ${what} depends on memory at ${hex(fault)}, which cannot be read`;
-  return { path, address: fault, reason: 'unreadable', detail };
+function limit(path: string, address: bigint, length: bigint, detail: string): MissingRange {
+  const small = length > 0n && length <= BigInt(Number.MAX_SAFE_INTEGER);
+  return { path, address, ...(small ? { length: Number(length) } : {}), reason: 'limit', detail };
+}
+
+function faulted(path: string, address: bigint, what: string): MissingRange {
+  const detail = `its ${what} depends on memory at ${hex(address)}, which cannot be read`;
+  return { path, address, reason: 'unreadable', detail };
 }

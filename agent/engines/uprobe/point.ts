@@ -19,6 +19,7 @@ export class UprobePoint implements ArmedPoint {
   readonly engine = 'uprobe';
   readonly #request: ArmRequest;
   readonly #sink: PointSink;
+  readonly #way: AttachWay;
   readonly #layouts: readonly RecordLayout[];
   readonly #place: ProbePlace;
   readonly #slots = counterSlots();
@@ -41,6 +42,7 @@ export class UprobePoint implements ArmedPoint {
     means: { readonly way: AttachWay; readonly pump: RecordPump; readonly onDisarmed: () => void },
   ) {
     const { way, pump } = means;
+    this.#way = way;
     this.#onDisarmed = means.onDisarmed;
     this.#request = request;
     this.#sink = sink;
@@ -147,6 +149,7 @@ export class UprobePoint implements ArmedPoint {
       captureOfRecord(record, {
         site,
         stackBytes: layout.stackBytes,
+        sleepable: this.#way.sleepable,
         timeNs: monotonicToRealtime(record.timeNs),
         cost: {
           hits: Number(hits),
