@@ -4,6 +4,7 @@
  */
 import type { Absent } from '../../format/absent.js';
 import type { LinkAddress } from '../../format/address.js';
+import type { ExpressionContext } from '../../format/dwarf-op/context.js';
 import type { ElfFile } from '../../format/elf/file.js';
 import type { CallFrameTable } from '../dwarf/call-frame.js';
 import type { Type } from '../types/type.js';
@@ -105,9 +106,20 @@ export interface Scope {
   readonly variables: readonly VariableSymbol[];
   /** DW_AT_frame_base of the concrete function. */
   readonly frameBase: Uint8Array | undefined;
+  /** For the frame base and the values of call sites. */
+  readonly unit?: ExpressionUnit;
   /** Call-site parameters of the call that returns to an address, for entry values of the callee. */
   callSite(returnAddress: LinkAddress): CallSite | undefined;
 }
+
+/**
+ * What the expressions of one compile unit refer to beyond themselves: entries of its `.debug_addr`, its base types, the locations of
+ * its DIEs. An evaluator puts them into its context.
+ */
+export type ExpressionUnit = Pick<
+  ExpressionContext,
+  'addressByIndex' | 'baseType' | 'callExpression' | 'offsetSize'
+>;
 
 export interface CallSite {
   /** Location of a callee's parameter at its entry (`DW_OP_reg5`) to its value in the caller's frame. */
@@ -128,6 +140,8 @@ export interface VariableSymbol {
    * (`optimized-out` with the ranges where it does exist in the detail; `not-in-scope`). For a global any address will do.
    */
   locationAt(address: LinkAddress): VariableLocation | Absent;
+  /** For the expressions that `locationAt` gives. */
+  readonly unit?: ExpressionUnit;
   /** Ranges where a location exists, for "available at lines …"; undefined when everywhere. */
   readonly availableRanges: () => readonly AddressRange[] | undefined;
 }
