@@ -22,7 +22,7 @@ function run(message: ToTracer): unknown {
     case 'probeEngines':
       return service.probeEngines();
     case 'listTargets':
-      return service.listTargets(message.parameters.except);
+      return service.listTargets(message.parameters.selector, message.parameters.except);
     case 'processFacts':
       return service.processFacts(message.parameters.pid);
     case 'arm':

@@ -11,7 +11,7 @@ import type {
   NowRequest,
   PointCounters,
   PointEnd,
-  TargetSummary,
+  TargetProcess,
   TracerArmRequest,
   TracerArmed,
 } from './client.js';
@@ -19,7 +19,10 @@ import type {
 /** Each call: what goes with it, and what comes back. */
 export interface Calls {
   probeEngines: { parameters: null; result: readonly EngineReport[] };
-  listTargets: { parameters: { readonly except: readonly number[] }; result: readonly TargetSummary[] };
+  listTargets: {
+    parameters: { readonly selector: string | undefined; readonly except: readonly number[] };
+    result: readonly TargetProcess[];
+  };
   processFacts: { parameters: { readonly pid: number }; result: ProcessFacts };
   arm: { parameters: TracerArmRequest; result: TracerArmed };
   disarm: { parameters: PointOfProcess; result: PointCounters | undefined };

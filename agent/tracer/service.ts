@@ -7,6 +7,7 @@ import { readMaps, readStat } from '../linux/proc.js';
 import { ElfFactsCache } from '../targets/elf-facts.js';
 import { readProcessFacts } from '../targets/process-facts.js';
 import { listProcesses } from '../targets/processes.js';
+import { matches, parseSelector } from '../targets/select.js';
 import { type ChoiceRequest, chooseForNow, chooseForPoint } from './choose.js';
 import type {
   CapturedProcess,
@@ -14,7 +15,7 @@ import type {
   MeasureRequest,
   PointCounters,
   PointEnd,
-  TargetSummary,
+  TargetProcess,
   TracerArmRequest,
   TracerArmed,
 } from './client.js';
@@ -50,19 +51,10 @@ export class TracerService {
     return [...supports].map(([engine, support]) => ({ engine, support }));
   }
 
-  listTargets(except: readonly number[]): readonly TargetSummary[] {
-    return listProcesses(this.#elf, new Set([process.pid, ...except])).map((found) => ({
-      pid: found.pid,
-      comm: found.comm,
-      args: found.args.join(' '),
-      uid: found.uid,
-      executable: found.executable,
-      buildId: found.buildId,
-      unit: found.unit,
-      container: found.container,
-      service: found.service,
-      startTime: found.startTicks,
-    }));
+  listTargets(selector: string | undefined, except: readonly number[]): readonly TargetProcess[] {
+    const wanted = selector === undefined ? undefined : parseSelector(selector);
+    const found = listProcesses(this.#elf, new Set([process.pid, ...except]));
+    return wanted === undefined ? found : found.filter((target) => matches(wanted, target));
   }
 
   processFacts(pid: number): ProcessFacts {

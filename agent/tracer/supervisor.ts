@@ -11,7 +11,7 @@ import type {
   MeasureRequest,
   NowRequest,
   PointCounters,
-  TargetSummary,
+  TargetProcess,
   TracerArmRequest,
   TracerArmed,
   TracerClient,
@@ -79,8 +79,8 @@ export class TracerSupervisor implements TracerClient {
   probeEngines(): Promise<readonly EngineReport[]> {
     return this.#call('probeEngines', null);
   }
-  listTargets(): Promise<readonly TargetSummary[]> {
-    return this.#call('listTargets', { except: [process.pid] });
+  listTargets(selector?: string): Promise<readonly TargetProcess[]> {
+    return this.#call('listTargets', { selector, except: [process.pid] });
   }
   processFacts(pid: number): Promise<ProcessFacts> {
     return this.#call('processFacts', { pid });

@@ -52,11 +52,15 @@ describe('the tracer', () => {
     const targets = await tracer.listTargets();
     expect(targets.find((found) => found.pid === target.pid)).toMatchObject({
       comm: 'threads',
-      args: `${program} x y`,
+      args: [program, 'x y'],
       executable: program,
       service: 'svc',
     });
     expect(targets.some((found) => found.pid === tracerPid || found.pid === process.pid)).toBe(false);
+    expect((await tracer.listTargets('service:svc')).map((found) => found.pid)).toEqual([target.pid]);
+    await expect(tracer.listTargets('nonsense')).rejects.toThrow(
+      'cannot parse target "nonsense": it has no known kind',
+    );
     const facts = await tracer.processFacts(target.pid);
     expect(facts.modules.some((module) => module.path === program)).toBe(true);
     expect(facts.parentPid).toBe(process.pid);
