@@ -69,6 +69,11 @@ export interface FunctionSymbol {
   readonly inlinedCopies: readonly InlinedCopy[];
   readonly returnType: () => Type;
   readonly parameters: () => readonly VariableSymbol[];
+  /**
+   * Targets of the tail calls in it (call sites with DW_AT_call_tail_call or DW_AT_GNU_tail_call), undefined for one that is not
+   * known. A function that can come back to itself by them has no reliable entry values.
+   */
+  readonly tailCalls?: () => readonly (CallTarget | undefined)[];
 }
 
 export interface InlinedCopy {
@@ -125,7 +130,15 @@ export interface CallSite {
   /** Location of a callee's parameter at its entry (`DW_OP_reg5`) to its value in the caller's frame. */
   readonly parameters: readonly { readonly location: Uint8Array; readonly value: Uint8Array }[];
   readonly isTailCall: boolean;
+  /** What is called. Undefined when unknown: then nothing says that the parameters are those of the frame at hand. */
+  readonly target?: CallTarget;
 }
+
+/** DW_AT_call_origin, as an address or, for a function of another unit or module, by linkage name; or DW_AT_call_target. */
+export type CallTarget =
+  | { readonly kind: 'entry'; readonly address: LinkAddress }
+  | { readonly kind: 'name'; readonly name: string }
+  | { readonly kind: 'expression'; readonly expression: Uint8Array };
 
 export interface VariableSymbol {
   readonly name: string;
