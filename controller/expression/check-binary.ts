@@ -1,0 +1,147 @@
+/** Binary operators: what each takes, and what comes out (C11 6.5.5 to 6.5.14). */
+import { isVoid, stripType } from '../types/layout.js';
+import { typeName } from '../types/type-name.js';
+import type { Type } from '../types/type.js';
+import type { BinaryExpression, ComparisonOperator } from './ast.js';
+import { intType, isArithmetic, isIntegral, longType, unsignedLongType } from './c-types.js';
+import type { Checker } from './check.js';
+import { textNode } from './check-text.js';
+import {
+  arithmeticNode,
+  balanced,
+  convert,
+  decay,
+  offsetNode,
+  promoted,
+  scalarOperand,
+  shiftNode,
+  strideOf,
+  type Place,
+} from './convert.js';
+import { badExpression } from './syntax-error.js';
+import type { Typed } from './typed.js';
+
+export function checkBinary(checker: Checker, expression: BinaryExpression): Typed {
+  const { operator } = expression;
+  const place = checker.place(expression);
+  const left = checker.check(expression.left);
+  const right = checker.check(expression.right);
+  switch (operator) {
+    case '&&':
+    case '||':
+      return {
+        kind: 'logical',
+        operator,
+        left: scalarOperand(left, `"${operator}"`),
+        right: scalarOperand(right, `"${operator}"`),
+        type: intType,
+        ...place,
+      };
+    case '==':
+    case '!=':
+    case '<':
+    case '<=':
+    case '>':
+    case '>=':
+      return comparison(operator, left, right, expression, place);
+    case '<<':
+    case '>>':
+      if (!isIntegral(left.type) || !isIntegral(right.type)) throw mismatch(expression, left, right);
+      return shiftNode(operator, promoted(left), promoted(right), place);
+    case '+':
+    case '-': {
+      const moved = pointerArithmetic(operator, left, right, place);
+      if (moved !== undefined) return moved;
+      break;
+    }
+    case '%':
+    case '&':
+    case '|':
+    case '^':
+      if (!isIntegral(left.type) || !isIntegral(right.type)) throw mismatch(expression, left, right);
+      break;
+    case '*':
+    case '/':
+      break;
+  }
+  if (!isArithmetic(left.type) || !isArithmetic(right.type)) throw mismatch(expression, left, right);
+  const [a, b] = balanced(left, right);
+  return arithmeticNode(operator, a, b, place);
+}
+
+function mismatch(expression: BinaryExpression, left: Typed, right: Typed): Error {
+  return badExpression(
+    `cannot apply "${expression.operator}" to "${typeName(left.type)}" and "${typeName(right.type)}"`,
+    expression.operatorSpan,
+  );
+}
+
+function isAddress(node: Typed): boolean {
+  const { kind } = stripType(node.type);
+  return kind === 'pointer' || kind === 'array' || kind === 'function';
+}
+
+/** Undefined when neither side is a pointer, or the two do not go together. */
+function pointerArithmetic(operator: '+' | '-', left: Typed, right: Typed, place: Place): Typed | undefined {
+  if (isAddress(left) && isIntegral(right.type)) {
+    return offsetNode(decay(left), promoted(right), operator === '-', place);
+  }
+  if (operator === '+' && isAddress(right) && isIntegral(left.type)) {
+    return offsetNode(decay(right), promoted(left), false, place);
+  }
+  if (operator === '-' && isAddress(left) && isAddress(right)) {
+    const [a, b] = [decay(left), decay(right)];
+    const [x, y] = [stripType(a.type), stripType(b.type)];
+    if (x.kind !== 'pointer' || y.kind !== 'pointer') return undefined;
+    const size = strideOf(x.target(), a.span);
+    if (size !== strideOf(y.target(), b.span)) return undefined;
+    if (size === 0) throw badExpression('cannot subtract pointers to objects of size 0', place.span);
+    return { kind: 'difference', left: a, right: b, size, type: longType, ...place };
+  }
+  return undefined;
+}
+
+function comparison(
+  operator: ComparisonOperator,
+  left: Typed,
+  right: Typed,
+  expression: BinaryExpression,
+  place: Place,
+): Typed {
+  if (left.kind === 'string' || right.kind === 'string') {
+    if (operator === '==' || operator === '!=') {
+      if (right.kind === 'string') return textNode(operator, left, right, place);
+      if (left.kind === 'string') return textNode(operator, right, left, place);
+    }
+    throw badExpression(`cannot compare strings with "${operator}"`, expression.operatorSpan, {
+      hint: 'strings compare with == and !=, startsWith, contains and matches',
+    });
+  }
+  if (isArithmetic(left.type) && isArithmetic(right.type)) {
+    const [a, b] = balanced(left, right);
+    return { kind: 'compare', operator, left: a, right: b, type: intType, ...place };
+  }
+  const comparable = (node: Typed): boolean => isAddress(node) || isIntegral(node.type);
+  if (!comparable(left) || !comparable(right)) {
+    throw badExpression(
+      `cannot compare "${typeName(left.type)}" with "${typeName(right.type)}"`,
+      expression.operatorSpan,
+    );
+  }
+  const address = (node: Typed): Typed =>
+    convert(isAddress(node) ? decay(node) : promoted(node), unsignedLongType);
+  return { kind: 'compare', operator, left: address(left), right: address(right), type: intType, ...place };
+}
+
+/** The type of `c ? a : b` when one of them is a pointer (C11 6.5.15p6); undefined when that is not so or they do not fit. */
+export function commonPointer(a: Typed, b: Typed): Type | undefined {
+  const [x, y] = [stripType(a.type), stripType(b.type)];
+  const isNull = (node: Typed): boolean => node.kind === 'constant' && node.value === 0n;
+  if (x.kind === 'pointer' && y.kind === 'pointer') {
+    if (isVoid(x.target())) return isNull(a) ? b.type : a.type;
+    if (isVoid(y.target())) return isNull(b) ? a.type : b.type;
+    return typeName(stripType(x.target())) === typeName(stripType(y.target())) ? a.type : undefined;
+  }
+  if (x.kind === 'pointer' && isNull(b)) return a.type;
+  return y.kind === 'pointer' && isNull(a) ? b.type : undefined;
+}

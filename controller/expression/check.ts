@@ -1,0 +1,408 @@
+/**
+ * Gives every part of an expression its type by C's rules (C11 6.5) and every name its meaning, or says what is wrong and where.
+ * Names mean, in this order: locals (innermost first), parameters, statics of the file, globals, enumerators, functions.
+ */
+import { StillframeError } from '../../format/error.js';
+import { elementCount, findMember, isComposite, memberNames, sizeOf, stripType } from '../types/layout.js';
+import { typeName } from '../types/type-name.js';
+import type { Type } from '../types/type.js';
+import type {
+  CastExpression,
+  ConditionalExpression,
+  Expression,
+  IntegerLiteral,
+  MemberExpression,
+  NameExpression,
+  RegisterExpression,
+  SizeofExpression,
+  Span,
+  UnaryExpression,
+} from './ast.js';
+import {
+  builtinType,
+  charType,
+  doubleType,
+  floatType,
+  intType,
+  isIntegral,
+  longDoubleType,
+  longType,
+  numericOf,
+  pointerTo,
+  unsignedIntType,
+  unsignedLongType,
+} from './c-types.js';
+import { checkBinary, commonPointer } from './check-binary.js';
+import { checkIndex, checkRepeat, checkSlice } from './check-slice.js';
+import { checkText, textOperators } from './check-text.js';
+import { resolveType } from './check-type.js';
+import {
+  balanced,
+  complemented,
+  constantNode,
+  convert,
+  decay,
+  dereferenceNode,
+  negated,
+  promoted,
+  scalarOperand,
+  throughReference,
+  type Place,
+} from './convert.js';
+import { didYouMean, nearMatches } from './near-match.js';
+import { parseExpression } from './parser.js';
+import { findRegister, registerNames } from './registers.js';
+import type { NameScope } from './scope.js';
+import { badExpression } from './syntax-error.js';
+import { isLvalue, type Typed } from './typed.js';
+
+/** Parses and checks; throws `bad-expression` pointing into the text. */
+export function checkExpression(text: string, scope: NameScope): Typed {
+  const isType = (name: string): boolean =>
+    scope.findVariable(name) === undefined &&
+    scope.findEnumerator(name) === undefined &&
+    scope.findType(name) !== undefined;
+  return new Checker(text, scope).check(parseExpression(text, { isType }));
+}
+
+/** As `checkExpression`, and the result can be true or false. */
+export function checkCondition(text: string, scope: NameScope): Typed {
+  const node = decay(checkExpression(text, scope));
+  if (numericOf(node.type) === undefined) {
+    throw badExpression(`a condition must be a number or a pointer, not "${typeName(node.type)}"`, node.span);
+  }
+  return node;
+}
+
+const pseudoConstants: ReadonlyMap<string, readonly [bigint, Type]> = new Map<
+  string,
+  readonly [bigint, Type]
+>([
+  ['NULL', [0n, pointerTo({ kind: 'void' })]],
+  ['nullptr', [0n, pointerTo({ kind: 'void' })]],
+  ['nil', [0n, pointerTo({ kind: 'void' })]],
+  ['true', [1n, builtinType('_Bool') ?? intType]],
+  ['false', [0n, builtinType('_Bool') ?? intType]],
+]);
+
+export class Checker {
+  readonly text: string;
+  readonly scope: NameScope;
+
+  constructor(text: string, scope: NameScope) {
+    this.text = text;
+    this.scope = scope;
+  }
+
+  place(span: Span): Place {
+    const { start, end } = span;
+    return { span: { start, end }, path: this.text.slice(start, end) };
+  }
+
+  /** The node with its declared type: arrays not decayed, nothing promoted. */
+  check(expression: Expression): Typed {
+    switch (expression.kind) {
+      case 'integer':
+        return constantNode(expression.value, integerType(expression), this.place(expression));
+      case 'float': {
+        const type = { '': doubleType, f: floatType, l: longDoubleType }[expression.suffix];
+        return convert(constantNode(expression.value, doubleType, this.place(expression)), type);
+      }
+      case 'character':
+        // A character constant has type `int` in C; as in gdb it shows as a character.
+        return constantNode(expression.value, charType, this.place(expression));
+      case 'string': {
+        const bytes = Uint8Array.of(...expression.bytes, 0);
+        const type: Type = { kind: 'array', element: () => charType, count: bytes.length };
+        return { kind: 'string', bytes, type, ...this.place(expression) };
+      }
+      case 'name':
+        return this.#name(expression);
+      case 'register':
+        return this.#register(expression);
+      case 'member':
+        return this.#member(expression);
+      case 'unary':
+        return this.#unary(expression);
+      case 'index':
+        return checkIndex(this, expression);
+      case 'slice':
+        return checkSlice(this, expression);
+      case 'repeat':
+        return checkRepeat(this, expression);
+      case 'cast':
+        return this.#cast(expression);
+      case 'binary':
+        return checkBinary(this, expression);
+      case 'conditional':
+        return this.#conditional(expression);
+      case 'sizeof':
+        return this.#sizeof(expression);
+      case 'call':
+        if (textOperators.has(expression.callee)) return checkText(this, expression);
+        throw badExpression(
+          `cannot call "${expression.callee}": expressions never call into the target`,
+          expression.calleeSpan,
+          { hint: `what can be called: ${[...textOperators].join(', ')}` },
+        );
+    }
+  }
+
+  /** An index or a count: any integer, as a `long`. */
+  integer(expression: Expression, what: string): Typed {
+    const node = this.check(expression);
+    if (!isIntegral(node.type)) {
+      throw badExpression(`${what} must be an integer, not "${typeName(node.type)}"`, node.span);
+    }
+    return convert(promoted(node), longType);
+  }
+
+  #name(expression: NameExpression): Typed {
+    const { name, file } = expression;
+    const place = this.place(expression);
+    const variable = this.#locate(expression);
+    if (variable !== undefined) {
+      return throughReference({ kind: 'variable', variable, type: variable.type(), ...place });
+    }
+    if (file === undefined) {
+      const enumerator = this.scope.findEnumerator(name);
+      if (enumerator !== undefined) {
+        return { ...constantNode(enumerator.value, enumerator.type, place), enumerator: true };
+      }
+      const target = this.scope.findFunction(name);
+      if (target !== undefined) {
+        const type: Type = target.type ?? {
+          kind: 'function',
+          result: () => intType,
+          parameters: () => [],
+          prototyped: false,
+          variadic: false,
+        };
+        return { kind: 'function', address: target.address, type, ...place };
+      }
+      const pseudo = pseudoConstants.get(name);
+      if (pseudo !== undefined) return constantNode(pseudo[0], pseudo[1], place);
+      if (this.scope.findType(name) !== undefined) {
+        throw badExpression(`"${name}" is a type, not a value`, place.span, {
+          hint: `cast with (${name} *)p, or take sizeof(${name})`,
+        });
+      }
+    }
+    const candidates = nearMatches(name, this.scope.names());
+    throw badExpression(
+      file === undefined ? `no variable "${name}" in scope` : `no variable "${name}" in file "${file}"`,
+      place.span,
+      { hint: didYouMean(candidates), candidates },
+    );
+  }
+
+  #locate(expression: NameExpression): ReturnType<NameScope['findVariable']> {
+    const { name, file, global } = expression;
+    try {
+      return global ? this.scope.findGlobal(name, file) : this.scope.findVariable(name, file);
+    } catch (error) {
+      if (!(error instanceof StillframeError) || error.code !== 'bad-expression') throw error;
+      throw badExpression(error.message, expression, { hint: error.hint, candidates: error.candidates });
+    }
+  }
+
+  #register(expression: RegisterExpression): Typed {
+    const { name } = expression;
+    const place = this.place(expression);
+    if (name === 'tid' || name === 'pid') return { kind: 'fact', fact: name, type: intType, ...place };
+    if (name === 'comm') {
+      const type: Type = { kind: 'array', element: () => charType, count: 16 };
+      return { kind: 'fact', fact: name, type, ...place };
+    }
+    if (name === 'return') {
+      throw badExpression('$return is not supported yet', place.span, {
+        hint: 'take the snapshot at FUNCTION:return and look at $rax',
+      });
+    }
+    const found = findRegister(name);
+    if (found !== undefined) {
+      const { register, shift, type } = found;
+      return { kind: 'register', register, shift, type, ...place };
+    }
+    const known = ['tid', 'pid', 'comm', ...registerNames()];
+    const candidates = nearMatches(name, known).map((candidate) => `$${candidate}`);
+    throw badExpression(`no register "$${name}"`, place.span, {
+      candidates,
+      hint:
+        didYouMean(candidates) ??
+        'general registers are $rax to $r15, $rsp, $rip; facts are $tid, $pid, $comm',
+    });
+  }
+
+  #member(expression: MemberExpression): Typed {
+    const { name, nameSpan, arrow } = expression;
+    const place = this.place(expression);
+    let object = this.check(expression.object);
+    const plain = stripType(object.type);
+    if (plain.kind === 'pointer' || (arrow && plain.kind === 'array')) {
+      const pointer = decay(object);
+      object = dereferenceNode(pointer, { span: pointer.span, path: `*${pointer.path}` });
+    } else if (arrow) {
+      throw badExpression(`"${typeName(object.type)}" is not a pointer`, object.span, {
+        hint: isComposite(object.type) ? `use "." for a member of it` : undefined,
+      });
+    }
+    const composite = stripType(object.type);
+    if (composite.kind !== 'struct' && composite.kind !== 'union' && composite.kind !== 'class') {
+      throw badExpression(
+        `cannot take member "${name}" of "${typeName(object.type)}": it is not a struct or union`,
+        nameSpan,
+      );
+    }
+    if (composite.incomplete) {
+      throw badExpression(
+        `cannot take member "${name}" of "${typeName(object.type)}": only its declaration is known`,
+        nameSpan,
+      );
+    }
+    const found = findMember(composite, name);
+    if (found === undefined) {
+      const candidates = nearMatches(name, memberNames(composite));
+      throw badExpression(`"${typeName(composite)}" has no member "${name}"`, nameSpan, {
+        candidates,
+        hint: didYouMean(candidates),
+      });
+    }
+    const { type, byteOffset, bits } = found;
+    return throughReference({
+      kind: 'member',
+      object,
+      byteOffset,
+      ...(bits === undefined ? {} : { bits }),
+      type,
+      ...place,
+    });
+  }
+
+  #unary(expression: UnaryExpression): Typed {
+    const { operator } = expression;
+    const place = this.place(expression);
+    const operand = this.check(expression.operand);
+    switch (operator) {
+      case '*': {
+        const plain = stripType(operand.type);
+        return plain.kind === 'function' ? operand : dereferenceNode(decay(operand), place);
+      }
+      case '&':
+        return addressOf(operand, place);
+      case '!':
+        return { kind: 'not', operand: scalarOperand(operand, '"!"'), type: intType, ...place };
+      case '+':
+      case '-':
+      case '~': {
+        const numeric = numericOf(operand.type);
+        const wrong = operator === '~' ? numeric?.kind !== 'integer' : numeric === undefined;
+        if (wrong || stripType(operand.type).kind === 'pointer') {
+          throw badExpression(`cannot apply "${operator}" to "${typeName(operand.type)}"`, operand.span);
+        }
+        const value = { ...promoted(operand), ...place };
+        if (operator === '+') return value;
+        return operator === '-' ? negated(value, place) : complemented(value, place);
+      }
+    }
+  }
+
+  #cast(expression: CastExpression): Typed {
+    const place = this.place(expression);
+    const type = resolveType(expression.type, this.scope);
+    const node = this.check(expression.operand);
+    const refuse = (hint?: string): Error =>
+      badExpression(`cannot cast "${typeName(node.type)}" to "${typeName(type)}"`, place.span, { hint });
+    const target = stripType(type);
+    if (target === stripType(node.type) && isComposite(type)) return { ...node, ...place };
+    const to = numericOf(type);
+    if (to === undefined) {
+      const hint = isLvalue(node) && sizeOf(type) !== undefined;
+      throw refuse(
+        hint ? `read the bytes as that type: *(${typeName(pointerTo(type))})&${node.path}` : undefined,
+      );
+    }
+    const value = decay(node);
+    const from = numericOf(value.type);
+    if (from === undefined) throw refuse();
+    const pointers = target.kind === 'pointer' || stripType(value.type).kind === 'pointer';
+    if (pointers && (to.kind === 'float' || from.kind === 'float')) throw refuse();
+    return { ...convert(promotedIfBits(value), type), ...place };
+  }
+
+  #conditional(expression: ConditionalExpression): Typed {
+    const place = this.place(expression);
+    const condition = scalarOperand(this.check(expression.condition), '"?:"');
+    const then = this.check(expression.whenTrue);
+    const otherwise = this.check(expression.whenFalse);
+    const make = (a: Typed, b: Typed, type: Type): Typed => {
+      return { kind: 'conditional', condition, whenTrue: a, whenFalse: b, type, ...place };
+    };
+    if (isComposite(then.type) && stripType(then.type) === stripType(otherwise.type)) {
+      return make(then, otherwise, then.type);
+    }
+    const [a, b] = [decay(then), decay(otherwise)];
+    const pointer = commonPointer(a, b);
+    if (pointer !== undefined) return make(convert(a, pointer), convert(b, pointer), pointer);
+    const isNumber = (node: Typed): boolean =>
+      numericOf(node.type) !== undefined && stripType(node.type).kind !== 'pointer';
+    if (!isNumber(a) || !isNumber(b)) {
+      throw badExpression(
+        `the two sides of "?:" are "${typeName(then.type)}" and "${typeName(otherwise.type)}"`,
+        place.span,
+      );
+    }
+    const [x, y] = balanced(a, b);
+    return make(x, y, x.type);
+  }
+
+  #sizeof(expression: SizeofExpression): Typed {
+    const place = this.place(expression);
+    const { operand } = expression;
+    let type: Type;
+    if (operand.kind === 'type') type = resolveType(operand.type, this.scope);
+    else {
+      const node = this.check(operand.expression);
+      if (node.kind === 'member' && node.bits !== undefined) {
+        throw badExpression('cannot take the size of a bit field', node.span);
+      }
+      type = node.kind === 'constant' && node.enumerator ? intType : node.type;
+    }
+    const size = sizeOf(type);
+    if (size === undefined) {
+      const why = elementCount(type) === undefined && stripType(type).kind === 'array' ? ' here' : '';
+      throw badExpression(`the size of "${typeName(type)}" is not known${why}`, place.span);
+    }
+    return constantNode(BigInt(size), unsignedLongType, place);
+  }
+}
+
+/** A bit field becomes a whole integer before it is converted. */
+function promotedIfBits(node: Typed): Typed {
+  return node.kind === 'member' && node.bits !== undefined ? promoted(node) : node;
+}
+
+export function addressOf(operand: Typed, place: Place): Typed {
+  if (stripType(operand.type).kind === 'function') return { ...decay(operand), ...place };
+  if (!isLvalue(operand)) {
+    throw badExpression('cannot take the address of a value that is not in memory', operand.span);
+  }
+  if (operand.kind === 'member' && operand.bits !== undefined) {
+    throw badExpression('cannot take the address of a bit field', operand.span);
+  }
+  return { kind: 'address', operand, type: pointerTo(operand.type), ...place };
+}
+
+/** C11 6.4.4.1p5: the first type of the list that the value fits. */
+function integerType(literal: IntegerLiteral): Type {
+  const { value, decimal, unsigned, longs } = literal;
+  const fits = (bits: number): boolean => value < 1n << BigInt(bits);
+  const long = longs === 2 ? (builtinType('long long') ?? longType) : longType;
+  const unsignedLong =
+    longs === 2 ? (builtinType('unsigned long long') ?? unsignedLongType) : unsignedLongType;
+  if (unsigned) return longs === 0 && fits(32) ? unsignedIntType : unsignedLong;
+  if (longs === 0 && fits(31)) return intType;
+  if (longs === 0 && !decimal && fits(32)) return unsignedIntType;
+  // A decimal number without `u` that fits no signed 64 bits is `__int128` in gcc; gdb and we take it as unsigned.
+  return fits(63) ? long : unsignedLong;
+}

@@ -1,0 +1,171 @@
+/** Builders of typed nodes that convert and calculate; what is constant is calculated at once. */
+import { isAbsent } from '../../format/absent.js';
+import { sizeOf, stripType } from '../types/layout.js';
+import { typeName } from '../types/type-name.js';
+import type { Type } from '../types/type.js';
+import type { ArithmeticOperator, ShiftOperator, Span } from './ast.js';
+import { commonType, intType, longType, numericOf, pointerTo, promote } from './c-types.js';
+import { arithmetic, convertScalar, shift, type Scalar } from './scalar.js';
+import { badExpression } from './syntax-error.js';
+import { isLvalue, type ConstantNode, type Typed } from './typed.js';
+
+/** Where a node made by an operator stands in the text. */
+export interface Place {
+  readonly span: Span;
+  readonly path: string;
+}
+
+export const placeOf = (node: Typed): Place => ({ span: node.span, path: node.path });
+
+export function constantNode(value: Scalar, type: Type, place: Place): ConstantNode {
+  return { kind: 'constant', value, type, enumerator: false, ...place };
+}
+
+export function convert(node: Typed, type: Type): Typed {
+  const numeric = numericOf(type);
+  if (node.kind === 'constant' && numeric !== undefined) {
+    const value = convertScalar(node.value, numeric);
+    if (!isAbsent(value)) return constantNode(value, type, placeOf(node));
+  }
+  return node.type === type ? node : { kind: 'convert', operand: node, type, ...placeOf(node) };
+}
+
+/** Arrays and functions become pointers, as they do everywhere but under `sizeof` and `&` (C11 6.3.2.1). */
+export function decay(node: Typed): Typed {
+  const plain = stripType(node.type);
+  if (plain.kind === 'array') {
+    if (node.kind === 'string') {
+      throw badExpression('a string literal has no address in the target', node.span);
+    }
+    return { kind: 'address', operand: node, type: pointerTo(plain.element()), ...placeOf(node) };
+  }
+  if (plain.kind === 'function') {
+    return { kind: 'address', operand: node, type: pointerTo(node.type), ...placeOf(node) };
+  }
+  return node;
+}
+
+/** The operand of an operator that takes numbers and pointers. */
+export function scalarOperand(node: Typed, operator: string): Typed {
+  const value = decay(node);
+  if (numericOf(value.type) === undefined) {
+    throw badExpression(`cannot apply ${operator} to "${typeName(node.type)}"`, node.span);
+  }
+  return value;
+}
+
+export function promoted(node: Typed): Typed {
+  if (node.kind === 'constant' && node.enumerator && typeof node.value === 'bigint') {
+    const fits = BigInt.asIntN(32, node.value) === node.value;
+    return convert(node, fits ? intType : promote(node.type));
+  }
+  return convert(node, promote(node.type, node.kind === 'member' ? node.bits?.size : undefined));
+}
+
+/** Both in their common type. */
+export function balanced(left: Typed, right: Typed): readonly [Typed, Typed] {
+  const [a, b] = [promoted(left), promoted(right)];
+  const type = commonType(a.type, b.type);
+  return [convert(a, type), convert(b, type)];
+}
+
+/** Operands must be balanced. */
+export function arithmeticNode(operator: ArithmeticOperator, left: Typed, right: Typed, place: Place): Typed {
+  const numeric = numericOf(left.type);
+  if (left.kind === 'constant' && right.kind === 'constant' && numeric !== undefined) {
+    const value = arithmetic(operator, left.value, right.value, numeric);
+    if (!isAbsent(value)) return constantNode(value, left.type, place);
+  }
+  return { kind: 'arithmetic', operator, left, right, type: left.type, ...place };
+}
+
+/** Operands must be promoted. */
+export function shiftNode(operator: ShiftOperator, left: Typed, right: Typed, place: Place): Typed {
+  const numeric = numericOf(left.type);
+  if (left.kind === 'constant' && right.kind === 'constant' && numeric?.kind === 'integer') {
+    if (typeof left.value === 'bigint' && typeof right.value === 'bigint') {
+      const value = shift(operator, left.value, right.value, numeric);
+      if (!isAbsent(value)) return constantNode(value, left.type, place);
+    }
+  }
+  return { kind: 'shift', operator, left, right, type: left.type, ...place };
+}
+
+export function negated(operand: Typed, place: Place): Typed {
+  const numeric = numericOf(operand.type);
+  if (operand.kind === 'constant' && numeric !== undefined) {
+    const value = typeof operand.value === 'bigint' ? convertScalar(-operand.value, numeric) : -operand.value;
+    if (!isAbsent(value)) return constantNode(value, operand.type, place);
+  }
+  return { kind: 'unary', operator: '-', operand, type: operand.type, ...place };
+}
+
+export function complemented(operand: Typed, place: Place): Typed {
+  const numeric = numericOf(operand.type);
+  if (operand.kind === 'constant' && typeof operand.value === 'bigint' && numeric !== undefined) {
+    const value = convertScalar(~operand.value, numeric);
+    if (!isAbsent(value)) return constantNode(value, operand.type, place);
+  }
+  return { kind: 'unary', operator: '~', operand, type: operand.type, ...place };
+}
+
+/** The size that a pointer steps by; an error where what it points to has none. */
+export function strideOf(element: Type, span: Span): number {
+  const size = sizeOf(element);
+  if (size === undefined) {
+    const plain = stripType(element);
+    const why =
+      plain.kind === 'void' || plain.kind === 'function'
+        ? `"${typeName(element)}" has no size`
+        : `the size of "${typeName(element)}" is not known`;
+    throw badExpression(`cannot index or move a pointer to it: ${why}`, span, {
+      hint: plain.kind === 'void' ? 'cast the pointer first, for example (char *)p' : undefined,
+    });
+  }
+  return size;
+}
+
+export function offsetNode(pointer: Typed, index: Typed, subtract: boolean, place: Place): Typed {
+  const plain = stripType(pointer.type);
+  const element = plain.kind === 'pointer' ? plain.target() : pointer.type;
+  const size = strideOf(element, pointer.span);
+  return {
+    kind: 'offset',
+    pointer,
+    index: convert(index, longType),
+    subtract,
+    size,
+    type: pointer.type,
+    ...place,
+  };
+}
+
+/** The object that a pointer points to; references in it are followed. */
+export function dereferenceNode(pointer: Typed, place: Place): Typed {
+  const plain = stripType(pointer.type);
+  if (plain.kind !== 'pointer') {
+    throw badExpression(`cannot dereference "${typeName(pointer.type)}": it is not a pointer`, pointer.span);
+  }
+  const type = plain.target();
+  if (stripType(type).kind === 'void') {
+    throw badExpression(`cannot dereference "${typeName(pointer.type)}"`, pointer.span, {
+      hint: `cast it first: *(char *)${pointer.path}`,
+    });
+  }
+  if (pointer.kind === 'address' && isLvalue(pointer.operand) && pointer.operand.type === type) {
+    return { ...pointer.operand, ...place };
+  }
+  return throughReference({ kind: 'dereference', pointer, type, ...place });
+}
+
+/** A reference stands for the object that it refers to. */
+export function throughReference(node: Typed): Typed {
+  const plain = stripType(node.type);
+  if (plain.kind !== 'pointer' || plain.flavor === 'pointer') return node;
+  const pointer: Typed = { ...pointerTyped(node, plain.target()) };
+  return { kind: 'dereference', pointer, type: plain.target(), ...placeOf(node) };
+}
+
+function pointerTyped(node: Typed, target: Type): Typed {
+  return node.kind === 'slice' ? node : { ...node, type: pointerTo(target) };
+}

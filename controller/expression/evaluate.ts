@@ -1,0 +1,363 @@
+/**
+ * The value of a checked expression in a frame. What is missing is absent with its reason: never a guess, never zeros.
+ * An object in memory comes back as its place, unread; whoever shows it reads it.
+ */
+import { absent, isAbsent, type Absent } from '../../format/absent.js';
+import type { Provenance } from '../../format/memory.js';
+import { sizeOf, stripType } from '../types/layout.js';
+import { typeName } from '../types/type-name.js';
+import type { Place, Value } from '../types/value.js';
+import { numericOf } from './c-types.js';
+import { missingAt } from './missing.js';
+import {
+  arithmetic,
+  bitWindow,
+  compare,
+  convertScalar,
+  decodeBits,
+  decodeScalar,
+  encodeScalar,
+  isTrue,
+  shift,
+  wrap,
+  type Scalar,
+} from './scalar.js';
+import type { EvaluationFrame } from './scope.js';
+import { compareText } from './text.js';
+import { isPlaced, type ConditionalNode, type SliceNode, type TextNode, type Typed } from './typed.js';
+
+/** Never throws for what the target's state is; an absent value says why. */
+export function evaluate(node: Typed, frame: EvaluationFrame): Value {
+  return new Evaluator(frame).value(node);
+}
+
+/** Whether a condition holds; absent when that cannot be told. */
+export function evaluateCondition(node: Typed, frame: EvaluationFrame): boolean | Absent {
+  const value = new Evaluator(frame).scalar(node);
+  return isAbsent(value) ? value : isTrue(value);
+}
+
+/** A number, pointer or enumeration; absent for anything else. */
+export function evaluateScalar(node: Typed, frame: EvaluationFrame): Scalar | Absent {
+  return new Evaluator(frame).scalar(node);
+}
+
+type Located = Pick<Value, 'place' | 'bits'>;
+
+const weakestFirst: readonly Provenance[] = ['racy', 'after-hit', 'file', 'stopped', 'at-hit'];
+
+class Evaluator {
+  readonly #frame: EvaluationFrame;
+  /** The weakest provenance of the bytes that were read for the result. */
+  #provenance: Provenance | undefined;
+
+  constructor(frame: EvaluationFrame) {
+    this.#frame = frame;
+  }
+
+  value(node: Typed): Value {
+    if (node.kind === 'slice') return this.#slice(node);
+    if (node.kind === 'conditional') {
+      if (numericOf(node.type) === undefined) {
+        const chosen = this.#chosen(node);
+        if (!isAbsent(chosen)) return this.value(chosen);
+        return { type: node.type, place: { kind: 'absent', absent: chosen } };
+      }
+    } else if (isPlaced(node)) return { type: node.type, ...this.#located(node) };
+    const value = this.scalar(node);
+    const numeric = numericOf(node.type);
+    const size = sizeOf(node.type);
+    if (isAbsent(value)) return { type: node.type, place: { kind: 'absent', absent: value } };
+    if (numeric === undefined || size === undefined) {
+      const detail = `a value of type "${typeName(node.type)}" cannot be computed`;
+      return { type: node.type, place: { kind: 'absent', absent: absent('unsupported', detail) } };
+    }
+    const bytes = encodeScalar(value, numeric, size);
+    const provenance = this.#provenance === undefined ? {} : { provenance: this.#provenance };
+    return { type: node.type, place: { kind: 'bytes', bytes, ...provenance } };
+  }
+
+  scalar(node: Typed): Scalar | Absent {
+    switch (node.kind) {
+      case 'constant':
+        return node.value;
+      case 'variable':
+      case 'dereference':
+      case 'member':
+      case 'element':
+        return this.#load(node);
+      case 'register': {
+        const value = this.#frame.register(node.register);
+        const numeric = numericOf(node.type);
+        if (isAbsent(value) || numeric?.kind !== 'integer') return value;
+        return wrap(value >> BigInt(node.shift), numeric);
+      }
+      case 'fact':
+        if (node.fact === 'comm') return unreadable(node);
+        return BigInt(node.fact === 'tid' ? this.#frame.tid : this.#frame.pid);
+      case 'address':
+        return this.#address(node.operand);
+      case 'convert': {
+        const value = this.scalar(node.operand);
+        const numeric = numericOf(node.type);
+        if (isAbsent(value)) return value;
+        return numeric === undefined ? unreadable(node) : inContext(convertScalar(value, numeric), node);
+      }
+      case 'unary':
+        return this.#unary(node.operator, node);
+      case 'not': {
+        const value = this.scalar(node.operand);
+        return isAbsent(value) ? value : truth(!isTrue(value));
+      }
+      case 'arithmetic': {
+        const left = this.scalar(node.left);
+        if (isAbsent(left)) return left;
+        const right = this.scalar(node.right);
+        if (isAbsent(right)) return right;
+        const numeric = numericOf(node.type);
+        if (numeric === undefined) return unreadable(node);
+        return inContext(arithmetic(node.operator, left, right, numeric), node);
+      }
+      case 'shift': {
+        const left = this.scalar(node.left);
+        if (isAbsent(left)) return left;
+        const right = this.scalar(node.right);
+        if (isAbsent(right)) return right;
+        const numeric = numericOf(node.type);
+        if (numeric?.kind !== 'integer' || typeof left !== 'bigint' || typeof right !== 'bigint') {
+          return unreadable(node);
+        }
+        return inContext(shift(node.operator, left, right, numeric), node);
+      }
+      case 'compare': {
+        const left = this.scalar(node.left);
+        if (isAbsent(left)) return left;
+        const right = this.scalar(node.right);
+        return isAbsent(right) ? right : truth(compare(node.operator, left, right));
+      }
+      case 'logical': {
+        const left = this.scalar(node.left);
+        if (isAbsent(left)) return left;
+        if (isTrue(left) === (node.operator === '||')) return truth(node.operator === '||');
+        const right = this.scalar(node.right);
+        return isAbsent(right) ? right : truth(isTrue(right));
+      }
+      case 'conditional': {
+        const chosen = this.#chosen(node);
+        return isAbsent(chosen) ? chosen : this.scalar(chosen);
+      }
+      case 'offset': {
+        const pointer = this.scalar(node.pointer);
+        if (isAbsent(pointer)) return pointer;
+        const index = this.scalar(node.index);
+        if (isAbsent(index)) return index;
+        const distance = BigInt(index) * BigInt(node.size);
+        return BigInt.asUintN(64, BigInt(pointer) + (node.subtract ? -distance : distance));
+      }
+      case 'difference': {
+        const left = this.scalar(node.left);
+        if (isAbsent(left)) return left;
+        const right = this.scalar(node.right);
+        if (isAbsent(right)) return right;
+        return BigInt.asIntN(64, BigInt(left) - BigInt(right)) / BigInt(node.size);
+      }
+      case 'text':
+        return this.#text(node);
+      case 'string':
+      case 'function':
+      case 'slice':
+        return unreadable(node);
+    }
+  }
+
+  #unary(operator: '-' | '~', node: Typed & { readonly operand: Typed }): Scalar | Absent {
+    const value = this.scalar(node.operand);
+    if (isAbsent(value)) return value;
+    const numeric = numericOf(node.type);
+    if (numeric === undefined) return unreadable(node);
+    if (typeof value === 'number') return operator === '-' ? -value : unreadable(node);
+    return convertScalar(operator === '-' ? -value : ~value, numeric);
+  }
+
+  #chosen(node: ConditionalNode): Typed | Absent {
+    const condition = this.scalar(node.condition);
+    if (isAbsent(condition)) return condition;
+    return isTrue(condition) ? node.whenTrue : node.whenFalse;
+  }
+
+  /** Where an object is. */
+  #located(node: Typed): Located {
+    if (!isPlaced(node)) return atAddress(unreadable(node));
+    switch (node.kind) {
+      case 'variable':
+        return { place: this.#frame.variablePlace(node.variable) };
+      case 'dereference':
+        return atAddress(this.scalar(node.pointer));
+      case 'member': {
+        const { place } = this.#located(node.object);
+        const size =
+          node.bits === undefined ? sizeOf(node.type) : Math.ceil((node.bits.offset + node.bits.size) / 8);
+        const bits = node.bits === undefined ? {} : { bits: node.bits };
+        return { place: part(place, BigInt(node.byteOffset), size, node), ...bits };
+      }
+      case 'element': {
+        const { place } = this.#located(node.array);
+        const index = this.scalar(node.index);
+        if (isAbsent(index)) return atAddress(index);
+        return { place: part(place, BigInt(index) * BigInt(node.size), node.size, node) };
+      }
+      case 'slice':
+        return atAddress(this.scalar(node.pointer));
+      case 'conditional': {
+        const chosen = this.#chosen(node);
+        return isAbsent(chosen) ? atAddress(chosen) : this.#located(chosen);
+      }
+      case 'function':
+        return atAddress(this.#frame.relocate(node.address));
+      case 'string':
+        return { place: { kind: 'bytes', bytes: node.bytes } };
+      case 'fact': {
+        const bytes = new Uint8Array(16);
+        bytes.set(new TextEncoder().encode(this.#frame.comm).subarray(0, 15));
+        return { place: { kind: 'bytes', bytes } };
+      }
+    }
+  }
+
+  #address(operand: Typed): bigint | Absent {
+    const { place } = this.#located(operand);
+    if (place.kind === 'memory') return place.address;
+    if (place.kind === 'absent') return place.absent;
+    return absent('unsupported', `${operand.path} is not in memory here: it has no address`);
+  }
+
+  #slice(node: SliceNode): Value {
+    const { place } = this.#located(node);
+    const count = node.type.count ?? this.scalar(node.count);
+    if (isAbsent(count)) return { type: node.type, place: { kind: 'absent', absent: count } };
+    const known = Number(count);
+    if (known < 0 || !Number.isSafeInteger(known * Math.max(1, node.size))) {
+      const why = absent('limit', `${node.path} would have ${count} elements`);
+      return { type: node.type, place: { kind: 'absent', absent: why } };
+    }
+    return { type: { ...node.type, count: known }, place };
+  }
+
+  #load(node: Typed): Scalar | Absent {
+    const numeric = numericOf(node.type);
+    const size = sizeOf(node.type);
+    if (numeric === undefined || size === undefined) return unreadable(node);
+    const { place, bits } = this.#located(node);
+    if (bits !== undefined) {
+      const { start, length } = bitWindow(bits);
+      const bytes = this.#bytes(part(place, BigInt(start), length, node), length, node);
+      if (isAbsent(bytes)) return bytes;
+      const window = { offset: bits.offset - start * 8, size: bits.size };
+      return decodeBits(bytes, window, numeric.kind === 'integer' && numeric.signed);
+    }
+    const bytes = this.#bytes(place, size, node);
+    if (isAbsent(bytes)) return bytes;
+    return inContext(decodeScalar(bytes, numeric), node);
+  }
+
+  #bytes(place: Place, length: number, node: Typed): Uint8Array | Absent {
+    if (place.kind === 'absent') return place.absent;
+    if (place.kind === 'bytes') {
+      if (place.provenance !== undefined) this.#note(place.provenance);
+      if (place.bytes.length >= length) return place.bytes.subarray(0, length);
+      return absent(
+        'unsupported',
+        `only ${place.bytes.length} of the ${length} bytes of ${node.path} are known`,
+      );
+    }
+    const found = this.#frame.memory.read(place.address, length);
+    if (isAbsent(found)) return missingAt(found, node.path, place.address, length);
+    this.#note(found.provenance);
+    return found.bytes;
+  }
+
+  #note(provenance: Provenance): void {
+    const now = this.#provenance;
+    if (now === undefined || weakestFirst.indexOf(provenance) < weakestFirst.indexOf(now)) {
+      this.#provenance = provenance;
+    }
+  }
+
+  #text(node: TextNode): Scalar | Absent {
+    const { operator, literal, pattern } = node;
+    // For equality and beginnings no more is read than decides: what the kernel reads, too.
+    const whole = operator === 'contains' || operator === 'matches';
+    const subject = this.#string(node.subject, whole ? undefined : literal, operator !== 'startsWith');
+    if (isAbsent(subject)) return subject;
+    return truth(compareText(operator, subject, literal, pattern));
+  }
+
+  /**
+   * The bytes of a string up to its NUL, or up to where they differ from `against` (and, with `end`, to one byte more,
+   * so that a longer string is not equal).
+   */
+  #string(subject: Typed, against: Uint8Array | undefined, end: boolean): Uint8Array | Absent {
+    const { maxStringBytes } = this.#frame.limits;
+    let place: Place;
+    let capacity = Infinity;
+    if (stripType(subject.type).kind === 'array') {
+      const value = this.value(subject);
+      place = value.place;
+      const size = sizeOf(value.type);
+      if (size !== undefined) capacity = size;
+    } else place = atAddress(this.scalar(subject)).place;
+    if (place.kind === 'absent') return place.absent;
+    const most = against === undefined ? maxStringBytes : against.length + (end ? 1 : 0);
+    const bytes: number[] = [];
+    for (let i = 0; i < Math.min(most, capacity); i++) {
+      const byte = this.#bytes(part(place, BigInt(i), 1, subject), 1, subject);
+      if (isAbsent(byte)) return stringMissing(byte, subject, Math.min(most, capacity) - i);
+      const [code = 0] = byte;
+      if (code === 0) break;
+      bytes.push(code);
+      if (against !== undefined && code !== against[i]) break;
+      if (against === undefined && i + 1 === most && most < capacity) {
+        return absent('limit', `${subject.path} is longer than ${most} bytes`);
+      }
+    }
+    return Uint8Array.from(bytes);
+  }
+}
+
+function stringMissing(byte: Absent, subject: Typed, length: number): Absent {
+  return byte.address === undefined ? byte : missingAt(byte, subject.path, byte.address, length);
+}
+
+const truth = (value: boolean): bigint => (value ? 1n : 0n);
+
+function atAddress(address: Scalar | Absent): Located {
+  if (isAbsent(address)) return { place: { kind: 'absent', absent: address } };
+  return { place: { kind: 'memory', address: BigInt.asUintN(64, BigInt(address)) } };
+}
+
+/** A part of an object; of one that is not in memory only what is there. */
+function part(place: Place, offset: bigint, size: number | undefined, node: Typed): Place {
+  if (place.kind === 'absent') return place;
+  if (place.kind === 'memory') {
+    return { kind: 'memory', address: BigInt.asUintN(64, place.address + offset) };
+  }
+  const from = Number(offset);
+  if (from < 0 || from + (size ?? 0) > place.bytes.length) {
+    const why = absent(
+      'unsupported',
+      `${node.path} is outside of the ${place.bytes.length} bytes that are known of its object`,
+    );
+    return { kind: 'absent', absent: why };
+  }
+  const bytes = place.bytes.subarray(from, size === undefined ? undefined : from + size);
+  return { ...place, bytes };
+}
+
+function unreadable(node: Typed): Absent {
+  return absent('unsupported', `values of type "${typeName(node.type)}" are not supported in expressions`);
+}
+
+/** Says which part of the expression had no value. */
+function inContext(value: Scalar | Absent, node: Typed): Scalar | Absent {
+  return isAbsent(value) ? { ...value, detail: `${value.detail} (in ${node.path})` } : value;
+}

@@ -1,0 +1,118 @@
+/**
+ * What an expression needs from the outside: names and types to be checked with, and a frame of a thread to be evaluated in.
+ * Neither the checker nor the evaluator knows debug information, cores or processes.
+ */
+import { isAbsent, type Absent } from '../../format/absent.js';
+import { linkAddress, type LinkAddress } from '../../format/address.js';
+import { StillframeError } from '../../format/error.js';
+import type { Limits } from '../../format/limits.js';
+import type { MemoryReader } from '../../format/memory.js';
+import type { ModuleSymbols, SourceFrame, VariableSymbol } from '../symbols/module-symbols.js';
+import type { Type } from '../types/type.js';
+import type { Place } from '../types/value.js';
+
+export interface NameScope {
+  /** Locals innermost first, parameters, statics of the compile unit, globals. With `file`: statics of that file only. */
+  findVariable(name: string, file?: string): VariableSymbol | undefined;
+  /** As `findVariable`, passing over what is local. */
+  findGlobal(name: string, file?: string): VariableSymbol | undefined;
+  findType(name: string): Type | undefined;
+  findEnumerator(name: string): { readonly type: Type; readonly value: bigint } | undefined;
+  findFunction(name: string): FunctionName | undefined;
+  /** Names of variables and functions, for near matches; locals first. */
+  names(): Iterable<string>;
+}
+
+export interface FunctionName {
+  readonly address: LinkAddress;
+  readonly type?: Type;
+}
+
+/** One frame of one thread, live or from a core. */
+export interface EvaluationFrame {
+  readonly memory: MemoryReader;
+  /** The value of a DWARF register in this frame. */
+  register(dwarfNumber: number): bigint | Absent;
+  variablePlace(variable: VariableSymbol): Place;
+  /** Where an address of the module that the names came from is in the process. */
+  relocate(address: LinkAddress): bigint | Absent;
+  readonly pid: number;
+  readonly tid: number;
+  readonly comm: string;
+  readonly limits: Limits;
+}
+
+export interface ModuleScopeOptions {
+  /** The level of the source stack whose locals are seen; without it there are only globals. */
+  readonly frame?: SourceFrame;
+  /** Where the frame stands: its compile unit's types and statics come first. */
+  readonly address?: LinkAddress;
+}
+
+/** Statics of several files can have one name; to take any of them would be to guess. */
+function theOne(
+  found: readonly VariableSymbol[],
+  name: string,
+  address: LinkAddress,
+): VariableSymbol | undefined {
+  const places = new Map<string, VariableSymbol>();
+  for (const variable of found) {
+    const location = variable.locationAt(address);
+    if (isAbsent(location)) continue;
+    const bytes = location.kind === 'expression' ? location.expression : location.bytes;
+    const key = `${location.kind} ${bytes.join(' ')}`;
+    if (!places.has(key)) places.set(key, variable);
+  }
+  if (places.size < 2) return places.values().next().value ?? found[0];
+  const candidates = [...places.values()].map(
+    (variable) => `'${variable.declaredFile?.split('/').at(-1) ?? '?'}'::${name}`,
+  );
+  throw new StillframeError('bad-expression', `"${name}" is declared in ${places.size} files`, {
+    hint: 'say which file, as the candidates do',
+    candidates,
+  });
+}
+
+/** The names of one module, as seen from a frame in it. */
+export function moduleScope(symbols: ModuleSymbols, options: ModuleScopeOptions = {}): NameScope {
+  const { frame, address } = options;
+  const locals = frame?.scope?.variables ?? [];
+  const findGlobal = (name: string, file?: string): VariableSymbol | undefined => {
+    if (file === undefined && frame?.file !== undefined) {
+      const [own] = symbols.findGlobals(name, frame.file);
+      if (own !== undefined) return own;
+    }
+    return theOne(symbols.findGlobals(name, file), name, address ?? linkAddress(0n));
+  };
+  return {
+    findGlobal,
+    findVariable: (name, file) =>
+      (file === undefined
+        ? (locals.find((local) => local.name === name && !local.shadowed) ??
+          locals.find((local) => local.name === name))
+        : undefined) ?? findGlobal(name, file),
+    findType: (name) => symbols.findType(name, address),
+    findEnumerator: (name) => symbols.findEnumerator(name, address),
+    findFunction: (name) => {
+      const functions = symbols.findFunctions(name).filter((candidate) => candidate.entry !== undefined);
+      const [found] = functions;
+      if (found?.entry === undefined) {
+        const symbol = symbols.findSymbol(name);
+        return symbol === undefined ? undefined : { address: symbol.address };
+      }
+      const type: Type = {
+        kind: 'function',
+        result: () => found.returnType(),
+        parameters: () => found.parameters().map((parameter) => parameter.type()),
+        prototyped: true,
+        variadic: false,
+      };
+      return { address: found.entry, type };
+    },
+    *names() {
+      for (const local of locals) yield local.name;
+      yield* symbols.globalNames();
+      yield* symbols.functionNames();
+    },
+  };
+}

@@ -1,0 +1,227 @@
+/**
+ * An expression whose names are resolved and whose conversions are all written out: what the evaluator and the lowering walk.
+ * Operands of an operation already have the type that the operation works in, so both need no rules of the language.
+ */
+import type { LinkAddress } from '../../format/address.js';
+import type { VariableSymbol } from '../symbols/module-symbols.js';
+import type { ArrayType, Type } from '../types/type.js';
+import type { ArithmeticOperator, ComparisonOperator, LogicalOperator, ShiftOperator, Span } from './ast.js';
+import type { Scalar } from './scalar.js';
+
+interface Node {
+  readonly type: Type;
+  readonly span: Span;
+  /** The text of it: what a person would write to see this value. */
+  readonly path: string;
+}
+
+export type Typed =
+  | ConstantNode
+  | StringNode
+  | VariableNode
+  | FunctionNode
+  | RegisterNode
+  | FactNode
+  | DereferenceNode
+  | MemberNode
+  | ElementNode
+  | SliceNode
+  | AddressNode
+  | ConvertNode
+  | UnaryNode
+  | NotNode
+  | ArithmeticNode
+  | ShiftNode
+  | CompareNode
+  | LogicalNode
+  | ConditionalNode
+  | OffsetNode
+  | DifferenceNode
+  | TextNode;
+
+export interface ConstantNode extends Node {
+  readonly kind: 'constant';
+  readonly value: Scalar;
+  /** It is the name of an enumerator: such a name has type `int` in arithmetic (C11 6.4.4.3). */
+  readonly enumerator: boolean;
+}
+
+/** A string literal: an array of characters that is nowhere in the target. */
+export interface StringNode extends Node {
+  readonly kind: 'string';
+  /** With the final NUL. */
+  readonly bytes: Uint8Array;
+}
+
+export interface VariableNode extends Node {
+  readonly kind: 'variable';
+  readonly variable: VariableSymbol;
+}
+
+export interface FunctionNode extends Node {
+  readonly kind: 'function';
+  readonly address: LinkAddress;
+}
+
+export interface RegisterNode extends Node {
+  readonly kind: 'register';
+  readonly register: number;
+  /** `$ah`: how far the register is shifted down; the type says how much of it counts. */
+  readonly shift: number;
+}
+
+export interface FactNode extends Node {
+  readonly kind: 'fact';
+  readonly fact: 'tid' | 'pid' | 'comm';
+}
+
+export interface DereferenceNode extends Node {
+  readonly kind: 'dereference';
+  readonly pointer: Typed;
+}
+
+export interface MemberNode extends Node {
+  readonly kind: 'member';
+  /** A struct or union; what was behind a pointer is a dereference. */
+  readonly object: Typed;
+  readonly byteOffset: number;
+  readonly bits?: { readonly offset: number; readonly size: number };
+}
+
+/** An element of an array that need not be in memory. */
+export interface ElementNode extends Node {
+  readonly kind: 'element';
+  readonly array: Typed;
+  /** A `long`. */
+  readonly index: Typed;
+  readonly size: number;
+}
+
+export interface SliceNode extends Node {
+  readonly kind: 'slice';
+  readonly type: ArrayType;
+  /** Where it begins. */
+  readonly pointer: Typed;
+  /** A `long`: how many elements. */
+  readonly count: Typed;
+  readonly size: number;
+}
+
+/** `&x`, and what an array or a function becomes in an expression. */
+export interface AddressNode extends Node {
+  readonly kind: 'address';
+  readonly operand: Typed;
+}
+
+/** Between scalars. */
+export interface ConvertNode extends Node {
+  readonly kind: 'convert';
+  readonly operand: Typed;
+}
+
+export interface UnaryNode extends Node {
+  readonly kind: 'unary';
+  readonly operator: '-' | '~';
+  readonly operand: Typed;
+}
+
+export interface NotNode extends Node {
+  readonly kind: 'not';
+  readonly operand: Typed;
+}
+
+export interface ArithmeticNode extends Node {
+  readonly kind: 'arithmetic';
+  readonly operator: ArithmeticOperator;
+  readonly left: Typed;
+  readonly right: Typed;
+}
+
+/** The left side has the type of the result; the right its own, promoted. */
+export interface ShiftNode extends Node {
+  readonly kind: 'shift';
+  readonly operator: ShiftOperator;
+  readonly left: Typed;
+  readonly right: Typed;
+}
+
+export interface CompareNode extends Node {
+  readonly kind: 'compare';
+  readonly operator: ComparisonOperator;
+  readonly left: Typed;
+  readonly right: Typed;
+}
+
+export interface LogicalNode extends Node {
+  readonly kind: 'logical';
+  readonly operator: LogicalOperator;
+  readonly left: Typed;
+  readonly right: Typed;
+}
+
+export interface ConditionalNode extends Node {
+  readonly kind: 'conditional';
+  readonly condition: Typed;
+  readonly whenTrue: Typed;
+  readonly whenFalse: Typed;
+}
+
+/** Pointer plus or minus a `long` times the size of what it points to. */
+export interface OffsetNode extends Node {
+  readonly kind: 'offset';
+  readonly pointer: Typed;
+  readonly index: Typed;
+  readonly subtract: boolean;
+  readonly size: number;
+}
+
+export interface DifferenceNode extends Node {
+  readonly kind: 'difference';
+  readonly left: Typed;
+  readonly right: Typed;
+  readonly size: number;
+}
+
+export type TextOperator = '==' | '!=' | 'startsWith' | 'contains' | 'matches';
+
+/** A comparison of a string in the target with a literal. */
+export interface TextNode extends Node {
+  readonly kind: 'text';
+  readonly operator: TextOperator;
+  /** A pointer to characters, or an array of them. */
+  readonly subject: Typed;
+  /** Without a final NUL. */
+  readonly literal: Uint8Array;
+  readonly pattern?: RegExp;
+}
+
+/** What names an object, whose bytes are read when its value is wanted. */
+export type ObjectNode = VariableNode | DereferenceNode | MemberNode | ElementNode;
+
+const objectKinds: ReadonlySet<Typed['kind']> = new Set(['variable', 'dereference', 'member', 'element']);
+
+export function isObject(node: Typed): node is ObjectNode {
+  return objectKinds.has(node.kind);
+}
+
+/** What is somewhere, in the target or in our hands. */
+export type PlacedNode =
+  | ObjectNode
+  | SliceNode
+  | FunctionNode
+  | StringNode
+  | ConditionalNode
+  | (FactNode & { readonly fact: 'comm' });
+
+const placedKinds: ReadonlySet<Typed['kind']> = new Set(['slice', 'function', 'string', 'conditional']);
+
+export function isPlaced(node: Typed): node is PlacedNode {
+  return isObject(node) || placedKinds.has(node.kind) || (node.kind === 'fact' && node.fact === 'comm');
+}
+
+/** Whether the node is an object that could have an address. */
+export function isLvalue(node: Typed): boolean {
+  if (node.kind === 'member') return isLvalue(node.object);
+  if (node.kind === 'element') return isLvalue(node.array);
+  return node.kind === 'variable' || node.kind === 'dereference' || node.kind === 'slice';
+}
