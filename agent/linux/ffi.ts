@@ -6,17 +6,37 @@
  * How ffi-rs must be used is in docs/architecture.md, "FFI": only I32, BigInt and Buffers that somebody holds on to; all symbols are
  * resolved on the main thread before a worker starts; never `runInNewThread`.
  */
+import { isMainThread } from 'node:worker_threads';
 import { DataType, createExternalBuffer, load, open } from 'ffi-rs';
 import { StillframeError } from '../../format/error.js';
 import { errnoName } from './errno.js';
 
-const library = 'c';
+/**
+ * NB: ffi-rs keeps the symbols of a library in one table for all threads, without a lock: a thread that looks one up while another adds one
+ * crashes the process. So workers have a table of their own, which {@link resolveForWorkers} fills before they start.
+ */
+const workerLibrary = 'c for workers';
+const library = isMainThread ? 'c' : workerLibrary;
+const path = 'libc.so.6';
 let opened = false;
 
 function openLibrary(): void {
   if (opened) return;
-  open({ library, path: 'libc.so.6' });
+  open({ library, path });
   opened = true;
+}
+
+let resolvedForWorkers = false;
+
+/** To be called on the main thread before any worker that makes calls starts. Workers may call `poll` and {@link bufferAt}, nothing else. */
+export function resolveForWorkers(): void {
+  if (resolvedForWorkers) return;
+  open({ library: workerLibrary, path });
+  const nothing = { library: workerLibrary, retType: DataType.BigInt };
+  const longs = [DataType.BigInt, DataType.BigInt, DataType.BigInt];
+  load({ ...nothing, funcName: 'memmove', paramsType: longs, paramsValue: [0n, 0n, 0n] });
+  load({ ...nothing, funcName: 'poll', paramsType: longs, paramsValue: [0n, 0n, 0n] });
+  resolvedForWorkers = true;
 }
 
 export type Argument =

@@ -275,20 +275,33 @@ export const readCgroup = (pid: number): string => parseCgroup(readText(pid, 'cg
 /** `/proc/PID/task/TID/syscall`: stack pointer and program counter of a thread that is not running. */
 export type ThreadSyscall =
   | { readonly running: true }
-  /** `number` -1: blocked outside of a system call. */
-  | { readonly running: false; readonly number: number; readonly sp: bigint; readonly pc: bigint };
+  | {
+      readonly running: false;
+      /** Of the system call; -1: blocked outside of one, and then there are no arguments. */
+      readonly number: number;
+      /** The six argument registers: rdi, rsi, rdx, r10, r8, r9. */
+      readonly args: readonly bigint[];
+      readonly sp: bigint;
+      readonly pc: bigint;
+    };
 
 export function parseSyscall(text: string): ThreadSyscall {
   const fields = text.trim().split(' ');
   if (fields[0] === 'running') return { running: true };
-  const sp = fields.at(-2);
-  const pc = fields.at(-1);
-  const isHex = (value: string | undefined): value is string =>
-    value !== undefined && /^0x[0-9a-f]{1,16}$/.test(value);
-  if ((fields.length !== 3 && fields.length !== 9) || !isHex(sp) || !isHex(pc)) {
+  const values = fields.slice(1);
+  const [sp, pc] = values.slice(-2);
+  const wellFormed =
+    (fields.length === 3 || fields.length === 9) && values.every((value) => /^0x[0-9a-f]{1,16}$/.test(value));
+  if (!wellFormed || sp === undefined || pc === undefined) {
     throw badData(`cannot parse syscall: "${text.trim().slice(0, 200)}" is malformed`);
   }
-  return { running: false, number: Number(fields[0]), sp: BigInt(sp), pc: BigInt(pc) };
+  return {
+    running: false,
+    number: Number(fields[0]),
+    args: values.slice(0, -2).map(BigInt),
+    sp: BigInt(sp),
+    pc: BigInt(pc),
+  };
 }
 export const readThreadSyscall = (pid: number, tid: number): ThreadSyscall =>
   parseSyscall(readText(pid, `task/${tid}/syscall`));

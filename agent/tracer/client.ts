@@ -4,14 +4,17 @@
  */
 import type { Capture, EngineName, ProcessFacts } from '../../format/capture.js';
 import type { Plan } from '../../format/plan/plan.js';
+import type { TargetProcess } from '../targets/processes.js';
 import type { EngineSupport, NowRequest, PointCounters, PointEnd } from '../engines/engine.js';
 
+export type { TargetProcess } from '../targets/processes.js';
 export type { EngineSupport, NowRequest, PointCounters, PointEnd } from '../engines/engine.js';
 
 export interface TracerClient extends AsyncDisposable {
   /** Tries every engine on this host. */
   probeEngines(): Promise<readonly EngineReport[]>;
-  listTargets(): Promise<readonly TargetSummary[]>;
+  /** Those that fit a selector (TARGET of the command line), or all. Throws `usage`. */
+  listTargets(selector?: string): Promise<readonly TargetProcess[]>;
   processFacts(pid: number): Promise<ProcessFacts>;
   /** Arms one process; `engine` undefined: the first in order of preference that is supported and can run the plan. */
   arm(request: TracerArmRequest): Promise<TracerArmed>;
@@ -20,7 +23,9 @@ export interface TracerClient extends AsyncDisposable {
   counters(pointId: string, pid: number): Promise<PointCounters | undefined>;
   now(request: NowRequest & { readonly engine?: EngineName }): Promise<CapturedProcess>;
   /** Counts hits of the plan's sites and condition, collects nothing. */
-  measure(request: MeasureRequest): Promise<{ readonly engine: EngineName; readonly counters: PointCounters }>;
+  measure(
+    request: MeasureRequest,
+  ): Promise<{ readonly engine: EngineName; readonly counters: PointCounters }>;
   /** Set once, before the first `arm`. */
   listen(listener: TracerListener): void;
 }
@@ -41,22 +46,6 @@ export interface CapturedProcess {
 export interface EngineReport {
   readonly engine: EngineName;
   readonly support: EngineSupport;
-}
-
-export interface TargetSummary {
-  readonly pid: number;
-  readonly comm: string;
-  readonly args: string;
-  readonly uid: number;
-  readonly executable: string;
-  /** Lower-case hex, empty when there is none. */
-  readonly buildId: string;
-  /** systemd unit and container id of its control group, OTEL_SERVICE_NAME of its environment; empty when there is none. */
-  readonly unit: string;
-  readonly container: string;
-  readonly service: string;
-  /** Clock ticks since boot. */
-  readonly startTime: bigint;
 }
 
 export interface TracerArmRequest {

@@ -4,6 +4,7 @@
  */
 import type { Absent } from '../../format/absent.js';
 import type { LinkAddress } from '../../format/address.js';
+import type { ExpressionContext } from '../../format/dwarf-op/context.js';
 import type { ElfFile } from '../../format/elf/file.js';
 import type { CallFrameTable } from '../dwarf/call-frame.js';
 import type { Type } from '../types/type.js';
@@ -68,6 +69,11 @@ export interface FunctionSymbol {
   readonly inlinedCopies: readonly InlinedCopy[];
   readonly returnType: () => Type;
   readonly parameters: () => readonly VariableSymbol[];
+  /**
+   * Targets of the tail calls in it (call sites with DW_AT_call_tail_call or DW_AT_GNU_tail_call), undefined for one that is not
+   * known. A function that can come back to itself by them has no reliable entry values.
+   */
+  readonly tailCalls?: () => readonly (CallTarget | undefined)[];
 }
 
 export interface InlinedCopy {
@@ -105,15 +111,34 @@ export interface Scope {
   readonly variables: readonly VariableSymbol[];
   /** DW_AT_frame_base of the concrete function. */
   readonly frameBase: Uint8Array | undefined;
+  /** For the frame base and the values of call sites. */
+  readonly unit?: ExpressionUnit;
   /** Call-site parameters of the call that returns to an address, for entry values of the callee. */
   callSite(returnAddress: LinkAddress): CallSite | undefined;
 }
+
+/**
+ * What the expressions of one compile unit refer to beyond themselves: entries of its `.debug_addr`, its base types, the locations of
+ * its DIEs. An evaluator puts them into its context.
+ */
+export type ExpressionUnit = Pick<
+  ExpressionContext,
+  'addressByIndex' | 'baseType' | 'callExpression' | 'offsetSize'
+>;
 
 export interface CallSite {
   /** Location of a callee's parameter at its entry (`DW_OP_reg5`) to its value in the caller's frame. */
   readonly parameters: readonly { readonly location: Uint8Array; readonly value: Uint8Array }[];
   readonly isTailCall: boolean;
+  /** What is called. Undefined when unknown: then nothing says that the parameters are those of the frame at hand. */
+  readonly target?: CallTarget;
 }
+
+/** DW_AT_call_origin, as an address or, for a function of another unit or module, by linkage name; or DW_AT_call_target. */
+export type CallTarget =
+  | { readonly kind: 'entry'; readonly address: LinkAddress }
+  | { readonly kind: 'name'; readonly name: string }
+  | { readonly kind: 'expression'; readonly expression: Uint8Array };
 
 export interface VariableSymbol {
   readonly name: string;
@@ -128,6 +153,8 @@ export interface VariableSymbol {
    * (`optimized-out` with the ranges where it does exist in the detail; `not-in-scope`). For a global any address will do.
    */
   locationAt(address: LinkAddress): VariableLocation | Absent;
+  /** For the expressions that `locationAt` gives. */
+  readonly unit?: ExpressionUnit;
   /** Ranges where a location exists, for "available at lines …"; undefined when everywhere. */
   readonly availableRanges: () => readonly AddressRange[] | undefined;
 }

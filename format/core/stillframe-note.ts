@@ -3,9 +3,12 @@
  * time, where each range came from and how trustworthy it is, what was asked for and could not be read.
  * A core may come from anybody, so the note is validated before it is believed.
  */
-import type { AbsentReason } from '../absent.js';
-import type { CaptureCost, EngineName } from '../capture.js';
-import type { Provenance } from '../memory.js';
+import { z } from 'zod';
+import { absentReasons, type AbsentReason } from '../absent.js';
+import { decodeUtf8 } from '../bytes.js';
+import { engineNames, type CaptureCost, type EngineName } from '../capture.js';
+import { badData } from '../error.js';
+import { provenances, type Provenance } from '../memory.js';
 
 export const stillframeNoteOwner = 'STILLFRAME';
 export const stillframeNoteType = 1;
@@ -75,4 +78,119 @@ export interface NoteThread {
   readonly provenance: Provenance;
   readonly unknownRegisters: readonly string[];
   readonly absent?: { readonly reason: AbsentReason; readonly detail: string };
+}
+
+const maxItems = 100_000;
+const text = z.string().max(65_536);
+const count = z.number().int().nonnegative();
+const address = z
+  .string()
+  .regex(/^0x[0-9a-f]{1,16}$/)
+  .transform((digits) => BigInt(digits));
+const reason = z.enum(absentReasons);
+const provenance = z.enum(provenances);
+
+const schema: z.ZodType<StillframeNote> = z.object({
+  version: z.literal(1),
+  snapshot: text,
+  point: text,
+  host: text,
+  engine: z.enum(engineNames),
+  timeNs: z
+    .string()
+    .regex(/^\d{1,20}$/)
+    .transform((digits) => BigInt(digits)),
+  pid: count,
+  tid: count,
+  comm: text,
+  buildId: z.string().regex(/^([0-9a-f]{2}){0,64}$/),
+  modulePath: text,
+  location: z
+    .object({ function: text, file: text.exactOptional(), line: count.exactOptional(), address })
+    .exactOptional(),
+  request: z.object({
+    location: text,
+    condition: text.exactOptional(),
+    captures: z.array(text).max(maxItems),
+  }),
+  ranges: z
+    .array(
+      z.object({
+        address,
+        length: count,
+        provenance,
+        delayUs: z.number().nonnegative().exactOptional(),
+        path: text,
+      }),
+    )
+    .max(maxItems),
+  missing: z
+    .array(
+      z.object({
+        path: text,
+        address: address.exactOptional(),
+        length: count.exactOptional(),
+        reason,
+        detail: text,
+      }),
+    )
+    .max(maxItems),
+  threads: z
+    .array(
+      z.object({
+        tid: count,
+        comm: text,
+        state: text,
+        provenance,
+        unknownRegisters: z.array(text).max(64),
+        absent: z.object({ reason, detail: text }).exactOptional(),
+      }),
+    )
+    .max(maxItems),
+  modules: z
+    .array(
+      z.object({
+        path: text,
+        buildId: text,
+        start: address,
+        end: address,
+        bias: address,
+        deleted: z.boolean(),
+      }),
+    )
+    .max(maxItems),
+  cost: z.object({
+    hits: count,
+    conditionFalse: count,
+    dropped: count,
+    faults: count,
+    bytes: count,
+    stoppedNs: z.number().nonnegative(),
+  }),
+});
+
+/** JSON in UTF-8; addresses as hex strings, the time in decimal, for a number of JSON holds 53 bits. */
+export function encodeStillframeNote(note: StillframeNote): Uint8Array {
+  const json = JSON.stringify(note, (key, value: unknown) => {
+    if (typeof value !== 'bigint') return value;
+    return key === 'timeNs' ? value.toString() : `0x${BigInt.asUintN(64, value).toString(16)}`;
+  });
+  return new TextEncoder().encode(json);
+}
+
+/** Throws `bad-data` naming the first field that is wrong. */
+export function parseStillframeNote(description: Uint8Array, name: string): StillframeNote {
+  let json: unknown;
+  try {
+    json = JSON.parse(decodeUtf8(description));
+  } catch (error) {
+    throw badData(`cannot parse the STILLFRAME note of "${name}": it is not JSON`, { cause: error });
+  }
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const where = issue?.path.join('.') ?? '';
+  throw badData(
+    `cannot parse the STILLFRAME note of "${name}": ${where}: ${issue?.message ?? 'it is malformed'}`,
+  );
 }

@@ -78,10 +78,16 @@ describe('parseMaps', () => {
 describe('parseSyscall', () => {
   test.each([
     ['running\n', { running: true }],
-    ['-1 0x7ffd10 0x401136\n', { running: false, number: -1, sp: 0x7ffd10n, pc: 0x401136n }],
+    ['-1 0x7ffd10 0x401136\n', { running: false, number: -1, args: [], sp: 0x7ffd10n, pc: 0x401136n }],
     [
       '0 0x3 0x7fb0 0x20000 0x7fb1 0xff 0x0 0x7ffee9b8 0x7fb2ad\n',
-      { running: false, number: 0, sp: 0x7ffee9b8n, pc: 0x7fb2adn },
+      {
+        running: false,
+        number: 0,
+        args: [3n, 0x7fb0n, 0x20000n, 0x7fb1n, 0xffn, 0n],
+        sp: 0x7ffee9b8n,
+        pc: 0x7fb2adn,
+      },
     ],
   ])('reads %j', (text, expected) => {
     expect(parseSyscall(text)).toEqual(expected);

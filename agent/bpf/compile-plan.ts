@@ -1,0 +1,213 @@
+/**
+ * A site of a plan to an eBPF program that runs at each hit, in the hitting thread: the condition first and nothing before it, then the budget, then one
+ * record of constant size through the ring buffer. Pure: numbers of maps in, instructions out; loading is elsewhere.
+ *
+ * Every jump is local to one range, so that plans of a thousand ranges fit the 16 bits of a jump: a range looks up in the record
+ * what became of its parent, instead of being jumped over.
+ */
+import { StillframeError } from '../../format/error.js';
+import { flattenRanges, type Plan } from '../../format/plan/plan.js';
+import { ptRegsBytes } from '../../format/registers/x86-64.js';
+import { type AssembledProgram, Assembler } from './assembler.js';
+import { compileExpression } from './compile-expression.js';
+import { type CollectContext, compileRange, compileStack } from './compile-range.js';
+import { bpfHelpers } from './helpers.js';
+import { type CounterName, counterNames, slotBytes, stateOffsets } from './point-state.js';
+import { layoutRecord, recordHead, type RecordLayout } from './record-layout.js';
+
+export interface CompileOptions {
+  readonly siteIndex: number;
+  /** File descriptors of the point's maps. */
+  readonly ringFd: number;
+  readonly stateFd: number;
+  /** A power of two. */
+  readonly counterSlots: number;
+  readonly maxHits: number;
+  readonly minIntervalNs: bigint;
+  /** Sleepable programs read pages that are not resident. */
+  readonly sleepable: boolean;
+  /** BTF id of `bpf_copy_from_user_str`, where the kernel has it and the program is sleepable. */
+  readonly copyStringBtfId?: number;
+  /** Count only hits of this process; where the attachment itself does not filter. */
+  readonly onlyPid?: number;
+}
+
+export function compileSite(plan: Plan, options: CompileOptions): AssembledProgram {
+  return new SiteCompiler(plan, options).compile();
+}
+
+class SiteCompiler {
+  readonly #asm = new Assembler();
+  readonly #options: CompileOptions;
+  readonly #site: Plan['sites'][number];
+  readonly #layout: RecordLayout;
+
+  constructor(plan: Plan, options: CompileOptions) {
+    const site = plan.sites[options.siteIndex];
+    if (site === undefined)
+      throw new StillframeError('internal', `the plan has no site ${options.siteIndex}`);
+    this.#options = options;
+    this.#site = site;
+    this.#layout = layoutRecord(plan, site);
+    if (this.#layout.stackOffset > 0x7fff) {
+      throw new StillframeError(
+        'limit',
+        `the uprobe engine takes at most 1024 ranges a site, not ${this.#layout.rangeCount}`,
+        { hint: 'capture fewer things, or follow pointers less deep' },
+      );
+    }
+  }
+
+  compile(): AssembledProgram {
+    const asm = this.#asm.section('start').mov(6, 1);
+    if (this.#options.onlyPid !== undefined) this.#filterPid(this.#options.onlyPid);
+    this.#condition();
+    asm.section('budget');
+    this.#count('wanted');
+    this.#interval();
+    this.#take();
+    this.#reserve();
+    asm.section('registers');
+    this.#header();
+    const collect: CollectContext = {
+      assembler: asm,
+      layout: this.#layout,
+      linkAddress: this.#site.linkAddress,
+      sleepable: this.#options.sleepable,
+      ...(this.#options.copyStringBtfId === undefined
+        ? {}
+        : { copyStringBtfId: this.#options.copyStringBtfId }),
+    };
+    if (this.#layout.stackBytes > 0) compileStack(collect);
+    flattenRanges(this.#site.ranges).forEach(({ range, parent }, index) => {
+      compileRange(range, { index, parent }, collect);
+    });
+    asm.section('submit').mov(1, 9).load(2, 0n).call(bpfHelpers.bpf_ringbuf_submit);
+    this.#leave();
+    return asm.assemble();
+  }
+
+  /** Returns 0: for a perf uprobe, "no sample". */
+  #leave(): void {
+    this.#asm.load(0, 0n).exit();
+  }
+
+  #filterPid(pid: number): void {
+    const ours = this.#asm.label('our process');
+    this.#asm.call(bpfHelpers.bpf_get_current_pid_tgid).aluImm('rsh', 0, 32).jumpIfImm('eq', 0, pid, ours);
+    this.#leave();
+    this.#asm.bind(ours);
+  }
+
+  /** Adds one to a counter, in the slot of this CPU. */
+  #count(name: CounterName): void {
+    const { stateFd, counterSlots } = this.#options;
+    const asm = this.#asm;
+    const offset = counterNames.indexOf(name) * 8;
+    asm
+      .call(bpfHelpers.bpf_get_smp_processor_id)
+      .aluImm('and', 0, counterSlots - 1)
+      .aluImm('mul', 0, slotBytes)
+      .loadMapValue(1, stateFd, stateOffsets.slots)
+      .alu('add', 1, 0)
+      .load(2, 1n)
+      .atomic('add', 8, 1, offset, 2);
+  }
+
+  #condition(): void {
+    const { condition } = this.#site;
+    if (condition === undefined) return;
+    const asm = this.#asm.section('condition');
+    const fault = asm.label('condition fault');
+    const hit = asm.label('hit');
+    compileExpression(condition, {
+      assembler: asm,
+      name: 'the condition',
+      linkAddress: this.#site.linkAddress,
+      sleepable: this.#options.sleepable,
+      readFault: fault,
+      divisionFault: fault,
+    });
+    asm.jumpIfImm('ne', 7, 0, hit);
+    this.#count('conditionFalse');
+    this.#leave();
+    if (fault.jumps > 0) {
+      asm.bind(fault);
+      this.#count('conditionFault');
+      this.#leave();
+    }
+    asm.bind(hit);
+  }
+
+  /** At most one hit in `minIntervalNs`, whichever thread comes first. */
+  #interval(): void {
+    const { minIntervalNs, stateFd } = this.#options;
+    if (minIntervalNs <= 0n) return;
+    const asm = this.#asm;
+    const go = asm.label('interval over');
+    const limited = asm.label('too soon');
+    const first = asm.label('first');
+    asm
+      .call(bpfHelpers.bpf_ktime_get_ns)
+      .mov(7, 0)
+      .loadMapValue(8, stateFd, 0)
+      .loadMemory(8, 0, 8, stateOffsets.lastTime)
+      .jumpIfImm('eq', 0, 0, first)
+      .mov(1, 7)
+      .alu('sub', 1, 0)
+      .load(2, minIntervalNs)
+      .jumpIf('slt', 1, 2, limited)
+      .bind(first)
+      .mov(1, 0)
+      .atomic('cmpxchg', 8, 8, stateOffsets.lastTime, 7)
+      .jumpIf('eq', 0, 1, go)
+      .bind(limited);
+    this.#count('rateLimited');
+    this.#leave();
+    asm.bind(go);
+  }
+
+  /** Takes one of `maxHits`. */
+  #take(): void {
+    const asm = this.#asm;
+    const go = asm.label('within budget');
+    asm
+      .loadMapValue(8, this.#options.stateFd, 0)
+      .load(1, 1n)
+      .atomic('fetchAdd', 8, 8, stateOffsets.taken, 1)
+      .jumpIfImm('lt', 1, this.#options.maxHits, go);
+    this.#leave();
+    asm.bind(go);
+  }
+
+  #reserve(): void {
+    const asm = this.#asm;
+    const go = asm.label('reserved');
+    asm
+      .loadMap(1, this.#options.ringFd)
+      .load(2, BigInt(this.#layout.bytes))
+      .load(3, 0n)
+      .call(bpfHelpers.bpf_ringbuf_reserve)
+      .jumpIfImm('ne', 0, 0, go)
+      // No room: give the share back.
+      .load(1, -1n)
+      .atomic('add', 8, 8, stateOffsets.taken, 1);
+    this.#count('dropped');
+    this.#leave();
+    asm.bind(go).mov(9, 0);
+  }
+
+  #header(): void {
+    const asm = this.#asm;
+    asm.call(bpfHelpers.bpf_ktime_get_ns).storeMemory(8, 9, recordHead.time, 0);
+    asm.call(bpfHelpers.bpf_get_current_pid_tgid).storeMemory(8, 9, recordHead.pidTgid, 0);
+    asm.mov(1, 9).aluImm('add', 1, recordHead.comm).load(2, 16n).call(bpfHelpers.bpf_get_current_comm);
+    asm
+      .storeImm(4, 9, recordHead.site, this.#options.siteIndex)
+      .storeImm(4, 9, recordHead.stackLength, 0)
+      .storeImm(8, 9, recordHead.stackAddress, 0)
+      .storeImm(8, 9, recordHead.dataLength, 0);
+    for (let offset = 0; offset < ptRegsBytes; offset += 8)
+      asm.loadMemory(8, 1, 6, offset).storeMemory(8, 9, recordHead.registers + offset, 1);
+  }
+}

@@ -1,0 +1,232 @@
+/**
+ * The collecting half of a site's program: the stack window and the ranges, copied into the record. Registers: r6 the context, r9
+ * the record; r7 and r8 as each part says. Every range leaves its status in the record, whatever happens.
+ */
+import type { PlanRange } from '../../format/plan/plan.js';
+import { userRegisterOffset } from '../../format/registers/x86-64.js';
+import type { Assembler, Label } from './assembler.js';
+import { compileExpression, emitUserRead } from './compile-expression.js';
+import { bpfHelpers } from './helpers.js';
+import {
+  pageBytes,
+  rangeCodes,
+  type RangeCode,
+  rangeStatus,
+  recordHead,
+  type RecordLayout,
+  statusOffset,
+} from './record-layout.js';
+
+export interface CollectContext {
+  readonly assembler: Assembler;
+  readonly layout: RecordLayout;
+  readonly linkAddress: bigint;
+  readonly sleepable: boolean;
+  readonly copyStringBtfId?: number;
+}
+
+/** `fp-16`: free while no expression runs. */
+const local = -16;
+
+/** The whole window at once; where that fails, page by page up to the first that cannot be read. r7 is its address, r8 what is copied. */
+export function compileStack(context: CollectContext): void {
+  const { stackOffset, stackBytes } = context.layout;
+  const asm = context.assembler.section('stack');
+  const done = asm.label('stack done');
+  const whole = asm.label('whole stack');
+  asm
+    .loadMemory(8, 7, 6, userRegisterOffset('rsp'))
+    .aluImm('sub', 7, 128)
+    .storeMemory(8, 9, recordHead.stackAddress, 7)
+    .mov(1, 9)
+    .aluImm('add', 1, stackOffset)
+    .load(2, BigInt(stackBytes))
+    .mov(3, 7);
+  emitUserRead(asm, context.sleepable);
+  asm.jumpIfImm('eq', 0, 0, whole).load(8, 0n);
+  const pieces = Math.ceil(stackBytes / pageBytes) + 1;
+  for (let i = 0; i < pieces; i++) {
+    asm
+      .jumpIfImm('ge', 8, stackBytes, done)
+      .mov(3, 7)
+      .alu('add', 3, 8)
+      // Up to the end of the page: 4096 - (address & 4095).
+      .mov(1, 3)
+      .aluImm('and', 1, pageBytes - 1)
+      .load(2, BigInt(pageBytes))
+      .alu('sub', 2, 1)
+      .storeMemory(8, 10, local, 2)
+      .mov(1, 9)
+      .aluImm('add', 1, stackOffset)
+      .alu('add', 1, 8);
+    emitUserRead(asm, context.sleepable);
+    asm.jumpIfImm('ne', 0, 0, done).loadMemory(8, 1, 10, local).alu('add', 8, 1);
+  }
+  asm
+    .jump(done)
+    .bind(whole)
+    .load(8, BigInt(stackBytes))
+    .bind(done)
+    .storeMemory(4, 9, recordHead.stackLength, 8);
+}
+
+/** One range: its address, its length, its bytes; children look up its status. */
+export function compileRange(
+  range: PlanRange,
+  place: { readonly index: number; readonly parent: number | undefined },
+  context: CollectContext,
+): void {
+  new RangeCompiler(range, place.index, place.parent, context).compile();
+}
+
+class RangeCompiler {
+  readonly #range: PlanRange;
+  readonly #parent: number | undefined;
+  readonly #context: CollectContext;
+  readonly #asm: Assembler;
+  readonly #status: number;
+  readonly #end: Label;
+
+  constructor(range: PlanRange, index: number, parent: number | undefined, context: CollectContext) {
+    this.#range = range;
+    this.#parent = parent;
+    this.#context = context;
+    this.#asm = context.assembler.section(range.path);
+    this.#status = statusOffset(index);
+    this.#end = this.#asm.label('range done');
+  }
+
+  compile(): void {
+    const asm = this.#asm;
+    asm
+      .storeImm(8, 9, this.#status + rangeStatus.address, 0)
+      .storeImm(8, 9, this.#status + rangeStatus.detail, 0)
+      .storeImm(4, 9, this.#status + rangeStatus.length, 0);
+    if (this.#parent !== undefined) {
+      const collected = asm.label('parent collected');
+      asm
+        .loadMemory(4, 1, 9, statusOffset(this.#parent) + rangeStatus.code)
+        .jumpIfImm('le', 1, rangeCodes.clipped, collected);
+      this.#finish('parent-missing');
+      asm.bind(collected);
+    }
+    this.#expression('address');
+    asm.storeMemory(8, 9, this.#status + rangeStatus.address, 7);
+    this.#expression('length');
+    asm.storeMemory(8, 9, this.#status + rangeStatus.detail, 7);
+    this.#clip();
+    if (this.#range.untilNul) this.#copyString();
+    else this.#copyBytes();
+    asm.bind(this.#end);
+  }
+
+  #setCode(code: RangeCode): void {
+    this.#asm.storeImm(4, 9, this.#status + rangeStatus.code, rangeCodes[code]);
+  }
+
+  #finish(code: RangeCode): void {
+    this.#setCode(code);
+    this.#asm.jump(this.#end);
+  }
+
+  #expression(what: 'address' | 'length'): void {
+    const asm = this.#asm;
+    const readFault = asm.label(`${what} unreadable`);
+    const divisionFault = asm.label(`${what} divided by zero`);
+    compileExpression(this.#range[what], {
+      assembler: asm,
+      name: `the ${what} of "${this.#range.path}"`,
+      linkAddress: this.#context.linkAddress,
+      sleepable: this.#context.sleepable,
+      readFault,
+      divisionFault,
+      ...(this.#parent === undefined
+        ? {}
+        : { objectAddressOffset: statusOffset(this.#parent) + rangeStatus.address }),
+    });
+    if (readFault.jumps + divisionFault.jumps === 0) return;
+    const ok = asm.label(`${what} known`);
+    asm.jump(ok);
+    if (readFault.jumps > 0) {
+      asm.bind(readFault).storeMemory(8, 9, this.#status + rangeStatus.detail, 7);
+      this.#finish(`${what}-unreadable`);
+    }
+    if (divisionFault.jumps > 0) {
+      asm.bind(divisionFault);
+      this.#finish(`${what}-division`);
+    }
+    asm.bind(ok);
+  }
+
+  /** r7, the length, becomes what may be copied; r1 is then where to, r3 where from. */
+  #clip(): void {
+    const { dataBytes, dataOffset } = this.#context.layout;
+    const most = Math.min(this.#range.maxBytes, dataBytes);
+    const asm = this.#asm;
+    const [positive, room, within, fits] = ['positive', 'room', 'within', 'fits'].map((name) =>
+      asm.label(name),
+    ) as [Label, Label, Label, Label];
+    asm.jumpIfImm('sgt', 7, 0, positive);
+    this.#finish('empty');
+    asm.bind(positive).loadMemory(4, 1, 9, recordHead.dataLength).jumpIfImm('lt', 1, dataBytes, room);
+    this.#finish('no-room');
+    asm.bind(room);
+    this.#setCode('collected');
+    asm.load(2, BigInt(dataBytes)).alu('sub', 2, 1).jumpIfImm('sle', 7, this.#range.maxBytes, within);
+    this.#setCode('clipped');
+    asm.load(7, BigInt(this.#range.maxBytes)).bind(within).jumpIf('le', 7, 2, fits);
+    this.#setCode('clipped');
+    asm
+      .mov(7, 2)
+      .bind(fits)
+      // Never true; older verifiers do not see it from the comparison of two registers.
+      .jumpIfImm('gt', 7, most, this.#end)
+      .storeMemory(4, 9, this.#status + rangeStatus.length, 7)
+      .alu('add', 1, 9)
+      .aluImm('add', 1, dataOffset)
+      .loadMemory(8, 3, 9, this.#status + rangeStatus.address);
+  }
+
+  #copyBytes(): void {
+    const asm = this.#asm;
+    const ok = asm.label('copied');
+    asm.mov(2, 7);
+    emitUserRead(asm, this.#context.sleepable);
+    asm.jumpIfImm('eq', 0, 0, ok);
+    this.#finish('unreadable');
+    asm.bind(ok);
+    this.#use();
+  }
+
+  /** Asks for one byte more than wanted, which is where the kernel puts its NUL when the string has none. */
+  #copyString(): void {
+    const asm = this.#asm;
+    const ok = asm.label('copied');
+    const whole = asm.label('whole string');
+    asm.mov(2, 7).aluImm('add', 2, 1);
+    const { copyStringBtfId } = this.#context;
+    if (copyStringBtfId === undefined) asm.call(bpfHelpers.bpf_probe_read_user_str);
+    else asm.load(4, 0n).callKernelFunction(copyStringBtfId);
+    // An int: only the lower half counts.
+    asm.aluImm('lsh', 0, 32).aluImm('arsh', 0, 32).jumpIfImm('sgt', 0, 0, ok);
+    this.#finish('unreadable');
+    asm.bind(ok);
+    // With its NUL the string is whole, however much was asked for; without it, it is cut.
+    this.#setCode('collected');
+    asm.jumpIf('sle', 0, 7, whole);
+    this.#setCode('clipped');
+    asm
+      .mov(0, 7)
+      .bind(whole)
+      .mov(7, 0)
+      .storeMemory(4, 9, this.#status + rangeStatus.length, 7);
+    this.#use();
+  }
+
+  #use(): void {
+    this.#asm
+      .loadMemory(4, 1, 9, recordHead.dataLength)
+      .alu('add', 1, 7)
+      .storeMemory(4, 9, recordHead.dataLength, 1);
+  }
+}

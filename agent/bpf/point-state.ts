@@ -1,0 +1,48 @@
+/**
+ * The counters and the budget of a point, in the one value of an array map that all programs of the point share. Counters are spread over
+ * slots by CPU, so that threads that hit at once do not fight for a cache line; each is added to atomically, for a
+ * sleepable program may be moved between reading and writing.
+ */
+import { cpus } from 'node:os';
+import { type BpfMap, createMap } from '../linux/bpf.js';
+
+export const counterNames = ['conditionFalse', 'conditionFault', 'wanted', 'dropped', 'rateLimited'] as const;
+export type CounterName = (typeof counterNames)[number];
+
+/** Offsets within the value. */
+export const stateOffsets = {
+  /** u64: hits that took a share of `maxHits`. */
+  taken: 0,
+  /** u64: time of the last hit that was let through. */
+  lastTime: 8,
+  slots: 64,
+} as const;
+/** One cache line a CPU. */
+export const slotBytes = 64;
+
+/** A power of two that is at least the number of CPUs; more CPUs than that share slots, which is only slower. */
+export function counterSlots(): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(1, cpus().length)));
+}
+
+export function createPointState(slots: number): BpfMap {
+  return createMap({
+    type: 'BPF_MAP_TYPE_ARRAY',
+    name: 'point_state',
+    keySize: 4,
+    valueSize: stateOffsets.slots + slots * slotBytes,
+    maxEntries: 1,
+  });
+}
+
+export function readCounters(state: BpfMap, slots: number): Readonly<Record<CounterName, bigint>> {
+  const sums = { conditionFalse: 0n, conditionFault: 0n, wanted: 0n, dropped: 0n, rateLimited: 0n };
+  const value = state.lookup(Buffer.alloc(4));
+  if (value === undefined) return sums;
+  for (let slot = 0; slot < slots; slot++) {
+    counterNames.forEach((name, i) => {
+      sums[name] += value.readBigUInt64LE(stateOffsets.slots + slot * slotBytes + i * 8);
+    });
+  }
+  return sums;
+}

@@ -1,0 +1,95 @@
+/**
+ * The worker thread of {@link ./record-pump.ts}: blocks in `poll`, copies records, posts them. It never returns to its event loop; it looks for
+ * messages when the wake descriptor says that there are some.
+ */
+import { readSync } from 'node:fs';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { StillframeError } from '../../format/error.js';
+import { poll } from '../linux/poll.js';
+import { type RingPlace, RingReader } from './ring-buffer.js';
+
+export type ToWorker =
+  | {
+      readonly kind: 'add';
+      readonly id: number;
+      readonly fd: number;
+      readonly place: RingPlace;
+      readonly watchFd: number | undefined;
+    }
+  | { readonly kind: 'remove'; readonly id: number }
+  | { readonly kind: 'stop' };
+
+export type FromWorker =
+  | { readonly kind: 'record'; readonly id: number; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly kind: 'ready'; readonly id: number }
+  | { readonly kind: 'removed'; readonly id: number };
+
+interface Entry {
+  readonly fd: number;
+  readonly reader: RingReader;
+  watchFd: number | undefined;
+}
+
+/** How long a process that exits without saying so waits for this thread. */
+const maxWaitMs = 1000;
+
+if (parentPort !== null) run(parentPort, wakeDescriptor());
+
+function wakeDescriptor(): number {
+  const data: unknown = workerData;
+  if (typeof data === 'object' && data !== null && 'wakeFd' in data && typeof data.wakeFd === 'number')
+    return data.wakeFd;
+  throw new StillframeError('internal', 'the ring buffer worker was started without a wake descriptor');
+}
+
+function run(port: NonNullable<typeof parentPort>, wakeFd: number): void {
+  const entries = new Map<number, Entry>();
+  const post = (message: FromWorker, transfer: ArrayBuffer[] = []): void => {
+    port.postMessage(message, transfer);
+  };
+  const drain = (id: number, entry: Entry): void => {
+    entry.reader.drain((record) => {
+      const bytes = new Uint8Array(record.length);
+      bytes.set(record);
+      post({ kind: 'record', id, bytes }, [bytes.buffer]);
+    });
+  };
+  const handle = (message: ToWorker): boolean => {
+    if (message.kind === 'stop') return false;
+    if (message.kind === 'add') {
+      const { fd, place, watchFd } = message;
+      entries.set(message.id, { fd, reader: new RingReader(place), watchFd });
+    } else {
+      const entry = entries.get(message.id);
+      if (entry !== undefined) drain(message.id, entry);
+      entries.delete(message.id);
+      post({ kind: 'removed', id: message.id });
+    }
+    return true;
+  };
+
+  const counter = Buffer.alloc(8);
+  for (;;) {
+    const fds = [wakeFd];
+    for (const entry of entries.values()) {
+      fds.push(entry.fd);
+      if (entry.watchFd !== undefined) fds.push(entry.watchFd);
+    }
+    const ready = new Set(poll(fds, maxWaitMs).map(({ fd }) => fd));
+    for (const [id, entry] of entries) {
+      if (ready.has(entry.fd)) drain(id, entry);
+      if (entry.watchFd !== undefined && ready.has(entry.watchFd)) {
+        drain(id, entry);
+        entry.watchFd = undefined;
+        post({ kind: 'ready', id });
+      }
+    }
+    if (!ready.has(wakeFd)) continue;
+    readSync(wakeFd, counter, 0, 8, null);
+    for (;;) {
+      const received: { message: ToWorker } | undefined = receiveMessageOnPort(port);
+      if (received === undefined) break;
+      if (!handle(received.message)) return;
+    }
+  }
+}

@@ -1,0 +1,28 @@
+import type { Mapping } from '../../format/capture.js';
+import { findMapping } from '../linux/proc.js';
+
+/** What a leaf function may use below its stack pointer (System V psABI 3.2.2). */
+export const redZoneBytes = 128n;
+
+export interface StackWindow {
+  readonly address: bigint;
+  readonly length: number;
+}
+
+/**
+ * The stack bytes to take of a thread: from `sp - 128` upwards, `stackBytes` of them, but not past the mapping that holds `sp`;
+ * undefined when `sp` is in no readable memory.
+ */
+export function stackWindow(
+  mappings: readonly Mapping[],
+  sp: bigint,
+  stackBytes: number,
+): StackWindow | undefined {
+  const mapping = findMapping(mappings, sp);
+  if (mapping === undefined || !mapping.permissions.startsWith('r')) return undefined;
+  const wanted = sp - redZoneBytes;
+  const address = wanted < mapping.start ? mapping.start : wanted;
+  const room = mapping.end - address;
+  const length = room < BigInt(stackBytes) ? Number(room) : stackBytes;
+  return length > 0 ? { address, length } : undefined;
+}

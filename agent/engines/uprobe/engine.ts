@@ -1,0 +1,74 @@
+/**
+ * The `uprobe` engine: the plan is compiled to eBPF and attached to uprobes; condition, pointer chasing and copying happen in the kernel, in the
+ * hitting thread, which is delayed by about a microsecond. Nothing is stopped, nothing is written to the target but the
+ * kernel's own breakpoint, which the kernel removes with the descriptor of the attachment, whatever way this process ends.
+ */
+import type { Plan } from '../../../format/plan/plan.js';
+import { toStillframeError } from '../../../format/error.js';
+import { RecordPump } from '../../bpf/record-pump.js';
+import type { ArmedPoint, ArmRequest, Engine, EngineSupport, PointSink } from '../engine.js';
+import { type AttachWay, attachWays } from './attach.js';
+import { UprobePoint } from './point.js';
+import { tryWay } from './probe.js';
+
+export function uprobeEngine(): Engine {
+  return new UprobeEngine();
+}
+
+class UprobeEngine implements Engine {
+  readonly name = 'uprobe';
+  readonly #points = new Set<UprobePoint>();
+  #pump: RecordPump | undefined;
+  #way: AttachWay | undefined;
+
+  async probe(): Promise<EngineSupport> {
+    let refusal: unknown;
+    for (const way of attachWays()) {
+      try {
+        tryWay(way);
+        this.#way = way;
+        const reads = way.sleepable ? 'sleepable' : 'reads resident pages only';
+        return { supported: 'yes', detail: `${way.name}, ${reads}` };
+      } catch (error) {
+        refusal ??= error;
+      }
+    }
+    const error = toStillframeError(refusal);
+    return error.code === 'denied' || error.code === 'system' || error.code === 'unsupported'
+      ? {
+          supported: 'no',
+          detail: error.message,
+          remedy: error.hint ?? 'needs Linux 6.6 or newer, or CAP_SYS_ADMIN and uprobes in perf',
+        }
+      : { supported: 'unknown', detail: error.message };
+  }
+
+  refusal(plan: Plan): string | undefined {
+    return plan.sites.length === 0 ? 'the plan has no sites' : undefined;
+  }
+
+  async arm(request: ArmRequest, sink: PointSink): Promise<ArmedPoint> {
+    const way = await this.#chosenWay();
+    this.#pump ??= new RecordPump((error) => {
+      this.#pump = undefined;
+      for (const point of this.#points) point.fail(error);
+    });
+    const point: UprobePoint = new UprobePoint(request, sink, {
+      way,
+      pump: this.#pump,
+      onDisarmed: () => {
+        this.#points.delete(point);
+      },
+    });
+    this.#points.add(point);
+    return point;
+  }
+
+  async #chosenWay(): Promise<AttachWay> {
+    if (this.#way === undefined) await this.probe();
+    const [first] = attachWays();
+    const way = this.#way ?? first;
+    if (way === undefined) throw new TypeError('there is no way to attach');
+    return way;
+  }
+}

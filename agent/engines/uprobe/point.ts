@@ -1,0 +1,166 @@
+/** A point armed by uprobes: one program and one attachment a site, one ring and one set of counters for all. */
+import type { PointCounters, PointSink, ArmedPoint, ArmRequest } from '../engine.js';
+import { StillframeError, toStillframeError } from '../../../format/error.js';
+import { compileSite } from '../../bpf/compile-plan.js';
+import { counterSlots, createPointState, readCounters } from '../../bpf/point-state.js';
+import { readRecord, siteOfRecord } from '../../bpf/read-record.js';
+import { layoutRecord, rangeCodes, type RecordLayout } from '../../bpf/record-layout.js';
+import type { PumpedRing, RecordPump } from '../../bpf/record-pump.js';
+import { Holder } from '../../linux/holder.js';
+import { RingBuffer, ringBytesFor } from '../../bpf/ring-buffer.js';
+import type { BpfMap } from '../../linux/bpf.js';
+import { monotonicToRealtime } from '../../linux/clock.js';
+import { PidFd } from '../../linux/pidfd.js';
+import { type Attachment, type AttachWay, attach } from './attach.js';
+import { captureOfRecord } from './capture.js';
+import { findProbePlace, type ProbePlace } from './place.js';
+
+export class UprobePoint implements ArmedPoint {
+  readonly engine = 'uprobe';
+  readonly #request: ArmRequest;
+  readonly #sink: PointSink;
+  readonly #way: AttachWay;
+  readonly #layouts: readonly RecordLayout[];
+  readonly #place: ProbePlace;
+  readonly #slots = counterSlots();
+  readonly #held: Holder;
+  readonly #attachments: Attachment[] = [];
+  readonly #state: BpfMap;
+  readonly #pumped: PumpedRing;
+  #delivered = 0;
+  #rangeFaults = 0;
+  #disarmed: Promise<void> | undefined;
+  #ended = false;
+  /** The counters as they were when the maps were closed. */
+  #last: PointCounters | undefined;
+  readonly #onDisarmed: () => void;
+
+  /** Arms. Throws, and leaves nothing behind, when any site cannot be armed. */
+  constructor(
+    request: ArmRequest,
+    sink: PointSink,
+    means: { readonly way: AttachWay; readonly pump: RecordPump; readonly onDisarmed: () => void },
+  ) {
+    const { way, pump } = means;
+    this.#way = way;
+    this.#onDisarmed = means.onDisarmed;
+    this.#request = request;
+    this.#sink = sink;
+    const { plan, pid } = request;
+    this.#layouts = plan.sites.map((site) => layoutRecord(plan, site));
+    using undo = new Holder();
+    const process = undo.use(new PidFd(pid));
+    this.#place = findProbePlace(pid, plan);
+    const largest = Math.max(0, ...this.#layouts.map((layout) => layout.bytes));
+    const ring = undo.use(new RingBuffer(ringBytesFor(largest, Math.min(request.maxHits, 16))));
+    this.#state = undo.use(createPointState(this.#slots));
+    plan.sites.forEach((site, siteIndex) => {
+      const program = compileSite(plan, {
+        siteIndex,
+        ringFd: ring.map.fd,
+        stateFd: this.#state.fd,
+        counterSlots: this.#slots,
+        maxHits: request.maxHits,
+        minIntervalNs: request.minIntervalNs,
+        sleepable: way.sleepable,
+        ...(way.copyStringBtfId === undefined ? {} : { copyStringBtfId: way.copyStringBtfId }),
+        ...(way.name === 'perf uprobe' ? { onlyPid: pid } : {}),
+      });
+      const { path } = this.#place;
+      this.#attachments.push(undo.use(attach(way, { program, path, fileOffset: site.fileOffset, pid })));
+    });
+    this.#pumped = pump.add(
+      ring,
+      {
+        record: (bytes) => {
+          this.#receive(bytes);
+        },
+        ready: () => {
+          this.#end({ kind: 'target-gone', detail: `process ${pid} is gone` });
+        },
+      },
+      process.fd,
+    );
+    this.#held = undo.move();
+  }
+
+  get addresses(): readonly bigint[] {
+    return this.#place.addresses;
+  }
+
+  counters(): PointCounters {
+    if (this.#last !== undefined) return this.#last;
+    const { conditionFalse, conditionFault, wanted, dropped } = readCounters(this.#state, this.#slots);
+    return {
+      hits: conditionFalse + conditionFault + wanted,
+      conditionFalse,
+      faults: conditionFault + BigInt(this.#rangeFaults),
+      dropped,
+      delivered: BigInt(this.#delivered),
+    };
+  }
+
+  disarm(): Promise<void> {
+    this.#disarmed ??= this.#disarm();
+    return this.#disarmed;
+  }
+
+  async #disarm(): Promise<void> {
+    for (const attachment of this.#attachments) attachment[Symbol.dispose]();
+    await this.#pumped.remove();
+    this.#last = this.counters();
+    this.#held[Symbol.dispose]();
+    this.#onDisarmed();
+    if (this.#attachments.some((attachment) => attachment.isPresent())) {
+      throw new StillframeError('internal', 'the kernel still lists a probe that was removed');
+    }
+  }
+
+  #end(reason: Parameters<PointSink['ended']>[0]): void {
+    if (this.#ended || this.#disarmed !== undefined) return;
+    this.#ended = true;
+    this.disarm().then(
+      () => {
+        this.#sink.ended(reason);
+      },
+      (error: unknown) => {
+        this.#sink.ended({ kind: 'failed', detail: toStillframeError(error).message });
+      },
+    );
+  }
+
+  /** The engine lost what brings records. */
+  fail(error: Error): void {
+    this.#end({ kind: 'failed', detail: error.message });
+  }
+
+  #receive(bytes: Uint8Array): void {
+    const siteIndex = siteOfRecord(bytes);
+    const site = this.#request.plan.sites[siteIndex];
+    const layout = this.#layouts[siteIndex];
+    if (site === undefined || layout === undefined) return;
+    const record = readRecord(bytes, layout);
+    this.#delivered++;
+    this.#rangeFaults += record.ranges.filter(
+      ({ code }) => rangeCodes[code] >= rangeCodes.unreadable && code !== 'no-room',
+    ).length;
+    const { hits, conditionFalse, dropped, faults } = this.counters();
+    this.#sink.hit(
+      captureOfRecord(record, {
+        site,
+        stackBytes: layout.stackBytes,
+        sleepable: this.#way.sleepable,
+        timeNs: monotonicToRealtime(record.timeNs),
+        cost: {
+          hits: Number(hits),
+          conditionFalse: Number(conditionFalse),
+          dropped: Number(dropped),
+          faults: Number(faults),
+          stoppedNs: 0,
+        },
+      }),
+    );
+    if (this.#delivered >= this.#request.maxHits)
+      this.#end({ kind: 'hits', detail: `${this.#delivered} of ${this.#request.maxHits} hits delivered` });
+  }
+}

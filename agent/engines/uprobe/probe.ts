@@ -1,0 +1,60 @@
+/** Tries one way to attach for real: on a function of the C library in this very process, which is then called. */
+import { StillframeError } from '../../../format/error.js';
+import type { Plan } from '../../../format/plan/plan.js';
+import { compileSite } from '../../bpf/compile-plan.js';
+import { createPointState } from '../../bpf/point-state.js';
+import { layoutRecord } from '../../bpf/record-layout.js';
+import { RingBuffer, ringBytesFor, RingReader } from '../../bpf/ring-buffer.js';
+import { call } from '../../linux/ffi.js';
+import { findMapping, readMaps } from '../../linux/proc.js';
+import { attach, type AttachWay } from './attach.js';
+
+/** Some function that nothing else calls, cheap and without side effects. */
+const probedFunction = 'ffsll';
+
+/** Throws when the way does not work on this host. */
+export function tryWay(way: AttachWay): void {
+  const { path, fileOffset } = ownFunction();
+  const plan: Plan = {
+    version: 1,
+    module: { buildId: '', path },
+    sites: [{ linkAddress: 0n, fileOffset, function: probedFunction, inlined: false, ranges: [] }],
+    stackBytes: 256,
+    maxBytes: 256,
+    request: { location: probedFunction, captures: [] },
+  };
+  const [site] = plan.sites;
+  if (site === undefined) return;
+  using ring = new RingBuffer(ringBytesFor(layoutRecord(plan, site).bytes, 1));
+  using state = createPointState(1);
+  const program = compileSite(plan, {
+    siteIndex: 0,
+    ringFd: ring.map.fd,
+    stateFd: state.fd,
+    counterSlots: 1,
+    maxHits: 1,
+    minIntervalNs: 0n,
+    sleepable: way.sleepable,
+    ...(way.copyStringBtfId === undefined ? {} : { copyStringBtfId: way.copyStringBtfId }),
+    ...(way.name === 'perf uprobe' ? { onlyPid: process.pid } : {}),
+  });
+  using attachment = attach(way, { program, path, fileOffset, pid: process.pid });
+  call(probedFunction, { i64: 0n });
+  if (attachment.isPresent() && new RingReader(ring.place).drain(() => undefined) === 1) return;
+  throw new StillframeError(
+    'unsupported',
+    `cannot attach to a function of our own: ${way.name} does not fire`,
+  );
+}
+
+function ownFunction(): { path: string; fileOffset: number } {
+  const name = Buffer.from(`${probedFunction}\0`, 'latin1');
+  const address = BigInt.asUintN(64, call('dlsym', { i64: 0n }, { buffer: name }).value);
+  const mapping = findMapping(readMaps(process.pid), address);
+  if (mapping === undefined)
+    throw new StillframeError('unsupported', 'cannot find the C library of this process');
+  return {
+    path: `/proc/self/map_files/${mapping.start.toString(16)}-${mapping.end.toString(16)}`,
+    fileOffset: mapping.fileOffset + Number(address - mapping.start),
+  };
+}

@@ -1,0 +1,77 @@
+/**
+ * The tracer: the helper process of the agent that makes every system call on targets. The front forks it and talks to it over the
+ * channel of node:child_process; when the front goes, the tracer goes at once, and the kernel takes its probes away.
+ * It must stay killable at any instant: nothing that outlives it is held without a journal.
+ */
+import { allEngines } from '../engines/all.js';
+import { type FromTracer, type ToTracer, toWireError } from './protocol.js';
+import { TracerService } from './service.js';
+
+function send(message: FromTracer): void {
+  if (process.connected) process.send?.(message);
+}
+
+const service = new TracerService(allEngines(), {
+  hit: (pointId, captured) => send({ kind: 'hit', pointId, captured }),
+  ended: (pointId, pid, reason) => send({ kind: 'ended', pointId, pid, reason }),
+  log: (level, message) => send({ kind: 'log', level, message }),
+});
+
+function run(message: ToTracer): unknown {
+  switch (message.call) {
+    case 'probeEngines':
+      return service.probeEngines();
+    case 'listTargets':
+      return service.listTargets(message.parameters.selector, message.parameters.except);
+    case 'processFacts':
+      return service.processFacts(message.parameters.pid);
+    case 'arm':
+      return service.arm(message.parameters);
+    case 'disarm':
+      return service.disarm(message.parameters);
+    case 'counters':
+      return service.counters(message.parameters);
+    case 'now':
+      return service.now(message.parameters);
+    case 'measure':
+      return service.measure(message.parameters);
+    case 'shutdown':
+      return service.shutdown().then(() => null);
+    default:
+      return message satisfies never;
+  }
+}
+
+async function answer(message: ToTracer): Promise<void> {
+  try {
+    send({ kind: 'reply', id: message.id, result: await run(message) });
+    if (message.call === 'shutdown') process.disconnect();
+  } catch (error) {
+    send({ kind: 'failed', id: message.id, error: toWireError(error) });
+  }
+}
+
+/** At once, whatever threads are blocked in: process.exit would wait for them. */
+function vanish(): void {
+  process.kill(process.pid, 'SIGKILL');
+}
+
+if (process.send === undefined) {
+  console.error('the tracer is started by the agent, not by hand');
+  process.exit(2);
+}
+// A Ctrl-C reaches the whole process group; it is the front that decides when the tracer ends.
+process.on('SIGINT', () => undefined);
+process.on('SIGTERM', () => undefined);
+process.on('SIGHUP', () => undefined);
+process.on('disconnect', () => {
+  const limit = setTimeout(vanish, 500);
+  void service.shutdown().then(() => {
+    clearTimeout(limit);
+    vanish();
+  }, vanish);
+});
+process.on('message', (message: ToTracer) => {
+  void answer(message);
+});
+send({ kind: 'ready' });

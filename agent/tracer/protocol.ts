@@ -1,0 +1,95 @@
+/**
+ * The messages between front and tracer, over the channel of node:child_process with its structured-clone serialization (bigint and
+ * bytes pass as they are; errors are taken apart). Both ends are of the same build, so shapes are trusted.
+ */
+import type { EngineName, ProcessFacts } from '../../format/capture.js';
+import { type ErrorCode, type ErrorDetail, StillframeError, toStillframeError } from '../../format/error.js';
+import type {
+  CapturedProcess,
+  EngineReport,
+  MeasureRequest,
+  NowRequest,
+  PointCounters,
+  PointEnd,
+  TargetProcess,
+  TracerArmRequest,
+  TracerArmed,
+} from './client.js';
+
+/** Each call: what goes with it, and what comes back. */
+export interface Calls {
+  probeEngines: { parameters: null; result: readonly EngineReport[] };
+  listTargets: {
+    parameters: { readonly selector: string | undefined; readonly except: readonly number[] };
+    result: readonly TargetProcess[];
+  };
+  processFacts: { parameters: { readonly pid: number }; result: ProcessFacts };
+  arm: { parameters: TracerArmRequest; result: TracerArmed };
+  disarm: { parameters: PointOfProcess; result: PointCounters | undefined };
+  counters: { parameters: PointOfProcess; result: PointCounters | undefined };
+  now: { parameters: NowRequest & { readonly engine?: EngineName }; result: CapturedProcess };
+  measure: {
+    parameters: MeasureRequest;
+    result: { readonly engine: EngineName; readonly counters: PointCounters };
+  };
+  /** Disarms everything; after the reply the tracer exits. */
+  shutdown: { parameters: null; result: null };
+}
+
+export type CallName = keyof Calls;
+
+export interface PointOfProcess {
+  readonly pointId: string;
+  readonly pid: number;
+}
+
+/** Front to tracer. */
+export type ToTracer = {
+  readonly [N in CallName]: {
+    readonly id: number;
+    readonly call: N;
+    readonly parameters: Calls[N]['parameters'];
+  };
+}[CallName];
+
+/** Tracer to front. */
+export type FromTracer =
+  /** Sent once, when calls may come. */
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'reply'; readonly id: number; readonly result: unknown }
+  | { readonly kind: 'failed'; readonly id: number; readonly error: WireError }
+  | { readonly kind: 'hit'; readonly pointId: string; readonly captured: CapturedProcess }
+  | { readonly kind: 'ended'; readonly pointId: string; readonly pid: number; readonly reason: PointEnd }
+  | { readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly message: string };
+
+export interface WireError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly detail: ErrorDetail;
+  readonly hint?: string;
+  readonly candidates: readonly string[];
+  /** Where it came from, for errors that are bugs of ours. */
+  readonly stack?: string;
+}
+
+export function toWireError(thrown: unknown): WireError {
+  const error = toStillframeError(thrown);
+  const origin = error.cause instanceof Error ? error.cause.stack : error.stack;
+  return {
+    code: error.code,
+    message: error.message,
+    detail: error.detail,
+    candidates: error.candidates,
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+    ...(error.code === 'internal' && origin !== undefined ? { stack: origin } : {}),
+  };
+}
+
+export function fromWireError(wire: WireError): StillframeError {
+  return new StillframeError(wire.code, wire.message, {
+    detail: wire.detail,
+    candidates: wire.candidates,
+    ...(wire.hint === undefined ? {} : { hint: wire.hint }),
+    ...(wire.stack === undefined ? {} : { cause: wire.stack }),
+  });
+}

@@ -1,0 +1,233 @@
+/** What the tracer does for the front: one method a call. Holds the armed points; knows nothing of the channel. */
+import type { Capture, EngineName, ProcessFacts } from '../../format/capture.js';
+import { StillframeError, toStillframeError, withContext } from '../../format/error.js';
+import type { Plan } from '../../format/plan/plan.js';
+import type { ArmedPoint, Engine, EngineSupport, NowRequest, PointSink } from '../engines/engine.js';
+import { readMaps, readStat } from '../linux/proc.js';
+import { ElfFactsCache } from '../targets/elf-facts.js';
+import { readProcessFacts } from '../targets/process-facts.js';
+import { listProcesses } from '../targets/processes.js';
+import { matches, parseSelector } from '../targets/select.js';
+import { type ChoiceRequest, chooseForNow, chooseForPoint } from './choose.js';
+import type {
+  CapturedProcess,
+  EngineReport,
+  MeasureRequest,
+  PointCounters,
+  PointEnd,
+  TargetProcess,
+  TracerArmRequest,
+  TracerArmed,
+} from './client.js';
+import type { PointOfProcess } from './protocol.js';
+
+export interface TracerEvents {
+  hit(pointId: string, captured: CapturedProcess): void;
+  ended(pointId: string, pid: number, reason: PointEnd): void;
+  log(level: 'info' | 'warn' | 'error', message: string): void;
+}
+
+/** Longer than any measurement: the second hit is never delivered, so that a measured point does not end by itself. */
+const neverNs = 1n << 60n;
+
+export class TracerService {
+  readonly #engines: readonly Engine[];
+  readonly #events: TracerEvents;
+  readonly #elf = new ElfFactsCache();
+  readonly #points = new Map<string, ArmedPoint>();
+  readonly #facts = new Map<number, KnownFacts>();
+  #supports: Promise<ReadonlyMap<EngineName, EngineSupport>> | undefined;
+  #measurements = 0;
+
+  constructor(engines: readonly Engine[], events: TracerEvents) {
+    this.#engines = engines;
+    this.#events = events;
+  }
+
+  /** Tries all engines anew. */
+  async probeEngines(): Promise<readonly EngineReport[]> {
+    this.#supports = this.#probe();
+    const supports = await this.#supports;
+    return [...supports].map(([engine, support]) => ({ engine, support }));
+  }
+
+  listTargets(selector: string | undefined, except: readonly number[]): readonly TargetProcess[] {
+    const wanted = selector === undefined ? undefined : parseSelector(selector);
+    const found = listProcesses(this.#elf, new Set([process.pid, ...except]));
+    return wanted === undefined ? found : found.filter((target) => matches(wanted, target));
+  }
+
+  processFacts(pid: number): ProcessFacts {
+    return readProcessFacts(pid, this.#elf);
+  }
+
+  async arm(request: TracerArmRequest): Promise<TracerArmed> {
+    const { pointId, pid } = request;
+    const key = keyOf({ pointId, pid });
+    if (this.#points.has(key)) {
+      throw new StillframeError('usage', `point "${pointId}" is already armed in process ${pid}`);
+    }
+    // Read before the first hit, so that a process that ends right after it still has its facts.
+    this.#factsOf(pid);
+    let ended = false;
+    const sink: PointSink = {
+      hit: (capture) => this.#deliver(pointId, capture),
+      ended: (reason) => {
+        ended = true;
+        this.#points.delete(key);
+        this.#events.ended(pointId, pid, reason);
+      },
+    };
+    const { point, refusals } = await this.#armFirst(request, sink);
+    // A point may have used up its hits by now.
+    if (!ended) this.#points.set(key, point);
+    return { engine: point.engine, addresses: point.addresses, refusals };
+  }
+
+  async disarm(which: PointOfProcess): Promise<PointCounters | undefined> {
+    const point = this.#points.get(keyOf(which));
+    if (point === undefined) return undefined;
+    await point.disarm();
+    this.#points.delete(keyOf(which));
+    return point.counters();
+  }
+
+  counters(which: PointOfProcess): PointCounters | undefined {
+    return this.#points.get(keyOf(which))?.counters();
+  }
+
+  async now(request: NowRequest & { readonly engine?: EngineName }): Promise<CapturedProcess> {
+    const { engines } = chooseForNow(await this.#choice(request.engine));
+    const failures: StillframeError[] = [];
+    for (const engine of engines) {
+      try {
+        const capture = await engine.now?.(request);
+        if (capture === undefined) continue;
+        return { capture, facts: this.#factsOf(request.pid) };
+      } catch (error) {
+        failures.push(toStillframeError(error));
+        if (isFinal(failures.at(-1))) break;
+      }
+    }
+    throw failures[0] ?? new StillframeError('internal', 'no engine was tried');
+  }
+
+  /** Counts what the point would see, and collects nothing. */
+  async measure(
+    request: MeasureRequest,
+  ): Promise<{ readonly engine: EngineName; readonly counters: PointCounters }> {
+    const pointId = `measurement ${++this.#measurements}`;
+    const { point } = await this.#armFirst(
+      { ...request, pointId, plan: withoutRanges(request.plan), maxHits: 2, minIntervalNs: neverNs },
+      { hit: () => undefined, ended: () => undefined },
+    );
+    try {
+      await new Promise((resolve) => setTimeout(resolve, request.durationMs));
+    } finally {
+      await point.disarm();
+    }
+    return { engine: point.engine, counters: point.counters() };
+  }
+
+  /** Disarms everything; what cannot be disarmed is logged, and goes with the process. */
+  async shutdown(): Promise<void> {
+    const points = [...this.#points.values()];
+    this.#points.clear();
+    const results = await Promise.allSettled(points.map((point) => point.disarm()));
+    for (const result of results) {
+      if (result.status === 'rejected') this.#events.log('error', toStillframeError(result.reason).message);
+    }
+  }
+
+  async #armFirst(
+    request: TracerArmRequest,
+    sink: PointSink,
+  ): Promise<{ point: ArmedPoint; refusals: readonly string[] }> {
+    const choice = chooseForPoint(await this.#choice(request.engine), request.plan);
+    const refusals = [...choice.refusals];
+    let first: StillframeError | undefined;
+    for (const engine of choice.engines) {
+      try {
+        const point = await engine.arm?.(request, sink);
+        if (point !== undefined) return { point, refusals };
+      } catch (error) {
+        const failure = toStillframeError(error);
+        first ??= failure;
+        refusals.push(`${engine.name}: ${failure.message}`);
+        if (isFinal(failure)) break;
+      }
+    }
+    throw withContext(
+      `cannot arm the point in process ${request.pid}`,
+      first ?? new StillframeError('internal', 'no engine was tried'),
+    );
+  }
+
+  async #choice(engine: EngineName | undefined): Promise<ChoiceRequest> {
+    this.#supports ??= this.#probe();
+    return { engines: this.#engines, supports: await this.#supports, engine };
+  }
+
+  async #probe(): Promise<ReadonlyMap<EngineName, EngineSupport>> {
+    const supports = new Map<EngineName, EngineSupport>();
+    for (const engine of this.#engines) {
+      try {
+        supports.set(engine.name, await engine.probe());
+      } catch (error) {
+        supports.set(engine.name, { supported: 'unknown', detail: toStillframeError(error).message });
+      }
+    }
+    return supports;
+  }
+
+  #deliver(pointId: string, capture: Capture): void {
+    try {
+      this.#events.hit(pointId, { capture, facts: this.#factsOf(capture.pid) });
+    } catch (error) {
+      this.#events.log('error', `a hit of point "${pointId}" is lost: ${toStillframeError(error).message}`);
+    }
+  }
+
+  /** Read again when the process or its mappings changed; those known last when it is gone by now. */
+  #factsOf(pid: number): ProcessFacts {
+    const known = this.#facts.get(pid);
+    try {
+      const state = stateOf(pid);
+      if (known?.state === state) return known.facts;
+      const facts = readProcessFacts(pid, this.#elf);
+      if (this.#facts.size >= maxKnownFacts) this.#facts.clear();
+      this.#facts.set(pid, { state, facts });
+      return facts;
+    } catch (error) {
+      if (known !== undefined && toStillframeError(error).code === 'target-gone') return known.facts;
+      throw error;
+    }
+  }
+}
+
+interface KnownFacts {
+  readonly state: string;
+  readonly facts: ProcessFacts;
+}
+
+const maxKnownFacts = 64;
+
+function stateOf(pid: number): string {
+  const maps = readMaps(pid).map(
+    (mapping) => `${mapping.start}-${mapping.end}${mapping.permissions}${mapping.path}`,
+  );
+  return `${readStat(pid).startTicks} ${maps.join('\n')}`;
+}
+
+const keyOf = (which: PointOfProcess): string => `${which.pid} ${which.pointId}`;
+
+/** What no other engine would do better. */
+function isFinal(error: StillframeError | undefined): boolean {
+  return (
+    error !== undefined && ['target-gone', 'mismatch', 'not-found', 'bad-data', 'usage'].includes(error.code)
+  );
+}
+
+function withoutRanges(plan: Plan): Plan {
+  return { ...plan, stackBytes: 0, sites: plan.sites.map((site) => ({ ...site, ranges: [] })) };
+}

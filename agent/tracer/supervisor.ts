@@ -1,0 +1,254 @@
+/**
+ * The front's end of the tracer: starts the helper process, calls it, and when it dies (a kill, a native crash) puts in order what
+ * it left, starts another with growing delays, and says so to whoever must arm again. No FFI here.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import type { EngineName, ProcessFacts } from '../../format/capture.js';
+import { StillframeError } from '../../format/error.js';
+import type {
+  CapturedProcess,
+  EngineReport,
+  MeasureRequest,
+  NowRequest,
+  PointCounters,
+  TargetProcess,
+  TracerArmRequest,
+  TracerArmed,
+  TracerClient,
+  TracerListener,
+} from './client.js';
+import { type CallName, type Calls, type FromTracer, fromWireError } from './protocol.js';
+
+export interface SupervisorOptions {
+  readonly log?: (level: 'info' | 'warn' | 'error', message: string) => void;
+  /** How long a call may take. */
+  readonly callTimeoutMs?: number;
+  /** The delay before the first restart; it doubles up to `maxRestartDelayMs`. */
+  readonly restartDelayMs?: number;
+  readonly maxRestartDelayMs?: number;
+}
+
+const startTimeoutMs = 20_000;
+/** A tracer that lived so long was healthy: the delay begins anew. */
+const healthyMs = 30_000;
+
+interface PendingCall {
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: StillframeError) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+interface Tracer {
+  readonly child: ChildProcess;
+  readonly ready: Promise<void>;
+  readonly startedMs: number;
+}
+
+export class TracerSupervisor implements TracerClient {
+  readonly #options: Required<SupervisorOptions>;
+  readonly #pending = new Map<number, PendingCall>();
+  #listener: TracerListener | undefined;
+  #tracer: Promise<Tracer> | undefined;
+  #lastId = 0;
+  #delayMs: number;
+  #closed = false;
+
+  /** Nothing runs before the first call or {@link start}. */
+  constructor(options: SupervisorOptions = {}) {
+    this.#options = {
+      log: () => undefined,
+      callTimeoutMs: 60_000,
+      restartDelayMs: 100,
+      maxRestartDelayMs: 10_000,
+      ...options,
+    };
+    this.#delayMs = this.#options.restartDelayMs;
+  }
+
+  /** Starts the tracer; resolves with its pid when it takes calls. */
+  async start(): Promise<number> {
+    const { child, ready } = await this.#current();
+    await ready;
+    return child.pid ?? -1;
+  }
+
+  listen(listener: TracerListener): void {
+    this.#listener = listener;
+  }
+
+  probeEngines(): Promise<readonly EngineReport[]> {
+    return this.#call('probeEngines', null);
+  }
+  listTargets(selector?: string): Promise<readonly TargetProcess[]> {
+    return this.#call('listTargets', { selector, except: [process.pid] });
+  }
+  processFacts(pid: number): Promise<ProcessFacts> {
+    return this.#call('processFacts', { pid });
+  }
+  arm(request: TracerArmRequest): Promise<TracerArmed> {
+    return this.#call('arm', request);
+  }
+  disarm(pointId: string, pid: number): Promise<PointCounters | undefined> {
+    return this.#call('disarm', { pointId, pid });
+  }
+  counters(pointId: string, pid: number): Promise<PointCounters | undefined> {
+    return this.#call('counters', { pointId, pid });
+  }
+  now(request: NowRequest & { readonly engine?: EngineName }): Promise<CapturedProcess> {
+    return this.#call('now', request);
+  }
+  measure(
+    request: MeasureRequest,
+  ): Promise<{ readonly engine: EngineName; readonly counters: PointCounters }> {
+    return this.#call('measure', request, this.#options.callTimeoutMs + request.durationMs);
+  }
+
+  /** Disarms everything and ends the tracer. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const tracer = await this.#tracer?.catch(() => undefined);
+    if (tracer === undefined || hasExited(tracer.child)) return;
+    const exited = new Promise<void>((resolve) => tracer.child.once('exit', () => resolve()));
+    await this.#send(tracer.child, 'shutdown', null, 2000).catch(() => tracer.child.kill('SIGKILL'));
+    const limit = setTimeout(() => tracer.child.kill('SIGKILL'), 2000);
+    await exited;
+    clearTimeout(limit);
+  }
+
+  #current(): Promise<Tracer> {
+    if (this.#closed) return Promise.reject(new StillframeError('unreachable', 'the tracer was shut down'));
+    this.#tracer ??= Promise.resolve(this.#spawn());
+    return this.#tracer;
+  }
+
+  async #call<N extends CallName>(
+    call: N,
+    parameters: Calls[N]['parameters'],
+    timeoutMs: number = this.#options.callTimeoutMs,
+  ): Promise<Calls[N]['result']> {
+    const { child, ready } = await this.#current();
+    await ready;
+    return this.#send(child, call, parameters, timeoutMs);
+  }
+
+  #send<N extends CallName>(
+    child: ChildProcess,
+    call: N,
+    parameters: Calls[N]['parameters'],
+    timeoutMs: number,
+  ): Promise<Calls[N]['result']> {
+    const id = ++this.#lastId;
+    const reply = new Promise<unknown>((resolve, reject) => {
+      const fail = (message: string): void => {
+        clearTimeout(timer);
+        this.#pending.delete(id);
+        reject(new StillframeError('unreachable', message));
+      };
+      const timer = setTimeout(
+        () => fail(`the tracer did not answer ${call} within ${timeoutMs} ms`),
+        timeoutMs,
+      );
+      this.#pending.set(id, { resolve, reject, timer });
+      if (!child.connected) {
+        fail('the tracer is gone');
+        return;
+      }
+      child.send({ id, call, parameters }, (error) => {
+        if (error !== null) fail(`the tracer is gone: ${error.message}`);
+      });
+    });
+    // What comes back is what the call promises: the tracer is of the same build.
+    return reply as Promise<Calls[N]['result']>;
+  }
+
+  #spawn(): Tracer {
+    const child = fork(new URL('./main.js', import.meta.url), [], {
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      execArgv: [],
+    });
+    const ready = new Promise<void>((resolve, reject) => {
+      const fail = (reason: string): void => {
+        clearTimeout(timer);
+        reject(new StillframeError('unreachable', `cannot start the tracer: ${reason}`));
+      };
+      const timer = setTimeout(() => {
+        fail(`it was not ready within ${startTimeoutMs} ms`);
+        child.kill('SIGKILL');
+      }, startTimeoutMs);
+      child.once('error', (error) => fail(error.message));
+      child.once('exit', (code, signal) => fail(`it ended with ${signal ?? `status ${code}`}`));
+      child.on('message', (message: FromTracer) => {
+        if (message.kind === 'ready') {
+          clearTimeout(timer);
+          resolve();
+        } else {
+          this.#receive(message);
+        }
+      });
+    });
+    ready.catch(() => undefined);
+    child.once('exit', (code, signal) => this.#died(child, signal ?? `status ${code}`));
+    return { child, ready, startedMs: Date.now() };
+  }
+
+  #receive(message: Exclude<FromTracer, { kind: 'ready' }>): void {
+    switch (message.kind) {
+      case 'reply':
+        this.#settle(message.id)?.resolve(message.result);
+        break;
+      case 'failed':
+        this.#settle(message.id)?.reject(fromWireError(message.error));
+        break;
+      case 'hit':
+        this.#listener?.hit(message.pointId, message.captured);
+        break;
+      case 'ended':
+        this.#listener?.ended(message.pointId, message.pid, message.reason);
+        break;
+      case 'log':
+        this.#options.log(message.level, message.message);
+        break;
+    }
+  }
+
+  #settle(id: number): PendingCall | undefined {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return undefined;
+    this.#pending.delete(id);
+    clearTimeout(pending.timer);
+    return pending;
+  }
+
+  #died(child: ChildProcess, how: string): void {
+    const reason = `the tracer (process ${child.pid}) ended with ${how}`;
+    for (const id of this.#pending.keys()) {
+      this.#settle(id)?.reject(new StillframeError('unreachable', reason));
+    }
+    if (this.#closed) return;
+    this.#options.log('error', reason);
+    this.#tracer = this.#restart(reason);
+    this.#tracer.catch(() => undefined);
+  }
+
+  async #restart(reason: string): Promise<Tracer> {
+    const delayMs = this.#delayMs;
+    this.#delayMs = Math.min(delayMs * 2, this.#options.maxRestartDelayMs);
+    await new Promise((resolve) => setTimeout(resolve, delayMs));
+    if (this.#closed) throw new StillframeError('unreachable', 'the tracer was shut down');
+    const tracer = this.#spawn();
+    tracer.ready.then(
+      () => {
+        setTimeout(() => {
+          if (!hasExited(tracer.child)) this.#delayMs = this.#options.restartDelayMs;
+        }, healthyMs).unref();
+        this.#listener?.restarted(reason);
+      },
+      () => undefined,
+    );
+    return tracer;
+  }
+}
+
+const hasExited = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null;

@@ -1,0 +1,57 @@
+/** A file as a ByteSource: read piece by piece where it is asked, so that large binaries cost what is looked at. */
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import type { ByteSource } from '../../format/byte-source.js';
+import { badData, StillframeError } from '../../format/error.js';
+
+export interface FileSource extends ByteSource, Disposable {}
+
+/** Throws `not-found` when there is no such regular file, `system` when it cannot be read. */
+export function openFileSource(path: string): FileSource {
+  const fd = openFile(path);
+  const stat = fstatSync(fd);
+  if (!stat.isFile()) {
+    closeSync(fd);
+    throw new StillframeError('not-found', `cannot open "${path}": not a regular file`, {
+      detail: { file: path },
+    });
+  }
+  const size = stat.size;
+  return {
+    name: path,
+    size,
+    read(offset, length) {
+      if (offset < 0 || length < 0 || offset + length > size) {
+        throw badData(
+          `cannot read "${path}": ${length} bytes at offset 0x${offset.toString(16)} are past its ${size} bytes`,
+          { detail: { offset, file: path } },
+        );
+      }
+      return readFully(fd, path, offset, length);
+    },
+    [Symbol.dispose]: () => closeSync(fd),
+  };
+}
+
+function openFile(path: string): number {
+  try {
+    return openSync(path, 'r');
+  } catch (cause) {
+    const errnoName = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error';
+    const code = errnoName === 'ENOENT' || errnoName === 'ENOTDIR' ? 'not-found' : 'system';
+    throw new StillframeError(code, `cannot open "${path}": ${errnoName}`, {
+      detail: { file: path, errnoName },
+      cause,
+    });
+  }
+}
+
+function readFully(fd: number, path: string, offset: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let done = 0;
+  while (done < length) {
+    const got = readSync(fd, bytes, done, length - done, offset + done);
+    if (got === 0) throw badData(`cannot read "${path}": it became shorter while it was read`);
+    done += got;
+  }
+  return bytes;
+}

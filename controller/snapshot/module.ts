@@ -1,0 +1,130 @@
+/**
+ * A file that is mapped into the process of a snapshot: opened when it is first asked about, and believed only when its build id is
+ * the one that was running. All that fails is absent with the reason, and costs that module only.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { absent, isAbsent, type Absent } from '../../format/absent.js';
+import { hex, type LoadBias } from '../../format/address.js';
+import type { ElfFile } from '../../format/elf/file.js';
+import { openElf } from '../../format/elf/open.js';
+import { StillframeError } from '../../format/error.js';
+import type { CallFrameTable } from '../dwarf/call-frame.js';
+import { openCallFrames } from '../dwarf/call-frame-table.js';
+import type { ModuleSymbols } from '../symbols/module-symbols.js';
+import type { MappedModule } from '../unwind/module-map.js';
+import { openFileSource, type FileSource } from './file-source.js';
+
+/** What the core says of a mapped file. */
+export interface ModuleFacts {
+  /** As the process maps it. */
+  readonly path: string;
+  /** First and last + 1 address of its mappings. */
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly bias: LoadBias;
+  /** Of the file that was running: from our note, or from its header page in the core; undefined when the core does not say. */
+  readonly buildId: string | undefined;
+  /** Where to open it: `path` unless the user says otherwise. */
+  readonly file: string;
+  /** A file that lies in the core's memory as a whole: the vdso. */
+  readonly image?: ElfFile;
+  readonly deleted: boolean;
+}
+
+export type OpenSymbols = (elf: ElfFile) => ModuleSymbols;
+
+export class SnapshotModule implements MappedModule, Disposable {
+  readonly facts: ModuleFacts;
+  readonly #openSymbols: OpenSymbols;
+  #source: FileSource | undefined;
+  #elf: ElfFile | Absent | undefined;
+  #symbols: ModuleSymbols | Absent | undefined;
+  #frames: CallFrameTable | undefined;
+
+  constructor(facts: ModuleFacts, openSymbols: OpenSymbols) {
+    this.facts = facts;
+    this.#openSymbols = openSymbols;
+  }
+
+  get path(): string {
+    return this.facts.path;
+  }
+
+  get bias(): LoadBias {
+    return this.facts.bias;
+  }
+
+  /** The file, or why it cannot be used: `no-debug-info`. */
+  get elf(): ElfFile | Absent {
+    this.#elf ??= this.facts.image ?? this.#openElf();
+    return this.#elf;
+  }
+
+  callFrames(): CallFrameTable | Absent {
+    const elf = this.elf;
+    if (isAbsent(elf)) return elf;
+    this.#frames ??= openCallFrames(elf);
+    return this.#frames;
+  }
+
+  symbols(): ModuleSymbols | Absent {
+    const elf = this.elf;
+    if (isAbsent(elf)) return elf;
+    this.#symbols ??= this.#trySymbols(elf);
+    return this.#symbols;
+  }
+
+  #trySymbols(elf: ElfFile): ModuleSymbols | Absent {
+    try {
+      return this.#openSymbols(elf);
+    } catch (thrown) {
+      if (thrown instanceof StillframeError) return absent('no-debug-info', thrown.message);
+      throw thrown;
+    }
+  }
+
+  #openElf(): ElfFile | Absent {
+    const { path, file, deleted } = this.facts;
+    try {
+      this.#source = openFileSource(file);
+      const elf = openElf(this.#source);
+      return this.#mismatch(elf) ?? elf;
+    } catch (thrown) {
+      if (!(thrown instanceof StillframeError)) throw thrown;
+      const gone = deleted ? ', which was deleted or replaced while it was running' : '';
+      const detail =
+        file === path ? `${thrown.message}${gone}` : `${thrown.message} for module "${path}"${gone}`;
+      return absent('no-debug-info', detail, { hint: '--exe FILE or --sysroot DIR say where binaries are' });
+    }
+  }
+
+  #mismatch(elf: ElfFile): Absent | undefined {
+    const { buildId, file } = this.facts;
+    if (buildId === undefined || buildId === (elf.buildId ?? '')) return undefined;
+    const running = buildId === '' ? 'no build id' : `build id ${buildId}`;
+    const found = elf.buildId === undefined ? 'no build id' : `build id ${elf.buildId}`;
+    return absent('no-debug-info', `"${file}" has ${found}, but the file that was running has ${running}`, {
+      hint: '--exe FILE or --sysroot DIR say where the binary that was running is',
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#source?.[Symbol.dispose]();
+    this.#source = undefined;
+  }
+}
+
+/** The place of a mapped path on this host, under a sysroot if one is given. */
+export function placeOf(path: string, sysroot: string | undefined): string {
+  if (sysroot === undefined) return path;
+  const inside = join(sysroot, path);
+  if (existsSync(inside)) return inside;
+  // A flat folder of binaries will do too.
+  const flat = join(sysroot, path.slice(path.lastIndexOf('/') + 1));
+  return existsSync(flat) ? flat : inside;
+}
+
+export function describeModule(facts: ModuleFacts): string {
+  return `"${facts.path}" at ${hex(facts.start)}`;
+}

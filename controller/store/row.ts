@@ -1,0 +1,140 @@
+/** Rows of the index to records and back. Integers come as bigint; addresses are kept as hex text, for SQLite's integers are signed. */
+import { engineNames, type EngineName } from '../../format/capture.js';
+import { badData } from '../../format/error.js';
+import { hex } from '../../format/address.js';
+import { pointPhases, type PointRecord, type SnapshotRecord } from './store.js';
+
+export interface SnapshotRow {
+  readonly id: string;
+  readonly point: string;
+  readonly pid: bigint;
+  readonly tid: bigint;
+  readonly comm: string;
+  readonly host: string;
+  readonly build_id: string;
+  readonly module_path: string;
+  readonly time_ns: bigint;
+  readonly engine: string;
+  readonly function: string | null;
+  readonly file: string | null;
+  readonly line: bigint | null;
+  readonly address: string | null;
+  readonly size: bigint;
+  readonly sha256: string;
+}
+
+export interface PointRow {
+  readonly id: string;
+  readonly created_ms: bigint;
+  readonly target: string;
+  readonly location: string;
+  readonly condition: string | null;
+  readonly captures: string;
+  readonly engine: string;
+  readonly max_hits: bigint;
+  readonly min_interval_ns: bigint;
+  readonly expires_ms: bigint;
+  readonly agent: string;
+  readonly pids: string;
+  readonly module_path: string;
+  readonly build_id: string;
+  readonly plan: Uint8Array;
+  readonly phase: string;
+  readonly why: string;
+}
+
+export function rowOfSnapshot(record: SnapshotRecord): SnapshotRow {
+  return {
+    id: record.id,
+    point: record.point,
+    pid: BigInt(record.pid),
+    tid: BigInt(record.tid),
+    comm: record.comm,
+    host: record.host,
+    build_id: record.buildId,
+    module_path: record.modulePath,
+    time_ns: record.timeNs,
+    engine: record.engine,
+    function: record.function ?? null,
+    file: record.file ?? null,
+    line: record.line === undefined ? null : BigInt(record.line),
+    address: record.address === undefined ? null : hex(record.address),
+    size: BigInt(record.size),
+    sha256: record.sha256,
+  };
+}
+
+export function snapshotFromRow(row: SnapshotRow): SnapshotRecord {
+  return {
+    id: row.id,
+    point: row.point,
+    pid: Number(row.pid),
+    tid: Number(row.tid),
+    comm: row.comm,
+    host: row.host,
+    buildId: row.build_id,
+    modulePath: row.module_path,
+    timeNs: row.time_ns,
+    engine: engineFrom(row.engine),
+    ...(row.function === null ? {} : { function: row.function }),
+    ...(row.file === null ? {} : { file: row.file }),
+    ...(row.line === null ? {} : { line: Number(row.line) }),
+    ...(row.address === null ? {} : { address: BigInt(row.address) }),
+    size: Number(row.size),
+    sha256: row.sha256,
+  };
+}
+
+export function rowOfPoint(record: PointRecord): PointRow {
+  return {
+    id: record.id,
+    created_ms: BigInt(record.createdMs),
+    target: record.target,
+    location: record.location,
+    condition: record.condition ?? null,
+    captures: JSON.stringify(record.captures),
+    engine: record.engine,
+    max_hits: BigInt(record.maxHits),
+    min_interval_ns: record.minIntervalNs,
+    expires_ms: BigInt(record.expiresMs),
+    agent: record.agent,
+    pids: JSON.stringify(record.pids),
+    module_path: record.modulePath,
+    build_id: record.buildId,
+    plan: record.plan,
+    phase: record.status.phase,
+    why: record.status.why,
+  };
+}
+
+export function pointFromRow(row: PointRow): PointRecord {
+  return {
+    id: row.id,
+    createdMs: Number(row.created_ms),
+    target: row.target,
+    location: row.location,
+    ...(row.condition === null ? {} : { condition: row.condition }),
+    captures: listFrom(row.captures).map(String),
+    engine: row.engine,
+    maxHits: Number(row.max_hits),
+    minIntervalNs: row.min_interval_ns,
+    expiresMs: Number(row.expires_ms),
+    agent: row.agent,
+    pids: listFrom(row.pids).map(Number),
+    modulePath: row.module_path,
+    buildId: row.build_id,
+    plan: row.plan,
+    status: { phase: pointPhases.find((phase) => phase === row.phase) ?? 'failed', why: row.why },
+  };
+}
+
+function engineFrom(text: string): EngineName {
+  const engine = engineNames.find((name) => name === text);
+  if (engine === undefined) throw badData(`cannot read the store: unknown engine "${text}"`);
+  return engine;
+}
+
+function listFrom(json: string): unknown[] {
+  const list: unknown = JSON.parse(json);
+  return Array.isArray(list) ? list : [];
+}

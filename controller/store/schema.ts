@@ -1,0 +1,70 @@
+/** The tables of the embedded store. A schema never changes in place: each version is a step from the one before. */
+import type { Database } from 'better-sqlite3';
+import { StillframeError } from '../../format/error.js';
+
+const steps: readonly string[] = [
+  `
+  CREATE TABLE points (
+    id TEXT PRIMARY KEY,
+    created_ms INTEGER NOT NULL,
+    target TEXT NOT NULL,
+    location TEXT NOT NULL,
+    condition TEXT,
+    captures TEXT NOT NULL,
+    engine TEXT NOT NULL,
+    max_hits INTEGER NOT NULL,
+    min_interval_ns INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    agent TEXT NOT NULL,
+    pids TEXT NOT NULL,
+    module_path TEXT NOT NULL,
+    build_id TEXT NOT NULL,
+    plan BLOB NOT NULL,
+    phase TEXT NOT NULL,
+    why TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE snapshots (
+    id TEXT PRIMARY KEY,
+    point TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    tid INTEGER NOT NULL,
+    comm TEXT NOT NULL,
+    host TEXT NOT NULL,
+    build_id TEXT NOT NULL,
+    module_path TEXT NOT NULL,
+    time_ns INTEGER NOT NULL,
+    engine TEXT NOT NULL,
+    function TEXT,
+    file TEXT,
+    line INTEGER,
+    address TEXT,
+    size INTEGER NOT NULL,
+    sha256 TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX snapshots_by_point ON snapshots (point);
+  CREATE INDEX snapshots_by_time ON snapshots (time_ns);
+  -- Announced, and not yet indexed: what a killed writer may have left between file and row.
+  CREATE TABLE incoming (
+    id TEXT PRIMARY KEY,
+    sha256 TEXT NOT NULL
+  ) STRICT;
+  `,
+];
+
+/** Brings the schema up to date; true when the index was empty before. */
+export function migrate(database: Database, path: string): boolean {
+  const upgrade = database.transaction((): boolean => {
+    const version = Number(database.pragma('user_version', { simple: true }));
+    if (version > steps.length) {
+      throw new StillframeError(
+        'unsupported',
+        `cannot open the store "${path}": it has schema ${version}, this program knows ${steps.length}`,
+        { hint: 'it was written by a newer Stillframe: use that one, or another XDG_DATA_HOME' },
+      );
+    }
+    for (const step of steps.slice(version)) database.exec(step);
+    database.pragma(`user_version = ${steps.length}`);
+    return version === 0;
+  });
+  return upgrade.immediate();
+}

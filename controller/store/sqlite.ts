@@ -1,0 +1,196 @@
+/**
+ * The embedded store: an SQLite index beside content-addressed core files. Several processes may use one folder at once.
+ *
+ * A snapshot is announced in `incoming`, then its file is made durable, then its row written and the announcement removed in
+ * one transaction. Whoever opens the store finishes what a killed writer left between; a lost index is rebuilt from the
+ * notes of the cores themselves.
+ */
+import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import Sqlite, { type Database } from 'better-sqlite3';
+import type { StillframeNote } from '../../format/core/stillframe-note.js';
+import { badData, withContext } from '../../format/error.js';
+import { isIdentifier } from '../../format/identifier.js';
+import { blobPath, listBlobs, sweepIncoming, writeBlob } from './blob.js';
+import {
+  pointFromRow,
+  rowOfPoint,
+  rowOfSnapshot,
+  snapshotFromRow,
+  type PointRow,
+  type SnapshotRow,
+} from './row.js';
+import { oneOf } from './reference.js';
+import { migrate } from './schema.js';
+import type { PointRecord, SnapshotFilter, SnapshotRecord, SnapshotWriter, Store } from './store.js';
+
+export interface StoreOptions {
+  readonly folder: string;
+  /** Reads the note of a core file; throws `bad-data`. */
+  readonly readNote: (path: string) => StillframeNote;
+}
+
+const busyTimeoutMs = 10_000;
+const maxNearest = 10;
+
+export function openStore(options: StoreOptions): Store {
+  const { folder } = options;
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const path = join(folder, 'index.db');
+  let database: Database;
+  try {
+    database = new Sqlite(path, { timeout: busyTimeoutMs });
+    database.pragma('journal_mode = WAL');
+    database.pragma('synchronous = FULL');
+  } catch (error) {
+    throw withContext(`cannot open the store "${path}"`, error);
+  }
+  const isNew = migrate(database, path);
+  const statements = prepare(database);
+
+  const index = (id: string, sha256: string): SnapshotRecord => {
+    const file = blobPath(folder, sha256);
+    const note = options.readNote(file);
+    if (note.snapshot !== id) {
+      throw badData(`cannot store snapshot ${id}: the note in the file says "${note.snapshot}"`);
+    }
+    const record = recordOfNote(note, { size: statSync(file).size, sha256 });
+    database.transaction(() => {
+      statements.insertSnapshot.run(rowOfSnapshot(record));
+      statements.forget.run(id);
+    })();
+    return record;
+  };
+  const finish = (announced: readonly { readonly id: string; readonly sha256: string }[]): void => {
+    for (const { id, sha256 } of announced) {
+      try {
+        if (existsSync(blobPath(folder, sha256))) index(id, sha256);
+      } catch {
+        // Not a snapshot that can be read: it stays a file, and costs nobody the rest.
+      }
+    }
+  };
+  finish(statements.incoming.all());
+  if (isNew) finish(rebuild(folder, options));
+  sweepIncoming(folder, Date.now());
+
+  return {
+    folder,
+    putPoint: (point) => void statements.putPoint.run(rowOfPoint(point)),
+    updatePoint: (id, status) => void statements.updatePoint.run({ id, ...status }),
+    listPoints: () => statements.points.all().map(pointFromRow),
+    findPoint(reference): PointRecord {
+      const rows = statements.pointsByPrefix.all(...prefixRange(reference));
+      const nearest = (): string[] => statements.points.all().map((row) => row.id);
+      return pointFromRow(oneOf(rows, { noun: 'point', reference, nearest, list: 'stillframe points' }));
+    },
+
+    receive({ id, size, sha256 }): SnapshotWriter {
+      if (!isIdentifier(id)) throw badData(`cannot store a snapshot: "${id}" is no id`);
+      const blob = writeBlob(folder, { size, sha256 });
+      statements.announce.run(id, sha256);
+      return {
+        write: (bytes) => blob.write(bytes),
+        commit() {
+          blob.commit();
+          return index(id, sha256);
+        },
+        [Symbol.dispose]: () => blob[Symbol.dispose](),
+      };
+    },
+    listSnapshots(filter: SnapshotFilter = {}) {
+      const [low, high] = prefixRange(filter.point ?? '');
+      return statements.snapshots.all(low, high, filter.sinceNs ?? 0n).map(snapshotFromRow);
+    },
+    findSnapshot(reference) {
+      const rows =
+        reference === 'last'
+          ? statements.lastSnapshot.all()
+          : statements.snapshotsByPrefix.all(...prefixRange(reference));
+      const nearest = (): string[] => statements.latest.all(maxNearest).map((row) => row.id);
+      return snapshotFromRow(
+        oneOf(rows, { noun: 'snapshot', reference, nearest, list: 'stillframe snapshots' }),
+      );
+    },
+    hasSnapshot: (id) => statements.hasSnapshot.get(id) !== undefined,
+    pathOf: (snapshot) => blobPath(folder, snapshot.sha256),
+    [Symbol.dispose]: () => database.close(),
+  };
+}
+
+export function recordOfNote(
+  note: StillframeNote,
+  file: { readonly size: number; readonly sha256: string },
+): SnapshotRecord {
+  const { location } = note;
+  return {
+    id: note.snapshot,
+    point: note.point,
+    pid: note.pid,
+    tid: note.tid,
+    comm: note.comm,
+    host: note.host,
+    buildId: note.buildId,
+    modulePath: note.modulePath,
+    timeNs: note.timeNs,
+    engine: note.engine,
+    ...(location === undefined ? {} : { function: location.function, address: location.address }),
+    ...(location?.file === undefined ? {} : { file: location.file }),
+    ...(location?.line === undefined ? {} : { line: location.line }),
+    ...file,
+  };
+}
+
+/** All blobs with the ids that their notes say. */
+function rebuild(folder: string, options: StoreOptions): { id: string; sha256: string }[] {
+  return listBlobs(folder).flatMap((sha256) => {
+    try {
+      return [{ id: options.readNote(blobPath(folder, sha256)).snapshot, sha256 }];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Bounds that hold every text with that prefix; ids are lower-case ASCII. */
+function prefixRange(prefix: string): [string, string] {
+  return [prefix, `${prefix}\u{10ffff}`];
+}
+
+function prepare(database: Database) {
+  database.defaultSafeIntegers(true);
+  const range = 'id >= ? AND id < ? ORDER BY id LIMIT 20';
+  return {
+    putPoint: database.prepare<[PointRow]>(
+      `INSERT INTO points VALUES (@id, @created_ms, @target, @location, @condition, @captures, @engine, @max_hits, @min_interval_ns,
+       @expires_ms, @agent, @pids, @module_path, @build_id, @plan, @phase, @why)
+       ON CONFLICT (id) DO UPDATE SET pids = excluded.pids, agent = excluded.agent, plan = excluded.plan,
+       phase = excluded.phase, why = excluded.why`,
+    ),
+    updatePoint: database.prepare<[{ id: string; phase: string; why: string }]>(
+      'UPDATE points SET phase = @phase, why = @why WHERE id = @id',
+    ),
+    points: database.prepare<[], PointRow>('SELECT * FROM points ORDER BY id'),
+    pointsByPrefix: database.prepare<[string, string], PointRow>(`SELECT * FROM points WHERE ${range}`),
+    announce: database.prepare<[string, string]>('INSERT OR REPLACE INTO incoming VALUES (?, ?)'),
+    forget: database.prepare<[string]>('DELETE FROM incoming WHERE id = ?'),
+    incoming: database.prepare<[], { id: string; sha256: string }>('SELECT id, sha256 FROM incoming'),
+    insertSnapshot: database.prepare<[SnapshotRow]>(
+      `INSERT OR IGNORE INTO snapshots VALUES (@id, @point, @pid, @tid, @comm, @host, @build_id, @module_path, @time_ns, @engine,
+       @function, @file, @line, @address, @size, @sha256)`,
+    ),
+    snapshots: database.prepare<[string, string, bigint], SnapshotRow>(
+      'SELECT * FROM snapshots WHERE point >= ? AND point < ? AND time_ns >= ? ORDER BY time_ns, id',
+    ),
+    snapshotsByPrefix: database.prepare<[string, string], SnapshotRow>(
+      `SELECT * FROM snapshots WHERE ${range}`,
+    ),
+    lastSnapshot: database.prepare<[], SnapshotRow>(
+      'SELECT * FROM snapshots ORDER BY time_ns DESC, id DESC LIMIT 1',
+    ),
+    latest: database.prepare<[number], { id: string }>(
+      'SELECT id FROM snapshots ORDER BY time_ns DESC LIMIT ?',
+    ),
+    hasSnapshot: database.prepare<[string], { one: bigint }>('SELECT 1 AS one FROM snapshots WHERE id = ?'),
+  };
+}

@@ -1,0 +1,371 @@
+/**
+ * A typed value to the JSON document of CLI.md. It reads what it needs through the memory reader, follows pointers to a
+ * depth, and puts `absent` with the reason wherever bytes, a size or a location are missing: never a guess, never zeros.
+ * It knows nothing of frames or debug information; what it needs of those comes in the context.
+ */
+import { type Absent, absent, isAbsent } from '../../format/absent.js';
+import { hex } from '../../format/address.js';
+import type { Limits } from '../../format/limits.js';
+import type { MemoryReader, Provenance } from '../../format/memory.js';
+import { kindOf } from './kind.js';
+import { isCharacter, sizeOf, stripType } from './layout.js';
+import { memberObject, type ObjectView, objectOf, slice } from './object-view.js';
+import { captureText, elementOf, memberOf, rootPath, targetOf, type ValuePath } from './path.js';
+import { bitFieldBytes, decodeInteger, integerOf, readString } from './read.js';
+import { baseText, decodeText, decodeWideText, enumText, type ScalarText } from './scalar.js';
+import type { ArrayType, CompositeType, PointerType, Type } from './type.js';
+import { typeName } from './type-name.js';
+import type { Value } from './value.js';
+import type { AbsentDocument, ValueDocument, VariableDocument } from './value-document.js';
+
+export interface RenderContext {
+  readonly memory: MemoryReader;
+  /** Name of the function at a runtime address, for function pointers. */
+  readonly symbolize?: (address: bigint) => string | undefined;
+  readonly limits: Pick<Limits, 'maxDepth' | 'maxElements' | 'maxStringBytes' | 'maxNesting'>;
+  /** How many pointers are followed one after another; `limits.maxDepth` when not given. Strings are always followed. */
+  readonly depth?: number;
+  /** Count of a variable-length array in the value's frame. */
+  readonly evaluateCount?: (type: ArrayType) => number | Absent;
+  /** The expression that gave the value, for hints. */
+  readonly path?: string;
+  /** Layout as declared, without language views. C has no views. */
+  readonly raw?: boolean;
+}
+
+export interface VariableOptions {
+  readonly parameter?: boolean;
+  readonly shadowed?: boolean;
+}
+
+export function renderValue(value: Value, context: RenderContext): ValueDocument {
+  const path = context.path === undefined ? undefined : rootPath(context.path);
+  const renderer = new Renderer(context);
+  return renderer.render(objectOf(value), path, context.depth ?? context.limits.maxDepth, 0);
+}
+
+export function renderVariable(
+  name: string,
+  value: Value,
+  context: RenderContext,
+  options: VariableOptions = {},
+): VariableDocument {
+  return {
+    name,
+    ...(options.parameter === undefined ? {} : { parameter: options.parameter }),
+    ...(options.shadowed === true ? { shadowed: true } : {}),
+    ...renderValue(value, { path: name, ...context }),
+  };
+}
+
+/** Values in one document; a hostile or huge type must not fill the memory. */
+const maxNodes = 20_000;
+/** Objects up to this size are read in one go, larger ones member by member. */
+const maxWholeRead = 64 * 1024;
+
+type Path = ValuePath | undefined;
+type Body = Omit<ValueDocument, 'type' | 'kind' | 'address'>;
+
+class Renderer {
+  readonly #context: RenderContext;
+  #nodes = 0;
+
+  constructor(context: RenderContext) {
+    this.#context = context;
+  }
+
+  render(object: ObjectView, path: Path, depth: number, nesting: number): ValueDocument {
+    const plain = stripType(object.type);
+    if (plain.kind === 'pointer' && plain.flavor !== 'pointer' && nesting < this.#context.limits.maxNesting) {
+      return this.#reference(object, plain, path, depth, nesting);
+    }
+    const resolved = plain.kind === 'array' ? this.#resolve(plain) : undefined;
+    const type = resolved === undefined || isAbsent(resolved) ? object.type : resolved;
+    const shown = resolved !== undefined && resolved !== plain && !isAbsent(resolved);
+    const body =
+      isAbsent(resolved) && object.absent === undefined
+        ? { elements: [], ...this.#missing(resolved, undefined) }
+        : this.#body({ ...object, type }, path, depth, nesting);
+    return {
+      type: typeName(shown ? type : object.type),
+      kind: kindOf(object.type),
+      ...inOrder(body, object.bits === undefined ? object.address : undefined),
+    };
+  }
+
+  #body(object: ObjectView, path: Path, depth: number, nesting: number): Body {
+    if (object.absent !== undefined) return this.#missing(object.absent, undefined);
+    if (++this.#nodes > maxNodes) {
+      return this.#missing(absent('limit', `more than ${maxNodes} values in one document`), path);
+    }
+    if (nesting >= this.#context.limits.maxNesting) {
+      return this.#missing(
+        absent('limit', `nested deeper than ${this.#context.limits.maxNesting} levels`),
+        path,
+      );
+    }
+    const plain = stripType(object.type);
+    switch (plain.kind) {
+      case 'void':
+        return {};
+      case 'unknown':
+        return this.#missing(absent('unsupported', plain.detail), undefined);
+      case 'function':
+        return this.#named(object.address);
+      case 'struct':
+      case 'union':
+      case 'class':
+        return this.#composite(object, plain, path, depth, nesting);
+      case 'array':
+        return this.#array(object, plain, path, depth, nesting);
+      case 'pointer':
+      case 'base':
+      case 'enum':
+        break;
+    }
+    const [start, end] = object.bits === undefined ? [0, plain.byteSize] : bitFieldBytes(object.bits);
+    const read = this.#read(object, start, end);
+    if (isAbsent(read)) return this.#missing(read, path);
+    const body =
+      plain.kind === 'pointer'
+        ? this.#pointer(decodeInteger(read.bytes, false), plain, path, depth, nesting)
+        : this.#scalar(
+            plain.kind === 'enum'
+              ? enumText(integerOf(read.bytes, object), plain)
+              : baseText(read.bytes, plain, object.bits),
+          );
+    return { ...body, ...stated(read.provenance) };
+  }
+
+  #scalar(text: ScalarText | Absent): Body {
+    return isAbsent(text) ? this.#missing(text, undefined) : text;
+  }
+
+  #named(address: bigint | undefined): Body {
+    const name = address === undefined ? undefined : this.#context.symbolize?.(address);
+    return name === undefined ? {} : { text: name };
+  }
+
+  #pointer(address: bigint, type: PointerType, path: Path, depth: number, nesting: number): Body {
+    const value = hex(address);
+    if (address === 0n) return { value };
+    const target = type.target();
+    const plain = stripType(target);
+    if (plain.kind === 'void' || plain.kind === 'unknown') return { value };
+    if (plain.kind === 'function') return { value, ...this.#named(address) };
+    const targetPath = path === undefined ? undefined : targetOf(path);
+    if (isCharacter(target)) return { value, ...this.#string(address, target, targetPath, nesting) };
+    if (depth <= 0) return { value };
+    return { value, target: this.render({ type: target, address }, targetPath, depth - 1, nesting + 1) };
+  }
+
+  /** A pointer to characters: the string is its text, the first character its target. */
+  #string(address: bigint, target: Type, path: Path, nesting: number): Body {
+    const { memory, limits } = this.#context;
+    const read = readString(memory, address, limits.maxStringBytes);
+    const first = this.render({ type: target, address }, path, 0, nesting + 1);
+    if (isAbsent(read)) return { target: first };
+    return {
+      text: decodeText(read.bytes),
+      target: first,
+      ...(read.cut === undefined ? { length: read.bytes.length } : this.#missing(read.cut, path)),
+    };
+  }
+
+  #reference(
+    object: ObjectView,
+    type: PointerType,
+    path: Path,
+    depth: number,
+    nesting: number,
+  ): ValueDocument {
+    const name = typeName(object.type);
+    const kind = kindOf(object.type);
+    const read = object.absent ?? this.#read(object, 0, type.byteSize);
+    if (isAbsent(read)) return { type: name, kind, ...inOrder(this.#missing(read, path), undefined) };
+    const address = decodeInteger(read.bytes, false);
+    // A reference is not a pointer that the user follows, so it costs no depth; nesting still bounds it.
+    return { ...this.render({ type: type.target(), address }, path, depth, nesting + 1), type: name, kind };
+  }
+
+  #composite(object: ObjectView, type: CompositeType, path: Path, depth: number, nesting: number): Body {
+    if (type.incomplete) {
+      const detail = `${typeName(type)} is only declared in the debug information, not defined`;
+      return this.#missing(absent('no-debug-info', detail), undefined);
+    }
+    const whole = this.#whole(object, type.byteSize);
+    const fields: VariableDocument[] = [];
+    for (const member of type.members()) {
+      const fieldPath = member.name === undefined || path === undefined ? path : memberOf(path, member.name);
+      const field = this.render(memberObject(whole.object, member), fieldPath, depth, nesting + 1);
+      fields.push({
+        name: member.name ?? (member.base ? typeName(member.type()) : ''),
+        ...(member.base ? { base: true } : {}),
+        ...field,
+      });
+    }
+    if (whole.absent !== undefined && fields.every(isWhollyAbsent)) return this.#missing(whole.absent, path);
+    return { fields, ...stated(whole.object.provenance) };
+  }
+
+  #array(object: ObjectView, type: ArrayType, path: Path, depth: number, nesting: number): Body {
+    const element = type.element();
+    const stride = sizeOf(element);
+    if (type.count === undefined || stride === undefined) {
+      const detail =
+        type.count === undefined
+          ? 'the length of the array is not in the debug information'
+          : `the size of ${typeName(element)} is not known`;
+      const hint =
+        type.count === undefined && path !== undefined
+          ? { hint: `ask for a slice, such as ${captureText(path)}[0:10]` }
+          : {};
+      return { elements: [], ...this.#missing(absent('no-debug-info', detail, hint), undefined) };
+    }
+    const { maxElements } = this.#context.limits;
+    const shown = Math.min(type.count, maxElements);
+    const whole = this.#whole(object, shown * stride);
+    const elements: ValueDocument[] = [];
+    for (let i = 0; i < shown; i++) {
+      const at = slice(whole.object, element, i * stride, stride);
+      elements.push(this.render(at, path === undefined ? undefined : elementOf(path, i), depth, nesting + 1));
+    }
+    const length = type.count;
+    if (whole.absent !== undefined && elements.every(isWhollyAbsent)) {
+      return { elements: [], length, ...this.#missing(whole.absent, path) };
+    }
+    const text = this.#arrayText(object, type, element, stride, path);
+    return { ...text, elements, length, ...stated(whole.object.provenance) };
+  }
+
+  /** Text of an array of characters: up to the first NUL, or all of it. */
+  #arrayText(object: ObjectView, type: ArrayType, element: Type, stride: number, path: Path): Body {
+    const plain = stripType(element);
+    const wide = plain.kind === 'base' && plain.encoding === 'utf' && stride > 1;
+    if (!isCharacter(element) && !wide) return {};
+    const count = type.count ?? 0;
+    const wanted = Math.min(count * stride, this.#context.limits.maxStringBytes);
+    if (wide) {
+      const read = this.#read(object, 0, wanted - (wanted % stride));
+      return isAbsent(read) ? {} : { text: decodeWideText(read.bytes, stride) };
+    }
+    if (count === 0) return { text: '' };
+    const read =
+      object.address === undefined
+        ? knownString(object.bytes ?? new Uint8Array(), wanted)
+        : readString(this.#context.memory, object.address, wanted);
+    if (isAbsent(read)) return {};
+    const text = decodeText(read.bytes);
+    if (read.cut === undefined || read.bytes.length === count) return { text };
+    return { text, ...this.#missing(read.cut, path) };
+  }
+
+  /** Resolves the count of a variable-length array, also where it is the element of another. */
+  #resolve(type: ArrayType): ArrayType | Absent {
+    const element = stripType(type.element());
+    const inner = element.kind === 'array' ? this.#resolve(element) : undefined;
+    if (isAbsent(inner)) return inner;
+    const resolvedElement = inner === undefined || inner === element ? type.element : () => inner;
+    if (type.count !== undefined || type.dynamicCount === undefined) {
+      return resolvedElement === type.element ? type : { ...type, element: resolvedElement };
+    }
+    const count =
+      this.#context.evaluateCount?.(type) ??
+      absent('unsupported', 'the length of the array is computed in its frame, which is not known here');
+    if (isAbsent(count)) return count;
+    return { kind: 'array', element: resolvedElement, count: Math.max(0, count) };
+  }
+
+  /** Tries to read an object at once; what cannot be is left to its parts. */
+  #whole(object: ObjectView, size: number): { object: ObjectView; absent?: Absent } {
+    if (object.bytes !== undefined || size === 0 || size > maxWholeRead) return { object };
+    const read = this.#read(object, 0, size);
+    if (isAbsent(read)) return { object, absent: read };
+    return { object: { ...object, ...read } };
+  }
+
+  #read(
+    object: ObjectView,
+    start: number,
+    end: number,
+  ): { readonly bytes: Uint8Array; readonly provenance?: Provenance } | Absent {
+    if (object.absent !== undefined) return object.absent;
+    if (object.bytes !== undefined && object.bytes.length >= end) {
+      return {
+        bytes: object.bytes.subarray(start, end),
+        ...(object.provenance === undefined ? {} : { provenance: object.provenance }),
+      };
+    }
+    if (object.address !== undefined) {
+      const address = BigInt.asUintN(64, object.address + BigInt(start));
+      const read = this.#context.memory.read(address, end - start);
+      if (!isAbsent(read)) return read;
+      // The reader says what is missing; how much of this object that is, is known here.
+      const missing = read.address ?? address;
+      return { ...read, address: missing, length: Number(address + BigInt(end - start) - missing) };
+    }
+    const have = object.bytes?.length ?? 0;
+    return absent('unreadable', `only ${have} of ${end} bytes of the value are known`);
+  }
+
+  #missing(reason: Absent, path: Path): { absent: AbsentDocument } {
+    const hint =
+      reason.hint ??
+      (reason.absent === 'not-captured' && path !== undefined
+        ? `--capture ${quoted(captureText(path))}`
+        : undefined);
+    return {
+      absent: {
+        reason: reason.absent,
+        detail: reason.detail,
+        ...(reason.address === undefined ? {} : { address: hex(reason.address) }),
+        ...(reason.length === undefined ? {} : { length: reason.length }),
+        ...(hint === undefined ? {} : { hint }),
+      },
+    };
+  }
+}
+
+function knownString(bytes: Uint8Array, wanted: number): ReturnType<typeof readString> {
+  const nul = bytes.indexOf(0);
+  const end = nul < 0 || nul > wanted ? wanted : nul;
+  const cut =
+    nul === end || end < wanted ? undefined : absent('limit', `the string goes on after ${wanted} bytes`);
+  return { bytes: bytes.subarray(0, end), provenance: undefined, cut };
+}
+
+function stated(provenance: Provenance | undefined): { provenance?: Provenance } {
+  return provenance === undefined ? {} : { provenance };
+}
+
+/** Nothing of it is there: no scalar, no field, no element. */
+function isWhollyAbsent(document: ValueDocument): boolean {
+  return (
+    document.absent !== undefined &&
+    document.value === undefined &&
+    document.text === undefined &&
+    document.fields === undefined &&
+    (document.elements === undefined || document.elements.length === 0)
+  );
+}
+
+/** The order in which CLI.md lists the properties. */
+function inOrder(body: Body, address: bigint | undefined): Omit<ValueDocument, 'type' | 'kind'> {
+  const { value, text, fields, elements, target, length, provenance, absent: missing } = body;
+  return {
+    ...(value === undefined ? {} : { value }),
+    ...(text === undefined ? {} : { text }),
+    ...(address === undefined ? {} : { address: hex(address) }),
+    ...(fields === undefined ? {} : { fields }),
+    ...(elements === undefined ? {} : { elements }),
+    ...(target === undefined ? {} : { target }),
+    ...(length === undefined ? {} : { length }),
+    ...(provenance === undefined ? {} : { provenance }),
+    ...(missing === undefined ? {} : { absent: missing }),
+  };
+}
+
+/** As an argument of a shell. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}

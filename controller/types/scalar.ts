@@ -1,0 +1,160 @@
+/** Integers, floats, characters and enumerators as CLI.md writes them: `value` exactly, `text` for people. */
+import { type Absent, absent } from '../../format/absent.js';
+import { floatFormat, floatToDecimal } from './float.js';
+import { decodeInteger, integerOf } from './read.js';
+import type { BaseType, EnumType } from './type.js';
+import type { Value } from './value.js';
+
+export interface ScalarText {
+  readonly value: string;
+  readonly text?: string;
+}
+
+export function baseText(bytes: Uint8Array, type: BaseType, bits: Value['bits']): ScalarText | Absent {
+  switch (type.encoding) {
+    case 'float':
+      return floatText(bytes, type.name);
+    case 'complex-float':
+      return complexText(bytes, type.name);
+    case 'boolean':
+      return booleanText(integerOf(bytes, { type, bits }));
+    case 'signed-char':
+    case 'unsigned-char':
+      return characterText(integerOf(bytes, { type, bits }), type);
+    case 'utf': {
+      const code = decodeInteger(bytes, false);
+      return { value: code.toString(), text: `'${escapeCodePoint(Number(code))}'` };
+    }
+    case 'other':
+      return absent('unsupported', `values of type ${type.name} cannot be read`);
+    case 'signed':
+    case 'unsigned':
+      break;
+  }
+  return { value: integerOf(bytes, { type, bits }).toString() };
+}
+
+function characterText(code: bigint, type: BaseType): ScalarText {
+  const value = code.toString();
+  // Wider than a byte, it only borrows a character's encoding.
+  return type.byteSize === 1 ? { value, text: `'${escapeCharacter(Number(code & 0xffn))}'` } : { value };
+}
+
+function floatText(bytes: Uint8Array, name: string): ScalarText | Absent {
+  const format = floatFormat(name, bytes.length);
+  if (format === undefined) {
+    return absent('unsupported', `a float of ${bytes.length} bytes (${name}) cannot be read`);
+  }
+  const value = floatToDecimal(bytes, format);
+  return value === undefined ? absent('unreadable', 'the bytes are not a valid x87 number') : { value };
+}
+
+function complexText(bytes: Uint8Array, name: string): ScalarText | Absent {
+  const middle = bytes.length / 2;
+  const real = floatText(bytes.subarray(0, middle), name);
+  const imaginary = floatText(bytes.subarray(middle), name);
+  if ('absent' in real) return real;
+  if ('absent' in imaginary) return imaginary;
+  const plus = imaginary.value.startsWith('-') ? '' : '+';
+  return { value: `${real.value}${plus}${imaginary.value}i` };
+}
+
+function booleanText(value: bigint): ScalarText {
+  if (value === 0n) return { value: 'false' };
+  if (value === 1n) return { value: 'true' };
+  return { value: 'true', text: `true (stored as ${value})` };
+}
+
+export function enumText(value: bigint, type: EnumType): ScalarText {
+  const text = enumeratorText(value, type);
+  return { value: value.toString(), ...(text === undefined ? {} : { text }) };
+}
+
+/** `GOLD`; `READ|WRITE` when the enumerators are disjoint bits that cover the value; undefined when nothing fits. */
+function enumeratorText(value: bigint, type: EnumType): string | undefined {
+  const enumerators = type.enumerators();
+  const exact = enumerators.find((enumerator) => enumerator.value === value);
+  if (exact !== undefined) return exact.name;
+  if (value <= 0n) return undefined;
+  let seen = 0n;
+  let rest = value;
+  const names: string[] = [];
+  for (const enumerator of enumerators) {
+    if (enumerator.value < 0n) return undefined;
+    if (enumerator.value === 0n) continue;
+    if ((seen & enumerator.value) !== 0n) return undefined;
+    seen |= enumerator.value;
+    if ((value & enumerator.value) === enumerator.value) {
+      names.push(enumerator.name);
+      rest &= ~enumerator.value;
+    }
+  }
+  return rest === 0n ? names.join('|') : undefined;
+}
+
+const escapes: ReadonlyMap<number, string> = new Map([
+  [0x07, '\\a'],
+  [0x08, '\\b'],
+  [0x09, '\\t'],
+  [0x0a, '\\n'],
+  [0x0b, '\\v'],
+  [0x0c, '\\f'],
+  [0x0d, '\\r'],
+  [0x27, "\\'"],
+  [0x5c, '\\\\'],
+]);
+
+/** A byte as it stands between the quotes of a C character, as gdb writes it. */
+function escapeCharacter(code: number): string {
+  const known = escapes.get(code);
+  if (known !== undefined) return known;
+  return code >= 0x20 && code < 0x7f ? String.fromCharCode(code) : `\\${code.toString(8).padStart(3, '0')}`;
+}
+
+function escapeCodePoint(code: number): string {
+  if (code < 0x80) return escapeCharacter(code);
+  const isScalarValue = code <= 0x10ffff && (code < 0xd800 || code > 0xdfff) && code >= 0xa0;
+  return isScalarValue ? String.fromCodePoint(code) : `\\x${code.toString(16)}`;
+}
+
+/** Characters of a string: UTF-8, with each byte that is not part of any as `\xNN`. Nothing else is escaped. */
+export function decodeText(bytes: Uint8Array): string {
+  try {
+    return strict.decode(bytes);
+  } catch {
+    return decodeLeniently(bytes);
+  }
+}
+
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function decodeLeniently(bytes: Uint8Array): string {
+  let text = '';
+  for (let i = 0; i < bytes.length;) {
+    const lead = bytes[i] ?? 0;
+    const length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    const sequence = bytes.subarray(i, i + length);
+    let decoded: string;
+    try {
+      decoded = strict.decode(sequence);
+      i += length;
+    } catch {
+      decoded = `\\x${lead.toString(16).padStart(2, '0')}`;
+      i++;
+    }
+    text += decoded;
+  }
+  return text;
+}
+
+/** Text of an array of `char16_t` or `char32_t`, up to the first NUL. */
+export function decodeWideText(bytes: Uint8Array, unitBytes: number): string {
+  let text = '';
+  for (let i = 0; i + unitBytes <= bytes.length; i += unitBytes) {
+    const unit = Number(decodeInteger(bytes.subarray(i, i + unitBytes), false));
+    if (unit === 0) break;
+    if (unitBytes === 2) text += String.fromCharCode(unit);
+    else text += unit <= 0x10ffff ? String.fromCodePoint(unit) : `\\x${unit.toString(16)}`;
+  }
+  return text;
+}

@@ -1,0 +1,119 @@
+/**
+ * Ways to the caller where there is no call frame information. Known code (a signal return, a PLT entry) is certain. The others are
+ * guesses: taken only when a return address stands right after a call instruction in executable memory, and labelled.
+ */
+import { isAbsent } from '../../format/absent.js';
+import { readSaved, type StepContext } from './frame-step.js';
+import { FrameRegisters, type RegisterValue } from './frame-registers.js';
+import type { MappedModule, ModuleMap } from './module-map.js';
+
+export interface ResortStep {
+  readonly by: 'signal-trampoline' | 'plt' | 'frame-pointer' | 'stack-top';
+  readonly cfa: bigint;
+  readonly caller: FrameRegisters;
+}
+
+export interface ResortInput extends StepContext {
+  readonly pc: bigint;
+  readonly registers: FrameRegisters;
+  readonly modules: ModuleMap;
+  readonly module: MappedModule | undefined;
+  /** The pc is exact: the innermost frame, or one that a signal interrupted. */
+  readonly exact: boolean;
+}
+
+export function stepByLastResort(input: ResortInput): ResortStep | undefined {
+  return stepBySignalReturn(input) ?? stepByPlt(input) ?? stepByStackTop(input) ?? stepByFramePointer(input);
+}
+
+function codeAt(input: ResortInput, address: bigint, length: number): Uint8Array | undefined {
+  const read = input.memory.read(BigInt.asUintN(64, address), length);
+  return isAbsent(read) ? undefined : read.bytes;
+}
+
+/** musl and others have no call frame information for the code that a signal handler returns to. */
+function stepBySignalReturn(input: ResortInput): ResortStep | undefined {
+  const { architecture, registers, memory } = input;
+  const { code, savedAt } = architecture.signalReturn;
+  const found = codeAt(input, input.pc, code.length);
+  const stack = registers.value(architecture.stackPointer);
+  if (found === undefined || isAbsent(stack) || !code.every((byte, i) => byte === found[i])) return undefined;
+  const values = new Map(
+    [...savedAt].map(([register, offset]) => [register, readSaved(memory, stack + offset)] as const),
+  );
+  return { by: 'signal-trampoline', cfa: stack, caller: makeRegisters(input, values) };
+}
+
+function stepByPlt(input: ResortInput): ResortStep | undefined {
+  const { architecture, registers, module } = input;
+  if (!input.exact || module === undefined || isAbsent(module.elf)) return undefined;
+  const link = input.pc - module.bias;
+  const section = module.elf.sections.find(
+    (each) => each.address !== 0n && link >= each.address && link < each.address + BigInt(each.size),
+  );
+  if (section === undefined || !/^\.i?plt(\.|$)/.test(section.name)) return undefined;
+  const code = codeAt(input, input.pc, architecture.maxPltBytes);
+  const offset = code === undefined ? undefined : architecture.pltCfaOffset(code);
+  const stack = registers.value(architecture.stackPointer);
+  if (offset === undefined || isAbsent(stack)) return undefined;
+  return stepToReturnAddress(input, 'plt', stack + offset);
+}
+
+/** A jump or call to where no code is (a null function pointer): the return address is what the call pushed. */
+function stepByStackTop(input: ResortInput): ResortStep | undefined {
+  if (!input.exact || input.module !== undefined || input.modules.isExecutable(input.pc)) return undefined;
+  const stack = input.registers.value(input.architecture.stackPointer);
+  if (isAbsent(stack)) return undefined;
+  return stepToReturnAddress(input, 'stack-top', stack + 8n);
+}
+
+/** The CFA is known and nothing was saved but the return address. */
+function stepToReturnAddress(input: ResortInput, by: ResortStep['by'], cfa: bigint): ResortStep | undefined {
+  const { architecture, registers } = input;
+  const returnAddress = readSaved(input.memory, cfa - 8n);
+  if (isAbsent(returnAddress) || !isAfterCall(input, returnAddress.value)) return undefined;
+  const values = new Map(
+    [...architecture.preserved].map((number) => [number, registers.get(number)] as const),
+  );
+  values.set(architecture.stackPointer, { value: cfa, provenance: returnAddress.provenance });
+  values.set(architecture.programCounter, returnAddress);
+  return { by, cfa, caller: makeRegisters(input, values) };
+}
+
+/** `push rbp; mov rsp, rbp` at the beginning of every function makes a chain; plausible when it leads up the stack to a call. */
+function stepByFramePointer(input: ResortInput): ResortStep | undefined {
+  const { architecture, registers, memory } = input;
+  const frame = registers.value(architecture.framePointer);
+  const stack = registers.value(architecture.stackPointer);
+  if (isAbsent(frame) || isAbsent(stack) || frame < stack || frame % 8n !== 0n) return undefined;
+  if (frame - stack > BigInt(input.limits.maxStackBytes)) return undefined;
+  const saved = readSaved(memory, frame);
+  const returnAddress = readSaved(memory, frame + 8n);
+  if (isAbsent(saved) || isAbsent(returnAddress) || !isAfterCall(input, returnAddress.value))
+    return undefined;
+  if (saved.value !== 0n && saved.value <= frame) return undefined;
+  const values = new Map<number, RegisterValue>([
+    [architecture.framePointer, saved],
+    [architecture.stackPointer, { value: frame + 16n, provenance: saved.provenance }],
+    [architecture.programCounter, returnAddress],
+  ]);
+  return { by: 'frame-pointer', cfa: frame + 16n, caller: makeRegisters(input, values) };
+}
+
+function isAfterCall(input: ResortInput, returnAddress: bigint): boolean {
+  const length = input.architecture.maxCallBytes;
+  if (!input.modules.isExecutable(returnAddress)) return false;
+  const code = codeAt(input, returnAddress - BigInt(length), length);
+  return code !== undefined && input.architecture.endsWithCall(code);
+}
+
+function makeRegisters(
+  input: ResortInput,
+  values: ConstructorParameters<typeof FrameRegisters>[0]['values'],
+): FrameRegisters {
+  return new FrameRegisters({
+    values,
+    nameOf: (number) => input.architecture.nameOf(number),
+    otherwise: 'is not known: the function that was called has no call frame information',
+  });
+}

@@ -1,0 +1,21 @@
+/** What unwinding asks of the modules of a process: who stands at an address, and its call frame information. */
+import type { Absent } from '../../format/absent.js';
+import type { LoadBias } from '../../format/address.js';
+import type { ElfFile } from '../../format/elf/file.js';
+import type { CallFrameTable } from '../dwarf/call-frame.js';
+
+export interface MappedModule {
+  readonly path: string;
+  readonly bias: LoadBias;
+  /** The file, where it could be opened and is the one that was running. */
+  readonly elf: ElfFile | Absent;
+  /** Absent where the file could not be had: `no-debug-info` that says why. */
+  callFrames(): CallFrameTable | Absent;
+}
+
+export interface ModuleMap<M extends MappedModule = MappedModule> {
+  /** The module that is mapped at a runtime address. */
+  find(address: bigint): M | undefined;
+  /** Whether code can stand at the address; false also where that is not known. */
+  isExecutable(address: bigint): boolean;
+}

@@ -1,0 +1,182 @@
+/**
+ * From the registers of a thread to its stack of frames, by call frame information (DWARF5 6.4). Innermost first; inlined functions
+ * are not told apart here. It reads memory through a MemoryReader, ends where the stack does, and says why when it ends before.
+ * It never loops: each frame lies above the one it called, and there are at most `limits.maxFrames`.
+ */
+import { absent, isAbsent, type Absent } from '../../format/absent.js';
+import { hex, runtimeAddress, toLink } from '../../format/address.js';
+import { defaultLimits, type Limits } from '../../format/limits.js';
+import type { MemoryReader } from '../../format/memory.js';
+import type { CallFrameRow } from '../dwarf/call-frame.js';
+import type { FrameRegisters } from './frame-registers.js';
+import { callerRegisters, computeCfa, type StepContext } from './frame-step.js';
+import { stepByLastResort } from './last-resort.js';
+import type { MappedModule, ModuleMap } from './module-map.js';
+import { x86_64, type Architecture, type ThreadState } from './x86-64.js';
+
+export interface PhysicalFrame<M extends MappedModule = MappedModule> {
+  readonly pc: bigint;
+  /** What to look up for this frame: inside of the call instruction for a caller, whose pc is already past it. */
+  readonly lookupPc: bigint;
+  readonly cfa: bigint | Absent;
+  readonly registers: FrameRegisters;
+  readonly module: M | undefined;
+  /** The frame that the kernel pushed to run a signal handler. */
+  readonly signalFrame: boolean;
+  /** How it was found. `frame-pointer` and `stack-top` are guesses that were checked for plausibility. */
+  readonly foundBy: 'thread' | 'call-frame' | 'signal-trampoline' | 'plt' | 'frame-pointer' | 'stack-top';
+}
+
+export interface UnwindInput<M extends MappedModule = MappedModule> {
+  readonly thread: ThreadState;
+  readonly memory: MemoryReader;
+  readonly modules: ModuleMap<M>;
+  readonly limits?: Limits;
+  readonly architecture?: Architecture;
+}
+
+export interface Unwound<M extends MappedModule = MappedModule> {
+  readonly frames: readonly PhysicalFrame<M>[];
+  /** Why there may be more frames than these; undefined when the stack ends here. */
+  readonly stopped?: Absent;
+}
+
+export function unwindThread<M extends MappedModule>(input: UnwindInput<M>): Unwound<M> {
+  const architecture = input.architecture ?? x86_64;
+  const limits = input.limits ?? defaultLimits;
+  const context: StepContext = { architecture, memory: input.memory, limits };
+  const registers = architecture.threadRegisters(input.thread);
+  const frames: PhysicalFrame<M>[] = [];
+  let next: NextFrame | End | Absent = { registers, exact: true, foundBy: 'thread', above: undefined };
+  while (!isAbsent(next) && !('end' in next)) {
+    if (frames.length >= limits.maxFrames)
+      return { frames, stopped: absent('limit', `the stack has more than ${limits.maxFrames} frames`) };
+    const pc = next.registers.value(architecture.programCounter);
+    if (isAbsent(pc)) {
+      next = pc;
+      break;
+    }
+    const step: Step<M> = stepFrame(next, pc, input.modules, context);
+    frames.push(step.frame);
+    next = step.next;
+  }
+  if (!isAbsent(next)) return { frames };
+  return { frames, stopped: withStackHint(next, registers, context) };
+}
+
+/** What is known of a frame before its own row is found. */
+interface NextFrame {
+  readonly registers: FrameRegisters;
+  readonly exact: boolean;
+  readonly foundBy: PhysicalFrame['foundBy'];
+  /** Its CFA must lie above this one: that of the frame it called. */
+  readonly above: bigint | undefined;
+}
+
+interface End {
+  readonly end: true;
+}
+
+interface Step<M extends MappedModule> {
+  readonly frame: PhysicalFrame<M>;
+  readonly next: NextFrame | End | Absent;
+}
+
+function stepFrame<M extends MappedModule>(
+  from: NextFrame,
+  pc: bigint,
+  modules: ModuleMap<M>,
+  context: StepContext,
+): Step<M> {
+  const { registers, foundBy } = from;
+  const found = findRow(pc, from.exact, modules);
+  const { row, module, lookupPc } = found;
+  const base = { pc, registers, module, foundBy };
+  if (isAbsent(row) || module === undefined) {
+    const resort = stepByLastResort({ ...context, pc, registers, modules, module, exact: from.exact });
+    if (resort === undefined) {
+      const cfa = isAbsent(row) ? row : absent('unwind-failed', `no module at ${hex(pc)}`, { address: pc });
+      return { frame: { ...base, lookupPc, cfa, signalFrame: false }, next: cfa };
+    }
+    const signalFrame = resort.by === 'signal-trampoline';
+    const frame = { ...base, lookupPc: signalFrame ? pc : lookupPc, cfa: resort.cfa, signalFrame };
+    const next = toCaller(frame, resort.caller, resort.by, context);
+    return { frame, next };
+  }
+  const { signalFrame } = row;
+  const options = { ...context, bias: module.bias };
+  const cfa = checkedCfa(computeCfa(row, registers, options), from, pc);
+  const frame = { ...base, lookupPc, cfa, signalFrame };
+  if (isAbsent(cfa)) return { frame, next: cfa };
+  if (row.rules.get(row.returnAddressRegister)?.kind === 'undefined') return { frame, next: { end: true } };
+  const caller = callerRegisters(row, cfa, registers, options);
+  return { frame, next: toCaller(frame, caller, signalFrame ? 'signal-trampoline' : 'call-frame', context) };
+}
+
+function toCaller<M extends MappedModule>(
+  frame: PhysicalFrame<M>,
+  caller: FrameRegisters,
+  foundBy: PhysicalFrame['foundBy'],
+  context: StepContext,
+): NextFrame | End | Absent {
+  const pc = caller.value(context.architecture.programCounter);
+  if (isAbsent(pc)) return pc;
+  if (pc === 0n) return { end: true };
+  return {
+    registers: caller,
+    exact: frame.signalFrame,
+    foundBy,
+    // A signal handler may run on a stack of its own, anywhere.
+    above: frame.signalFrame || isAbsent(frame.cfa) ? undefined : frame.cfa,
+  };
+}
+
+interface FoundRow<M extends MappedModule> {
+  readonly module: M | undefined;
+  readonly row: CallFrameRow | Absent;
+  readonly lookupPc: bigint;
+}
+
+/**
+ * The row of a frame. The pc of a caller stands after its call, perhaps in the next function: what counts is the byte before.
+ * But nothing called the code of a signal return: if the row right at the pc is one of those, the pc is exact.
+ */
+function findRow<M extends MappedModule>(pc: bigint, exact: boolean, modules: ModuleMap<M>): FoundRow<M> {
+  const at = rowAt(pc, modules);
+  if (exact || (!isAbsent(at.row) && at.row.signalFrame)) return at;
+  return rowAt(pc - 1n, modules);
+}
+
+function rowAt<M extends MappedModule>(lookupPc: bigint, modules: ModuleMap<M>): FoundRow<M> {
+  const module = modules.find(lookupPc);
+  if (module === undefined) {
+    const row = absent('unwind-failed', `${hex(lookupPc)} is not in any module that is known`, {
+      address: lookupPc,
+    });
+    return { module, row, lookupPc };
+  }
+  const table = module.callFrames();
+  const row = isAbsent(table) ? table : table.findRow(toLink(runtimeAddress(lookupPc), module.bias));
+  return { module, row, lookupPc };
+}
+
+/** Callers lie above those they call: anything else is a damaged stack, or one that was switched. */
+function checkedCfa(cfa: bigint | Absent, from: NextFrame, pc: bigint): bigint | Absent {
+  if (isAbsent(cfa) || from.above === undefined || cfa > from.above) return cfa;
+  return absent(
+    'unwind-failed',
+    `the frame at ${hex(pc)} would lie at ${hex(cfa)}, not above the one that it called: the stack is damaged or was switched`,
+    { address: cfa },
+  );
+}
+
+/** Says how much stack would have to be taken, where it is the captured window that ended. */
+function withStackHint(stopped: Absent, registers: FrameRegisters, context: StepContext): Absent {
+  const stack = registers.value(context.architecture.stackPointer);
+  if (stopped.absent !== 'not-captured' || stopped.address === undefined || isAbsent(stack)) return stopped;
+  const wanted = stopped.address + 8n - stack + 128n;
+  if (stopped.address < stack || wanted > BigInt(context.limits.maxStackBytes)) return stopped;
+  let bytes = context.limits.defaultStackBytes;
+  while (BigInt(bytes) < wanted * 2n && bytes < context.limits.maxStackBytes) bytes *= 2;
+  return { ...stopped, hint: `--stack ${bytes} takes more of the stack` };
+}

@@ -1,0 +1,158 @@
+/**
+ * What unwinding must know of x86-64 and of nothing else: registers and who preserves them (System V psABI 3.2.1, figure 3.36), how
+ * a call, a signal return and a PLT entry look. Another machine is another value of {@link Architecture}.
+ */
+import { absent, type Absent } from '../../format/absent.js';
+import type { Provenance } from '../../format/memory.js';
+import {
+  dwarfRbp,
+  dwarfRegisterNames,
+  dwarfRip,
+  dwarfRsp,
+  readUserRegister,
+  userRegistersBytes,
+  type UserRegisterName,
+} from '../../format/registers/x86-64.js';
+import { FrameRegisters, type RegisterBytes, type RegisterValue } from './frame-registers.js';
+
+/** A thread as a core has it. */
+export interface ThreadState {
+  /** A `user_regs_struct`. */
+  readonly registers: Uint8Array;
+  /** Names of registers in it that are not known. */
+  readonly unknownRegisters: readonly string[];
+  readonly provenance: Provenance;
+  /** NT_FPREGSET. */
+  readonly fpRegisters?: Uint8Array | undefined;
+}
+
+export interface Architecture {
+  /** `e_machine`. */
+  readonly machine: number;
+  readonly programCounter: number;
+  readonly stackPointer: number;
+  readonly framePointer: number;
+  /** DWARF registers that a frame can have, all 64 bits wide. */
+  readonly registers: readonly number[];
+  /** Those that a function leaves as they were, unless its call frame information says where it saved them. */
+  readonly preserved: ReadonlySet<number>;
+  nameOf(dwarfNumber: number): string;
+  threadRegisters(thread: ThreadState): FrameRegisters;
+  /** Bytes of code that `endsWithCall` wants before a return address. */
+  readonly maxCallBytes: number;
+  endsWithCall(code: Uint8Array): boolean;
+  /** The code of a signal return that has no call frame information, and where its registers lie from the stack pointer on. */
+  readonly signalReturn: { readonly code: Uint8Array; readonly savedAt: ReadonlyMap<number, bigint> };
+  /** CFA minus stack pointer at code of a PLT entry that has no call frame information. */
+  pltCfaOffset(code: Uint8Array): bigint | undefined;
+  readonly maxPltBytes: number;
+}
+
+const firstXmm = 17;
+const firstSt = 33;
+
+function nameOf(dwarfNumber: number): string {
+  if (dwarfNumber >= firstXmm && dwarfNumber < firstXmm + 16) return `xmm${dwarfNumber - firstXmm}`;
+  if (dwarfNumber >= firstSt && dwarfNumber < firstSt + 8) return `st${dwarfNumber - firstSt}`;
+  return dwarfRegisterNames[dwarfNumber] ?? `${dwarfNumber}`;
+}
+
+function threadRegisters(thread: ThreadState): FrameRegisters {
+  const { provenance } = thread;
+  const unknown = new Set(thread.unknownRegisters);
+  const values = new Map<number, RegisterValue | Absent>();
+  for (const [number, name] of dwarfRegisterNames.entries()) {
+    const known = !unknown.has(name) && thread.registers.length >= userRegistersBytes;
+    values.set(
+      number,
+      known
+        ? { value: readUserRegister(thread.registers, name), provenance }
+        : absent('not-captured', `register ${name} was not captured`),
+    );
+  }
+  const wide = new Map<number, RegisterBytes>();
+  const fp = thread.fpRegisters;
+  // FXSAVE: st0 to st7 from 32 on, xmm0 to xmm15 from 160 on, 16 bytes each.
+  if (fp !== undefined && fp.length >= 416) {
+    for (let i = 0; i < 8; i++)
+      wide.set(firstSt + i, { bytes: fp.subarray(32 + i * 16, 48 + i * 16), provenance });
+    for (let i = 0; i < 16; i++)
+      wide.set(firstXmm + i, { bytes: fp.subarray(160 + i * 16, 176 + i * 16), provenance });
+  }
+  for (let number = firstXmm; number < firstSt + 8; number++) {
+    if (!wide.has(number))
+      values.set(number, absent('not-captured', `register ${nameOf(number)} was not captured`));
+  }
+  return new FrameRegisters({ values, wide, nameOf, otherwise: 'is not one that a frame has' });
+}
+
+/** Whether code that ends at a return address ends with a call instruction: `e8 rel32`, or `ff /2` in any addressing mode. */
+function endsWithCall(code: Uint8Array): boolean {
+  const at = (back: number): number | undefined => code[code.length - back];
+  if (at(5) === 0xe8) return true;
+  for (const length of [2, 3, 4, 6, 7]) {
+    const modrm = at(length - 1);
+    if (at(length) !== 0xff || modrm === undefined || ((modrm >> 3) & 7) !== 2) continue;
+    if (callBytes(modrm, at(length - 2) ?? 0) === length) return true;
+  }
+  return false;
+}
+
+/** Length of `ff modrm …` without prefixes. */
+function callBytes(modrm: number, sib: number): number {
+  const mode = modrm >> 6;
+  const rm = modrm & 7;
+  if (mode === 3) return 2;
+  const hasSib = rm === 4;
+  const base = hasSib ? 3 : 2;
+  if (mode === 1) return base + 1;
+  if (mode === 2) return base + 4;
+  const absolute = hasSib ? (sib & 7) === 5 : rm === 5;
+  return absolute ? base + 4 : base;
+}
+
+/** `[f3 0f 1e fa] [f2] ff 25`: a jump through the GOT; `68`: its relocation index still to be pushed; `e9`: pushed. */
+function pltCfaOffset(code: Uint8Array): bigint | undefined {
+  const endbr = code[0] === 0xf3 && code[1] === 0x0f && code[2] === 0x1e && code[3] === 0xfa;
+  let at = endbr ? 4 : 0;
+  if (code[at] === 0xf2) at++;
+  if (code[at] === 0xff && code[at + 1] === 0x25) return 8n;
+  if (code[at] === 0x68) return 8n;
+  if (code[at] === 0xe9 && !endbr) return 16n;
+  return undefined;
+}
+
+/** Order of `sigcontext` (arch/x86/include/uapi/asm/sigcontext.h), which stands 40 bytes into `ucontext`. */
+const sigcontextNames: readonly UserRegisterName[] = [
+  ...(['r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'] as const),
+  ...(['rdi', 'rsi', 'rbp', 'rbx', 'rdx', 'rax', 'rcx', 'rsp', 'rip'] as const),
+];
+
+export const x86_64: Architecture = {
+  machine: 62,
+  programCounter: dwarfRip,
+  stackPointer: dwarfRsp,
+  framePointer: dwarfRbp,
+  registers: dwarfRegisterNames.map((_, number) => number),
+  preserved: new Set(
+    ['rbx', 'rbp', 'r12', 'r13', 'r14', 'r15'].map((name) =>
+      dwarfRegisterNames.findIndex((each) => each === name),
+    ),
+  ),
+  nameOf,
+  threadRegisters,
+  maxCallBytes: 7,
+  endsWithCall,
+  signalReturn: {
+    // mov $15, %rax; syscall
+    code: Uint8Array.of(0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05),
+    savedAt: new Map(
+      sigcontextNames.map((name, i) => [
+        dwarfRegisterNames.findIndex((each) => each === name),
+        40n + BigInt(i) * 8n,
+      ]),
+    ),
+  },
+  pltCfaOffset,
+  maxPltBytes: 16,
+};
