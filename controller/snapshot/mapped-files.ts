@@ -4,25 +4,18 @@
  */
 import { isAbsent } from '../../format/absent.js';
 import { loadBias, type LoadBias } from '../../format/address.js';
+import { AT } from '../../format/core/auxv.js';
+import type { FileMapping } from '../../format/core/file-note.js';
 import { openElf } from '../../format/elf/open.js';
 import { StillframeError } from '../../format/error.js';
 import type { MemoryReader } from '../../format/memory.js';
-import { AT_ENTRY, AT_PHDR, AT_SYSINFO_EHDR } from './auxv.js';
 import { openFileSource } from './file-source.js';
 import { openMemoryElf, readMemoryImage } from './memory-image.js';
 import { placeOf, type ModuleFacts } from './module.js';
 
-/** A row of NT_FILE. */
-export interface MappedFile {
-  readonly path: string;
-  readonly start: bigint;
-  readonly end: bigint;
-  readonly fileOffset: number;
-}
-
 export interface DiscoveryInput {
-  readonly files: readonly MappedFile[];
-  readonly auxv: ReadonlyMap<bigint, bigint>;
+  readonly files: readonly FileMapping[];
+  readonly auxv: ReadonlyMap<number, bigint>;
   /** The core's own memory, without any file's. */
   readonly memory: MemoryReader;
   readonly exe?: string | undefined;
@@ -40,8 +33,8 @@ interface LoadSegment {
 }
 
 export function discoverModules(input: DiscoveryInput): ModuleFacts[] {
-  const executableAt = input.auxv.get(AT_ENTRY) ?? input.auxv.get(AT_PHDR);
-  const byPath = new Map<string, MappedFile[]>();
+  const executableAt = input.auxv.get(AT.AT_ENTRY) ?? input.auxv.get(AT.AT_PHDR);
+  const byPath = new Map<string, FileMapping[]>();
   for (const file of input.files) {
     const rows = byPath.get(file.path);
     if (rows === undefined) byPath.set(file.path, [file]);
@@ -62,7 +55,7 @@ export function discoverModules(input: DiscoveryInput): ModuleFacts[] {
 type Naming = Pick<ModuleFacts, 'path' | 'file' | 'deleted'>;
 
 /** One module for each bias that the mappings of one file agree on: a file can be loaded more than once. */
-function modulesOfPath(rows: readonly MappedFile[], naming: Naming, memory: MemoryReader): ModuleFacts[] {
+function modulesOfPath(rows: readonly FileMapping[], naming: Naming, memory: MemoryReader): ModuleFacts[] {
   const first = rows.find((row) => row.fileOffset === 0);
   const image = first === undefined ? undefined : readMemoryImage(memory, first.start);
   const buildId =
@@ -72,7 +65,7 @@ function modulesOfPath(rows: readonly MappedFile[], naming: Naming, memory: Memo
   const segments =
     image?.programHeaders.filter((each) => each.type === PT_LOAD) ?? segmentsOfFile(naming.file);
   if (segments === undefined || segments.length === 0) return [];
-  const groups = new Map<LoadBias, MappedFile[]>();
+  const groups = new Map<LoadBias, FileMapping[]>();
   for (const row of rows) {
     const candidates = biasesOf(row, segments);
     const bias = candidates.find((each) => groups.has(each)) ?? candidates[0];
@@ -91,7 +84,7 @@ function modulesOfPath(rows: readonly MappedFile[], naming: Naming, memory: Memo
 }
 
 /** The biases that a mapping can come from: a page of the file can belong to the end of one segment and the beginning of the next. */
-function biasesOf(row: MappedFile, segments: readonly LoadSegment[]): LoadBias[] {
+function biasesOf(row: FileMapping, segments: readonly LoadSegment[]): LoadBias[] {
   const offset = BigInt(row.fileOffset);
   return segments
     .filter((segment) => {
@@ -118,7 +111,7 @@ function segmentsOfFile(file: string): LoadSegment[] | undefined {
 }
 
 function vdsoModule(input: DiscoveryInput): ModuleFacts | undefined {
-  const start = input.auxv.get(AT_SYSINFO_EHDR);
+  const start = input.auxv.get(AT.AT_SYSINFO_EHDR);
   if (start === undefined) return undefined;
   return vdsoAt(start, input.memory);
 }

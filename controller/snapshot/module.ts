@@ -100,7 +100,15 @@ export class SnapshotModule implements MappedModule, Disposable {
   }
 
   #mismatch(elf: ElfFile): Absent | undefined {
-    const { buildId, file } = this.facts;
+    const { buildId, file, path, deleted } = this.facts;
+    if (buildId === undefined && deleted && file === path)
+      return absent(
+        'no-debug-info',
+        `"${file}" was deleted or replaced while it was running, and its build id is not known`,
+        {
+          hint: '--exe FILE or --sysroot DIR say where the binary that was running is',
+        },
+      );
     if (buildId === undefined || buildId === (elf.buildId ?? '')) return undefined;
     const running = buildId === '' ? 'no build id' : `build id ${buildId}`;
     const found = elf.buildId === undefined ? 'no build id' : `build id ${elf.buildId}`;

@@ -1,18 +1,13 @@
 /** Every physical frame of every thread, its pc and preserved registers, compared with gdb on the same core. */
 import { describe, expect, test } from 'vitest';
-import { parseAuxv } from '../../../controller/snapshot/auxv.js';
-import { discoverModules } from '../../../controller/snapshot/mapped-files.js';
-import { SnapshotModule } from '../../../controller/snapshot/module.js';
-import { ModuleTable } from '../../../controller/snapshot/module-table.js';
-import { unwindThread, type Unwound } from '../../../controller/unwind/unwind.js';
+import { openSnapshot } from '../../../controller/snapshot/open.js';
+import type { Unwound } from '../../../controller/unwind/unwind.js';
 import { isAbsent } from '../../../format/absent.js';
 import { hex } from '../../../format/address.js';
 import { dwarfRegisterNames } from '../../../format/registers/x86-64.js';
-import type { MemoryReader } from '../../../format/memory.js';
 import { compileFixture } from '../../support/compile.js';
 import { crashCore, liveCore } from '../../support/core.js';
 import { gdbThreads, type GdbThread } from '../../support/gdb.js';
-import { readRawCore } from '../../support/raw-core.js';
 
 interface OurThread {
   readonly tid: number;
@@ -20,31 +15,11 @@ interface OurThread {
 }
 
 function unwindCore(path: string): OurThread[] {
-  const core = readRawCore(path);
-  const facts = discoverModules({ files: core.files, auxv: parseAuxv(core.auxv), memory: core.memory });
-  const noSymbols = (): never => {
+  const openSymbols = (): never => {
     throw new Error('symbols are not wanted here');
   };
-  using modules = new ModuleTable(
-    facts.map((each) => new SnapshotModule(each, noSymbols)),
-    core.executable,
-  );
-  const memory: MemoryReader = {
-    read(address, length) {
-      const read = core.memory.read(address, length);
-      if (!isAbsent(read)) return read;
-      const bytes = modules.readFile(address, length);
-      return bytes === undefined ? read : { bytes, provenance: 'file' };
-    },
-  };
-  return core.threads.map(({ tid, registers }) => ({
-    tid,
-    unwound: unwindThread({
-      thread: { registers, unknownRegisters: [], provenance: 'stopped' },
-      memory,
-      modules,
-    }),
-  }));
+  using snapshot = openSnapshot(path, { openSymbols });
+  return snapshot.threads.map((thread) => ({ tid: thread.tid, unwound: snapshot.stackOf(thread) }));
 }
 
 /** What gdb says of a frame, and what we say of the same registers. */

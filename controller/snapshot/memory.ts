@@ -1,0 +1,89 @@
+/**
+ * The memory of a snapshot: what the core holds; else, with provenance `file`, bytes of a module that cannot have changed since they
+ * were mapped; else absent, with what the snapshot's note says of why it was not captured.
+ */
+import { absent, isAbsent, type Absent } from '../../format/absent.js';
+import { hex } from '../../format/address.js';
+import { weaker } from '../../format/core/pieces.js';
+import type { NoteMissing } from '../../format/core/stillframe-note.js';
+import type { MemoryBytes, MemoryReader, Provenance } from '../../format/memory.js';
+import type { ModuleTable } from './module-table.js';
+
+const pageBytes = 4096n;
+/** No object is larger; whoever asks for more was misled by its bytes. */
+const maxReadBytes = 64 * 1024 * 1024;
+const addressSpace = 1n << 64n;
+
+export class SnapshotMemory implements MemoryReader {
+  readonly #core: MemoryReader;
+  readonly #modules: ModuleTable;
+  readonly #missing: readonly NoteMissing[];
+
+  constructor(core: MemoryReader, modules: ModuleTable, missing: readonly NoteMissing[]) {
+    this.#core = core;
+    this.#modules = modules;
+    this.#missing = missing;
+  }
+
+  read(address: bigint, length: number): MemoryBytes | Absent {
+    if (length > maxReadBytes)
+      return absent('limit', `${length} bytes at ${hex(address)} are more than is read at once`, {
+        address,
+        length,
+      });
+    if (address < 0n || address + BigInt(length) > addressSpace)
+      return absent('unreadable', `${length} bytes at ${hex(address)} are not in the address space`, {
+        address,
+        length,
+      });
+    const whole = this.#core.read(address, length);
+    return isAbsent(whole) ? this.#assemble(address, length, whole) : whole;
+  }
+
+  /** From the core and files, stretch by stretch. */
+  #assemble(address: bigint, length: number, first: Absent): MemoryBytes | Absent {
+    const bytes = new Uint8Array(length);
+    const end = address + BigInt(length);
+    let provenance: Provenance | undefined;
+    let at = address;
+    let gap: Absent | undefined = first;
+    while (at < end) {
+      const stop = gap === undefined ? end : (gap.address ?? at);
+      const part = stop > at ? this.#core.read(at, Number(stop - at)) : this.#readFile(at, end);
+      if (part === undefined || isAbsent(part)) return this.#explain(at, end);
+      bytes.set(part.bytes, Number(at - address));
+      provenance = provenance === undefined ? part.provenance : weaker(provenance, part.provenance);
+      at += BigInt(part.bytes.length);
+      if (at >= end) break;
+      const rest = this.#core.read(at, Number(end - at));
+      gap = isAbsent(rest) ? rest : undefined;
+    }
+    return { bytes, provenance: provenance ?? 'stopped' };
+  }
+
+  /** All that is wanted, or as much as stands on one page: the core may have the next one. */
+  #readFile(at: bigint, end: bigint): MemoryBytes | undefined {
+    const pageEnd = (at / pageBytes + 1n) * pageBytes;
+    const stop = pageEnd < end ? pageEnd : end;
+    for (const last of [stop, at + 1n]) {
+      const bytes = this.#modules.readFile(at, Number(last - at));
+      if (bytes !== undefined) return { bytes, provenance: 'file' };
+    }
+    return undefined;
+  }
+
+  #explain(at: bigint, end: bigint): Absent {
+    const length = Number(end - at);
+    const note = this.#missing.find(
+      (each) =>
+        each.address !== undefined && at >= each.address && at < each.address + BigInt(each.length ?? 1),
+    );
+    if (note === undefined)
+      return absent('not-captured', `${length} bytes at ${hex(at)} were not captured`, {
+        address: at,
+        length,
+      });
+    const detail = note.path === '' ? note.detail : `${note.path}: ${note.detail}`;
+    return absent(note.reason, detail, { address: at, length });
+  }
+}
