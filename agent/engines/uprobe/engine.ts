@@ -6,6 +6,7 @@
 import type { Plan } from '../../../format/plan/plan.js';
 import { toStillframeError } from '../../../format/error.js';
 import { RecordPump } from '../../bpf/record-pump.js';
+import { ElfFactsCache } from '../../targets/elf-facts.js';
 import type { ArmedPoint, ArmRequest, Engine, EngineSupport, PointSink } from '../engine.js';
 import { type AttachWay, attachWays } from './attach.js';
 import { UprobePoint } from './point.js';
@@ -18,6 +19,7 @@ export function uprobeEngine(): Engine {
 class UprobeEngine implements Engine {
   readonly name = 'uprobe';
   readonly #points = new Set<UprobePoint>();
+  readonly #elfFacts = new ElfFactsCache();
   #pump: RecordPump | undefined;
   #way: AttachWay | undefined;
 
@@ -56,6 +58,7 @@ class UprobeEngine implements Engine {
     const point: UprobePoint = new UprobePoint(request, sink, {
       way,
       pump: this.#pump,
+      elfFacts: this.#elfFacts,
       onDisarmed: () => {
         this.#points.delete(point);
       },

@@ -11,9 +11,17 @@ import { RingBuffer, ringBytesFor } from '../../bpf/ring-buffer.js';
 import type { BpfMap } from '../../linux/bpf.js';
 import { monotonicToRealtime } from '../../linux/clock.js';
 import { PidFd } from '../../linux/pidfd.js';
+import type { ElfFactsCache } from '../../targets/elf-facts.js';
+import { findProbeFile, type ProbeFile } from '../../targets/probe-file.js';
 import { type Attachment, type AttachWay, attach } from './attach.js';
 import { captureOfRecord } from './capture.js';
-import { findProbePlace, type ProbePlace } from './place.js';
+
+export interface PointMeans {
+  readonly way: AttachWay;
+  readonly pump: RecordPump;
+  readonly elfFacts: ElfFactsCache;
+  readonly onDisarmed: () => void;
+}
 
 export class UprobePoint implements ArmedPoint {
   readonly engine = 'uprobe';
@@ -21,7 +29,7 @@ export class UprobePoint implements ArmedPoint {
   readonly #sink: PointSink;
   readonly #way: AttachWay;
   readonly #layouts: readonly RecordLayout[];
-  readonly #place: ProbePlace;
+  readonly #file: ProbeFile;
   readonly #slots = counterSlots();
   readonly #held: Holder;
   readonly #attachments: Attachment[] = [];
@@ -36,11 +44,7 @@ export class UprobePoint implements ArmedPoint {
   readonly #onDisarmed: () => void;
 
   /** Arms. Throws, and leaves nothing behind, when any site cannot be armed. */
-  constructor(
-    request: ArmRequest,
-    sink: PointSink,
-    means: { readonly way: AttachWay; readonly pump: RecordPump; readonly onDisarmed: () => void },
-  ) {
+  constructor(request: ArmRequest, sink: PointSink, means: PointMeans) {
     const { way, pump } = means;
     this.#way = way;
     this.#onDisarmed = means.onDisarmed;
@@ -50,7 +54,7 @@ export class UprobePoint implements ArmedPoint {
     this.#layouts = plan.sites.map((site) => layoutRecord(plan, site));
     using undo = new Holder();
     const process = undo.use(new PidFd(pid));
-    this.#place = findProbePlace(pid, plan);
+    this.#file = findProbeFile(pid, plan, means.elfFacts);
     const largest = Math.max(0, ...this.#layouts.map((layout) => layout.bytes));
     const ring = undo.use(new RingBuffer(ringBytesFor(largest, Math.min(request.maxHits, 16))));
     this.#state = undo.use(createPointState(this.#slots));
@@ -66,7 +70,7 @@ export class UprobePoint implements ArmedPoint {
         ...(way.copyStringBtfId === undefined ? {} : { copyStringBtfId: way.copyStringBtfId }),
         ...(way.name === 'perf uprobe' ? { onlyPid: pid } : {}),
       });
-      const { path } = this.#place;
+      const { path } = this.#file;
       this.#attachments.push(undo.use(attach(way, { program, path, fileOffset: site.fileOffset, pid })));
     });
     this.#pumped = pump.add(
@@ -85,7 +89,7 @@ export class UprobePoint implements ArmedPoint {
   }
 
   get addresses(): readonly bigint[] {
-    return this.#place.addresses;
+    return this.#file.sites.map(({ address }) => address);
   }
 
   counters(): PointCounters {
