@@ -6,9 +6,9 @@ import type { PlanRange } from '../../format/plan/plan.js';
 import { userRegisterOffset } from '../../format/registers/x86-64.js';
 import type { Assembler, Label } from './assembler.js';
 import { compileExpression, emitUserRead } from './compile-expression.js';
+import { compileWindow } from './compile-window.js';
 import { bpfHelpers } from './helpers.js';
 import {
-  pageBytes,
   rangeCodes,
   type RangeCode,
   rangeStatus,
@@ -16,6 +16,9 @@ import {
   type RecordLayout,
   statusOffset,
 } from './record-layout.js';
+
+/** Leaf functions keep variables below their stack pointer (psABI 3.2.2). */
+const redZoneBytes = 128;
 
 export interface CollectContext {
   readonly assembler: Assembler;
@@ -25,49 +28,22 @@ export interface CollectContext {
   readonly copyStringBtfId?: number;
 }
 
-/** `fp-16`: free while no expression runs. */
-const local = -16;
-
-/** The whole window at once; where that fails, page by page up to the first that cannot be read. r7 is its address, r8 what is copied. */
+/** The window of raw stack, from `rsp - 128` upwards. */
 export function compileStack(context: CollectContext): void {
-  const { stackOffset, stackBytes } = context.layout;
   const asm = context.assembler.section('stack');
-  const done = asm.label('stack done');
-  const whole = asm.label('whole stack');
   asm
     .loadMemory(8, 7, 6, userRegisterOffset('rsp'))
-    .aluImm('sub', 7, 128)
-    .storeMemory(8, 9, recordHead.stackAddress, 7)
-    .mov(1, 9)
-    .aluImm('add', 1, stackOffset)
-    .load(2, BigInt(stackBytes))
-    .mov(3, 7);
-  emitUserRead(asm, context.sleepable);
-  asm.jumpIfImm('eq', 0, 0, whole).load(8, 0n);
-  const pieces = Math.ceil(stackBytes / pageBytes) + 1;
-  for (let i = 0; i < pieces; i++) {
-    asm
-      .jumpIfImm('ge', 8, stackBytes, done)
-      .mov(3, 7)
-      .alu('add', 3, 8)
-      // Up to the end of the page: 4096 - (address & 4095).
-      .mov(1, 3)
-      .aluImm('and', 1, pageBytes - 1)
-      .load(2, BigInt(pageBytes))
-      .alu('sub', 2, 1)
-      .storeMemory(8, 10, local, 2)
-      .mov(1, 9)
-      .aluImm('add', 1, stackOffset)
-      .alu('add', 1, 8);
-    emitUserRead(asm, context.sleepable);
-    asm.jumpIfImm('ne', 0, 0, done).loadMemory(8, 1, 10, local).alu('add', 8, 1);
-  }
-  asm
-    .jump(done)
-    .bind(whole)
-    .load(8, BigInt(stackBytes))
-    .bind(done)
-    .storeMemory(4, 9, recordHead.stackLength, 8);
+    .aluImm('sub', 7, redZoneBytes)
+    .storeMemory(8, 9, recordHead.stackAddress, 7);
+  compileWindow(asm, {
+    address: 7,
+    dataOffset: context.layout.stackOffset,
+    lengthOffset: recordHead.stackLength,
+    bytes: context.layout.stackBytes,
+    read: () => {
+      emitUserRead(asm, context.sleepable);
+    },
+  });
 }
 
 /** One range: its address, its length, its bytes; children look up its status. */

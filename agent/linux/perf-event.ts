@@ -67,6 +67,7 @@ export function encodePerfEventAttribute(attribute: PerfEventAttribute): Buffer 
 
 const PERF_EVENT_IOC_ENABLE = 0x2400n;
 const PERF_EVENT_IOC_DISABLE = 0x2401n;
+const PERF_EVENT_IOC_REFRESH = 0x2402n;
 const PERF_EVENT_IOC_SET_BPF = 0x4004_2408n;
 
 export interface PerfEventTarget {
@@ -107,6 +108,11 @@ export class PerfEvent implements Disposable {
 
   enable(): void {
     this.#ioctl(PERF_EVENT_IOC_ENABLE, 'enable', 0n);
+  }
+
+  /** Enables for `count` samples; the kernel then disables the event by itself. */
+  refresh(count: number): void {
+    this.#ioctl(PERF_EVENT_IOC_REFRESH, 'refresh', BigInt(count));
   }
 
   disable(): void {
