@@ -1,0 +1,188 @@
+/** `.debug_abbrev` (DWARF5 7.5.3): what attributes a DIE has and in which forms, with a plan of how to step over them fast. */
+import { DW_AT, DW_FORM } from './constants.js';
+import { type DebugSections, type Encoding } from './sections.js';
+
+export interface Abbreviation {
+  readonly code: number;
+  readonly tag: number;
+  readonly hasChildren: boolean;
+  readonly attributes: readonly number[];
+  readonly forms: readonly number[];
+  /** Values of DW_FORM_implicit_const, by index; shared and empty where there are none. */
+  readonly implicit: ReadonlyMap<number, bigint>;
+  /** Steps over all attributes: a positive number of bytes, or one of {@link SKIP}. */
+  readonly skip: Int32Array;
+  /** Where an attribute begins, counted from the first one; -1 when that depends on contents. */
+  readonly fixedOffsets: Int32Array;
+  /** Index of DW_AT_sibling, or -1. */
+  readonly sibling: number;
+}
+
+/** Steps whose length depends on contents. */
+export const SKIP = { leb: -1, block1: -2, block2: -3, block4: -4, block: -5, string: -6, indirect: -7 } as const;
+
+/** An abbreviation with more attributes than this is hostile: compilers write about twenty. */
+const maxAttributes = 1024;
+const noImplicit: ReadonlyMap<number, bigint> = new Map();
+
+/** The step over one value of a form: bytes, 0 for none, a {@link SKIP}; undefined for an unknown form. */
+export function formStep(form: number, encoding: Encoding): number | undefined {
+  switch (form) {
+    case DW_FORM.flag_present:
+    case DW_FORM.implicit_const:
+      return 0;
+    case DW_FORM.data1:
+    case DW_FORM.ref1:
+    case DW_FORM.flag:
+    case DW_FORM.strx1:
+    case DW_FORM.addrx1:
+      return 1;
+    case DW_FORM.data2:
+    case DW_FORM.ref2:
+    case DW_FORM.strx2:
+    case DW_FORM.addrx2:
+      return 2;
+    case DW_FORM.strx3:
+    case DW_FORM.addrx3:
+      return 3;
+    case DW_FORM.data4:
+    case DW_FORM.ref4:
+    case DW_FORM.strx4:
+    case DW_FORM.addrx4:
+    case DW_FORM.ref_sup4:
+      return 4;
+    case DW_FORM.data8:
+    case DW_FORM.ref8:
+    case DW_FORM.ref_sig8:
+    case DW_FORM.ref_sup8:
+      return 8;
+    case DW_FORM.data16:
+      return 16;
+    case DW_FORM.addr:
+      return encoding.addressSize;
+    case DW_FORM.ref_addr:
+      // DWARF 2 wrote it as an address (DWARF3 7.5.4 says so of its predecessor).
+      return encoding.version <= 2 ? encoding.addressSize : encoding.offsetSize;
+    case DW_FORM.strp:
+    case DW_FORM.sec_offset:
+    case DW_FORM.strp_sup:
+    case DW_FORM.line_strp:
+    case DW_FORM.GNU_ref_alt:
+    case DW_FORM.GNU_strp_alt:
+      return encoding.offsetSize;
+    case DW_FORM.sdata:
+    case DW_FORM.udata:
+    case DW_FORM.ref_udata:
+    case DW_FORM.strx:
+    case DW_FORM.addrx:
+    case DW_FORM.loclistx:
+    case DW_FORM.rnglistx:
+    case DW_FORM.GNU_addr_index:
+    case DW_FORM.GNU_str_index:
+      return SKIP.leb;
+    case DW_FORM.block1:
+      return SKIP.block1;
+    case DW_FORM.block2:
+      return SKIP.block2;
+    case DW_FORM.block4:
+      return SKIP.block4;
+    case DW_FORM.block:
+    case DW_FORM.exprloc:
+      return SKIP.block;
+    case DW_FORM.string:
+      return SKIP.string;
+    case DW_FORM.indirect:
+      return SKIP.indirect;
+    default:
+      return undefined;
+  }
+}
+
+/** The abbreviations of one unit. Codes are nearly always 1, 2, 3, ...: those are found by index. */
+export class AbbreviationTable {
+  readonly #dense: Abbreviation[] = [];
+  readonly #sparse = new Map<number, Abbreviation>();
+
+  get(code: number): Abbreviation | undefined {
+    return this.#dense[code - 1] ?? this.#sparse.get(code);
+  }
+
+  /** Where a code is declared twice the first declaration counts. */
+  add(abbreviation: Abbreviation): void {
+    const { code } = abbreviation;
+    if (this.get(code) !== undefined) return;
+    if (code === this.#dense.length + 1) this.#dense.push(abbreviation);
+    else this.#sparse.set(code, abbreviation);
+  }
+
+  *[Symbol.iterator](): Iterator<Abbreviation> {
+    yield* this.#dense;
+    yield* this.#sparse.values();
+  }
+}
+
+/** Parses the table at an offset; throws `bad-data` on a form that nobody knows how long it is. */
+export function parseAbbreviations(
+  sections: DebugSections,
+  offset: number,
+  encoding: Encoding,
+): AbbreviationTable {
+  const table = new AbbreviationTable();
+  const cursor = sections.at('debug_abbrev', offset);
+  for (;;) {
+    const code = cursor.ulebNumber();
+    if (code === 0) return table;
+    const tag = cursor.ulebNumber();
+    const hasChildren = cursor.u8() !== 0;
+    const attributes: number[] = [];
+    const forms: number[] = [];
+    let implicit: Map<number, bigint> | undefined;
+    for (;;) {
+      const at = cursor.offset;
+      const attribute = cursor.ulebNumber();
+      const form = cursor.ulebNumber();
+      if (attribute === 0 && form === 0) break;
+      if (attributes.length >= maxAttributes) {
+        throw cursor.error(`abbreviation ${code} has more than ${maxAttributes} attributes`, at);
+      }
+      if (formStep(form, encoding) === undefined) {
+        throw cursor.error(`unknown form 0x${form.toString(16)}`, at);
+      }
+      if (form === DW_FORM.implicit_const) {
+        implicit ??= new Map();
+        implicit.set(attributes.length, cursor.sleb());
+      }
+      attributes.push(attribute);
+      forms.push(form);
+    }
+    table.add({
+      code,
+      tag,
+      hasChildren,
+      attributes,
+      forms,
+      implicit: implicit ?? noImplicit,
+      ...planSkip(forms, encoding),
+      sibling: attributes.indexOf(DW_AT.sibling),
+    });
+  }
+}
+
+function planSkip(
+  forms: readonly number[],
+  encoding: Encoding,
+): { skip: Int32Array; fixedOffsets: Int32Array } {
+  const steps: number[] = [];
+  const fixedOffsets = new Int32Array(forms.length);
+  let fixed = 0;
+  for (const [i, form] of forms.entries()) {
+    fixedOffsets[i] = fixed;
+    const step = formStep(form, encoding) ?? 0;
+    const last = steps.at(-1);
+    if (step === 0) continue;
+    if (step > 0 && last !== undefined && last > 0) steps[steps.length - 1] = last + step;
+    else steps.push(step);
+    fixed = step > 0 && fixed >= 0 ? fixed + step : -1;
+  }
+  return { skip: Int32Array.from(steps), fixedOffsets };
+}
