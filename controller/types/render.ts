@@ -312,7 +312,7 @@ class Renderer {
     const hint =
       reason.hint ??
       (reason.absent === 'not-captured' && path !== undefined
-        ? `--capture ${quoted(captureText(path))}`
+        ? `capture it with --capture ${quoted(captureText(path))}`
         : undefined);
     return {
       absent: {

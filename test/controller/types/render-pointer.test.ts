@@ -95,7 +95,7 @@ describe('pointers', () => {
                 detail: '0x2000 was not captured',
                 address: '0x2000',
                 length: 16,
-                hint: "--capture 'list->next'",
+                hint: "capture it with --capture 'list->next'",
               },
             },
           },
@@ -128,7 +128,7 @@ describe('pointers', () => {
               detail: '0x100c was not captured',
               address: '0x100c',
               length: 4,
-              hint: "--capture 'list->next'",
+              hint: "capture it with --capture 'list->next'",
             },
           },
         ],
@@ -234,7 +234,7 @@ describe('strings', () => {
         reason: 'not-captured',
         detail: '0x1003 was not captured',
         address: '0x1003',
-        hint: "--capture 'name'",
+        hint: "capture it with --capture 'name'",
       },
     });
   });
@@ -253,7 +253,7 @@ describe('strings', () => {
           detail: '0x1000 was not captured',
           address: '0x1000',
           length: 1,
-          hint: "--capture 'name'",
+          hint: "capture it with --capture 'name'",
         },
       },
     });

@@ -181,7 +181,7 @@ describe('scalars', () => {
         detail: '0x1004 was not captured',
         address: '0x1004',
         length: 4,
-        hint: "--capture 'a + b'",
+        hint: "capture it with --capture 'a + b'",
       },
     });
   });

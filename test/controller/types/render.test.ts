@@ -113,7 +113,7 @@ describe('arrays', () => {
           detail: '0x1004 was not captured',
           address: '0x1004',
           length: 4,
-          hint: "--capture 'a[1]'",
+          hint: "capture it with --capture 'a[1]'",
         },
       },
     ]);
@@ -131,7 +131,7 @@ describe('arrays', () => {
         detail: '0x1000 was not captured',
         address: '0x1000',
         length: 400,
-        hint: "--capture 'a'",
+        hint: "capture it with --capture 'a'",
       },
     });
   });

@@ -1,0 +1,252 @@
+/**
+ * LOCATION of CLI.md to addresses of one module: `file.c:42`, `function`, `file.c:function`, `*0x401136`, each with an optional
+ * `lib.so!` in front. Addresses are link addresses at the beginning of an instruction: every inlined copy, after the prologue.
+ */
+import { hex, type LinkAddress, linkAddress } from '../../format/address.js';
+import { type ErrorCode, type ErrorOptions, StillframeError } from '../../format/error.js';
+import { didYouMean, nearMatches } from '../expression/near-match.js';
+import type { FunctionSymbol, ModuleSymbols } from '../symbols/module-symbols.js';
+import { checkInstructionBoundary } from './boundary.js';
+import { findFile, shortNames } from './source-file.js';
+
+export interface LocatedSite {
+  readonly address: LinkAddress;
+  /** The function that the location is in, as its source names it. */
+  readonly function: string;
+  readonly inlined: boolean;
+  /** True when the point was moved from the function's first instruction to the one after the prologue. */
+  readonly afterPrologue: boolean;
+}
+
+export type ParsedLocation =
+  | { readonly kind: 'line'; readonly file: string; readonly line: number }
+  | { readonly kind: 'function'; readonly name: string; readonly file?: string }
+  | { readonly kind: 'address'; readonly address: LinkAddress };
+
+/** Cuts `lib.so!` off, so that whoever knows the process can choose the module. */
+export function splitModule(location: string): { readonly module?: string; readonly rest: string } {
+  const match = /^([^!:\s]+)!(.+)$/.exec(location.trim());
+  return match?.[1] === undefined || match[2] === undefined
+    ? { rest: location.trim() }
+    : { module: match[1], rest: match[2] };
+}
+
+/** Whether a mapped file is the one that `lib.so!` names: its path, the end of it, or its name without a version (`libc.so` for `libc.so.6`). */
+export function moduleMatches(path: string, module: string): boolean {
+  if (path === module || path.endsWith(`/${module}`)) return true;
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  return name.startsWith(`${module}.`) || name.startsWith(`${module}.so`);
+}
+
+/** Reads the text of a location without its module; throws `usage` or `unsupported`. */
+export function parseLocation(text: string): ParsedLocation {
+  const rest = text.trim();
+  if (rest === '') throw failure('usage', text, 'it is empty');
+  if (rest.startsWith('*')) {
+    const digits = rest.slice(1).trim();
+    if (!/^(0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20})$/.test(digits)) {
+      throw failure('usage', text, `"${digits}" is not an address`, {
+        hint: 'write an address as *0x401136',
+      });
+    }
+    return { kind: 'address', address: linkAddress(BigInt(digits)) };
+  }
+  if (/:return$/.test(rest) && !rest.endsWith('::return')) {
+    throw failure('unsupported', text, 'points at the return of a function are not supported', {
+      hint: 'name the line of the return statement',
+    });
+  }
+  const line = /^(.+[^:]):(\d+)$/.exec(rest);
+  if (line?.[1] !== undefined && line[2] !== undefined) {
+    const number = Number(line[2]);
+    if (number < 1 || number > 0xffff_ffff) throw failure('usage', text, `there is no line ${line[2]}`);
+    return { kind: 'line', file: line[1], line: number };
+  }
+  const inFile = /^([^:]+\.[^:]+):([^:].*)$/.exec(rest);
+  if (inFile?.[1] !== undefined && inFile[2] !== undefined) {
+    return { kind: 'function', file: inFile[1], name: inFile[2] };
+  }
+  return { kind: 'function', name: rest };
+}
+
+/** Addresses of a location in this module, ascending; throws `not-found` or `ambiguous` with candidates. */
+export function resolveLocation(symbols: ModuleSymbols, text: string): readonly LocatedSite[] {
+  const parsed = parseLocation(splitModule(text).rest);
+  const sites = sitesOf(symbols, text, parsed);
+  const distinct = new Map(sites.map((site) => [site.address, site]));
+  return [...distinct.values()].toSorted((a, b) => (a.address < b.address ? -1 : 1));
+}
+
+function sitesOf(symbols: ModuleSymbols, text: string, parsed: ParsedLocation): readonly LocatedSite[] {
+  switch (parsed.kind) {
+    case 'line':
+      return lineSites(symbols, text, parsed.file, parsed.line);
+    case 'function':
+      return functionSites(symbols, text, parsed.name, parsed.file);
+    case 'address':
+      break;
+  }
+  checkInstructionBoundary(symbols, text, parsed.address);
+  const [innermost] = symbols.sourceStack(parsed.address);
+  const name = innermost?.function ?? symbols.symbolAt(parsed.address)?.name ?? '';
+  return [
+    {
+      address: parsed.address,
+      function: name,
+      inlined: innermost?.inlined ?? false,
+      afterPrologue: false,
+    },
+  ];
+}
+
+function lineSites(
+  symbols: ModuleSymbols,
+  text: string,
+  wanted: string,
+  line: number,
+): readonly LocatedSite[] {
+  const file = fileOrThrow(symbols, text, wanted);
+  const found = symbols.findLine(file, line);
+  if (found.length === 0) throw noCode(symbols, text, file, wanted, line);
+  return found.map(({ address, function: name, inlined }) => {
+    // As gdb does: the line of a function's opening means the function, and its variables live only after the prologue.
+    const concrete = symbols.functionAt(address);
+    const moved =
+      !inlined && concrete?.entry === address ? (concrete.afterPrologue ?? address) : address;
+    return { address: moved, function: name, inlined, afterPrologue: moved !== address };
+  });
+}
+
+function noCode(
+  symbols: ModuleSymbols,
+  text: string,
+  file: string,
+  wanted: string,
+  line: number,
+): StillframeError {
+  const lines = symbols.linesWithCode(file);
+  const before = lines.findLast((candidate) => candidate < line);
+  const after = lines.find((candidate) => candidate > line);
+  const nearest = [before, after].filter((candidate) => candidate !== undefined);
+  const hint =
+    nearest.length === 0
+      ? `no line of "${wanted}" has any`
+      : nearest.length === 1
+        ? `the nearest line that has some is ${nearest.join()}`
+        : `the nearest lines that have some are ${nearest.join(' and ')}`;
+  return failure('not-found', text, `line ${line} of "${wanted}" has no code`, {
+    hint,
+    candidates: nearest.map((candidate) => `${wanted}:${candidate}`),
+  });
+}
+
+function fileOrThrow(symbols: ModuleSymbols, text: string, wanted: string): string {
+  if (!symbols.hasDebugInfo) throw noDebugInfo(symbols, text);
+  const { found, ambiguous, near } = findFile(symbols.sourceFiles(), wanted, (file) =>
+    symbols.linesWithCode(file).length > 0,
+  );
+  if (found !== undefined) return found;
+  if (ambiguous.length > 0) {
+    const tail = text.trim().slice(text.trim().lastIndexOf(':'));
+    throw failure('ambiguous', text, `${ambiguous.length} source files are named "${wanted}"`, {
+      hint: 'say more of the path',
+      candidates: shortNames(ambiguous).map((name) => `${name}${tail}`),
+    });
+  }
+  const hint = didYouMean(near);
+  throw failure('not-found', text, `"${symbols.path}" has no source file "${wanted}"`, {
+    candidates: near,
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
+
+function functionSites(
+  symbols: ModuleSymbols,
+  text: string,
+  name: string,
+  wantedFile?: string,
+): readonly LocatedSite[] {
+  const file = wantedFile === undefined ? undefined : fileOrThrow(symbols, text, wantedFile);
+  const functions = symbols
+    .findFunctions(name)
+    .filter((candidate) => file === undefined || candidate.file === file)
+    .filter((candidate) => candidate.entry !== undefined || candidate.inlinedCopies.length > 0);
+  if (functions.length === 0) return symbolSite(symbols, text, name, wantedFile);
+  refuseSeveral(text, name, functions);
+  return functions.flatMap((found) => [
+    ...(found.entry === undefined
+      ? []
+      : [
+          {
+            address: found.afterPrologue ?? found.entry,
+            function: found.name,
+            inlined: false,
+            afterPrologue: found.afterPrologue !== undefined && found.afterPrologue !== found.entry,
+          },
+        ]),
+    ...found.inlinedCopies.map((copy) => ({
+      address: copy.entry,
+      function: found.name,
+      inlined: true,
+      afterPrologue: false,
+    })),
+  ]);
+}
+
+/** Functions of one name that stand in several places of the source are several functions. */
+function refuseSeveral(text: string, name: string, functions: readonly FunctionSymbol[]): void {
+  const places = new Map<string, FunctionSymbol>();
+  for (const each of functions) places.set(`${each.file ?? ''}:${each.line ?? ''}`, each);
+  if (places.size < 2) return;
+  const files = [...new Set([...places.values()].map((each) => each.file ?? ''))];
+  const short = shortNames(files);
+  const candidates = [...places.values()].map((each) => {
+    const shown = short[files.indexOf(each.file ?? '')] ?? '';
+    if (shown === '') return each.entry === undefined ? name : `*${hex(each.entry)}`;
+    return files.length === places.size ? `${shown}:${name}` : `${shown}:${each.line ?? '?'}`;
+  });
+  throw failure('ambiguous', text, `${places.size} functions are named "${name}"`, {
+    hint: 'say which file',
+    candidates: candidates.toSorted(),
+  });
+}
+
+/** A function that only the symbol table knows. */
+function symbolSite(
+  symbols: ModuleSymbols,
+  text: string,
+  name: string,
+  wantedFile: string | undefined,
+): readonly LocatedSite[] {
+  const symbol = wantedFile === undefined ? symbols.findSymbol(name) : undefined;
+  if (symbol !== undefined && isExecutable(symbols, symbol.address)) {
+    return [{ address: symbol.address, function: name, inlined: false, afterPrologue: false }];
+  }
+  const near = nearMatches(name, symbols.functionNames());
+  const hint = didYouMean(near);
+  const where = wantedFile === undefined ? `"${symbols.path}"` : `"${wantedFile}"`;
+  throw failure('not-found', text, `${where} has no function "${name}"`, {
+    candidates: near,
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
+
+function isExecutable(symbols: ModuleSymbols, address: bigint): boolean {
+  return symbols.elf.segments.some(
+    (segment) =>
+      segment.type === 1 &&
+      (segment.flags & 1) !== 0 &&
+      address >= segment.virtualAddress &&
+      address < segment.virtualAddress + segment.memorySize,
+  );
+}
+
+function noDebugInfo(symbols: ModuleSymbols, text: string): StillframeError {
+  return failure('not-found', text, `"${symbols.path}" has no debug information`, {
+    hint: 'build it with -g, or name a function of its symbol table',
+  });
+}
+
+function failure(code: ErrorCode, text: string, reason: string, options?: ErrorOptions): StillframeError {
+  return new StillframeError(code, `cannot resolve location "${text}": ${reason}`, options);
+}
