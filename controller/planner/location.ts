@@ -6,7 +6,7 @@ import { hex, type LinkAddress, linkAddress } from '../../format/address.js';
 import { type ErrorCode, type ErrorOptions, StillframeError } from '../../format/error.js';
 import { didYouMean, nearMatches } from '../expression/near-match.js';
 import type { FunctionSymbol, ModuleSymbols } from '../symbols/module-symbols.js';
-import { checkInstructionBoundary } from './boundary.js';
+import { boundaryFault } from './boundary.js';
 import { findFile, shortNames } from './source-file.js';
 
 export interface LocatedSite {
@@ -51,7 +51,7 @@ export function parseLocation(text: string): ParsedLocation {
     }
     return { kind: 'address', address: linkAddress(BigInt(digits)) };
   }
-  if (/:return$/.test(rest) && !rest.endsWith('::return')) {
+  if (rest.endsWith(':return') && !rest.endsWith('::return')) {
     throw failure('unsupported', text, 'points at the return of a function are not supported', {
       hint: 'name the line of the return statement',
     });
@@ -86,7 +86,15 @@ function sitesOf(symbols: ModuleSymbols, text: string, parsed: ParsedLocation): 
     case 'address':
       break;
   }
-  checkInstructionBoundary(symbols, text, parsed.address);
+  const fault = boundaryFault(symbols, parsed.address);
+  if (fault !== undefined) {
+    const nearest = (fault.nearest ?? []).map((address) => hex(address));
+    throw failure('not-found', text, fault.reason, {
+      detail: { address: parsed.address },
+      candidates: nearest.map((address) => `*${address}`),
+      ...(nearest.length === 0 ? {} : { hint: `instructions begin at ${nearest.join(' and ')}` }),
+    });
+  }
   const [innermost] = symbols.sourceStack(parsed.address);
   const name = innermost?.function ?? symbols.symbolAt(parsed.address)?.name ?? '';
   return [
@@ -111,8 +119,7 @@ function lineSites(
   return found.map(({ address, function: name, inlined }) => {
     // As gdb does: the line of a function's opening means the function, and its variables live only after the prologue.
     const concrete = symbols.functionAt(address);
-    const moved =
-      !inlined && concrete?.entry === address ? (concrete.afterPrologue ?? address) : address;
+    const moved = !inlined && concrete?.entry === address ? (concrete.afterPrologue ?? address) : address;
     return { address: moved, function: name, inlined, afterPrologue: moved !== address };
   });
 }
@@ -142,8 +149,10 @@ function noCode(
 
 function fileOrThrow(symbols: ModuleSymbols, text: string, wanted: string): string {
   if (!symbols.hasDebugInfo) throw noDebugInfo(symbols, text);
-  const { found, ambiguous, near } = findFile(symbols.sourceFiles(), wanted, (file) =>
-    symbols.linesWithCode(file).length > 0,
+  const { found, ambiguous, near } = findFile(
+    symbols.sourceFiles(),
+    wanted,
+    (file) => symbols.linesWithCode(file).length > 0,
   );
   if (found !== undefined) return found;
   if (ambiguous.length > 0) {

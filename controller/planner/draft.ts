@@ -1,0 +1,142 @@
+/**
+ * Ranges of a site while they are being chosen: a tree that follows pointers, under one budget of ranges and of bytes. What the
+ * budget cuts off is remembered, to be told.
+ */
+import { DW_OP } from '../../format/dwarf-op/opcodes.js';
+import type { PlanRange } from '../../format/plan/plan.js';
+import { OpWriter } from '../expression/op-writer.js';
+
+export interface Draft {
+  readonly path: string;
+  /** As the plan has it: by itself, or from the parent's object address. */
+  readonly address: Uint8Array;
+  readonly length: Uint8Array;
+  readonly maxBytes: number;
+  readonly untilNul: boolean;
+  readonly children: Draft[];
+  /** The address without the parent: what tells that two drafts are the same. */
+  readonly absolute: Uint8Array;
+}
+
+export interface DraftRequest {
+  readonly path: string;
+  readonly address: Uint8Array;
+  readonly absolute: Uint8Array;
+  readonly length: Uint8Array;
+  readonly maxBytes: number;
+  readonly untilNul: boolean;
+  /** What is expected to come, where it is less than `maxBytes`: most strings are short. */
+  readonly expectedBytes: number;
+}
+
+export interface Budget {
+  readonly maxRanges: number;
+  readonly maxBytes: number;
+}
+
+/** Cuts that are told one by one; the rest is counted. */
+const maxToldCuts = 20;
+
+export class Drafts {
+  readonly roots: Draft[] = [];
+  ranges = 0;
+  /** What is expected to come. */
+  bytes = 0;
+  /** What can come at most. */
+  mostBytes = 0;
+  readonly #budget: Budget;
+  readonly #seen = new Map<string, Draft>();
+  readonly #cuts: string[] = [];
+  #moreCuts = 0;
+
+  constructor(budget: Budget) {
+    this.#budget = budget;
+  }
+
+  /** Takes a range into the tree; undefined when it does not fit. What is there already is given back. */
+  add(parent: Draft | undefined, request: DraftRequest): Draft | undefined {
+    const key = Buffer.from(request.absolute).toString('hex');
+    const before = this.#seen.get(key);
+    if (before !== undefined && (before.maxBytes >= request.maxBytes || before.untilNul)) return before;
+    if (this.ranges >= this.#budget.maxRanges) {
+      this.cut(request.path, `more than ${this.#budget.maxRanges} ranges`);
+      return undefined;
+    }
+    if (this.bytes + request.expectedBytes > this.#budget.maxBytes) {
+      this.cut(request.path, `more than ${this.#budget.maxBytes} bytes`);
+      return undefined;
+    }
+    const { path, address, absolute, length, maxBytes, untilNul } = request;
+    const draft: Draft = { path, address, absolute, length, maxBytes, untilNul, children: [] };
+    this.ranges++;
+    this.bytes += request.expectedBytes;
+    this.mostBytes += maxBytes;
+    this.#seen.set(key, draft);
+    (parent?.children ?? this.roots).push(draft);
+    return draft;
+  }
+
+  get bytesLeft(): number {
+    return this.#budget.maxBytes - this.bytes;
+  }
+
+  get full(): boolean {
+    return this.ranges >= this.#budget.maxRanges || this.bytesLeft <= 0;
+  }
+
+  cut(path: string, reason: string): void {
+    if (this.#cuts.length < maxToldCuts) this.#cuts.push(`${path}: ${reason}`);
+    else this.#moreCuts++;
+  }
+
+  get cuts(): readonly string[] {
+    return this.#moreCuts === 0 ? this.#cuts : [...this.#cuts, `and ${this.#moreCuts} more`];
+  }
+
+  finish(): PlanRange[] {
+    return this.roots.map((root) => finished(root));
+  }
+}
+
+function finished(draft: Draft): PlanRange {
+  const { path, address, length, maxBytes, untilNul } = draft;
+  return {
+    path,
+    address,
+    length,
+    maxBytes,
+    untilNul,
+    secret: false,
+    children: draft.children.map((child) => finished(child)),
+  };
+}
+
+/** Where a pointer is stored, or what it is: from the parent range where there is one, and without it. */
+export interface PointerSource {
+  readonly parent: Draft | undefined;
+  /** Leaves the pointer's value; may use the parent's object address. */
+  readonly value: Uint8Array;
+  /** Leaves the pointer's value by itself. */
+  readonly absolute: Uint8Array;
+}
+
+export function constantLength(bytes: number): Uint8Array {
+  return new OpWriter().constant(BigInt(bytes)).finish();
+}
+
+/** Nothing where the pointer is null: that is no fault. */
+export function lengthUnlessNull(pointer: Uint8Array, bytes: number): Uint8Array {
+  return new OpWriter()
+    .raw(pointer)
+    .op(DW_OP.DW_OP_lit0, DW_OP.DW_OP_ne)
+    .constant(BigInt(bytes))
+    .op(DW_OP.DW_OP_mul)
+    .finish();
+}
+
+/** The pointer that is stored at an offset from an address. */
+export function loadPointer(address: Uint8Array, offset: number): Uint8Array {
+  return new OpWriter().raw(address).plus(BigInt(offset)).dereference(8).finish();
+}
+
+export const objectAddress: Uint8Array = Uint8Array.of(DW_OP.DW_OP_push_object_address);

@@ -1,0 +1,194 @@
+/**
+ * The planner: location, condition and captures to a plan, with an explanation of it. Pure and deterministic: from the same
+ * binary, text and limits comes the same plan. It touches no process; nothing is guessed, and what cannot be is refused by name.
+ */
+import { hex } from '../../format/address.js';
+import { StillframeError } from '../../format/error.js';
+import { defaultLimits, type Limits } from '../../format/limits.js';
+import type { Plan, PlanSite } from '../../format/plan/plan.js';
+import { checkCondition } from '../expression/check.js';
+import { isUnlowered, lowerCondition } from '../expression/lower.js';
+import type { Typed } from '../expression/typed.js';
+import type { ModuleSymbols } from '../symbols/module-symbols.js';
+import { availableLines } from './available-lines.js';
+import { boundaryFault } from './boundary.js';
+import { SiteCapture } from './capture.js';
+import { Drafts } from './draft.js';
+import { type DroppedSite, type Explanation, explainSite, type SiteExplanation } from './explain.js';
+import { type LocatedSite, resolveLocation } from './location.js';
+import { openSite, type Site } from './site.js';
+
+export interface PlanRequestOptions {
+  readonly symbols: ModuleSymbols;
+  /** The path as the target maps it. */
+  readonly modulePath: string;
+  /** LOCATION of CLI.md; a `module!` in front is the caller's matter and passed over here. */
+  readonly location: string;
+  readonly condition?: string;
+  readonly captures?: readonly string[];
+  /** How many pointers are followed one after another. */
+  readonly depth?: number;
+  readonly stackBytes?: number;
+  readonly maxBytes?: number;
+  /** False: only what is asked for, no parameters and locals. */
+  readonly locals?: boolean;
+  readonly limits?: Limits;
+}
+
+export interface PlannedPoint {
+  readonly plan: Plan;
+  readonly explanation: Explanation;
+}
+
+/** Throws `not-found`, `ambiguous`, `usage`, `limit`, `bad-expression` or `unsupported`. */
+export function planPoint(options: PlanRequestOptions): PlannedPoint {
+  const { symbols, location } = options;
+  const settings = settingsOf(options);
+  const planned: { site: PlanSite; explanation: SiteExplanation }[] = [];
+  const dropped: DroppedSite[] = [];
+  let refusal: StillframeError | undefined;
+  for (const located of resolveLocation(symbols, location)) {
+    const result = planSite(openSite(symbols, located), options, settings);
+    if ('site' in result) {
+      planned.push(result);
+    } else {
+      refusal ??= result.refusal;
+      dropped.push({
+        address: hex(located.address),
+        function: located.function,
+        reason: result.refusal.message,
+      });
+    }
+  }
+  if (planned.length === 0 && refusal !== undefined) throw refusal;
+  const { stackBytes, maxBytes } = settings;
+  const module = { buildId: symbols.buildId, path: options.modulePath };
+  return {
+    plan: {
+      version: 1,
+      module,
+      sites: planned.map(({ site }) => site),
+      stackBytes,
+      maxBytes,
+      request: {
+        location,
+        ...(options.condition === undefined ? {} : { condition: options.condition }),
+        captures: options.captures ?? [],
+      },
+    },
+    explanation: {
+      location,
+      module,
+      sites: planned.map(({ explanation }) => explanation),
+      dropped,
+      stackBytes,
+      maxBytes,
+    },
+  };
+}
+
+interface Settings {
+  readonly limits: Limits;
+  readonly depth: number;
+  readonly stackBytes: number;
+  readonly maxBytes: number;
+}
+
+function settingsOf(options: PlanRequestOptions): Settings {
+  const limits = options.limits ?? defaultLimits;
+  const maxBytes = options.maxBytes ?? limits.defaultHitBytes;
+  const stackBytes = options.stackBytes ?? Math.min(limits.defaultStackBytes, Math.floor(maxBytes / 2));
+  const depth = options.depth ?? limits.maxDepth;
+  within('the bytes of a hit', maxBytes, 1, limits.maxHitBytes);
+  within('the stack window', stackBytes, 0, Math.min(limits.maxStackBytes, maxBytes));
+  within('the depth', depth, 0, limits.maxNesting);
+  return { limits, depth, stackBytes, maxBytes };
+}
+
+function within(what: string, value: number, least: number, most: number): void {
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  throw new StillframeError(
+    'limit',
+    `cannot plan the point: ${what} must be from ${least} to ${most}, not ${value}`,
+  );
+}
+
+/** The site as planned, or why it cannot be probed; what is wrong with the expressions themselves is thrown. */
+function planSite(
+  site: Site,
+  options: PlanRequestOptions,
+  settings: Settings,
+): { site: PlanSite; explanation: SiteExplanation } | { refusal: StillframeError } {
+  const { address, symbols, frame } = site;
+  const fault = boundaryFault(symbols, address);
+  const fileOffset = symbols.elf.fileOffsetOf(address);
+  if (fault?.nearest !== undefined || fileOffset === undefined) {
+    const reason = fault?.reason ?? `"${symbols.path}" has no bytes at ${hex(address)}`;
+    return { refusal: new StillframeError('bad-data', `cannot probe ${nameOf(site)}: ${reason}`) };
+  }
+  const condition = conditionOf(site, options.condition);
+  if (condition !== undefined && 'refusal' in condition) return condition;
+
+  const { limits, depth, stackBytes, maxBytes } = settings;
+  const drafts = new Drafts({ maxRanges: limits.maxRanges, maxBytes: maxBytes - stackBytes });
+  const capture = new SiteCapture(site, drafts, { limits, depth, stackBytes });
+  const captures = (options.captures ?? []).map((text) => capture.addExpression(text));
+  if (condition !== undefined) capture.addCondition(condition.node);
+  capture.finish();
+  if (options.locals !== false) {
+    for (const level of site.stack) {
+      for (const variable of level.scope?.variables ?? []) capture.addVariable(variable);
+    }
+    capture.finish();
+  }
+  return {
+    site: {
+      linkAddress: address,
+      fileOffset,
+      function: site.function,
+      ...(frame?.file === undefined ? {} : { file: frame.file }),
+      ...(frame?.line === undefined ? {} : { line: frame.line }),
+      inlined: site.inlined,
+      ...(condition === undefined ? {} : { condition: condition.expression }),
+      ranges: drafts.finish(),
+    },
+    explanation: explainSite(site, {
+      captures,
+      drafts,
+      ...(condition === undefined ? {} : { condition }),
+    }),
+  };
+}
+
+function conditionOf(
+  site: Site,
+  text: string | undefined,
+):
+  | { readonly node: Typed; readonly text: string; readonly expression: Uint8Array }
+  | { readonly refusal: StillframeError }
+  | undefined {
+  if (text === undefined) return undefined;
+  const node = checkCondition(text, site.names);
+  const expression = lowerCondition(node, site);
+  if (!isUnlowered(expression)) return { node, text, expression };
+  const { unsupported, absent, position, length } = expression;
+  const lines = absent?.absent === 'optimized-out' ? availableLines(site, node) : undefined;
+  return {
+    refusal: new StillframeError(
+      'unsupported',
+      `cannot decide condition "${text}" at ${nameOf(site)}: ${unsupported}`,
+      {
+        detail: { address: site.address, position, length },
+        ...(lines === undefined ? {} : { hint: lines.hint, candidates: lines.candidates }),
+      },
+    ),
+  };
+}
+
+/** `charge_order (orders.c:70) at 0x1234`. */
+function nameOf(site: LocatedSite & Pick<Site, 'frame'>): string {
+  const file = site.frame?.file;
+  const line = site.frame?.line;
+  const source = file === undefined ? '' : ` (${file.slice(file.lastIndexOf('/') + 1)}:${line ?? '?'})`;
+  return `${site.function}${source} at ${hex(site.address)}`;
+}

@@ -1,0 +1,71 @@
+/** The objects that an expression reads on its way: they must be in the snapshot, or it cannot be evaluated there. */
+import { isObject, type Typed } from '../expression/typed.js';
+
+/** Outermost first. An array that only becomes a pointer is not read. */
+export function objectsRead(node: Typed): readonly Typed[] {
+  const found: Typed[] = [];
+  value(node, found);
+  return found;
+}
+
+function value(node: Typed, found: Typed[]): void {
+  if (isObject(node)) {
+    found.push(node);
+    place(node, found);
+    return;
+  }
+  switch (node.kind) {
+    case 'slice':
+    case 'address':
+      place(node, found);
+      return;
+    case 'convert':
+    case 'unary':
+    case 'not':
+      value(node.operand, found);
+      return;
+    case 'arithmetic':
+    case 'shift':
+    case 'compare':
+    case 'logical':
+    case 'difference':
+      value(node.left, found);
+      value(node.right, found);
+      return;
+    case 'offset':
+      value(node.pointer, found);
+      value(node.index, found);
+      return;
+    case 'conditional':
+      value(node.condition, found);
+      value(node.whenTrue, found);
+      value(node.whenFalse, found);
+      return;
+    case 'text':
+      value(node.subject, found);
+      return;
+    case 'constant':
+    case 'string':
+    case 'function':
+    case 'register':
+    case 'fact':
+      break;
+  }
+}
+
+function place(node: Typed, found: Typed[]): void {
+  if (node.kind === 'address') place(node.operand, found);
+  else if (node.kind === 'dereference') value(node.pointer, found);
+  else if (node.kind === 'member') place(node.object, found);
+  else if (node.kind === 'element') {
+    place(node.array, found);
+    value(node.index, found);
+  } else if (node.kind === 'slice') {
+    value(node.pointer, found);
+    value(node.count, found);
+  } else if (node.kind === 'conditional') {
+    value(node.condition, found);
+    place(node.whenTrue, found);
+    place(node.whenFalse, found);
+  } else if (!isObject(node)) value(node, found);
+}
