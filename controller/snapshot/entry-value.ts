@@ -1,0 +1,140 @@
+/**
+ * DW_OP_entry_value (DWARF5 2.5.1.7, 3.4): what a register held when the function was entered, as the call site in the caller's frame
+ * tells. Only when that call site is sure to be the one that entered this frame: what it calls is this function, and the
+ * function cannot have come back to itself by tail calls. gdb (dwarf2/loc.c) is as careful.
+ */
+import { absent, isAbsent, type Absent } from '../../format/absent.js';
+import { runtimeAddress, toLink, toRuntime, type LinkAddress } from '../../format/address.js';
+import { evaluateValue } from '../../format/dwarf-op/evaluate.js';
+import type { CallSite, CallTarget, FunctionSymbol, Scope } from '../symbols/module-symbols.js';
+import { evaluationOf, expressionContext, type FrameEvaluation } from './frame-evaluation.js';
+
+/** Functions that one function can reach by tail calls. */
+const maxTailCalls = 1000;
+
+export function entryValue(
+  evaluation: FrameEvaluation,
+  expression: Uint8Array,
+  nesting: number,
+): bigint | Absent {
+  const { snapshot, thread, index } = evaluation;
+  if (nesting >= snapshot.limits.maxExpressionNesting)
+    return absent('limit', `entry values nested deeper than ${snapshot.limits.maxExpressionNesting}`);
+  const caller = evaluationOf(snapshot, thread, index + 1);
+  if (caller === undefined) return unknown('the caller of the function has no debug information');
+  if (caller.frame.foundBy !== 'call-frame') return unknown('the function was not entered by a call');
+  const returnAddress = toLink(runtimeAddress(caller.frame.pc), caller.module.bias);
+  const found = findCallSite(caller, returnAddress);
+  if (found === undefined) return unknown('nothing is known of the call that entered the function');
+  const problem = verifyTarget(evaluation, caller, found, nesting);
+  if (problem !== undefined) return unknown(problem);
+  const parameter = found.site.parameters.find((each) => equalBytes(each.location, expression));
+  if (parameter === undefined)
+    return unknown('the call that entered the function does not tell what was passed');
+  return evaluateValue(parameter.value, contextOf(caller, found.scope, nesting), snapshot.limits);
+}
+
+function unknown(why: string): Absent {
+  return absent('optimized-out', `it is what was passed when the function was entered, and ${why}`);
+}
+
+interface FoundSite {
+  readonly site: CallSite;
+  readonly scope: Scope;
+}
+
+function findCallSite(caller: FrameEvaluation, returnAddress: LinkAddress): FoundSite | undefined {
+  for (const { scope } of caller.symbols.sourceStack(caller.address)) {
+    const site = scope?.callSite(returnAddress);
+    if (scope !== undefined && site !== undefined) return { site, scope };
+  }
+  return undefined;
+}
+
+function contextOf(
+  caller: FrameEvaluation,
+  scope: Scope,
+  nesting: number,
+): ReturnType<typeof expressionContext> {
+  return expressionContext(caller, { scope, unit: scope.unit, nesting: nesting + 1 });
+}
+
+/** Why the call site may not be the one that entered the frame; undefined when it is. */
+function verifyTarget(
+  evaluation: FrameEvaluation,
+  caller: FrameEvaluation,
+  { site, scope }: FoundSite,
+  nesting: number,
+): string | undefined {
+  const callee = evaluation.symbols.functionAt(evaluation.address);
+  if (callee?.entry === undefined) return 'the function has no known entry';
+  if (site.isTailCall) return 'it was entered by a jump';
+  if (site.target === undefined) return 'the call does not tell what it calls';
+  const entry = toRuntime(callee.entry, evaluation.module.bias);
+  if (site.target.kind === 'expression') {
+    const target = evaluateValue(
+      site.target.expression,
+      contextOf(caller, scope, nesting),
+      caller.snapshot.limits,
+    );
+    if (isAbsent(target)) return `what was called is not known: ${target.detail}`;
+    if (target !== entry) return 'it was entered by a jump from another function';
+  } else if (!entriesOf(caller, site.target).includes(entry))
+    return 'it was entered by a jump from another function';
+  return canComeBack(evaluation, callee) ? 'the function may have called itself by a jump' : undefined;
+}
+
+/** Runtime addresses of functions that a call by address or name can lead to. */
+function entriesOf(from: FrameEvaluation, target: Exclude<CallTarget, { kind: 'expression' }>): bigint[] {
+  if (target.kind === 'entry') return [toRuntime(target.address, from.module.bias)];
+  return from.snapshot.modules.modules.flatMap((module) => {
+    const symbols = module.symbols();
+    if (isAbsent(symbols)) return [];
+    const entries = symbols.findFunctions(target.name).flatMap(({ entry }) => entry ?? []);
+    const symbol = symbols.findSymbol(target.name)?.address;
+    return [...entries, ...(symbol === undefined ? [] : [symbol])].map((entry) =>
+      toRuntime(entry, module.bias),
+    );
+  });
+}
+
+/** Whether a function can reach itself by tail calls, or that cannot be ruled out. */
+function canComeBack(evaluation: FrameEvaluation, start: FunctionSymbol): boolean {
+  const seen = new Set<bigint>();
+  const waiting: { function: FunctionSymbol; in: FrameEvaluation }[] = [{ function: start, in: evaluation }];
+  const startEntry = start.entry === undefined ? undefined : toRuntime(start.entry, evaluation.module.bias);
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const targets = next.function.tailCalls?.();
+    if (targets === undefined || seen.size > maxTailCalls) return true;
+    for (const target of targets) {
+      if (target === undefined || target.kind === 'expression') return true;
+      const entries = entriesOf(next.in, target);
+      if (entries.length === 0 || entries.some((entry) => entry === startEntry)) return true;
+      for (const entry of entries.filter((each) => !seen.has(each))) {
+        seen.add(entry);
+        const reached = functionAt(evaluation, entry);
+        // A function without debug information, as those of the C library are, may call anything.
+        if (reached === undefined) return true;
+        waiting.push(reached);
+      }
+    }
+  }
+  return false;
+}
+
+function functionAt(
+  evaluation: FrameEvaluation,
+  address: bigint,
+): { function: FunctionSymbol; in: FrameEvaluation } | undefined {
+  const module = evaluation.snapshot.modules.find(address);
+  const symbols = module?.symbols();
+  if (module === undefined || symbols === undefined || isAbsent(symbols)) return undefined;
+  const link = toLink(runtimeAddress(address), module.bias);
+  const found = symbols.functionAt(link);
+  if (found === undefined) return undefined;
+  return { function: found, in: { ...evaluation, module, symbols } };
+}
+
+function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}

@@ -1,0 +1,156 @@
+/**
+ * One physical frame as DWARF expressions see it: registers, memory, CFA, frame base, entry values, thread-local storage.
+ * What it gives is right or absent.
+ */
+import { absent, isAbsent, type Absent } from '../../format/absent.js';
+import { linkAddress, runtimeAddress, toLink, toRuntime, type LinkAddress } from '../../format/address.js';
+import type { ExpressionContext } from '../../format/dwarf-op/context.js';
+import { evaluateLocation, evaluateValue } from '../../format/dwarf-op/evaluate.js';
+import { StillframeError } from '../../format/error.js';
+import type { ExpressionUnit, ModuleSymbols, Scope, VariableSymbol } from '../symbols/module-symbols.js';
+import { sizeOf } from '../types/layout.js';
+import type { ArrayType } from '../types/type.js';
+import type { Place } from '../types/value.js';
+import type { PhysicalFrame } from '../unwind/unwind.js';
+import { entryValue } from './entry-value.js';
+import type { SnapshotModule } from './module.js';
+import type { Snapshot, SnapshotThread } from './open.js';
+import { threadLocalAddress } from './thread-local.js';
+import { placeOfLocation } from './variable-place.js';
+
+export interface FrameEvaluation {
+  readonly snapshot: Snapshot;
+  readonly thread: SnapshotThread;
+  /** Index into the thread's physical frames. */
+  readonly index: number;
+  readonly frame: PhysicalFrame<SnapshotModule>;
+  readonly module: SnapshotModule;
+  readonly symbols: ModuleSymbols;
+  /** Address to look things up by. */
+  readonly address: LinkAddress;
+}
+
+/** Undefined when no module with usable debug information is at the frame's pc. */
+export function evaluationOf(
+  snapshot: Snapshot,
+  thread: SnapshotThread,
+  index: number,
+): FrameEvaluation | undefined {
+  const frame = snapshot.stackOf(thread).frames[index];
+  const module = frame?.module;
+  const symbols = module?.symbols();
+  if (frame === undefined || module === undefined || symbols === undefined || isAbsent(symbols))
+    return undefined;
+  const address = toLink(runtimeAddress(frame.lookupPc), module.bias);
+  return { snapshot, thread, index, frame, module, symbols, address };
+}
+
+/** Any scope of the frame's source stack knows the frame base of the concrete function. */
+export interface EvaluationScope {
+  readonly scope?: Scope | undefined;
+  readonly unit?: ExpressionUnit | undefined;
+  /** How deep entry values are nested in each other. */
+  readonly nesting?: number;
+}
+
+export function expressionContext(
+  evaluation: FrameEvaluation,
+  { scope, unit, nesting = 0 }: EvaluationScope,
+): ExpressionContext {
+  const { snapshot, thread, frame, module } = evaluation;
+  const context: ExpressionContext = {
+    ...unit,
+    register: (number) => frame.registers.value(number),
+    registerBytes: (number) => {
+      const register = frame.registers.bytes(number);
+      return isAbsent(register) ? register : register.bytes;
+    },
+    memory: snapshot.memory,
+    relocate: (address) => toRuntime(linkAddress(address), module.bias),
+    callFrameCfa: () => frame.cfa,
+    entryValue: (expression) => entryValue(evaluation, expression, nesting),
+    tls: (offset) => threadLocalAddress(snapshot, thread, module, offset),
+  };
+  return {
+    ...context,
+    frameBase: () => {
+      const frameBase = scope?.frameBase;
+      if (frameBase === undefined) return absent('no-debug-info', 'the function has no frame base');
+      // NB: without a frame base of its own, or a hostile one would never end.
+      return evaluateValue(frameBase, { ...context, ...scope?.unit }, snapshot.limits);
+    },
+  };
+}
+
+/** Where a variable of a scope is, in this frame. */
+export function variablePlace(
+  evaluation: FrameEvaluation,
+  variable: VariableSymbol,
+  scope: Scope | undefined,
+): Place {
+  try {
+    const location = variable.locationAt(evaluation.address);
+    if (isAbsent(location)) return { kind: 'absent', absent: location };
+    if (location.kind === 'constant') return constantPlace(location.bytes, sizeOf(variable.type()));
+    const context = expressionContext(evaluation, { scope, unit: variable.unit });
+    const where = evaluateLocation(location.expression, context, evaluation.snapshot.limits);
+    return placeOfLocation(where, sizeOf(variable.type()), {
+      memory: evaluation.snapshot.memory,
+      registers: evaluation.frame.registers,
+    });
+  } catch (thrown) {
+    if (thrown instanceof StillframeError)
+      return { kind: 'absent', absent: absent('no-debug-info', thrown.message) };
+    throw thrown;
+  }
+}
+
+function constantPlace(bytes: Uint8Array, size: number | undefined): Place {
+  if (size !== undefined && bytes.length >= size) return { kind: 'bytes', bytes: bytes.slice(0, size) };
+  return {
+    kind: 'absent',
+    absent: absent('unsupported', `a constant of ${bytes.length} bytes for an object of another size`),
+  };
+}
+
+/** How many elements an array of variable length has in this frame. */
+export function arrayCount(
+  evaluation: FrameEvaluation,
+  type: ArrayType,
+  { scope, unit }: EvaluationScope,
+): number | Absent {
+  if (type.count !== undefined) return type.count;
+  const dynamic = type.dynamicCount;
+  if (dynamic === undefined) return absent('unsupported', 'an array whose length its type does not say');
+  const expression = dynamic.expressionAt(evaluation.address);
+  if (expression === undefined)
+    return absent('optimized-out', 'the length of the array is kept nowhere at this point');
+  const bound = dynamic.isLocation
+    ? readBound(evaluation, expression, dynamic.byteSize, { scope, unit })
+    : evaluateValue(expression, expressionContext(evaluation, { scope, unit }), evaluation.snapshot.limits);
+  if (isAbsent(bound)) return bound;
+  const count = BigInt.asIntN(64, bound) + (dynamic.kind === 'upper-bound' ? 1n : 0n);
+  if (count < 0n || count > BigInt(Number.MAX_SAFE_INTEGER))
+    return absent('unreadable', `the length of the array is ${count}`);
+  return Number(count);
+}
+
+function readBound(
+  evaluation: FrameEvaluation,
+  expression: Uint8Array,
+  byteSize: number,
+  scope: EvaluationScope,
+): bigint | Absent {
+  const { snapshot, frame } = evaluation;
+  const where = evaluateLocation(expression, expressionContext(evaluation, scope), snapshot.limits);
+  const place = placeOfLocation(where, byteSize, { memory: snapshot.memory, registers: frame.registers });
+  if (place.kind === 'absent') return place.absent;
+  if (place.kind === 'bytes') return signedInteger(place.bytes);
+  const read = snapshot.memory.read(place.address, byteSize);
+  return isAbsent(read) ? read : signedInteger(read.bytes);
+}
+
+function signedInteger(bytes: Uint8Array): bigint {
+  const raw = bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
+  return BigInt.asIntN(bytes.length * 8, raw);
+}
