@@ -11,6 +11,7 @@ import type { ExpressionUnit, ModuleSymbols, Scope, VariableSymbol } from '../sy
 import { sizeOf } from '../types/layout.js';
 import type { ArrayType } from '../types/type.js';
 import type { Place } from '../types/value.js';
+import { FrameRegisters } from '../unwind/frame-registers.js';
 import type { PhysicalFrame } from '../unwind/unwind.js';
 import { entryValue } from './entry-value.js';
 import type { SnapshotModule } from './module.js';
@@ -104,6 +105,41 @@ export function variablePlace(
     throw thrown;
   }
 }
+
+/** Where a variable is that belongs to no frame: a global or static of any module. Registers and frames are not asked. */
+export function globalPlace(
+  snapshot: Snapshot,
+  thread: SnapshotThread,
+  module: SnapshotModule,
+  variable: VariableSymbol,
+): Place {
+  try {
+    const location = variable.locationAt(linkAddress(0n));
+    if (isAbsent(location)) return { kind: 'absent', absent: location };
+    const size = sizeOf(variable.type());
+    if (location.kind === 'constant') return constantPlace(location.bytes, size);
+    const noFrame = absent('not-in-scope', 'it lives in a frame, and there is none at hand');
+    const context: ExpressionContext = {
+      ...variable.unit,
+      register: () => noFrame,
+      memory: snapshot.memory,
+      relocate: (address) => toRuntime(linkAddress(address), module.bias),
+      tls: (offset) => threadLocalAddress(snapshot, thread, module, offset),
+    };
+    const where = evaluateLocation(location.expression, context, snapshot.limits);
+    return placeOfLocation(where, size, { memory: snapshot.memory, registers: noRegisters });
+  } catch (thrown) {
+    if (thrown instanceof StillframeError)
+      return { kind: 'absent', absent: absent('no-debug-info', thrown.message) };
+    throw thrown;
+  }
+}
+
+const noRegisters = new FrameRegisters({
+  values: new Map(),
+  nameOf: (number) => `${number}`,
+  otherwise: 'is not at hand, for there is no frame',
+});
 
 function constantPlace(bytes: Uint8Array, size: number | undefined): Place {
   if (size !== undefined && bytes.length >= size) return { kind: 'bytes', bytes: bytes.slice(0, size) };

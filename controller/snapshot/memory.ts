@@ -18,11 +18,14 @@ export class SnapshotMemory implements MemoryReader {
   readonly #core: MemoryReader;
   readonly #modules: ModuleTable;
   readonly #missing: readonly NoteMissing[];
+  /** Bytes that were masked before they left the host: what the core has there is not what the process had. */
+  readonly #redacted: readonly NoteMissing[];
 
   constructor(core: MemoryReader, modules: ModuleTable, missing: readonly NoteMissing[]) {
     this.#core = core;
     this.#modules = modules;
     this.#missing = missing;
+    this.#redacted = missing.filter((each) => each.reason === 'redacted' && each.address !== undefined);
   }
 
   read(address: bigint, length: number): MemoryBytes | Absent {
@@ -36,6 +39,8 @@ export class SnapshotMemory implements MemoryReader {
         address,
         length,
       });
+    const redacted = this.#redacted.find((each) => overlaps(each, address, length));
+    if (redacted !== undefined) return reasonOf(redacted, redacted.address ?? address, length);
     const whole = this.#core.read(address, length);
     return isAbsent(whole) ? this.#assemble(address, length, whole) : whole;
   }
@@ -74,16 +79,19 @@ export class SnapshotMemory implements MemoryReader {
 
   #explain(at: bigint, end: bigint): Absent {
     const length = Number(end - at);
-    const note = this.#missing.find(
-      (each) =>
-        each.address !== undefined && at >= each.address && at < each.address + BigInt(each.length ?? 1),
-    );
-    if (note === undefined)
-      return absent('not-captured', `${length} bytes at ${hex(at)} were not captured`, {
-        address: at,
-        length,
-      });
-    const detail = note.path === '' ? note.detail : `${note.path}: ${note.detail}`;
-    return absent(note.reason, detail, { address: at, length });
+    const note = this.#missing.find((each) => overlaps(each, at, 1));
+    if (note !== undefined) return reasonOf(note, at, length);
+    return absent('not-captured', `${length} bytes at ${hex(at)} were not captured`, { address: at, length });
   }
+}
+
+function overlaps(missing: NoteMissing, address: bigint, length: number): boolean {
+  const start = missing.address;
+  if (start === undefined) return false;
+  return address < start + BigInt(missing.length ?? 1) && address + BigInt(length) > start;
+}
+
+function reasonOf(missing: NoteMissing, address: bigint, length: number): Absent {
+  const detail = missing.path === '' ? missing.detail : `${missing.path}: ${missing.detail}`;
+  return absent(missing.reason, detail, { address, length });
 }

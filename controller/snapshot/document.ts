@@ -1,0 +1,53 @@
+/** The JSON of a snapshot, as CLI.md defines it. Made by `show`, printed by the faces, compared by tests. */
+import type { CaptureCost } from '../../format/capture.js';
+import type { AbsentDocument, ValueDocument, VariableDocument } from '../types/value-document.js';
+
+export interface SnapshotDocument {
+  readonly id: string;
+  readonly point: string;
+  readonly pid: number;
+  readonly tid: number;
+  readonly comm: string;
+  readonly host: string;
+  readonly buildId: string;
+  /** RFC 3339 with nanoseconds; missing in cores of others, which do not say. */
+  readonly time?: string;
+  /** An engine's name, or `core` for a core of others. */
+  readonly engine: string;
+  readonly location: LocationDocument;
+  /** Of the thread that hit, or crashed. */
+  readonly frames: readonly FrameDocument[];
+  readonly captures: readonly CaptureDocument[];
+  readonly threads: readonly ThreadDocument[];
+  /** Missing in cores of others. */
+  readonly cost?: CaptureCost;
+}
+
+export interface LocationDocument {
+  readonly function?: string;
+  readonly file?: string;
+  readonly line?: number;
+  readonly address?: string;
+}
+
+export interface FrameDocument extends LocationDocument {
+  readonly index: number;
+  readonly address: string;
+  readonly inlined: boolean;
+  readonly locals: readonly VariableDocument[];
+  /** Why something of this frame, or its callers, is not known. */
+  readonly absent?: AbsentDocument;
+}
+
+export interface CaptureDocument extends ValueDocument {
+  readonly expression: string;
+}
+
+export interface ThreadDocument {
+  readonly tid: number;
+  readonly comm: string;
+  readonly state: string;
+  readonly frames?: readonly FrameDocument[];
+  /** Why its registers are not known. */
+  readonly absent?: AbsentDocument;
+}

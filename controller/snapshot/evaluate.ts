@@ -1,0 +1,104 @@
+/** Evaluates the text of an expression in a frame of a snapshot. */
+import { absent, isAbsent, type Absent } from '../../format/absent.js';
+import { runtimeAddress, toLink, toRuntime } from '../../format/address.js';
+import { checkExpression } from '../expression/check.js';
+import { evaluate } from '../expression/evaluate.js';
+import type { EvaluationFrame } from '../expression/scope.js';
+import type { VariableSymbol } from '../symbols/module-symbols.js';
+import type { RenderContext } from '../types/render.js';
+import type { ArrayType } from '../types/type.js';
+import type { Place, Value } from '../types/value.js';
+import { arrayCount, globalPlace, variablePlace } from './frame-evaluation.js';
+import type { LogicalFrame } from './frames.js';
+import { snapshotNames, type SnapshotNames } from './names.js';
+import type { Snapshot, SnapshotThread } from './open.js';
+
+/** Throws `bad-expression`; what the snapshot does not have is an absent value. */
+export function evaluateText(
+  text: string,
+  snapshot: Snapshot,
+  thread: SnapshotThread,
+  frame: LogicalFrame | undefined,
+): Value {
+  const names = snapshotNames(snapshot, frame);
+  return evaluate(checkExpression(text, names), evaluationFrame(snapshot, thread, frame, names));
+}
+
+function evaluationFrame(
+  snapshot: Snapshot,
+  thread: SnapshotThread,
+  frame: LogicalFrame | undefined,
+  names: SnapshotNames,
+): EvaluationFrame {
+  const noFrame: Absent = absent('unwind-failed', 'the thread has no frames');
+  return {
+    memory: snapshot.memory,
+    register: (number) => frame?.frame.registers.value(number) ?? noFrame,
+    variablePlace: (variable) => placeOf(variable, snapshot, thread, frame, names),
+    relocate: (address) => (names.bias === undefined ? noFrame : toRuntime(address, names.bias)),
+    pid: snapshot.pid,
+    tid: thread.tid,
+    comm: thread.comm,
+    limits: snapshot.limits,
+  };
+}
+
+function placeOf(
+  variable: VariableSymbol,
+  snapshot: Snapshot,
+  thread: SnapshotThread,
+  frame: LogicalFrame | undefined,
+  names: SnapshotNames,
+): Place {
+  const module = names.moduleOf(variable) ?? frame?.frame.module;
+  if (frame?.evaluation !== undefined && module === frame.frame.module)
+    return variablePlace(frame.evaluation, variable, frame.source?.scope);
+  if (module === undefined)
+    return {
+      kind: 'absent',
+      absent: absent('no-debug-info', `the module of "${variable.name}" is not known`),
+    };
+  return globalPlace(snapshot, thread, module, variable);
+}
+
+/** What rendering needs to know of a frame. */
+export function renderContext(
+  snapshot: Snapshot,
+  frame: LogicalFrame | undefined,
+  options: RenderOptions = {},
+): RenderContext {
+  const evaluation = frame?.evaluation;
+  const { unit } = options;
+  return {
+    memory: snapshot.memory,
+    limits: snapshot.limits,
+    symbolize: (address) => symbolize(snapshot, address),
+    ...(options.depth === undefined ? {} : { depth: options.depth }),
+    ...(options.raw === undefined ? {} : { raw: options.raw }),
+    ...(evaluation === undefined
+      ? {}
+      : {
+          evaluateCount: (type: ArrayType) =>
+            arrayCount(evaluation, type, {
+              scope: frame?.source?.scope,
+              unit: unit ?? frame?.source?.scope?.unit,
+            }),
+        }),
+  };
+}
+
+export interface RenderOptions {
+  readonly depth?: number | undefined;
+  readonly raw?: boolean | undefined;
+  readonly unit?: VariableSymbol['unit'];
+}
+
+/** `name`, or `name+12`. */
+export function symbolize(snapshot: Snapshot, address: bigint): string | undefined {
+  const module = snapshot.modules.find(address);
+  const symbols = module?.symbols();
+  if (module === undefined || symbols === undefined || isAbsent(symbols)) return undefined;
+  const symbol = symbols.symbolAt(toLink(runtimeAddress(address), module.bias));
+  if (symbol === undefined) return undefined;
+  return symbol.offset === 0n ? symbol.name : `${symbol.name}+${symbol.offset}`;
+}

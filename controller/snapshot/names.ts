@@ -1,0 +1,81 @@
+/** The names that an expression sees from a frame: those of the frame's module first, then of the program, then of all others. */
+import { isAbsent, type Absent } from '../../format/absent.js';
+import { linkAddress, type LoadBias } from '../../format/address.js';
+import { moduleScope, type NameScope } from '../expression/scope.js';
+import type { ModuleSymbols, VariableSymbol } from '../symbols/module-symbols.js';
+import type { LogicalFrame } from './frames.js';
+import type { SnapshotModule } from './module.js';
+import type { Snapshot } from './open.js';
+
+export interface SnapshotNames extends NameScope {
+  /** The module that a variable found here belongs to. */
+  moduleOf(variable: VariableSymbol): SnapshotModule | undefined;
+  /** Functions of other modules are given addresses as if they were of this one. */
+  readonly bias: LoadBias | undefined;
+}
+
+interface Level {
+  readonly module: SnapshotModule;
+  readonly scope: NameScope;
+}
+
+export function snapshotNames(snapshot: Snapshot, frame: LogicalFrame | undefined): SnapshotNames {
+  const home = frame?.frame.module ?? snapshot.executable;
+  const bias = home?.bias;
+  const owners = new WeakMap<VariableSymbol, SnapshotModule>();
+  const remember = (
+    module: SnapshotModule,
+    variable: VariableSymbol | undefined,
+  ): VariableSymbol | undefined => {
+    if (variable !== undefined) owners.set(variable, module);
+    return variable;
+  };
+  const first = <T>(find: (level: Level) => T | undefined): T | undefined => {
+    for (const level of levels(snapshot, frame, home)) {
+      const found = find(level);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
+  return {
+    bias,
+    moduleOf: (variable) => owners.get(variable),
+    findVariable: (name, file) =>
+      first(({ module, scope }) => remember(module, scope.findVariable(name, file))),
+    findGlobal: (name, file) => first(({ module, scope }) => remember(module, scope.findGlobal(name, file))),
+    findType: (name) => first(({ scope }) => scope.findType(name)),
+    findEnumerator: (name) => first(({ scope }) => scope.findEnumerator(name)),
+    findFunction: (name) =>
+      first(({ module, scope }) => {
+        const found = scope.findFunction(name);
+        if (found === undefined || module === home || bias === undefined) return found;
+        return { ...found, address: linkAddress(found.address + module.bias - bias) };
+      }),
+    *names() {
+      for (const { scope } of levels(snapshot, frame, home)) yield* scope.names();
+    },
+  };
+}
+
+/** Opened one after another, as long as the name is not found. */
+function* levels(
+  snapshot: Snapshot,
+  frame: LogicalFrame | undefined,
+  home: SnapshotModule | undefined,
+): Generator<Level> {
+  const program = snapshot.executable;
+  const others = snapshot.modules.modules.filter((module) => module !== home && module !== program);
+  const order = [home, program === home ? undefined : program, ...others];
+  for (const module of order) {
+    const symbols: ModuleSymbols | Absent | undefined = module?.symbols();
+    if (module === undefined || symbols === undefined || isAbsent(symbols)) continue;
+    const options =
+      module === home && frame?.evaluation !== undefined
+        ? {
+            address: frame.evaluation.address,
+            ...(frame.source === undefined ? {} : { frame: frame.source }),
+          }
+        : {};
+    yield { module, scope: moduleScope(symbols, options) };
+  }
+}
