@@ -10,6 +10,19 @@ export interface MemoryBytes {
   readonly provenance: Provenance;
 }
 
+const strength: Readonly<Record<Provenance, number>> = {
+  racy: 0,
+  'after-hit': 1,
+  file: 2,
+  stopped: 3,
+  'at-hit': 4,
+};
+
+/** The provenance of bytes that come from both. */
+export function weakerProvenance(left: Provenance, right: Provenance): Provenance {
+  return strength[left] <= strength[right] ? left : right;
+}
+
 /**
  * The one seam through which memory of a target is read, live or from a core: all of `length` bytes, or
  * absent with the first missing address. It never pads.

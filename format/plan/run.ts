@@ -1,0 +1,196 @@
+/**
+ * The reference interpreter of plans: what a hit at a site gives, by the semantics in `plan.ts`. Engines without eBPF run
+ * plans with it, and the eBPF compiler is compared with it. The stack window is not its matter, but its bytes count.
+ */
+import { type Absent, isAbsent } from '../absent.js';
+import type { CapturedRange, MissingRange } from '../capture.js';
+import type { ExpressionContext } from '../dwarf-op/context.js';
+import { type Operation, decodeExpression } from '../dwarf-op/decode.js';
+import { evaluateValue } from '../dwarf-op/evaluate.js';
+import { type MemoryReader, weakerProvenance } from '../memory.js';
+import { dwarfRegisterOffset, readUserRegister } from '../registers/x86-64.js';
+import type { Plan, PlanRange, PlanSite } from './plan.js';
+
+export interface PlanSiteState {
+  /** The hitting thread's `user_regs_struct`, or its first 168 bytes. */
+  readonly registers: Uint8Array;
+  readonly memory: MemoryReader;
+  /** Bytes that the ranges of a hit may bring: {@link rangeBytes} of the plan. */
+  readonly maxBytes: number;
+}
+
+export interface PlanSiteResult {
+  readonly hit: boolean;
+  readonly ranges: readonly CapturedRange[];
+  readonly missing: readonly MissingRange[];
+  /** Reads and divisions that failed, in the condition and in the expressions and bytes of ranges. */
+  readonly faults: number;
+}
+
+/** What is left for ranges when the stack window has been set aside. */
+export function rangeBytes(plan: Plan): number {
+  return Math.max(plan.maxBytes - plan.stackBytes, 0);
+}
+
+/** Pages are the units in which memory can be unreadable. */
+const pageBytes = 4096;
+
+const decodedExpressions = new WeakMap<Uint8Array, readonly Operation[]>();
+
+/** Expressions of a plan run many times; they are decoded once. */
+function operationsOf(expression: Uint8Array): readonly Operation[] {
+  let operations = decodedExpressions.get(expression);
+  if (operations === undefined) {
+    operations = decodeExpression(expression, { addressSize: 8, name: 'plan expression' });
+    decodedExpressions.set(expression, operations);
+  }
+  return operations;
+}
+
+/** Decides the condition and collects the ranges, in preorder. The plan was verified before. */
+export function runPlanSite(site: PlanSite, state: PlanSiteState): PlanSiteResult {
+  const run = new SiteRun(site, state);
+  if (site.condition !== undefined) {
+    const value = evaluateValue(operationsOf(site.condition), run.context(undefined));
+    if (isAbsent(value)) return { hit: false, ranges: [], missing: [], faults: 1 };
+    if (value === 0n) return { hit: false, ranges: [], missing: [], faults: 0 };
+  }
+  run.collect(site.ranges, undefined);
+  return { hit: true, ranges: run.ranges, missing: run.missing, faults: run.faults };
+}
+
+class SiteRun {
+  readonly ranges: CapturedRange[] = [];
+  readonly missing: MissingRange[] = [];
+  faults = 0;
+  readonly #state: PlanSiteState;
+  readonly #view: DataView;
+  readonly #bias: bigint;
+  #left: number;
+
+  constructor(site: PlanSite, state: PlanSiteState) {
+    const { registers } = state;
+    this.#state = state;
+    this.#view = new DataView(registers.buffer, registers.byteOffset, registers.byteLength);
+    this.#bias = readUserRegister(registers, 'rip') - site.linkAddress;
+    this.#left = state.maxBytes;
+  }
+
+  context(objectAddress: bigint | undefined): ExpressionContext {
+    return {
+      register: (number) => {
+        const offset = dwarfRegisterOffset(number);
+        return offset === undefined
+          ? { absent: 'unsupported', detail: `register ${number} is not in a plan` }
+          : this.#view.getBigUint64(offset, true);
+      },
+      memory: this.#state.memory,
+      relocate: (link) => link + this.#bias,
+      ...(objectAddress === undefined ? {} : { objectAddress }),
+    };
+  }
+
+  collect(ranges: readonly PlanRange[], objectAddress: bigint | undefined): void {
+    if (ranges.length === 0) return;
+    const context = this.context(objectAddress);
+    for (const range of ranges) {
+      const address = this.#collectOne(range, context);
+      if (address !== undefined) this.collect(range.children, address);
+      else if (range.children.length > 0) this.#missChildren(range);
+    }
+  }
+
+  /** The range's address where it was collected. */
+  #collectOne(range: PlanRange, context: ExpressionContext): bigint | undefined {
+    const { path } = range;
+    const address = evaluateValue(operationsOf(range.address), context);
+    if (isAbsent(address)) return this.#miss(path, address);
+    const lengthBits = evaluateValue(operationsOf(range.length), context);
+    if (isAbsent(lengthBits)) return this.#miss(path, lengthBits);
+    const length = BigInt.asIntN(64, lengthBits);
+    if (length <= 0n) return undefined;
+    if (this.#left <= 0) {
+      this.#limit(path, 'the bytes of a hit are used up', address, length);
+      return undefined;
+    }
+    const most = Math.min(range.maxBytes, this.#left);
+    const wanted = length > BigInt(most) ? most : Number(length);
+    const read = range.untilNul
+      ? this.#readString(address, wanted)
+      : this.#state.memory.read(address, wanted);
+    if (isAbsent(read)) return this.#miss(path, read);
+    const { bytes, provenance } = read;
+    this.#left -= bytes.length;
+    this.ranges.push({ address, bytes, provenance, path });
+    const end = address + BigInt(bytes.length);
+    if (range.untilNul) {
+      if (bytes.at(-1) !== 0) {
+        this.#limit(path, `no end of the string within ${bytes.length} bytes`, end, length - BigInt(wanted));
+      }
+    } else if (BigInt(wanted) < length) {
+      const what = wanted === range.maxBytes ? 'the range' : 'a hit';
+      this.#limit(path, `${wanted} of ${length} bytes, the most for ${what}`, end, length - BigInt(wanted));
+    }
+    return address;
+  }
+
+  /** Up to and with the first NUL; unreadable memory behind it does not matter. */
+  #readString(address: bigint, most: number): ReturnType<MemoryReader['read']> {
+    const parts: Uint8Array[] = [];
+    let provenance: CapturedRange['provenance'] = 'at-hit';
+    for (let done = 0; done < most;) {
+      const at = BigInt.asUintN(64, address + BigInt(done));
+      const toPageEnd = pageBytes - Number(at % BigInt(pageBytes));
+      const part = this.#readSome(at, Math.min(toPageEnd, most - done));
+      if (isAbsent(part)) return part;
+      provenance = weakerProvenance(provenance, part.provenance);
+      const nul = part.bytes.indexOf(0);
+      parts.push(nul < 0 ? part.bytes : part.bytes.subarray(0, nul + 1));
+      if (nul >= 0) break;
+      done += part.bytes.length;
+    }
+    const [only] = parts;
+    return { bytes: parts.length === 1 && only !== undefined ? only : Buffer.concat(parts), provenance };
+  }
+
+  /** At least one byte, as far as they can be read at a stretch. */
+  #readSome(address: bigint, most: number): ReturnType<MemoryReader['read']> {
+    const { memory } = this.#state;
+    const all = memory.read(address, most);
+    if (!isAbsent(all) || all.address === undefined) return all;
+    const readable = all.address - address;
+    return readable > 0n && readable < BigInt(most) ? memory.read(address, Number(readable)) : all;
+  }
+
+  #miss(path: string, reason: Absent): undefined {
+    this.faults++;
+    this.missing.push({
+      path,
+      ...(reason.address === undefined ? {} : { address: reason.address }),
+      ...(reason.length === undefined ? {} : { length: reason.length }),
+      reason: reason.absent,
+      detail: reason.detail,
+    });
+  }
+
+  #limit(path: string, detail: string, address: bigint, length: bigint): void {
+    this.missing.push({
+      path,
+      address,
+      ...(length > 0n && length <= BigInt(Number.MAX_SAFE_INTEGER) ? { length: Number(length) } : {}),
+      reason: 'limit',
+      detail,
+    });
+  }
+
+  #missChildren(range: PlanRange): void {
+    for (const child of range.children) {
+      this.missing.push({
+        path: child.path,
+        reason: 'not-captured',
+        detail: `"${range.path}", which leads there, was not collected`,
+      });
+      this.#missChildren(child);
+    }
+  }
+}

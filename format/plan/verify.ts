@@ -1,0 +1,108 @@
+import { type VerifiedExpression, verifyPlanExpression } from '../dwarf-op/verify.js';
+import { type StillframeError, badData } from '../error.js';
+import { type Limits, defaultLimits } from '../limits.js';
+import type { Plan, PlanRange, PlanSite } from './plan.js';
+
+/** Bounds of texts in a plan, and of its sites. */
+const maxTextBytes = 16 * 1024;
+const maxSites = 4096;
+const maxCaptures = 1024;
+
+export interface VerifiedPlan {
+  readonly sites: readonly VerifiedSite[];
+}
+
+export interface VerifiedSite {
+  readonly condition: VerifiedExpression | undefined;
+  /** In preorder, as `flattenRanges` has them. */
+  readonly ranges: readonly { readonly address: VerifiedExpression; readonly length: VerifiedExpression }[];
+  /** The sum of what all its ranges may bring and of the stack window: may exceed the plan's `maxBytes`, which then rules. */
+  readonly totalBytes: number;
+}
+
+/** Checks all that an engine relies on. Throws `bad-data` that names the site and the range. Pure; a plan may come from anybody. */
+export function verifyPlan(plan: Plan, limits: Limits = defaultLimits): VerifiedPlan {
+  const version: number = plan.version;
+  if (version !== 1) throw wrong(`version ${version} is not known`);
+  if (!/^([0-9a-f]{2}){0,64}$/.test(plan.module.buildId)) {
+    throw wrong(`build id ${JSON.stringify(plan.module.buildId.slice(0, 140))} is not lower-case hex`);
+  }
+  text('module path', plan.module.path);
+  if (plan.module.path === '') throw wrong('module path is empty');
+  whole('stackBytes', plan.stackBytes, 0, limits.maxStackBytes);
+  whole('maxBytes', plan.maxBytes, 1, limits.maxHitBytes);
+  text('request location', plan.request.location);
+  if (plan.request.condition !== undefined) text('request condition', plan.request.condition);
+  if (plan.request.captures.length > maxCaptures) throw wrong(`more than ${maxCaptures} captures`);
+  for (const capture of plan.request.captures) text('request capture', capture);
+  if (plan.sites.length === 0) throw wrong('it has no sites');
+  if (plan.sites.length > maxSites) throw wrong(`more than ${maxSites} sites`);
+
+  const addresses = new Set<bigint>();
+  const offsets = new Set<number>();
+  const sites: VerifiedSite[] = [];
+  for (const site of plan.sites) {
+    if (addresses.has(site.linkAddress) || offsets.has(site.fileOffset)) {
+      throw wrong(`${nameOf(site)}: another site has the same address`);
+    }
+    addresses.add(site.linkAddress);
+    offsets.add(site.fileOffset);
+    sites.push(verifySite(plan, site, limits));
+  }
+  return { sites };
+}
+
+function verifySite(plan: Plan, site: PlanSite, limits: Limits): VerifiedSite {
+  const name = nameOf(site);
+  if (site.linkAddress < 0n || site.linkAddress >= 1n << 64n)
+    throw wrong(`${name}: address of more than 64 bits`);
+  whole(`${name}: fileOffset`, site.fileOffset, 0, Number.MAX_SAFE_INTEGER);
+  if (site.line !== undefined) whole(`${name}: line`, site.line, 0, 0xffff_ffff);
+  text(`${name}: function`, site.function);
+  if (site.file !== undefined) text(`${name}: file`, site.file);
+  const condition =
+    site.condition === undefined
+      ? undefined
+      : verifyPlanExpression(site.condition, { hasObject: false, name: `plan: ${name}: condition`, limits });
+
+  const ranges: { address: VerifiedExpression; length: VerifiedExpression }[] = [];
+  let totalBytes = plan.stackBytes;
+  const walk = (list: readonly PlanRange[], depth: number): void => {
+    if (depth > limits.maxNesting) throw wrong(`${name}: ranges nested deeper than ${limits.maxNesting}`);
+    for (const range of list) {
+      if (ranges.length >= limits.maxRanges) throw wrong(`${name}: more than ${limits.maxRanges} ranges`);
+      text(`${name}: range path`, range.path);
+      const where = `${name}: range "${range.path}"`;
+      whole(`${where}: maxBytes`, range.maxBytes, 1, limits.maxHitBytes);
+      const hasObject = depth > 0;
+      ranges.push({
+        address: verifyPlanExpression(range.address, { hasObject, name: `plan: ${where}: address`, limits }),
+        length: verifyPlanExpression(range.length, { hasObject, name: `plan: ${where}: length`, limits }),
+      });
+      totalBytes += range.maxBytes;
+      walk(range.children, depth + 1);
+    }
+  };
+  walk(site.ranges, 0);
+  return { condition, ranges, totalBytes };
+}
+
+function nameOf(site: PlanSite): string {
+  return `site 0x${site.linkAddress.toString(16)}`;
+}
+
+function wrong(reason: string): StillframeError {
+  return badData(`cannot verify plan: ${reason}`);
+}
+
+function whole(name: string, value: number, least: number, most: number): void {
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw wrong(`${name} ${value} is not within ${least} to ${most}`);
+  }
+}
+
+function text(name: string, value: string): void {
+  if (value.length > maxTextBytes || Buffer.byteLength(value) > maxTextBytes) {
+    throw wrong(`${name} is longer than ${maxTextBytes} bytes`);
+  }
+}
