@@ -31,7 +31,10 @@ export function emitTextComparison(
     if (byte !== 0) out.constant(BigInt(byte)).op(DW_OP.DW_OP_ne);
     out.jump(DW_OP.DW_OP_bra, fail);
   }
-  out.op(DW_OP.DW_OP_drop, fits ? same : different).jump(DW_OP.DW_OP_skip, end);
+  out.op(DW_OP.DW_OP_drop, fits ? same : different);
+  // Nothing to compare: nothing leads to the failure.
+  if (fail.jumps.length === 0) return undefined;
+  out.jump(DW_OP.DW_OP_skip, end);
   out.bind(fail).op(DW_OP.DW_OP_drop, different).bind(end);
   return undefined;
 }

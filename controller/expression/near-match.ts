@@ -5,7 +5,8 @@ const maxCandidates = 5;
 
 /** Best first; only names so near that a slip of the finger explains them. */
 export function nearMatches(wanted: string, names: Iterable<string>): string[] {
-  const allowed = Math.max(1, Math.floor(wanted.length / 3));
+  // In a name of one or two letters any other would be near: only its case may differ.
+  const allowed = wanted.length < 3 ? 0.5 : Math.floor(wanted.length / 3);
   const found = new Map<string, number>();
   let seen = 0;
   for (const name of names) {
@@ -26,7 +27,7 @@ export function didYouMean(candidates: readonly string[]): string | undefined {
   return `did you mean ${quoted.length === 0 ? last : `${quoted.join(', ')} or ${last}`}?`;
 }
 
-/** Insertions, deletions, substitutions and swaps of neighbours; gives up above `most`. */
+/** Insertions, deletions, substitutions, and swaps of neighbours (the likeliest slip); gives up above `most`. */
 function editDistance(a: string, b: string, most: number): number {
   let before: number[] = [];
   let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
@@ -41,7 +42,7 @@ function editDistance(a: string, b: string, most: number): number {
         (previous[j - 1] ?? 0) + (same ? 0 : 1),
       );
       if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
-        cost = Math.min(cost, (before[j - 2] ?? 0) + 1);
+        cost = Math.min(cost, (before[j - 2] ?? 0) + 0.9);
       }
       row.push(cost);
       least = Math.min(least, cost);

@@ -225,3 +225,15 @@ export function isLvalue(node: Typed): boolean {
   if (node.kind === 'element') return isLvalue(node.array);
   return node.kind === 'variable' || node.kind === 'dereference' || node.kind === 'slice';
 }
+
+/** A variable as an expression of its name alone is checked. */
+export function variableNode(variable: VariableSymbol): VariableNode {
+  const { name } = variable;
+  return {
+    kind: 'variable',
+    variable,
+    type: variable.type(),
+    path: name,
+    span: { start: 0, end: name.length },
+  };
+}

@@ -1,0 +1,304 @@
+/**
+ * Which memory a capture has to bring so that its expression, and every part of it, can be evaluated later: the value itself, what it
+ * points to (to a depth), and each object that was read on the way. The result is the range tree of a plan.
+ */
+import type { Limits } from '../../format/limits.js';
+import type { PlanRange } from '../../format/plan/plan.js';
+import type { VariableSymbol } from '../symbols/module-symbols.js';
+import { sizeOf, stripType } from '../types/layout.js';
+import { elementOf, rootPath } from '../types/path.js';
+import { numericOf } from './c-types.js';
+import { followPointer, followValue, maxFollowedElements, type FollowContext } from './collect-type.js';
+import { isUnlowered, lowerAddress, lowerValue, type LoweringContext, type Unlowered } from './lower.js';
+import { OpWriter } from './op-writer.js';
+import { DW_OP } from '../../format/dwarf-op/opcodes.js';
+import { beginningOf, followed, guarded, moved, RangeTree, type At } from './range-tree.js';
+import { isLvalue, isObject, isPlaced, type ObjectNode, type SliceNode, type Typed } from './typed.js';
+
+export interface CollectOptions {
+  readonly limits: Limits;
+  /** Bytes that come along anyway (the stack window covers them) and need no range of their own. */
+  readonly isCovered?: (variable: VariableSymbol) => boolean;
+  /** Whether what a path names must be masked. */
+  readonly isSecret?: (path: string) => boolean;
+}
+
+/** Structs up to this size are taken whole when one of their members is read: their neighbours are asked for next. */
+export const maxWholeStructBytes = 256;
+/** Of a slice whose length only the process knows. */
+export const maxDynamicSliceBytes = 4096;
+
+/** One tree for all that one site collects. */
+export class Collector {
+  readonly #context: LoweringContext;
+  readonly #options: CollectOptions;
+  readonly #tree: RangeTree;
+
+  constructor(context: LoweringContext, options: CollectOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.#tree = new RangeTree(options.limits.maxRanges);
+  }
+
+  get ranges(): readonly PlanRange[] {
+    return this.#tree.roots;
+  }
+
+  /** Ranges so far. */
+  get size(): number {
+    return this.#tree.size;
+  }
+
+  /** Ranges were left out, for there were too many. */
+  get isFull(): boolean {
+    return this.#tree.isFull;
+  }
+
+  /** What `--capture` names: also what a `void *` points to. Gives the reason where no plan can bring it. */
+  capture(node: Typed, depth: number): Unlowered | undefined {
+    return this.#attempt(() => this.#value(node, depth, true));
+  }
+
+  /** A local or parameter that is taken because it is there. */
+  local(node: Typed, depth: number): Unlowered | undefined {
+    return this.#attempt(() => this.#value(node, depth, false));
+  }
+
+  #attempt(collect: () => void): Unlowered | undefined {
+    try {
+      collect();
+      return undefined;
+    } catch (error) {
+      if (error instanceof Unreachable) return error.why;
+      throw error;
+    }
+  }
+
+  #follow(depth: number, explicit: boolean): FollowContext {
+    const { limits, isSecret = () => false } = this.#options;
+    return { tree: this.#tree, limits, depth, explicit, nesting: 0, isSecret };
+  }
+
+  #value(node: Typed, depth: number, explicit: boolean): void {
+    if (node.kind === 'slice') return this.#slice(node, depth);
+    if (node.kind === 'conditional' && numericOf(node.type) === undefined) {
+      this.#reads(node.condition);
+      this.#value(node.whenTrue, depth, explicit);
+      return this.#value(node.whenFalse, depth, explicit);
+    }
+    const isPointer = stripType(node.type).kind === 'pointer';
+    if (isObject(node) && isLvalue(node)) {
+      const at = this.#covered(node, true);
+      if (at !== undefined)
+        return followValue(node.type, at, rootPath(node.path), this.#follow(depth, explicit));
+    } else this.#reads(node);
+    const plain = stripType(node.type);
+    if (isPointer && plain.kind === 'pointer') {
+      const target = this.#pointer(node);
+      followPointer(plain.target(), target, rootPath(node.path), this.#follow(depth, explicit));
+    }
+  }
+
+  #slice(node: SliceNode, depth: number): void {
+    const { limits } = this.#options;
+    const at = this.#pointer(node.pointer);
+    const element = node.type.element();
+    const follow = this.#follow(depth, false);
+    const secret = follow.isSecret(node.path);
+    if (node.type.count !== undefined) {
+      const length = node.type.count * node.size;
+      if (length === 0) return;
+      const maxBytes = Math.min(length, limits.maxHitBytes);
+      const range = this.#tree.ensure(at, { path: node.path, length, maxBytes, secret });
+      if (range !== undefined)
+        followValue(node.type, beginningOf(range), rootPath(node.pointer.path), follow);
+      return;
+    }
+    this.#reads(node.count);
+    const count = this.#lowered(lowerValue(node.count, this.#context));
+    const length = new OpWriter().raw(count).constant(BigInt(node.size)).op(DW_OP.DW_OP_mul).finish();
+    const range = this.#tree.ensure(at, { path: node.path, length, maxBytes: maxDynamicSliceBytes, secret });
+    const plain = stripType(element);
+    if (range === undefined || plain.kind !== 'pointer') return;
+    for (let i = 0; i < maxFollowedElements; i++) {
+      const isThere = new OpWriter().constant(BigInt(i)).raw(count).op(DW_OP.DW_OP_lt).finish();
+      const target = followed(moved(beginningOf(range), i * node.size));
+      const guardedTarget: At = { owner: range, code: guarded(isThere, target.code) };
+      const path = elementOf(rootPath(node.pointer.path), i);
+      followPointer(plain.target(), guardedTarget, path, { ...follow, guard: isThere });
+    }
+  }
+
+  /** Brings every object that an expression reads. */
+  #reads(node: Typed): void {
+    if (isObject(node)) {
+      this.#covered(node, false);
+      return;
+    }
+    switch (node.kind) {
+      case 'convert':
+      case 'unary':
+      case 'not':
+        return this.#reads(node.operand);
+      case 'address':
+        if (isLvalue(node.operand)) this.#address(node.operand);
+        return;
+      case 'arithmetic':
+      case 'shift':
+      case 'compare':
+      case 'logical':
+      case 'difference':
+        this.#reads(node.left);
+        return this.#reads(node.right);
+      case 'conditional':
+        this.#reads(node.condition);
+        this.#reads(node.whenTrue);
+        return this.#reads(node.whenFalse);
+      case 'offset':
+        this.#reads(node.pointer);
+        return this.#reads(node.index);
+      case 'text':
+        return this.#value(node.subject, 1, false);
+      case 'slice':
+        return this.#slice(node, 0);
+      case 'constant':
+      case 'string':
+      case 'function':
+      case 'register':
+      case 'fact':
+        return;
+      default:
+        node satisfies ObjectNode;
+    }
+  }
+
+  /**
+   * A range that holds the object, and where in it; undefined when the object is not in memory. With `whole` the object's
+   * own bytes are what is wanted; otherwise it is on the way to something.
+   */
+  #covered(node: ObjectNode, whole: boolean): At | undefined {
+    const size =
+      node.kind === 'member' && node.bits !== undefined ? bitFieldBytes(node.bits) : sizeOf(node.type);
+    if (node.kind === 'variable' && this.#options.isCovered?.(node.variable) === true)
+      return this.#address(node);
+    const { root, offset } = outermost(node);
+    const rootSize = sizeOf(root.type);
+    if (root !== node && rootSize !== undefined && rootSize <= maxWholeStructBytes) {
+      const at = this.#covered(root, whole);
+      return at === undefined ? undefined : moved(at, offset);
+    }
+    const at = this.#address(node);
+    if (at === undefined || size === undefined || size === 0) return at;
+    if (root.kind === 'variable' && this.#options.isCovered?.(root.variable) === true) return at;
+    const { isSecret = () => false, limits } = this.#options;
+    const maxBytes = Math.min(size, limits.maxHitBytes);
+    const range = this.#tree.ensure(at, {
+      path: node.path,
+      length: size,
+      maxBytes,
+      secret: isSecret(node.path),
+    });
+    return range === undefined ? at : beginningOf(range);
+  }
+
+  /** Undefined when the object is not in memory. */
+  #address(node: Typed): At | undefined {
+    if (!isPlaced(node)) return undefined;
+    switch (node.kind) {
+      case 'variable': {
+        const location = this.#context.variableLocation(node.variable);
+        if ('absent' in location) {
+          const { start, end } = node.span;
+          const unsupported = `${node.path}: ${location.detail}`;
+          throw new Unreachable({ unsupported, position: start, length: end - start, absent: location });
+        }
+        return location.kind === 'address' ? { owner: undefined, code: location.expression } : undefined;
+      }
+      case 'member': {
+        const at = this.#address(node.object);
+        return at === undefined ? undefined : moved(at, node.byteOffset);
+      }
+      case 'element': {
+        const at = this.#address(node.array);
+        return at === undefined ? undefined : this.#indexed(at, node.index, node.size, false);
+      }
+      case 'dereference':
+      case 'slice':
+        return this.#pointer(node.pointer);
+      case 'conditional':
+        this.#reads(node.condition);
+        this.#address(node.whenTrue);
+        this.#address(node.whenFalse);
+        return { owner: undefined, code: this.#lowered(lowerAddress(node, this.#context)) };
+      case 'function':
+      case 'string':
+      case 'fact':
+        return undefined;
+    }
+  }
+
+  /** Where a pointer points to. */
+  #pointer(node: Typed): At {
+    if (node.kind === 'convert' && numericOf(node.operand.type)?.kind === 'integer') {
+      if (sizeOf(node.operand.type) === 8) return this.#pointer(node.operand);
+    }
+    if (node.kind === 'offset') {
+      return this.#indexed(this.#pointer(node.pointer), node.index, node.size, node.subtract);
+    }
+    if (node.kind === 'address') {
+      const at = this.#address(node.operand);
+      if (at !== undefined) return at;
+    }
+    if (isObject(node) && !(node.kind === 'member' && node.bits !== undefined)) {
+      const at = this.#covered(node, false);
+      if (at !== undefined) return followed(at);
+    } else this.#reads(node);
+    return { owner: undefined, code: this.#lowered(lowerValue(node, this.#context)) };
+  }
+
+  #indexed(at: At, index: Typed, size: number, subtract: boolean): At {
+    if (index.kind === 'constant') {
+      const distance = BigInt(index.value) * BigInt(size);
+      return moved(at, subtract ? -distance : distance);
+    }
+    this.#reads(index);
+    const out = new OpWriter().raw(at.code).raw(this.#lowered(lowerValue(index, this.#context)));
+    if (size !== 1) out.constant(BigInt(size)).op(DW_OP.DW_OP_mul);
+    return { owner: at.owner, code: out.op(subtract ? DW_OP.DW_OP_minus : DW_OP.DW_OP_plus).finish() };
+  }
+
+  #lowered(result: Uint8Array | Unlowered): Uint8Array {
+    if (isUnlowered(result)) throw new Unreachable(result);
+    return result;
+  }
+}
+
+/** Ends the collecting of one value; inside of this file only. */
+class Unreachable extends Error {
+  override readonly name = 'Unreachable';
+  readonly why: Unlowered;
+
+  constructor(why: Unlowered) {
+    super(why.unsupported);
+    this.why = why;
+  }
+}
+
+function bitFieldBytes(bits: { readonly offset: number; readonly size: number }): number {
+  return Math.ceil((bits.offset + bits.size) / 8);
+}
+
+/** The object that a member or element with a constant index is part of, and how far into it. */
+function outermost(node: ObjectNode): { readonly root: ObjectNode; readonly offset: number } {
+  let root = node;
+  let offset = 0;
+  for (;;) {
+    if (root.kind === 'member' && isObject(root.object)) {
+      offset += root.byteOffset;
+      root = root.object;
+    } else if (root.kind === 'element' && root.index.kind === 'constant' && isObject(root.array)) {
+      offset += Number(BigInt(root.index.value) * BigInt(root.size));
+      root = root.array;
+    } else return { root, offset };
+  }
+}
