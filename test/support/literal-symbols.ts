@@ -61,7 +61,14 @@ export function literalSymbols(module: LiteralModule): ModuleSymbols {
     findGlobals: (name) => globals.filter((each) => each.name === name),
     globalNames: () => globals.map((each) => each.name),
     findType: (name) => module.types?.[name],
-    findEnumerator: () => undefined,
+    findEnumerator: (name) => {
+      for (const type of Object.values(module.types ?? {})) {
+        const found =
+          type.kind === 'enum' ? type.enumerators().find((each) => each.name === name) : undefined;
+        if (found !== undefined) return { type, value: found.value };
+      }
+      return undefined;
+    },
     symbolAt: () => undefined,
     findSymbol: (name) => {
       const address = symbols[name];

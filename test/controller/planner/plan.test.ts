@@ -4,7 +4,9 @@ import { absent } from '../../../format/absent.js';
 import { listExpression } from '../../../format/dwarf-op/list.js';
 import { DW_OP } from '../../../format/dwarf-op/opcodes.js';
 import { StillframeError } from '../../../format/error.js';
+import { listPlan } from '../../../format/plan/list.js';
 import { flattenRanges } from '../../../format/plan/plan.js';
+import { verifyPlan } from '../../../format/plan/verify.js';
 import { type PlannedPoint, planPoint, type PlanRequestOptions } from '../../../controller/planner/plan.js';
 import type { CompositeType } from '../../../controller/types/type.js';
 import {
@@ -44,16 +46,19 @@ const charge: LiteralModule = {
   functions: [functionSymbol('charge', 0x401000n, 0x401100n, { file, line: 10 })],
   files: { [file]: { 12: [lineAddress(0x401010n, 'charge')] } },
   stacks: new Map([[0x401010n, [sourceFrame('charge', variables, { file, line: 12 })]]]),
+  types: { tier },
   cfa: { register: 7, offset: 16n },
 };
 
 function plan(more: Partial<PlanRequestOptions> = {}, module: LiteralModule = charge): PlannedPoint {
-  return planPoint({
+  const point = planPoint({
     symbols: literalSymbols(module),
     modulePath: '/usr/bin/app',
     location: 'orders.c:12',
     ...more,
   });
+  verifyPlan(point.plan);
+  return point;
 }
 
 /** Every range as a line: its path, address and length; children indented. */
@@ -117,6 +122,24 @@ describe('parameters and locals', () => {
   test('the same request gives the same plan', () => {
     expect(plan({ condition: 'order->total > 5' })).toEqual(plan({ condition: 'order->total > 5' }));
   });
+});
+
+test('a plan as it is listed', () => {
+  const point = plan({ condition: 'order->customer->tier == GOLD', captures: ['order->total'], depth: 1 });
+  expect(listPlan(point.plan)).toBe(`plan for /usr/bin/app (build id c0ffee)
+  location orders.c:12
+  condition order->customer->tier == GOLD
+  capture order->total
+  stack window 16384 bytes, at most 65536 bytes a hit
+site 0x401010 (file offset 0x1010) charge at /src/orders.c:12
+  if DW_OP_breg5 0; DW_OP_deref; DW_OP_plus_uconst 16; DW_OP_deref_size 4; DW_OP_lit2; DW_OP_eq
+  *order (at most 24 bytes)
+    address DW_OP_breg5 0
+    length DW_OP_lit24
+    *order->customer (at most 32 bytes)
+      address DW_OP_push_object_address; DW_OP_deref
+      length DW_OP_const1u 32
+`);
 });
 
 describe('captures', () => {
