@@ -23,6 +23,8 @@ export interface CapturedThread {
   readonly fpRegisters?: Uint8Array;
   /** NT_X86_XSTATE, passed through. */
   readonly xstate?: Uint8Array;
+  /** How long it stood still, where the engine stops threads. */
+  readonly stoppedNs?: number;
   readonly absent?: { readonly reason: AbsentReason; readonly detail: string };
 }
 

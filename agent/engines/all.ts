@@ -1,7 +1,10 @@
 import type { Engine } from './engine.js';
 import { memEngine } from './mem.js';
+import { observeEngine } from './observe/engine.js';
+import { ptraceEngine } from './ptrace/engine.js';
+import { uprobeEngine } from './uprobe/engine.js';
 
-/** All engines of this build, in the order in which they are preferred (points and now have the same order). */
+/** All engines of this build, in the order in which people see them. Which is preferred for what is in `agent/tracer/choose.ts`. */
 export function allEngines(): readonly Engine[] {
-  return [memEngine()];
+  return [uprobeEngine(), observeEngine(), ptraceEngine(), memEngine()];
 }

@@ -26,3 +26,11 @@ export function stackWindow(
   const length = room < BigInt(stackBytes) ? Number(room) : stackBytes;
   return length > 0 ? { address, length } : undefined;
 }
+
+/** Stack bytes for each of so many threads, so that all together keep to `maxBytes`. */
+export function stackShare(
+  request: { readonly stackBytes: number; readonly maxBytes: number },
+  threads: number,
+): number {
+  return Math.min(request.stackBytes, Math.floor(request.maxBytes / Math.max(threads, 1)));
+}

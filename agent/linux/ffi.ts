@@ -28,7 +28,7 @@ function openLibrary(): void {
 
 let resolvedForWorkers = false;
 
-/** To be called on the main thread before any worker that makes calls starts. Workers may call `poll` and {@link bufferAt}, nothing else. */
+/** To be called on the main thread before any worker that makes calls starts. Workers may call `poll`, {@link syscall} and {@link bufferAt}, nothing else. */
 export function resolveForWorkers(): void {
   if (resolvedForWorkers) return;
   open({ library: workerLibrary, path });
@@ -36,6 +36,7 @@ export function resolveForWorkers(): void {
   const longs = [DataType.BigInt, DataType.BigInt, DataType.BigInt];
   load({ ...nothing, funcName: 'memmove', paramsType: longs, paramsValue: [0n, 0n, 0n] });
   load({ ...nothing, funcName: 'poll', paramsType: longs, paramsValue: [0n, 0n, 0n] });
+  load({ ...nothing, funcName: 'syscall', paramsType: longs, paramsValue: [-1n, 0n, 0n] });
   resolvedForWorkers = true;
 }
 

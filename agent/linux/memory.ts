@@ -61,7 +61,7 @@ export class ProcessMemory implements MemoryReader, Disposable {
     const got = this.readInto(address, bytes);
     if (got < length) {
       const missing = address + BigInt(got);
-      return absent('unreadable', `no readable memory at ${hex(missing)}`, {
+      return absent('unreadable', `memory at ${hex(missing)} cannot be read`, {
         address: missing,
         length: length - got,
       });

@@ -1,5 +1,5 @@
 import { StillframeError } from '../../format/error.js';
-import { bufferAt, call, syscall, systemError } from './ffi.js';
+import { bufferAt, syscall, systemError } from './ffi.js';
 
 const PROT_READ = 1;
 const PROT_WRITE = 2;
@@ -7,6 +7,7 @@ const MAP_SHARED = 1;
 const MAP_PRIVATE = 2;
 const MAP_ANONYMOUS = 0x20;
 const SYS_mmap = 9;
+const SYS_munmap = 11;
 
 export interface MmapOptions {
   /** Of an fd (shared); anonymous private memory without it. */
@@ -48,6 +49,6 @@ export class Arena implements Disposable {
   [Symbol.dispose](): void {
     if (!this.#mapped) return;
     this.#mapped = false;
-    call('munmap', { i64: this.address }, { i64: BigInt(this.length) });
+    syscall(SYS_munmap, { i64: this.address }, { i64: BigInt(this.length) });
   }
 }

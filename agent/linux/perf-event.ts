@@ -4,8 +4,10 @@
  */
 import { closeSync, readSync } from 'node:fs';
 import { StillframeError } from '../../format/error.js';
-import { callInt, syscall, systemError } from './ffi.js';
+import { type Argument, type CallResult, syscall, systemError } from './ffi.js';
 
+const SYS_ioctl = 16;
+const SYS_fcntl = 72;
 const SYS_perf_event_open = 298;
 export const PERF_FLAG_FD_CLOEXEC = 8;
 
@@ -102,8 +104,13 @@ export class PerfEvent implements Disposable {
   }
 
   #ioctl(request: bigint, name: string, argument: bigint): void {
-    const { value, errno } = callInt('ioctl', { i32: this.fd }, { i64: request }, { i64: argument });
-    if (value < 0) throw systemError(`cannot ${name} perf event`, 'ioctl', errno);
+    const { value, errno } = syscall(
+      SYS_ioctl,
+      { i64: BigInt(this.fd) },
+      { i64: request },
+      { i64: argument },
+    );
+    if (value < 0n) throw systemError(`cannot ${name} perf event`, 'ioctl', errno);
   }
 
   enable(): void {
@@ -150,12 +157,14 @@ export function signalOnEvent(fd: number, tid: number, signal: number): void {
   const owner = Buffer.alloc(8);
   owner.writeInt32LE(F_OWNER_TID, 0);
   owner.writeInt32LE(tid, 4);
+  const fcntl = (command: number, argument: Argument): CallResult =>
+    syscall(SYS_fcntl, { i64: BigInt(fd) }, { i64: BigInt(command) }, argument);
   const steps = [
-    callInt('fcntl', { i32: fd }, { i32: F_SETOWN_EX }, { buffer: owner }),
-    callInt('fcntl', { i32: fd }, { i32: F_SETSIG }, { i64: BigInt(signal) }),
-    callInt('fcntl', { i32: fd }, { i32: F_SETFL }, { i64: BigInt(O_ASYNC) }),
+    fcntl(F_SETOWN_EX, { buffer: owner }),
+    fcntl(F_SETSIG, { i64: BigInt(signal) }),
+    fcntl(F_SETFL, { i64: BigInt(O_ASYNC) }),
   ];
-  const failed = steps.find((step) => step.value < 0);
+  const failed = steps.find((step) => step.value < 0n);
   if (failed !== undefined)
     throw systemError('cannot direct the signal of a perf event', 'fcntl', failed.errno);
 }

@@ -1,10 +1,13 @@
 /**
  * ptrace(2), the modern half of it: SEIZE, INTERRUPT, LISTEN. Every call must come from the one thread that seized; when that thread
  * dies the kernel detaches, and a tracee goes on. PTRACE_O_EXITKILL is never set on a target.
- * Buffers are the caller's, so that nothing is allocated while a thread stands still.
+ * Only raw system calls, since this runs on a worker thread ({@link resolveForWorkers} of ffi.ts). Buffers are the caller's, so that nothing is allocated while a thread stands still.
  */
 import { errnoName } from './errno.js';
-import { call, callInt, systemError } from './ffi.js';
+import { syscall, systemError } from './ffi.js';
+
+const SYS_wait4 = 61;
+const SYS_ptrace = 101;
 
 export const PTRACE_CONT = 7n;
 export const PTRACE_SINGLESTEP = 9n;
@@ -38,8 +41,8 @@ export const WNOTHREAD = 0x2000_0000;
 
 /** A ptrace request; undefined when it was done, else the symbolic errno. */
 function request(what: bigint, tid: number, address: bigint, data: bigint): string | undefined {
-  const { value, errno } = call(
-    'ptrace',
+  const { value, errno } = syscall(
+    SYS_ptrace,
     { i64: what },
     { i64: BigInt(tid) },
     { i64: address },
@@ -50,8 +53,8 @@ function request(what: bigint, tid: number, address: bigint, data: bigint): stri
 
 /** Attaches without stopping. Throws `target-gone` or `denied`. */
 export function seize(tid: number, options: number): void {
-  const { value, errno } = call(
-    'ptrace',
+  const { value, errno } = syscall(
+    SYS_ptrace,
     { i64: PTRACE_SEIZE },
     { i64: BigInt(tid) },
     { i64: 0n },
@@ -120,8 +123,8 @@ export interface SignalInfo {
 /** undefined in a group-stop (EINVAL), or when the thread is gone. */
 export function getSignalInfo(tid: number): SignalInfo | undefined {
   const bytes = Buffer.alloc(siginfoBytes);
-  const { value } = call(
-    'ptrace',
+  const { value } = syscall(
+    SYS_ptrace,
     { i64: PTRACE_GETSIGINFO },
     { i64: BigInt(tid) },
     { i64: 0n },
@@ -134,8 +137,8 @@ export function getSignalInfo(tid: number): SignalInfo | undefined {
 /** PTRACE_GETEVENTMSG: the new thread of PTRACE_EVENT_CLONE. */
 export function getEventMessage(tid: number): bigint | undefined {
   const bytes = Buffer.alloc(8);
-  const { value } = call(
-    'ptrace',
+  const { value } = syscall(
+    SYS_ptrace,
     { i64: PTRACE_GETEVENTMSG },
     { i64: BigInt(tid) },
     { i64: 0n },
@@ -154,9 +157,22 @@ const none: WaitResult = { kind: 'none' };
 
 /** waitpid(2); `tid` -1 for any of this thread's tracees. Gives `none` when nothing is there, or nobody is left. */
 export function wait(tid: number, options: number, status: Buffer): WaitResult {
-  const { value } = callInt('waitpid', { i32: tid }, { buffer: status }, { i32: options });
-  if (value <= 0) return none;
+  const { value } = syscall(
+    SYS_wait4,
+    { i64: BigInt(tid) },
+    { buffer: status },
+    { i64: BigInt(options) },
+    { i64: 0n },
+  );
+  if (value <= 0n) return none;
   const word = status.readInt32LE(0);
-  if ((word & 0xff) !== 0x7f) return { kind: 'exited', tid: value };
-  return { kind: 'stopped', tid: value, signal: (word >> 8) & 0xff, event: word >> 16 };
+  if ((word & 0xff) !== 0x7f) return { kind: 'exited', tid: Number(value) };
+  return { kind: 'stopped', tid: Number(value), signal: (word >> 8) & 0xff, event: word >> 16 };
+}
+
+const SYS_sched_yield = 24;
+
+/** Lets others run on this processor: what is waited for may need it. */
+export function yieldProcessor(): void {
+  syscall(SYS_sched_yield);
 }

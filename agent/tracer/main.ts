@@ -4,7 +4,8 @@
  * It must stay killable at any instant: nothing that outlives it is held without a journal.
  */
 import { allEngines } from '../engines/all.js';
-import { type FromTracer, type ToTracer, toWireError } from './protocol.js';
+import { toWireError } from '../engines/wire-error.js';
+import type { FromTracer, ToTracer } from './protocol.js';
 import { TracerService } from './service.js';
 
 function send(message: FromTracer): void {

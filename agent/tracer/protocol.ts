@@ -3,7 +3,7 @@
  * bytes pass as they are; errors are taken apart). Both ends are of the same build, so shapes are trusted.
  */
 import type { EngineName, ProcessFacts } from '../../format/capture.js';
-import { type ErrorCode, type ErrorDetail, StillframeError, toStillframeError } from '../../format/error.js';
+import type { WireError } from '../engines/wire-error.js';
 import type {
   CapturedProcess,
   EngineReport,
@@ -61,35 +61,3 @@ export type FromTracer =
   | { readonly kind: 'hit'; readonly pointId: string; readonly captured: CapturedProcess }
   | { readonly kind: 'ended'; readonly pointId: string; readonly pid: number; readonly reason: PointEnd }
   | { readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly message: string };
-
-export interface WireError {
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly detail: ErrorDetail;
-  readonly hint?: string;
-  readonly candidates: readonly string[];
-  /** Where it came from, for errors that are bugs of ours. */
-  readonly stack?: string;
-}
-
-export function toWireError(thrown: unknown): WireError {
-  const error = toStillframeError(thrown);
-  const origin = error.cause instanceof Error ? error.cause.stack : error.stack;
-  return {
-    code: error.code,
-    message: error.message,
-    detail: error.detail,
-    candidates: error.candidates,
-    ...(error.hint === undefined ? {} : { hint: error.hint }),
-    ...(error.code === 'internal' && origin !== undefined ? { stack: origin } : {}),
-  };
-}
-
-export function fromWireError(wire: WireError): StillframeError {
-  return new StillframeError(wire.code, wire.message, {
-    detail: wire.detail,
-    candidates: wire.candidates,
-    ...(wire.hint === undefined ? {} : { hint: wire.hint }),
-    ...(wire.stack === undefined ? {} : { cause: wire.stack }),
-  });
-}

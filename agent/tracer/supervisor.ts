@@ -5,6 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { EngineName, ProcessFacts } from '../../format/capture.js';
 import { StillframeError } from '../../format/error.js';
+import { fromWireError } from '../engines/wire-error.js';
 import type {
   CapturedProcess,
   EngineReport,
@@ -17,7 +18,7 @@ import type {
   TracerClient,
   TracerListener,
 } from './client.js';
-import { type CallName, type Calls, type FromTracer, fromWireError } from './protocol.js';
+import type { CallName, Calls, FromTracer } from './protocol.js';
 
 export interface SupervisorOptions {
   readonly log?: (level: 'info' | 'warn' | 'error', message: string) => void;

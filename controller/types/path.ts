@@ -4,33 +4,32 @@ export interface ValuePath {
   readonly text: string;
   /** True for a pointer's target: `->` comes next, and not `.`. */
   readonly isTarget: boolean;
-  /** Whether the text can take `.`, `->` and `[]` without parentheses. */
-  readonly isPostfix: boolean;
 }
 
-const postfix = /^[\w$:]+(?:(?:\.|->)[\w$]+|\[[^[\]]*\])*$/;
+const postfix = /^[\w$:]+(?:(?:\.|->)[\w$]+|\[\w*\])*$/;
 
 export function rootPath(expression: string): ValuePath {
-  return { text: expression, isTarget: false, isPostfix: postfix.test(expression) };
+  return { text: expression, isTarget: false };
 }
 
 export function memberOf(path: ValuePath, name: string): ValuePath {
-  return postfixPath(`${operand(path)}${path.isTarget ? '->' : '.'}${name}`);
+  return { text: `${operand(path.text)}${path.isTarget ? '->' : '.'}${name}`, isTarget: false };
 }
 
 export function elementOf(path: ValuePath, index: number): ValuePath {
-  return postfixPath(`${path.isTarget ? `(*${operand(path)})` : operand(path)}[${index}]`);
+  return {
+    text: `${path.isTarget ? `(*${operand(path.text)})` : operand(path.text)}[${index}]`,
+    isTarget: false,
+  };
 }
 
 export function targetOf(path: ValuePath): ValuePath {
-  return path.isTarget
-    ? { text: pathText(path), isTarget: true, isPostfix: false }
-    : { ...path, isTarget: true };
+  return { text: pathText(path), isTarget: true };
 }
 
 /** The expression of the value itself. */
 export function pathText(path: ValuePath): string {
-  return path.isTarget ? `*${operand(path)}` : path.text;
+  return path.isTarget ? `*${operand(path.text)}` : path.text;
 }
 
 /** What to give `--capture` so that this value comes along: for a pointer's target the pointer, for capturing follows it. */
@@ -38,10 +37,6 @@ export function captureText(path: ValuePath): string {
   return path.text;
 }
 
-function postfixPath(text: string): ValuePath {
-  return { text, isTarget: false, isPostfix: true };
-}
-
-function operand(path: ValuePath): string {
-  return path.isPostfix ? path.text : `(${path.text})`;
+function operand(text: string): string {
+  return postfix.test(text) ? text : `(${text})`;
 }

@@ -33,7 +33,7 @@ test('reads memory, and names the first missing address', async () => {
   const missing = pages + 8192n;
   expect(memory.read(pages + 8190n, 8)).toEqual({
     absent: 'unreadable',
-    detail: `no readable memory at 0x${missing.toString(16)}`,
+    detail: `memory at 0x${missing.toString(16)} cannot be read`,
     address: missing,
     length: 6,
   });

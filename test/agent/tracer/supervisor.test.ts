@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { StillframeError } from '../../../format/error.js';
 import { readUserRegister } from '../../../format/registers/x86-64.js';
-import { fromWireError, toWireError } from '../../../agent/tracer/protocol.js';
+import { fromWireError, toWireError } from '../../../agent/engines/wire-error.js';
 import { TracerSupervisor } from '../../../agent/tracer/supervisor.js';
 import { compileC } from '../../support/compile-c.js';
 import { startProgram } from '../../support/running-program.js';

@@ -1,0 +1,193 @@
+/**
+ * Hardware breakpoints on every thread of a process, by perf events that send a signal instead of a trap.
+ *
+ * A thread that passes the address gets a signal whose default action is to be ignored (SIGURG, SIGWINCH or SIGCHLD, whichever the process
+ * has no handler for). A traced thread reports even ignored signals, so it stops before the instruction at the address runs. If the
+ * tracer dies at any instant, the events vanish with its descriptors, and the kernel drops a signal that is on its
+ * way: nothing can kill the process, as a SIGTRAP would. The kernel sets the resume flag, so that the instruction runs when the thread goes on.
+ * Rules: perf_event_open(2) PERF_TYPE_BREAKPOINT, fcntl(2) F_SETSIG, ptrace(2) "Signal-delivery-stop", kernel/signal.c sig_ignored().
+ */
+import { StillframeError } from '../../../format/error.js';
+import {
+  HW_BREAKPOINT_X,
+  PERF_TYPE_BREAKPOINT,
+  PerfEvent,
+  encodePerfEventAttribute,
+  signalOnEvent,
+} from '../../linux/perf-event.js';
+import { readStatus, readThreadStatus } from '../../linux/proc.js';
+
+/** Address registers of the processor (DR0 to DR3). */
+export const maxBreakpoints = 4;
+
+/** Ignored by default, in order of preference: seldom sent, seldom handled. */
+const harmlessSignals = [
+  { number: 23, name: 'SIGURG' },
+  { number: 28, name: 'SIGWINCH' },
+  { number: 17, name: 'SIGCHLD' },
+] as const;
+
+const bit = (signal: number): bigint => 1n << BigInt(signal - 1);
+
+/**
+ * A signal that the process neither handles nor, in any of these threads, blocks. Throws `unsupported` when there is none. NB: threads
+ * block signals for moments (glibc does while it makes a thread), so a refusal may be worth another try.
+ */
+export function chooseSignal(pid: number, tids: Iterable<number>): number {
+  const { signalsCaught } = readStatus(pid);
+  let blocked = 0n;
+  for (const tid of tids) {
+    try {
+      blocked |= readThreadStatus(pid, tid).signalsBlocked;
+    } catch {
+      // It ended.
+    }
+  }
+  const usable = harmlessSignals.find(({ number }) => ((signalsCaught | blocked) & bit(number)) === 0n);
+  if (usable !== undefined) return usable.number;
+  const reasons = harmlessSignals.map(({ number, name }) =>
+    (signalsCaught & bit(number)) === 0n ? `${name} is blocked in a thread` : `${name} has a handler`,
+  );
+  throw new StillframeError(
+    'unsupported',
+    `cannot set breakpoints in process ${pid}: no signal is free to announce them: ${reasons.join(', ')}`,
+    { detail: { pid }, hint: 'use the uprobe engine, which needs no signal' },
+  );
+}
+
+/** Whether the process has got a handler for the signal since it was chosen. */
+export function isCaught(pid: number, signal: number): boolean {
+  return (readStatus(pid).signalsCaught & bit(signal)) !== 0n;
+}
+
+/** One event for each thread and address. */
+export class Breakpoints implements Disposable {
+  readonly pid: number;
+  readonly signal: number;
+  readonly #attributes = new Map<bigint, Buffer>();
+  /** By thread, then by address. */
+  readonly #threads = new Map<number, Map<bigint, PerfEvent>>();
+  readonly #addressOfFd = new Map<number, bigint>();
+
+  constructor(pid: number, signal: number) {
+    this.pid = pid;
+    this.signal = signal;
+  }
+
+  get addresses(): readonly bigint[] {
+    return [...this.#attributes.keys()];
+  }
+
+  /** The address of one of our descriptors: what a signal's `si_fd` is. */
+  addressOf(fd: number): bigint | undefined {
+    return this.#addressOfFd.get(fd);
+  }
+
+  /** Arms an address in all threads; leaves nothing behind when one of them refuses. */
+  addAddress(address: bigint): void {
+    if (this.#attributes.has(address)) return;
+    if (this.#attributes.size >= maxBreakpoints) {
+      throw new StillframeError(
+        'unsupported',
+        `cannot set a breakpoint at 0x${address.toString(16)}: the processor has ${maxBreakpoints} breakpoints, and all are taken in process ${this.pid}`,
+        { detail: { address, pid: this.pid } },
+      );
+    }
+    this.#attributes.set(
+      address,
+      encodePerfEventAttribute({
+        type: PERF_TYPE_BREAKPOINT,
+        config: 0n,
+        config1: address,
+        // sizeof(long) is what an execution breakpoint must say.
+        config2: 8n,
+        samplePeriod: 1n,
+        wakeupEvents: 1,
+        breakpointType: HW_BREAKPOINT_X,
+        flags: { disabled: true, excludeKernel: true, excludeHypervisor: true },
+      }),
+    );
+    try {
+      for (const tid of this.#threads.keys()) this.#open(tid, address);
+    } catch (error) {
+      this.removeAddress(address);
+      throw error;
+    }
+  }
+
+  removeAddress(address: bigint): void {
+    this.#attributes.delete(address);
+    for (const events of this.#threads.values()) this.#close(events, address);
+  }
+
+  /** Arms all addresses in a thread. Throws when it refuses, and then it has none. */
+  addThread(tid: number): void {
+    if (this.#threads.has(tid)) return;
+    this.#threads.set(tid, new Map());
+    try {
+      for (const address of this.#attributes.keys()) this.#open(tid, address);
+    } catch (error) {
+      this.removeThread(tid);
+      throw error;
+    }
+  }
+
+  removeThread(tid: number): void {
+    const events = this.#threads.get(tid);
+    if (events === undefined) return;
+    for (const address of events.keys()) this.#close(events, address);
+    this.#threads.delete(tid);
+  }
+
+  #open(tid: number, address: bigint): void {
+    const attribute = this.#attributes.get(address);
+    const events = this.#threads.get(tid);
+    if (attribute === undefined || events === undefined) return;
+    const event = openEvent(attribute, tid, address);
+    if (event === undefined) return;
+    try {
+      signalOnEvent(event.fd, tid, this.signal);
+      event.enable();
+    } catch (error) {
+      event[Symbol.dispose]();
+      throw error;
+    }
+    events.set(address, event);
+    this.#addressOfFd.set(event.fd, address);
+  }
+
+  #close(events: Map<bigint, PerfEvent>, address: bigint): void {
+    const event = events.get(address);
+    if (event === undefined) return;
+    this.#addressOfFd.delete(event.fd);
+    event[Symbol.dispose]();
+    events.delete(address);
+  }
+
+  [Symbol.dispose](): void {
+    for (const tid of this.#threads.keys()) this.removeThread(tid);
+    this.#attributes.clear();
+  }
+}
+
+/** undefined when the thread ended meanwhile. */
+function openEvent(attribute: Buffer, tid: number, address: bigint): PerfEvent | undefined {
+  try {
+    return new PerfEvent(
+      attribute,
+      { pid: tid, cpu: -1 },
+      `cannot set a breakpoint at 0x${address.toString(16)} in thread ${tid}`,
+    );
+  } catch (error) {
+    const errno = error instanceof StillframeError ? error.detail.errnoName : undefined;
+    if (errno === 'ESRCH') return undefined;
+    if (errno === 'ENOSPC') {
+      throw new StillframeError(
+        'unsupported',
+        `cannot set a breakpoint at 0x${address.toString(16)}: the breakpoints of the processor are taken`,
+        { detail: { address, pid: tid }, cause: error },
+      );
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,269 @@
+/**
+ * The `ptrace` engine, for hosts where eBPF is not allowed. "Now": every thread is stopped for as long as it takes to read registers and stacks.
+ * Points: hardware breakpoints that announce themselves by a signal which is ignored by default (breakpoints.ts), the condition decided here.
+ * A hit stops the one thread that passed, also when the condition is false. Nothing is written to the target but, for a system call that
+ * a stop interrupted, its own result register (interrupted-call.ts); if the tracer dies at any instant the target runs on.
+ * Rules: ptrace(2) "PTRACE_SEIZE".
+ */
+import type { Capture } from '../../../format/capture.js';
+import { StillframeError, toStillframeError } from '../../../format/error.js';
+import type { Plan } from '../../../format/plan/plan.js';
+import { monotonicToRealtime } from '../../linux/clock.js';
+import { readStat, readStatus, readTids, readThreadStatus } from '../../linux/proc.js';
+import { ElfFactsCache } from '../../targets/elf-facts.js';
+import { type ProbeFile, findProbeFile } from '../../targets/probe-file.js';
+import type {
+  ArmRequest,
+  ArmedPoint,
+  Engine,
+  EngineSupport,
+  NowRequest,
+  PointCounters,
+  PointSink,
+} from '../engine.js';
+import { maxBreakpoints } from './breakpoints.js';
+import { type CounterSlot, counterSlots } from './messages.js';
+import { TracingThread } from './thread.js';
+
+export function ptraceEngine(): Engine {
+  return new PtraceEngine();
+}
+
+const counterBytes = 8;
+/** How long after the end of the tracing thread the kernel may take to show it. */
+const detachMs = 2000;
+
+class PtraceEngine implements Engine {
+  readonly name = 'ptrace';
+  readonly #elf = new ElfFactsCache();
+  /** Processes with points: one thread each. */
+  readonly #processes = new Map<number, PointProcess>();
+  readonly #work = new Map<number, Promise<unknown>>();
+
+  async probe(): Promise<EngineSupport> {
+    try {
+      await using thread = await TracingThread.open(process.pid, noEvents);
+      await thread.request({ command: 'probe' });
+      return { supported: 'yes', detail: 'seize, interrupt and hardware breakpoints work' };
+    } catch (error) {
+      const { code, message, hint } = toStillframeError(error);
+      if (code !== 'denied' && code !== 'system') return { supported: 'unknown', detail: message };
+      return { supported: 'no', detail: message, remedy: hint ?? 'needs CAP_SYS_PTRACE and CAP_PERFMON' };
+    }
+  }
+
+  refusal(plan: Plan): string | undefined {
+    if (plan.sites.length === 0) return 'the plan has no sites';
+    const addresses = new Set(plan.sites.map((site) => site.linkAddress)).size;
+    return addresses > maxBreakpoints
+      ? `it has ${addresses} addresses, and the processor has ${maxBreakpoints} breakpoints`
+      : undefined;
+  }
+
+  now(request: NowRequest): Promise<Capture> {
+    return this.#alone(request.pid, () => this.#now(request));
+  }
+
+  arm(request: ArmRequest, sink: PointSink): Promise<ArmedPoint> {
+    return this.#alone(request.pid, () => this.#arm(request, sink));
+  }
+
+  /** One thread can trace a process at a time: what would need another one waits. */
+  async #alone<T>(pid: number, work: () => Promise<T>): Promise<T> {
+    const before = this.#work.get(pid);
+    const mine = (async () => {
+      await before?.catch(() => undefined);
+      return work();
+    })();
+    this.#work.set(pid, mine);
+    try {
+      return await mine;
+    } finally {
+      if (this.#work.get(pid) === mine) this.#work.delete(pid);
+    }
+  }
+
+  async #now(request: NowRequest): Promise<Capture> {
+    const shared = this.#processes.get(request.pid);
+    if (shared !== undefined)
+      return inWallTime(await (await shared.thread).request({ command: 'now', request }));
+    await using thread = await TracingThread.open(request.pid, noEvents);
+    return inWallTime(await thread.request({ command: 'now', request }));
+  }
+
+  async #arm(request: ArmRequest, sink: PointSink): Promise<ArmedPoint> {
+    const file = findProbeFile(request.pid, request.plan, this.#elf);
+    const shared = this.#processOf(request.pid);
+    const point = new PtracePoint(request, file, sink, shared);
+    shared.points.set(request.pointId, point);
+    try {
+      await point.start();
+      return point;
+    } catch (error) {
+      await shared.remove(request.pointId);
+      throw error;
+    }
+  }
+
+  #processOf(pid: number): PointProcess {
+    const known = this.#processes.get(pid);
+    if (known !== undefined) return known;
+    const created: PointProcess = new PointProcess(pid, () => {
+      if (this.#processes.get(pid) === created) this.#processes.delete(pid);
+    });
+    this.#processes.set(pid, created);
+    return created;
+  }
+}
+
+const noEvents = { report: () => undefined, exited: () => undefined };
+
+/** The tracing thread stamps captures with CLOCK_MONOTONIC. */
+function inWallTime(result: unknown): Capture {
+  const capture = result as Capture;
+  return { ...capture, timeNs: monotonicToRealtime(capture.timeNs) };
+}
+
+/** A process with points, and the thread that traces it for as long as there are any. */
+class PointProcess {
+  readonly pid: number;
+  readonly points = new Map<string, PtracePoint>();
+  readonly thread: Promise<TracingThread>;
+  readonly #forget: () => void;
+
+  constructor(pid: number, forget: () => void) {
+    this.pid = pid;
+    this.#forget = forget;
+    this.thread = TracingThread.open(pid, {
+      report: (report) => {
+        const point = this.points.get(report.pointId);
+        if (report.kind === 'hit') point?.hit(inWallTime(report.capture));
+        else point?.ended(report.reason);
+      },
+      exited: () => {
+        this.#forget();
+        for (const point of this.points.values()) {
+          point.ended({ kind: 'failed', detail: `the thread that traces process ${pid} ended` });
+        }
+      },
+    });
+    this.thread.catch(() => undefined);
+  }
+
+  /** Takes a point away; with the last one the thread ends, and the kernel lets go of the process. */
+  async remove(pointId: string): Promise<void> {
+    if (!this.points.delete(pointId)) return;
+    if (this.points.size > 0) {
+      await (await this.thread).request({ command: 'disarm', pointId });
+      return;
+    }
+    this.#forget();
+    const thread = await this.thread.catch(() => undefined);
+    await thread?.[Symbol.asyncDispose]();
+    await untilUntraced(this.pid);
+  }
+}
+
+class PtracePoint implements ArmedPoint {
+  readonly engine = 'ptrace';
+  readonly addresses: readonly bigint[];
+  readonly #request: ArmRequest;
+  readonly #sink: PointSink;
+  readonly #process: PointProcess;
+  readonly #startTicks: bigint;
+  readonly #counters = new SharedArrayBuffer(counterSlots.length * counterBytes);
+  #disarmed: Promise<void> | undefined;
+  #ended = false;
+
+  constructor(request: ArmRequest, file: ProbeFile, sink: PointSink, shared: PointProcess) {
+    this.#request = request;
+    this.#sink = sink;
+    this.#process = shared;
+    this.#startTicks = file.startTicks;
+    this.addresses = file.sites.map((site) => site.address);
+  }
+
+  async start(): Promise<void> {
+    const { pointId, pid, plan, maxHits, minIntervalNs } = this.#request;
+    const thread = await this.#process.thread;
+    const spec = {
+      pointId,
+      plan,
+      addresses: this.addresses,
+      maxHits,
+      minIntervalNs,
+      counters: this.#counters,
+    };
+    await thread.request({ command: 'arm', spec });
+    if (readStat(pid).startTicks !== this.#startTicks) {
+      throw new StillframeError(
+        'target-gone',
+        `process ${pid} is gone, and its number was given to another`,
+        {
+          detail: { pid },
+        },
+      );
+    }
+  }
+
+  counters(): PointCounters {
+    const view = new BigInt64Array(this.#counters);
+    const read = (slot: CounterSlot): bigint => Atomics.load(view, counterSlots.indexOf(slot));
+    return {
+      hits: read('hits'),
+      conditionFalse: read('conditionFalse'),
+      faults: read('faults'),
+      dropped: read('dropped'),
+      delivered: read('delivered'),
+    };
+  }
+
+  disarm(): Promise<void> {
+    this.#ended = true;
+    this.#disarmed ??= this.#process.remove(this.#request.pointId);
+    return this.#disarmed;
+  }
+
+  hit(capture: Capture): void {
+    if (!this.#ended) this.#sink.hit(capture);
+  }
+
+  ended(reason: Parameters<PointSink['ended']>[0]): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#disarmed ??= this.#process.remove(this.#request.pointId);
+    this.#disarmed.then(
+      () => this.#sink.ended(reason),
+      (error: unknown) => this.#sink.ended({ kind: 'failed', detail: toStillframeError(error).message }),
+    );
+  }
+}
+
+/** Resolves when no thread of the process has a tracer among the threads of this process. */
+async function untilUntraced(pid: number): Promise<void> {
+  const deadlineMs = Date.now() + detachMs;
+  while (isTraced(pid)) {
+    if (Date.now() > deadlineMs) {
+      throw new StillframeError('internal', `the kernel still lists a tracer of process ${pid}`, {
+        detail: { pid },
+      });
+    }
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+function isTraced(pid: number): boolean {
+  try {
+    return readTids(pid).some((tid) => {
+      try {
+        // It names the very thread that traces.
+        const { tracerPid } = readThreadStatus(pid, tid);
+        return tracerPid !== 0 && readStatus(tracerPid).tgid === process.pid;
+      } catch {
+        return false;
+      }
+    });
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * A stop ends some system calls with EINTR even when no signal is delivered (signal(7), "Interruption of system calls by stop
+ * signals"), which a program that never handles signals may take for an error. While the thread still stands in the stop, the result is changed
+ * to ERESTARTNOHAND: the kernel then makes the call again with its own arguments, or returns EINTR after all when a
+ * handler is to run. A timeout counts from the start again.
+ */
+import {
+  readUserRegister,
+  userRegisterOffset,
+  userRegistersBytes,
+} from '../../../format/registers/x86-64.js';
+import { NT_PRSTATUS, setRegisterSet } from '../../linux/ptrace.js';
+import type { RegisterSlots } from './registers.js';
+
+/** Only those that are safe to make again: they did nothing before they were interrupted. */
+const restartable: ReadonlySet<bigint> = new Set([
+  65n, // semop
+  128n, // rt_sigtimedwait
+  208n, // io_getevents
+  220n, // semtimedop
+  232n, // epoll_wait
+  281n, // epoll_pwait
+  333n, // io_pgetevents
+  441n, // epoll_pwait2
+]);
+
+const EINTR = 4n;
+const ERESTARTNOHAND = 514n;
+
+/** Of a thread whose registers are in the slot and that has not run since. */
+export function restartInterrupted(tid: number, slots: RegisterSlots, slot: number): void {
+  const registers = slots.registers(slot);
+  const buffer = slots.general(slot);
+  if (registers === undefined || buffer === undefined) return;
+  if (readUserRegister(registers, 'rax') !== BigInt.asUintN(64, -EINTR)) return;
+  if (!restartable.has(readUserRegister(registers, 'orig_rax'))) return;
+  const offset = userRegisterOffset('rax');
+  registers.writeBigInt64LE(-ERESTARTNOHAND, offset);
+  setRegisterSet(tid, NT_PRSTATUS, buffer, userRegistersBytes);
+}

@@ -1,0 +1,163 @@
+/** The points of one traced process: what a thread that stopped at an address means to them. Runs on the tracing thread. */
+import type { Capture, CapturedRange, MissingRange } from '../../../format/capture.js';
+import { type PlanSiteResult, rangeBytes, runPlanSite } from '../../../format/plan/run.js';
+import type { PlanSite } from '../../../format/plan/plan.js';
+import { readUserRegister } from '../../../format/registers/x86-64.js';
+import type { ProcessMemory } from '../../linux/memory.js';
+import { findMapping, readMaps, readThreadStat } from '../../linux/proc.js';
+import { redZoneBytes } from '../stack-window.js';
+import { type CounterSlot, type PointSpec, counterSlots } from './messages.js';
+import type { RegisterSlots } from './registers.js';
+
+/** A hit as it was taken while the thread stood still; its capture is made after it runs again. */
+export interface TakenHit {
+  readonly point: TracedPoint;
+  readonly capture: (stoppedNs: bigint) => Capture;
+}
+
+export class TracedPoint {
+  readonly spec: PointSpec;
+  readonly #counters: BigInt64Array;
+  #lastNs: bigint | undefined;
+
+  constructor(spec: PointSpec) {
+    this.spec = spec;
+    this.#counters = new BigInt64Array(spec.counters);
+  }
+
+  count(slot: CounterSlot, by = 1n): void {
+    Atomics.add(this.#counters, counterSlots.indexOf(slot), by);
+  }
+
+  counter(slot: CounterSlot): number {
+    return Number(Atomics.load(this.#counters, counterSlots.indexOf(slot)));
+  }
+
+  get isUsedUp(): boolean {
+    return this.counter('delivered') >= this.spec.maxHits;
+  }
+
+  /** Indices of the sites at an address. */
+  sitesAt(address: bigint): number[] {
+    return this.spec.addresses.flatMap((candidate, index) => (candidate === address ? [index] : []));
+  }
+
+  /** Decides whether the stopped thread in `slot` is a hit, and takes what the plan wants. The thread stands still meanwhile. */
+  take(siteIndex: number, tid: number, slots: RegisterSlots, memory: ProcessMemory): TakenHit | undefined {
+    const { plan, minIntervalNs } = this.spec;
+    const site = plan.sites[siteIndex];
+    const view = slots.registers(0);
+    if (site === undefined || view === undefined) return undefined;
+    const registers = Uint8Array.from(view);
+    this.count('hits');
+    const result = runPlanSite(site, { registers, memory, maxBytes: rangeBytes(plan) });
+    this.count('faults', BigInt(result.faults));
+    if (!result.hit) {
+      if (result.faults === 0) this.count('conditionFalse');
+      return undefined;
+    }
+    const nowNs = process.hrtime.bigint();
+    if (this.#lastNs !== undefined && nowNs - this.#lastNs < minIntervalNs) return undefined;
+    if (this.isUsedUp) return undefined;
+    this.#lastNs = nowNs;
+    this.count('delivered');
+    slots.readXstate(0, tid);
+    const sp = readUserRegister(registers, 'rsp') - redZoneBytes;
+    const stack = new Uint8Array(Math.min(plan.stackBytes, plan.maxBytes));
+    const stackLength = memory.readInto(sp, stack);
+    const copy = slots.copy(0);
+    return {
+      point: this,
+      capture: (stoppedNs) =>
+        this.#capture({
+          site,
+          siteIndex,
+          tid,
+          copy,
+          result,
+          timeNs: nowNs,
+          stack: { address: sp, bytes: stack, length: stackLength },
+          stoppedNs,
+          pid: memory.pid,
+        }),
+    };
+  }
+
+  #capture(hit: {
+    readonly site: PlanSite;
+    readonly siteIndex: number;
+    readonly pid: number;
+    readonly tid: number;
+    readonly copy: ReturnType<RegisterSlots['copy']>;
+    readonly result: PlanSiteResult;
+    readonly timeNs: bigint;
+    readonly stack: { readonly address: bigint; readonly bytes: Uint8Array; readonly length: number };
+    readonly stoppedNs: bigint;
+  }): Capture {
+    const { pid, tid } = hit;
+    const ranges: CapturedRange[] = [];
+    const missing: MissingRange[] = [...hit.result.missing];
+    const path = `stack of ${tid}`;
+    if (hit.stack.length > 0) {
+      const bytes = hit.stack.bytes.subarray(0, withinMapping(pid, hit.stack));
+      ranges.push({ address: hit.stack.address, bytes, provenance: 'at-hit', path });
+    } else if (hit.stack.bytes.length > 0) {
+      missing.push({
+        path,
+        address: hit.stack.address,
+        length: hit.stack.bytes.length,
+        reason: 'unreadable',
+        detail: `memory at 0x${hit.stack.address.toString(16)} cannot be read`,
+      });
+    }
+    ranges.push(...hit.result.ranges);
+    return {
+      engine: 'ptrace',
+      pid,
+      tid,
+      timeNs: hit.timeNs,
+      site: hit.siteIndex,
+      threads: [
+        {
+          tid,
+          comm: commOf(pid, tid),
+          state: 'R',
+          ...hit.copy,
+          unknownRegisters: [],
+          provenance: 'at-hit',
+          stoppedNs: Number(hit.stoppedNs),
+        },
+      ],
+      ranges,
+      missing,
+      cost: {
+        hits: this.counter('hits'),
+        conditionFalse: this.counter('conditionFalse'),
+        dropped: this.counter('dropped'),
+        faults: this.counter('faults'),
+        bytes: ranges.reduce((sum, range) => sum + range.bytes.length, 0),
+        stoppedNs: this.counter('stoppedNs'),
+      },
+    };
+  }
+}
+
+/** The window was read as far as memory goes, which may be into what lies behind the stack. */
+function withinMapping(pid: number, stack: { readonly address: bigint; readonly length: number }): number {
+  try {
+    const mapping = findMapping(readMaps(pid), stack.address + redZoneBytes);
+    if (mapping === undefined) return stack.length;
+    const room = mapping.end - stack.address;
+    return room < BigInt(stack.length) ? Number(room) : stack.length;
+  } catch {
+    return stack.length;
+  }
+}
+
+function commOf(pid: number, tid: number): string {
+  try {
+    return readThreadStat(pid, tid).comm;
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,127 @@
+/** The threads of one process that this thread has seized, and how they are stopped and let run. */
+import { readlinkSync } from 'node:fs';
+import { StillframeError } from '../../../format/error.js';
+import { readThreadStat, readThreadStatus, readTids } from '../../linux/proc.js';
+import {
+  PTRACE_EVENT_STOP,
+  WALL,
+  WNOHANG,
+  WNOTHREAD,
+  type WaitResult,
+  interrupt,
+  listen,
+  resume,
+  trySeize,
+  wait,
+} from '../../linux/ptrace.js';
+
+export type Stop = Extract<WaitResult, { kind: 'stopped' }>;
+
+const SIGTRAP = 5;
+/** New threads can appear while others are being seized; a process that makes them faster than this is given up on. */
+const maxRounds = 10;
+
+export class Tracees {
+  readonly pid: number;
+  /** PTRACE_O_* of every thread that is seized. */
+  options = 0;
+  readonly tids: Set<number> = new Set();
+  /** Threads that stand still, with what they stopped for. */
+  readonly stops: Map<number, Stop> = new Map();
+  readonly #status = Buffer.alloc(4);
+
+  constructor(pid: number) {
+    this.pid = pid;
+  }
+
+  /** Seizes every thread that is not held yet. Nobody stops. Throws `denied`, `target-gone`. */
+  seizeAll(): void {
+    for (let round = 0; round < maxRounds; round++) {
+      const found = readTids(this.pid).filter((tid) => !this.tids.has(tid) && !isDead(this.pid, tid));
+      if (found.length === 0) break;
+      for (const tid of found) this.#seize(tid);
+    }
+    if (this.tids.size === 0) {
+      throw new StillframeError('target-gone', `cannot trace process ${this.pid}: it has no living thread`, {
+        detail: { pid: this.pid },
+      });
+    }
+  }
+
+  #seize(tid: number): void {
+    const failed = trySeize(tid, this.options);
+    if (failed === undefined) {
+      this.tids.add(tid);
+    } else if (failed !== 'ESRCH' && !isDead(this.pid, tid)) {
+      // With PTRACE_O_TRACECLONE a new thread comes seized; it announces itself by its first stop.
+      const { tracerPid } = readThreadStatus(this.pid, tid);
+      if (this.options !== 0 && tracerPid === ownTid()) return;
+      throw seizeError(this.pid, failed, tracerPid);
+    }
+  }
+
+  /** Asks a thread to stop; it does so when it next returns to user space or is woken. */
+  interrupt(tid: number): void {
+    if (interrupt(tid) !== undefined) this.tids.delete(tid);
+  }
+
+  /** Takes the stop of a thread, if it has stopped meanwhile. True when there is nothing more to wait for. */
+  poll(tid: number): boolean {
+    const result = wait(tid, WALL | WNOTHREAD | WNOHANG, this.#status);
+    if (result.kind === 'none') return false;
+    if (result.kind === 'exited') this.forget(tid);
+    else this.stops.set(tid, result);
+    return true;
+  }
+
+  forget(tid: number): void {
+    this.tids.delete(tid);
+    this.stops.delete(tid);
+  }
+
+  /** Lets a stopped thread run on as if nothing had been: its signal is delivered, a group-stop goes on. */
+  release(stop: Stop): void {
+    this.stops.delete(stop.tid);
+    if (isGroupStop(stop)) listen(stop.tid);
+    else resume(stop.tid, pendingSignal(stop));
+  }
+}
+
+/** The signal that a thread in signal-delivery-stop is about to get; 0 in all other stops. */
+export function pendingSignal(stop: Stop): number {
+  return stop.event === 0 ? stop.signal : 0;
+}
+
+/** ptrace(2), "Group-stop" under PTRACE_SEIZE. */
+export function isGroupStop(stop: Stop): boolean {
+  return stop.event === PTRACE_EVENT_STOP && stop.signal !== SIGTRAP;
+}
+
+/** Zombies stay in the list of threads, and cannot be seized: a main thread that ended before others. */
+function isDead(pid: number, tid: number): boolean {
+  try {
+    const { state } = readThreadStat(pid, tid);
+    return state === 'Z' || state === 'X';
+  } catch {
+    return true;
+  }
+}
+
+/** The thread id of the calling thread: fs calls that wait run on it. */
+function ownTid(): number {
+  return Number(readlinkSync('/proc/thread-self').split('/').at(-1));
+}
+
+function seizeError(pid: number, errno: string, tracerPid: number): StillframeError {
+  const action = `cannot trace process ${pid}: ptrace(PTRACE_SEIZE): ${errno}`;
+  if (tracerPid !== 0) {
+    return new StillframeError('denied', `${action}: process ${tracerPid} traces it already`, {
+      detail: { pid, errnoName: errno, syscall: 'ptrace' },
+      hint: 'end the other debugger, or use an engine that needs no ptrace',
+    });
+  }
+  return new StillframeError('denied', action, {
+    detail: { pid, errnoName: errno, syscall: 'ptrace' },
+    hint: 'run as the user of the process or with CAP_SYS_PTRACE, and see kernel.yama.ptrace_scope',
+  });
+}
