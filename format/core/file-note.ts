@@ -48,16 +48,24 @@ export function parseFileNote(description: Uint8Array, name: string): FileMappin
  * The mappings of files whose memory is the file's: not writable, and not a part of a writable segment that
  * the dynamic linker relocated and then protected (RELRO). The last mapping of every module comes from its writable segment, and so may
  * the read-only one right before it; where it cannot be told apart it is left out, for a debugger would show
- * the file's bytes as if they were the process's.
+ * the file's bytes as if they were the process's. A file that is no longer there is marked as the kernel marks it, so that nobody
+ * reads another one that took its name.
  */
 export function pristineMappings(mappings: readonly Mapping[]): FileMapping[] {
-  return mappings.filter((mapping, i) => {
-    if (!mapping.path.startsWith('/') || mapping.permissions[1] === 'w') return false;
-    if (mapping.permissions[2] === 'x') return true;
-    const next = sameFile(mapping, mappings[i + 1]);
-    // Read-only and last of its file, or last before the writable one: what RELRO looks like.
-    return next !== undefined && next.permissions[1] !== 'w';
-  });
+  return mappings
+    .filter((mapping, i) => {
+      if (!mapping.path.startsWith('/') || mapping.permissions[1] === 'w') return false;
+      if (mapping.permissions[2] === 'x') return true;
+      const next = sameFile(mapping, mappings[i + 1]);
+      // Read-only and last of its file, or last before the writable one: what RELRO looks like.
+      return next !== undefined && next.permissions[1] !== 'w';
+    })
+    .map(({ start, end, fileOffset, path, deleted }) => ({
+      start,
+      end,
+      fileOffset,
+      path: deleted ? `${path} (deleted)` : path,
+    }));
 }
 
 function sameFile(mapping: Mapping, next: Mapping | undefined): Mapping | undefined {
