@@ -1,9 +1,10 @@
 /** What a value of a type leads to: strings, structs behind pointers, to a depth. The building block of default captures. */
+import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import type { Limits } from '../../format/limits.js';
 import { isCharacter, isVoid, sizeOf, stripType } from '../types/layout.js';
-import { captureText, elementOf, memberOf, pathText, targetOf, type ValuePath } from '../types/path.js';
+import { elementOf, memberOf, pathText, targetOf, type ValuePath } from '../types/path.js';
 import type { Type } from '../types/type.js';
-import { beginningOf, followed, guarded, moved, type At, type RangeTree } from './range-tree.js';
+import { beginningOf, followed, moved, type At, type RangeTree } from './range-tree.js';
 import { OpWriter } from './op-writer.js';
 
 export interface FollowContext {
@@ -16,8 +17,6 @@ export interface FollowContext {
   /** How many types this one lies in. */
   readonly nesting: number;
   readonly isSecret: (path: string) => boolean;
-  /** Ranges are collected only where this expression leaves something else than 0. */
-  readonly guard?: Uint8Array;
 }
 
 const maxStructBytes = 4096;
@@ -68,7 +67,7 @@ export function followPointer(target: Type, at: At, path: ValuePath, context: Fo
   const plain = stripType(target);
   if (isCharacter(plain)) {
     const maxBytes = limits.maxStringBytes;
-    ensure(at, captureText(path), { length: maxBytes, untilNul: true }, context);
+    ensure(at, pathText(path), { length: maxBytes, untilNul: true }, context);
     return;
   }
   if (isVoid(plain)) {
@@ -86,17 +85,17 @@ export function followPointer(target: Type, at: At, path: ValuePath, context: Fo
   followValue(plain, beginningOf(range), targetOf(path), inner);
 }
 
+/** What a pointer leads to: nothing where it is null, which is no fault. */
 function ensure(
   at: At,
   path: string,
   extent: { readonly length: number; readonly untilNul?: boolean },
   context: FollowContext,
 ): ReturnType<RangeTree['ensure']> {
-  const { guard, tree } = context;
-  const constant = new OpWriter().constant(BigInt(extent.length)).finish();
-  return tree.ensure(at, {
+  const length = new OpWriter().raw(at.code).op(DW_OP.DW_OP_lit0, DW_OP.DW_OP_ne);
+  return context.tree.ensure(at, {
     path,
-    length: guard === undefined ? extent.length : guarded(guard, constant),
+    length: length.constant(BigInt(extent.length)).op(DW_OP.DW_OP_mul).finish(),
     maxBytes: extent.untilNul === true ? extent.length : Math.min(extent.length, maxStructBytes),
     untilNul: extent.untilNul ?? false,
     secret: context.isSecret(path),

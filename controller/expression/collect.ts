@@ -125,7 +125,7 @@ export class Collector {
       const target = followed(moved(beginningOf(range), i * node.size));
       const guardedTarget: At = { owner: range, code: guarded(isThere, target.code) };
       const path = elementOf(rootPath(node.pointer.path), i);
-      followPointer(plain.target(), guardedTarget, path, { ...follow, guard: isThere });
+      followPointer(plain.target(), guardedTarget, path, follow);
     }
   }
 

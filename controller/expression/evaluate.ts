@@ -3,7 +3,7 @@
  * An object in memory comes back as its place, unread; whoever shows it reads it.
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
-import type { Provenance } from '../../format/memory.js';
+import { type Provenance, weakerProvenance } from '../../format/memory.js';
 import { sizeOf, stripType } from '../types/layout.js';
 import { typeName } from '../types/type-name.js';
 import type { Place, Value } from '../types/value.js';
@@ -43,8 +43,6 @@ export function evaluateScalar(node: Typed, frame: EvaluationFrame): Scalar | Ab
 }
 
 type Located = Pick<Value, 'place' | 'bits'>;
-
-const weakestFirst: readonly Provenance[] = ['racy', 'after-hit', 'file', 'stopped', 'at-hit'];
 
 class Evaluator {
   readonly #frame: EvaluationFrame;
@@ -278,9 +276,7 @@ class Evaluator {
 
   #note(provenance: Provenance): void {
     const now = this.#provenance;
-    if (now === undefined || weakestFirst.indexOf(provenance) < weakestFirst.indexOf(now)) {
-      this.#provenance = provenance;
-    }
+    this.#provenance = now === undefined ? provenance : weakerProvenance(now, provenance);
   }
 
   #text(node: TextNode): Scalar | Absent {

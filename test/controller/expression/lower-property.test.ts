@@ -5,6 +5,7 @@ import { evaluateCondition, evaluateScalar } from '../../../controller/expressio
 import { numericOf } from '../../../controller/expression/c-types.js';
 import { isUnlowered, lowerCondition, lowerValue } from '../../../controller/expression/lower.js';
 import { isAbsent } from '../../../format/absent.js';
+import { verifyPlanExpression } from '../../../format/dwarf-op/verify.js';
 import type { Program } from './program.js';
 import { expressions, floatComparisons, programLeaves, state, textComparisons } from './random.js';
 
@@ -13,6 +14,7 @@ function both(text: string, program: Program): readonly [string, string] | undef
   const node = checkCondition(text, program);
   const plan = lowerCondition(node, program.lowering());
   if (isUnlowered(plan)) return undefined;
+  verifyPlanExpression(plan, { hasObject: false });
   const truth = evaluateCondition(node, program.frame());
   const value = program.run(plan);
   const spell = (result: unknown): string => (isAbsent(result) ? 'fault' : String(result));

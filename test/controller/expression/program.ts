@@ -69,6 +69,15 @@ export class Program implements NameScope {
     return this;
   }
 
+  /** Makes every page that holds something whole, as memory is. */
+  fillPages(): this {
+    const pages = new Set([...this.#bytes.keys()].map((address) => address - (address % 4096n)));
+    for (const page of pages) {
+      for (let at = page; at < page + 4096n; at++) if (!this.#bytes.has(at)) this.#bytes.set(at, 0);
+    }
+    return this;
+  }
+
   text(address: bigint, text: string): this {
     return this.write(address, [...new TextEncoder().encode(text), 0]);
   }
