@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { checkCondition } from '../../../controller/expression/check.js';
 import { evaluateCondition, evaluateScalar } from '../../../controller/expression/evaluate.js';

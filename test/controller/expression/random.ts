@@ -1,5 +1,5 @@
 /** Random C expressions as text, and random states of the program of `order.ts`. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { Program } from './program.js';
 import {
   customerAddress,
