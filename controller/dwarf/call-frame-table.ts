@@ -4,6 +4,7 @@
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { hex, type LinkAddress } from '../../format/address.js';
+import { PF, PT } from '../../format/elf/constants.js';
 import type { ElfFile, ElfSegment } from '../../format/elf/file.js';
 import { StillframeError } from '../../format/error.js';
 import type { CallFrameRow, CallFrameTable } from './call-frame.js';
@@ -19,9 +20,6 @@ import { parseFrameHeader, type FrameHeader } from './call-frame-header.js';
 import { runCallFrameProgram } from './call-frame-program.js';
 import type { PointerBases } from './call-frame-pointer.js';
 
-const PT_LOAD = 1;
-const PT_GNU_EH_FRAME = 0x6474_e550;
-const PF_X = 1;
 const maxEntries = 16_000_000;
 
 export function openCallFrames(elf: ElfFile): CallFrameTable {
@@ -99,7 +97,7 @@ function openEhFrame(elf: ElfFile): Finder | undefined {
 
 /** The `.eh_frame_hdr` that PT_GNU_EH_FRAME points to; undefined when there is none or it is malformed (all FDEs are read then). */
 function openHeader(elf: ElfFile, bases: Omit<PointerBases, 'section' | 'data'>): FrameHeader | undefined {
-  const segment = elf.segments.find((each) => each.type === PT_GNU_EH_FRAME);
+  const segment = elf.segments.find((each) => each.type === PT.PT_GNU_EH_FRAME);
   if (segment === undefined) return undefined;
   const bytes = elf.bytesAt(segment.virtualAddress, segment.fileSize);
   if (bytes === undefined) return undefined;
@@ -130,7 +128,7 @@ function restOfSegment(elf: ElfFile, address: bigint): Uint8Array | undefined {
 }
 
 function loadSegments(elf: ElfFile): ElfSegment[] {
-  return elf.segments.filter((segment) => segment.type === PT_LOAD);
+  return elf.segments.filter((segment) => segment.type === PT.PT_LOAD);
 }
 
 function toAbsent(thrown: unknown): Absent {
@@ -156,7 +154,7 @@ class SectionFinder implements Finder {
   constructor(section: FrameSection, elf: ElfFile, header: FrameHeader | undefined) {
     this.#section = section;
     this.#header = header !== undefined && header.count > 0 ? header : undefined;
-    this.#code = loadSegments(elf).filter((segment) => (segment.flags & PF_X) !== 0);
+    this.#code = loadSegments(elf).filter((segment) => (segment.flags & PF.PF_X) !== 0);
   }
 
   findRow(address: bigint): CallFrameRow | Absent | undefined {

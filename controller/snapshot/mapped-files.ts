@@ -6,6 +6,7 @@ import { isAbsent } from '../../format/absent.js';
 import { loadBias, type LoadBias } from '../../format/address.js';
 import { AT } from '../../format/core/auxv.js';
 import type { FileMapping } from '../../format/core/file-note.js';
+import { PT } from '../../format/elf/constants.js';
 import { openElf } from '../../format/elf/open.js';
 import { StillframeError } from '../../format/error.js';
 import type { MemoryReader } from '../../format/memory.js';
@@ -23,7 +24,6 @@ export interface DiscoveryInput {
 }
 
 const pageBytes = 4096n;
-const PT_LOAD = 1;
 const deletedSuffix = ' (deleted)';
 
 interface LoadSegment {
@@ -63,7 +63,7 @@ function modulesOfPath(rows: readonly FileMapping[], naming: Naming, memory: Mem
       ? undefined
       : (image.buildId ?? '');
   const segments =
-    image?.programHeaders.filter((each) => each.type === PT_LOAD) ?? segmentsOfFile(naming.file);
+    image?.programHeaders.filter((each) => each.type === PT.PT_LOAD) ?? segmentsOfFile(naming.file);
   if (segments === undefined || segments.length === 0) return [];
   const groups = new Map<LoadBias, FileMapping[]>();
   for (const row of rows) {
@@ -98,7 +98,7 @@ function segmentsOfFile(file: string): LoadSegment[] | undefined {
   try {
     using source = openFileSource(file);
     return openElf(source)
-      .segments.filter((segment) => segment.type === PT_LOAD)
+      .segments.filter((segment) => segment.type === PT.PT_LOAD)
       .map((segment) => ({
         offset: BigInt(segment.offset),
         virtualAddress: segment.virtualAddress,
@@ -119,7 +119,7 @@ function vdsoModule(input: DiscoveryInput): ModuleFacts | undefined {
 /** The vdso, whose file is nowhere but in memory. */
 export function vdsoAt(start: bigint, memory: MemoryReader): ModuleFacts | undefined {
   const image = openMemoryElf(memory, start, '[vdso]');
-  const load = image?.segments.find((segment) => segment.type === PT_LOAD);
+  const load = image?.segments.find((segment) => segment.type === PT.PT_LOAD);
   if (image === undefined || load === undefined) return undefined;
   const bias = loadBias(start - load.virtualAddress);
   const header = memory.read(start, 1);

@@ -3,15 +3,14 @@
  * running, for comparison with the file on disk.
  */
 import { isAbsent } from '../../format/absent.js';
+import { NT_GNU_BUILD_ID, PT } from '../../format/elf/constants.js';
 import { openElf, bufferSource } from '../../format/elf/open.js';
+import { parseNotes } from '../../format/elf/note.js';
 import type { ElfFile } from '../../format/elf/file.js';
 import { StillframeError } from '../../format/error.js';
 import { ByteCursor } from '../../format/bytes.js';
 import type { MemoryReader } from '../../format/memory.js';
 
-const PT_LOAD = 1;
-const PT_NOTE = 4;
-const NT_GNU_BUILD_ID = 3;
 const maxProgramHeaders = 256;
 const maxNoteBytes = 1 << 16;
 const maxImageBytes = 1 << 20;
@@ -30,10 +29,20 @@ export interface ProgramHeader {
   readonly virtualAddress: bigint;
   readonly fileSize: bigint;
   readonly memorySize: bigint;
+  readonly align: bigint;
 }
 
 /** The image whose ELF header is at an address; undefined when it is not there or was not captured. */
 export function readMemoryImage(memory: MemoryReader, start: bigint): MemoryImage | undefined {
+  try {
+    return parseImage(memory, start);
+  } catch (thrown) {
+    if (thrown instanceof StillframeError) return undefined;
+    throw thrown;
+  }
+}
+
+function parseImage(memory: MemoryReader, start: bigint): MemoryImage | undefined {
   const header = memory.read(start, 64);
   if (isAbsent(header)) return undefined;
   const cursor = new ByteCursor(header.bytes, 'ELF header in memory');
@@ -60,14 +69,14 @@ function parseProgramHeaders(bytes: Uint8Array, count: number): ProgramHeader[] 
     cursor.skip(8);
     const fileSize = cursor.u64();
     const memorySize = cursor.u64();
-    cursor.skip(8);
-    return { type, flags, offset, virtualAddress, fileSize, memorySize };
+    const align = cursor.u64();
+    return { type, flags, offset, virtualAddress, fileSize, memorySize, align };
   });
 }
 
 /** Link address of the first byte of the file, which lies at `start`. */
 function firstAddress(headers: readonly ProgramHeader[]): bigint {
-  const first = headers.find((each) => each.type === PT_LOAD);
+  const first = headers.find((each) => each.type === PT.PT_LOAD);
   return first === undefined ? 0n : first.virtualAddress - first.offset;
 }
 
@@ -77,7 +86,7 @@ function readBuildId(
   headers: readonly ProgramHeader[],
 ): { buildId: string | undefined; notesRead: boolean } {
   let notesRead = true;
-  for (const note of headers.filter((each) => each.type === PT_NOTE)) {
+  for (const note of headers.filter((each) => each.type === PT.PT_NOTE)) {
     const address = BigInt.asUintN(64, start + note.virtualAddress - firstAddress(headers));
     const read =
       note.memorySize > BigInt(maxNoteBytes) ? undefined : memory.read(address, Number(note.memorySize));
@@ -85,34 +94,22 @@ function readBuildId(
       notesRead = false;
       continue;
     }
-    const buildId = buildIdOf(read.bytes);
+    const buildId = buildIdOf(read.bytes, note.align);
     if (buildId !== undefined) return { buildId, notesRead: true };
   }
   return { buildId: undefined, notesRead };
 }
 
-/** The build id among notes that are padded to four bytes; those padded to eight (properties) end the search, which is harmless. */
-function buildIdOf(bytes: Uint8Array): string | undefined {
-  const cursor = new ByteCursor(bytes, 'notes in memory');
-  while (cursor.remaining >= 12) {
-    const nameSize = cursor.u32();
-    const size = cursor.u32();
-    const type = cursor.u32();
-    const padded = (length: number): number => length + ((4 - (length % 4)) % 4);
-    if (padded(nameSize) + size > cursor.remaining) return undefined;
-    const name = cursor.take(padded(nameSize));
-    const description = cursor.take(size);
-    if (type === NT_GNU_BUILD_ID && nameSize === 4 && name[0] === 0x47 && name[1] === 0x4e)
-      return Buffer.from(description).toString('hex');
-    cursor.skip(Math.min(padded(size) - size, cursor.remaining));
-  }
-  return undefined;
+function buildIdOf(bytes: Uint8Array, alignment: bigint): string | undefined {
+  const notes = parseNotes(bytes, alignment, 'notes in memory');
+  const note = notes.find(({ owner, type }) => owner === 'GNU' && type === NT_GNU_BUILD_ID);
+  return note === undefined ? undefined : Buffer.from(note.description).toString('hex');
 }
 
 /** An ELF file that is in memory as a whole, as the vdso is. */
 export function openMemoryElf(memory: MemoryReader, start: bigint, name: string): ElfFile | undefined {
   const image = readMemoryImage(memory, start);
-  const loads = image?.programHeaders.filter((each) => each.type === PT_LOAD) ?? [];
+  const loads = image?.programHeaders.filter((each) => each.type === PT.PT_LOAD) ?? [];
   const [load] = loads;
   if (load === undefined || loads.length !== 1 || load.offset !== 0n) return undefined;
   // Section headers stand after the segment, within its last page.

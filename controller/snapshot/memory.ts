@@ -14,15 +14,23 @@ const pageBytes = 4096n;
 const maxReadBytes = 64 * 1024 * 1024;
 const addressSpace = 1n << 64n;
 
+export interface CoreMemory {
+  readonly memory: MemoryReader;
+  readonly starts: readonly bigint[];
+}
+
 export class SnapshotMemory implements MemoryReader {
   readonly #core: MemoryReader;
+  /** Where the core's stretches begin, ascending: a file must not be read over them. */
+  readonly #starts: readonly bigint[];
   readonly #modules: ModuleTable;
   readonly #missing: readonly NoteMissing[];
   /** Bytes that were masked before they left the host: what the core has there is not what the process had. */
   readonly #redacted: readonly NoteMissing[];
 
-  constructor(core: MemoryReader, modules: ModuleTable, missing: readonly NoteMissing[]) {
-    this.#core = core;
+  constructor(core: CoreMemory, modules: ModuleTable, missing: readonly NoteMissing[]) {
+    this.#core = core.memory;
+    this.#starts = core.starts.toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0));
     this.#modules = modules;
     this.#missing = missing;
     this.#redacted = missing.filter((each) => each.reason === 'redacted' && each.address !== undefined);
@@ -66,10 +74,22 @@ export class SnapshotMemory implements MemoryReader {
     return { bytes, provenance: provenance ?? 'stopped' };
   }
 
+  #startAfter(at: bigint): bigint | undefined {
+    let low = 0;
+    let high = this.#starts.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#starts[middle] ?? 0n) <= at) low = middle + 1;
+      else high = middle;
+    }
+    return this.#starts[low];
+  }
+
   /** All that is wanted, or as much as stands on one page: the core may have the next one. */
   #readFile(at: bigint, end: bigint): MemoryBytes | undefined {
     const pageEnd = (at / pageBytes + 1n) * pageBytes;
-    const stop = pageEnd < end ? pageEnd : end;
+    const next = this.#startAfter(at);
+    const stop = [pageEnd, next ?? end].reduce((least, each) => (each < least ? each : least), end);
     for (const last of [stop, at + 1n]) {
       const bytes = this.#modules.readFile(at, Number(last - at));
       if (bytes !== undefined) return { bytes, provenance: 'file' };

@@ -1,13 +1,10 @@
 /** All modules of a snapshot, by address; and which of their bytes cannot have changed since they were mapped. */
 import { isAbsent } from '../../format/absent.js';
+import { PF, PT } from '../../format/elf/constants.js';
 import type { ElfFile } from '../../format/elf/file.js';
 import type { ModuleMap } from '../unwind/module-map.js';
 import type { SnapshotModule } from './module.js';
 
-const PT_LOAD = 1;
-const PT_DYNAMIC = 2;
-const PF_X = 1;
-const PF_W = 2;
 const DT_TEXTREL = 22n;
 const DT_FLAGS = 30n;
 const DF_TEXTREL = 4n;
@@ -49,7 +46,7 @@ export class ModuleTable implements ModuleMap<SnapshotModule>, Disposable {
     const module = this.find(address);
     const elf = module?.elf;
     if (module === undefined || elf === undefined || isAbsent(elf)) return false;
-    return segmentAt(elf, BigInt.asUintN(64, address - module.bias), 1, PF_X) !== undefined;
+    return segmentAt(elf, BigInt.asUintN(64, address - module.bias), 1, PF.PF_X) !== undefined;
   }
 
   /**
@@ -81,10 +78,10 @@ export class ModuleTable implements ModuleMap<SnapshotModule>, Disposable {
 /** The segment that has all of a range in the file, with these flags and not writable; none when a writable one overlaps. */
 function segmentAt(elf: ElfFile, link: bigint, length: number, flags: number): object | undefined {
   const end = link + BigInt(length);
-  const loads = elf.segments.filter((segment) => segment.type === PT_LOAD);
+  const loads = elf.segments.filter((segment) => segment.type === PT.PT_LOAD);
   const overlapsWritable = loads.some(
     (segment) =>
-      (segment.flags & PF_W) !== 0 &&
+      (segment.flags & PF.PF_W) !== 0 &&
       link < segment.virtualAddress + segment.memorySize &&
       end > segment.virtualAddress,
   );
@@ -98,7 +95,7 @@ function segmentAt(elf: ElfFile, link: bigint, length: number, flags: number): o
 }
 
 function hasTextRelocations(elf: ElfFile): boolean {
-  const dynamic = elf.segments.find((segment) => segment.type === PT_DYNAMIC);
+  const dynamic = elf.segments.find((segment) => segment.type === PT.PT_DYNAMIC);
   const bytes = dynamic === undefined ? undefined : elf.bytesAt(dynamic.virtualAddress, dynamic.fileSize);
   if (bytes === undefined) return dynamic !== undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

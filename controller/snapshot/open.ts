@@ -8,6 +8,7 @@ import type { ByteSource } from '../../format/byte-source.js';
 import { AT } from '../../format/core/auxv.js';
 import { openCore, type CoreFile, type CoreThread } from '../../format/core/read.js';
 import type { NoteThread } from '../../format/core/stillframe-note.js';
+import { PF, PT } from '../../format/elf/constants.js';
 import { defaultLimits, type Limits } from '../../format/limits.js';
 import type { MemoryReader } from '../../format/memory.js';
 import { unwindThread, type Unwound } from '../unwind/unwind.js';
@@ -52,8 +53,9 @@ export class Snapshot implements Disposable {
     this.core = core;
     this.limits = options.limits ?? defaultLimits;
     this.#source = source;
-    const executable = core.elf.segments
-      .filter((segment) => segment.type === 1 && (segment.flags & 1) !== 0)
+    const loads = core.elf.segments.filter((segment) => segment.type === PT.PT_LOAD);
+    const executable = loads
+      .filter((segment) => (segment.flags & PF.PF_X) !== 0)
       .map((segment) => ({
         start: segment.virtualAddress,
         end: segment.virtualAddress + segment.memorySize,
@@ -62,7 +64,11 @@ export class Snapshot implements Disposable {
       .slice(0, this.limits.maxModules)
       .map((facts) => new SnapshotModule(facts, options.openSymbols));
     this.modules = new ModuleTable(modules, executable);
-    this.memory = new SnapshotMemory(core.memory, this.modules, core.note?.missing ?? []);
+    this.memory = new SnapshotMemory(
+      { memory: core.memory, starts: loads.map((segment) => segment.virtualAddress) },
+      this.modules,
+      core.note?.missing ?? [],
+    );
     this.threads = threadsOf(core);
   }
 

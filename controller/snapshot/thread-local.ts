@@ -1,10 +1,9 @@
 /** Thread-local variables of the main program: their block lies right below the thread pointer (ELF TLS ABI, variant II). */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
+import { PT } from '../../format/elf/constants.js';
 import { readUserRegister } from '../../format/registers/x86-64.js';
 import type { SnapshotModule } from './module.js';
 import type { Snapshot, SnapshotThread } from './open.js';
-
-const PT_TLS = 7;
 
 /** The address of a thread-local object at an offset in a module's block, for one thread. */
 export function threadLocalAddress(
@@ -22,7 +21,7 @@ export function threadLocalAddress(
   if (isAbsent(elf)) return elf;
   if (module !== snapshot.executable)
     return absent('unsupported', `thread-local variables of a shared library ("${module.path}")`);
-  const block = elf.segments.find((segment) => segment.type === PT_TLS);
+  const block = elf.segments.find((segment) => segment.type === PT.PT_TLS);
   if (block === undefined)
     return absent('no-debug-info', `"${module.path}" has no segment for thread-local variables`);
   const align = block.align > 0n ? block.align : 1n;
