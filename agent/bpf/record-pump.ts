@@ -16,12 +16,22 @@ export interface PumpHandlers {
   readonly record: (bytes: Uint8Array) => void;
   /** The descriptor that is watched beside the ring became ready. Called once. */
   readonly ready?: () => void;
+  /** No more records will come: the thread that brings them died. */
+  readonly failed: (error: Error) => void;
 }
 
 /** A ring on the pump. */
 export interface PumpedRing {
   /** Delivers what is still in the ring, then forgets it; after that the ring may be unmapped. Idempotent. */
   remove(): Promise<void>;
+}
+
+let shared: RecordPump | undefined;
+
+/** The one pump of this process, started when it is first wanted, and again when it died. */
+export function sharedPump(): RecordPump {
+  if (shared === undefined || shared.hasFailed) shared = new RecordPump();
+  return shared;
 }
 
 export class RecordPump implements AsyncDisposable {
@@ -37,10 +47,8 @@ export class RecordPump implements AsyncDisposable {
   readonly #exited: Promise<void>;
   /** Set when the worker died: everything that waits for it is told. */
   #failure: Error | undefined;
-  readonly #onFailure: (error: Error) => void;
 
-  constructor(onFailure: (error: Error) => void) {
-    this.#onFailure = onFailure;
+  constructor() {
     resolveForWorkers();
     const { value, errno } = callInt('eventfd', { i32: 0 }, { i32: EFD_NONBLOCK_CLOEXEC });
     if (value < 0) throw systemError('cannot start the ring buffer consumer', 'eventfd', errno);
@@ -66,11 +74,15 @@ export class RecordPump implements AsyncDisposable {
     process.on('exit', this.#atExit);
   }
 
+  get hasFailed(): boolean {
+    return this.#failure !== undefined;
+  }
+
   #fail(error: Error): void {
     this.#failure = error;
     for (const resolve of this.#removals.values()) resolve();
     this.#removals.clear();
-    this.#onFailure(error);
+    for (const handlers of this.#handlers.values()) handlers.failed(error);
   }
 
   #send(message: ToWorker): void {

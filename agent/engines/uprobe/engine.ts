@@ -5,27 +5,31 @@
  */
 import type { Plan } from '../../../format/plan/plan.js';
 import { toStillframeError } from '../../../format/error.js';
-import { RecordPump } from '../../bpf/record-pump.js';
+import { sharedPump } from '../../bpf/record-pump.js';
 import { ElfFactsCache } from '../../targets/elf-facts.js';
 import type { ArmedPoint, ArmRequest, Engine, EngineSupport, PointSink } from '../engine.js';
 import { type AttachWay, attachWays } from './attach.js';
 import { UprobePoint } from './point.js';
 import { tryWay } from './probe.js';
 
-export function uprobeEngine(): Engine {
-  return new UprobeEngine();
+/** `ways`: for tests, to try only some; all in order of preference unless given. */
+export function uprobeEngine(ways: readonly AttachWay[] = attachWays()): Engine {
+  return new UprobeEngine(ways);
 }
 
 class UprobeEngine implements Engine {
   readonly name = 'uprobe';
-  readonly #points = new Set<UprobePoint>();
   readonly #elfFacts = new ElfFactsCache();
-  #pump: RecordPump | undefined;
+  readonly #ways: readonly AttachWay[];
   #way: AttachWay | undefined;
+
+  constructor(ways: readonly AttachWay[]) {
+    this.#ways = ways;
+  }
 
   async probe(): Promise<EngineSupport> {
     let refusal: unknown;
-    for (const way of attachWays()) {
+    for (const way of this.#ways) {
       try {
         tryWay(way);
         this.#way = way;
@@ -51,25 +55,13 @@ class UprobeEngine implements Engine {
 
   async arm(request: ArmRequest, sink: PointSink): Promise<ArmedPoint> {
     const way = await this.#chosenWay();
-    this.#pump ??= new RecordPump((error) => {
-      this.#pump = undefined;
-      for (const point of this.#points) point.fail(error);
-    });
-    const point: UprobePoint = new UprobePoint(request, sink, {
-      way,
-      pump: this.#pump,
-      elfFacts: this.#elfFacts,
-      onDisarmed: () => {
-        this.#points.delete(point);
-      },
-    });
-    this.#points.add(point);
-    return point;
+    return new UprobePoint(request, sink, { way, pump: sharedPump(), elfFacts: this.#elfFacts });
   }
 
+  /** The first that works; the best where none does, for its error says why. */
   async #chosenWay(): Promise<AttachWay> {
     if (this.#way === undefined) await this.probe();
-    const [first] = attachWays();
+    const [first] = this.#ways;
     const way = this.#way ?? first;
     if (way === undefined) throw new TypeError('there is no way to attach');
     return way;

@@ -20,7 +20,6 @@ export interface PointMeans {
   readonly way: AttachWay;
   readonly pump: RecordPump;
   readonly elfFacts: ElfFactsCache;
-  readonly onDisarmed: () => void;
 }
 
 export class UprobePoint implements ArmedPoint {
@@ -41,13 +40,11 @@ export class UprobePoint implements ArmedPoint {
   #ended = false;
   /** The counters as they were when the maps were closed. */
   #last: PointCounters | undefined;
-  readonly #onDisarmed: () => void;
 
   /** Arms. Throws, and leaves nothing behind, when any site cannot be armed. */
   constructor(request: ArmRequest, sink: PointSink, means: PointMeans) {
     const { way, pump } = means;
     this.#way = way;
-    this.#onDisarmed = means.onDisarmed;
     this.#request = request;
     this.#sink = sink;
     const { plan, pid } = request;
@@ -82,6 +79,9 @@ export class UprobePoint implements ArmedPoint {
         ready: () => {
           this.#end({ kind: 'target-gone', detail: `process ${pid} is gone` });
         },
+        failed: (error) => {
+          this.#end({ kind: 'failed', detail: error.message });
+        },
       },
       process.fd,
     );
@@ -114,7 +114,6 @@ export class UprobePoint implements ArmedPoint {
     await this.#pumped.remove();
     this.#last = this.counters();
     this.#held[Symbol.dispose]();
-    this.#onDisarmed();
     if (this.#attachments.some((attachment) => attachment.isPresent())) {
       throw new StillframeError('internal', 'the kernel still lists a probe that was removed');
     }
@@ -131,11 +130,6 @@ export class UprobePoint implements ArmedPoint {
         this.#sink.ended({ kind: 'failed', detail: toStillframeError(error).message });
       },
     );
-  }
-
-  /** The engine lost what brings records. */
-  fail(error: Error): void {
-    this.#end({ kind: 'failed', detail: error.message });
   }
 
   #receive(bytes: Uint8Array): void {

@@ -1,0 +1,187 @@
+/**
+ * The eBPF compiler against the reference interpreter: random plans over random states of a real process. The compiled programs run in the
+ * kernel at a real uprobe; the interpreter reads the same memory through /proc.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { attachWays } from '../../../../agent/engines/uprobe/attach.js';
+import { uprobeEngine } from '../../../../agent/engines/uprobe/engine.js';
+import { ProcessMemory } from '../../../../agent/linux/memory.js';
+import { runPlanSite } from '../../../../format/plan/run.js';
+import { verifyPlan } from '../../../../format/plan/verify.js';
+import { listPlan } from '../../../../format/plan/list.js';
+import type { Capture, MissingRange } from '../../../../format/capture.js';
+import type { Plan } from '../../../../format/plan/plan.js';
+import { userRegisterNames } from '../../../../format/registers/x86-64.js';
+import { type LabState, pageBytes, regionPages, regionStart, startLab, symbolAddress } from './lab.js';
+import { Random, RandomExpressions } from './random-plan.js';
+
+const statesPerPlan = 40;
+const plans = Number(process.env['STILLFRAME_PLANS'] ?? 30);
+const rangesPerPlan = 40;
+const pointers = [3, 5, 6, 7, 12];
+
+test(`${plans} random plans at ${statesPerPlan} random states bring what the interpreter brings`, async () => {
+  const seed = Number(process.env['STILLFRAME_SEED'] ?? Date.now() % 1_000_000);
+  console.log(`seed ${seed}`);
+  const random = new Random(seed);
+  const states = Array.from({ length: statesPerPlan * plans }, () => randomState(random));
+  await using lab = await startLab(states, randomMemory(random));
+  using memory = new ProcessMemory(lab.pid);
+  const probed = symbolAddress(lab.path, 'probed');
+  const expressions = new RandomExpressions(random, {
+    regionStart: regionStart,
+    regionBytes: regionPages * pageBytes,
+    linkAddress: symbolAddress(lab.path, 'global_numbers'),
+    pointers,
+  });
+  const engines = attachWays().map((way) => uprobeEngine([way]));
+  let compared = 0;
+  let hits = 0;
+  for (let i = 0; i < plans; i++) {
+    const plan: Plan = {
+      version: 1,
+      module: { buildId: lab.buildId, path: lab.path },
+      stackBytes: random.of([0, 64, 4096, 10_000]),
+      maxBytes: random.of([20_000, 65_536, 12_000]),
+      request: { location: '*probed', captures: [] },
+      sites: [
+        {
+          linkAddress: probed,
+          fileOffset: Number(probed),
+          function: 'run_state',
+          inlined: false,
+          ...(random.chance(80) ? { condition: expressions.value(12, false) } : {}),
+          ranges: expressions.ranges(rangesPerPlan, 0),
+        },
+      ],
+    };
+    verifyPlan(plan);
+    const captures: Capture[] = [];
+    const point = await engines[i % engines.length]?.arm?.(
+      { pointId: `${i}`, pid: lab.pid, plan, maxHits: 1000, minIntervalNs: 0n },
+      { hit: (capture) => captures.push(capture), ended: (reason) => expect(reason).toBe('still armed') },
+    );
+    if (point === undefined) throw new Error('the engine has no points');
+    const [site] = plan.sites;
+    const [address] = point.addresses;
+    if (site === undefined || address === undefined) throw new Error('the plan has no site');
+    for (let done = 0; done < statesPerPlan; done += 8) {
+      await lab.step(8);
+      await settled(() => point.counters(), BigInt(done + 8));
+    }
+    await point.disarm();
+    const mine = states.slice(i * statesPerPlan, (i + 1) * statesPerPlan);
+    const results = mine.map((state) => {
+      const registers = registersOf(state, address);
+      const state_ = { registers, memory, maxBytes: Math.max(0, plan.maxBytes - plan.stackBytes) };
+      return { state, registers, result: runPlanSite(site, state_) };
+    });
+    const expected = results.filter(({ result }) => result.hit);
+    const { hits: all, conditionFalse, dropped } = point.counters();
+    const describe = `seed ${seed}, plan ${i}:\n${listPlan(plan)}`;
+    expect({ all, conditionFalse, dropped, delivered: captures.length }, describe).toEqual({
+      all: BigInt(statesPerPlan),
+      conditionFalse: BigInt(results.filter(({ result }) => !result.hit && result.faults === 0).length),
+      dropped: 0n,
+      delivered: expected.length,
+    });
+    captures.forEach((capture, hit) => {
+      const wanted = expected[hit];
+      if (wanted === undefined) throw new Error('more captures than hits');
+      const where = `hit ${hit} of ${describe}`;
+      expect(Buffer.from(capture.threads[0]?.registers ?? []).subarray(0, 120), where).toEqual(
+        Buffer.from(wanted.registers).subarray(0, 120),
+      );
+      const own = (path: string): boolean => !path.startsWith('stack of');
+      expect(capture.ranges.filter(({ path }) => own(path)).map(textOfRange), where).toEqual(
+        wanted.result.ranges.map(textOfRange),
+      );
+      expect(capture.missing.filter(({ path }) => own(path)).map(textOfMissing), where).toEqual(
+        wanted.result.missing.map(textOfMissing),
+      );
+      compared += wanted.result.ranges.length + wanted.result.missing.length;
+    });
+    hits += captures.length;
+  }
+  console.log(`${hits} hits of ${statesPerPlan * plans}, ${compared} ranges compared`);
+  expect(hits).toBeGreaterThan((statesPerPlan * plans) / 10);
+}, 300_000);
+
+async function settled(
+  counters: () => {
+    hits: bigint;
+    conditionFalse: bigint;
+    faults: bigint;
+    delivered: bigint;
+    dropped: bigint;
+  },
+  hits: bigint,
+): Promise<void> {
+  // Faults of ranges are counted with those of conditions, so wait for the count to stand still.
+  let last = -1n;
+  for (let i = 0; i < 2000; i++) {
+    const now = counters();
+    if (now.hits === hits && now.delivered === last && i > 3) return;
+    last = now.delivered;
+    await sleep(2);
+  }
+  throw new Error('the hits do not arrive');
+}
+
+function randomMemory(random: Random): Uint8Array {
+  const bytes = Buffer.alloc(regionPages * pageBytes);
+  for (let at = 0; at < bytes.length; at += 8) {
+    if (random.chance(50)) bytes.writeBigUInt64LE(regionStart + BigInt(random.below(bytes.length)), at);
+    else bytes.writeBigUInt64LE(random.interesting(), at);
+  }
+  return bytes;
+}
+
+function randomState(random: Random): LabState {
+  const registers = Array.from({ length: 16 }, (_, number) =>
+    pointers.includes(number) && random.chance(85)
+      ? regionStart + BigInt(random.below(regionPages * pageBytes))
+      : random.interesting(),
+  );
+  return { registers };
+}
+
+/** DWARF numbers 0..15 by name. */
+const order = [
+  'rax',
+  'rdx',
+  'rcx',
+  'rbx',
+  'rsi',
+  'rdi',
+  'rbp',
+  'rsp',
+  'r8',
+  'r9',
+  'r10',
+  'r11',
+  'r12',
+  'r13',
+  'r14',
+  'r15',
+];
+
+function registersOf(state: LabState, rip: bigint): Uint8Array {
+  const bytes = Buffer.alloc(216);
+  userRegisterNames.forEach((name, i) => {
+    const value = name === 'rip' ? rip : state.registers[order.indexOf(name)];
+    bytes.writeBigUInt64LE(value ?? 0n, i * 8);
+  });
+  return bytes;
+}
+
+const textOfRange = (range: { path: string; address: bigint; bytes: Uint8Array }): string =>
+  `${range.path} at ${range.address.toString(16)}: ${Buffer.from(range.bytes).toString('hex')}`;
+
+/** Details of unreadable memory differ: the interpreter knows the first missing byte, the kernel only that there is one. */
+function textOfMissing(missing: MissingRange): string {
+  if (missing.reason === 'unreadable') return `${missing.path}: unreadable`;
+  const { path, address, length, reason, detail } = missing;
+  return `${path}: ${reason} at ${address?.toString(16) ?? ''} of ${length ?? ''}: ${detail}`;
+}
