@@ -10,17 +10,18 @@ export interface MemoryBytes {
   readonly provenance: Provenance;
 }
 
-const strength: Readonly<Record<Provenance, number>> = {
-  racy: 0,
-  'after-hit': 1,
+/** Lower is more trustworthy. */
+export const provenanceRank: Readonly<Record<Provenance, number>> = {
+  'at-hit': 0,
+  stopped: 1,
   file: 2,
-  stopped: 3,
-  'at-hit': 4,
+  'after-hit': 3,
+  racy: 4,
 };
 
 /** The provenance of bytes that come from both. */
-export function weakerProvenance(left: Provenance, right: Provenance): Provenance {
-  return strength[left] <= strength[right] ? left : right;
+export function weaker(a: Provenance, b: Provenance): Provenance {
+  return provenanceRank[a] >= provenanceRank[b] ? a : b;
 }
 
 /**

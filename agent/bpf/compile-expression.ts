@@ -11,7 +11,7 @@ import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import { StillframeError, badData } from '../../format/error.js';
 import { dwarfRegisterOffset } from '../../format/registers/x86-64.js';
 import type { AluOp, Assembler, JumpOp, Label, Width } from './assembler.js';
-import { bpfHelpers } from './helpers.js';
+import { bpfHelpers } from './helper-calls.js';
 
 /** `fp-8`: reads land here; the DWARF stack begins below it. */
 const scratch = -8;

@@ -9,7 +9,7 @@ import { ptRegsBytes, userRegisterOffset } from '../../format/registers/x86-64.j
 import { type AssembledProgram, Assembler, type Label, type Register, type Width } from './assembler.js';
 import type { Btf } from './btf.js';
 import { compileWindow } from './compile-window.js';
-import { bpfHelpers } from './helpers.js';
+import { bpfHelpers } from './helper-calls.js';
 import { pageBytes } from './record-layout.js';
 
 /** Offsets in a thread's record. All of the `task_struct` unless said otherwise. */

@@ -11,7 +11,7 @@ import { ptRegsBytes } from '../../format/registers/x86-64.js';
 import { type AssembledProgram, Assembler } from './assembler.js';
 import { compileExpression } from './compile-expression.js';
 import { type CollectContext, compileRange, compileStack } from './compile-range.js';
-import { bpfHelpers } from './helpers.js';
+import { bpfHelpers } from './helper-calls.js';
 import { type CounterName, counterNames, slotBytes, stateOffsets } from './point-state.js';
 import { layoutRecord, recordHead, type RecordLayout } from './record-layout.js';
 

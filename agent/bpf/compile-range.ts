@@ -7,7 +7,7 @@ import { userRegisterOffset } from '../../format/registers/x86-64.js';
 import type { Assembler, Label } from './assembler.js';
 import { compileExpression, emitUserRead } from './compile-expression.js';
 import { compileWindow } from './compile-window.js';
-import { bpfHelpers } from './helpers.js';
+import { bpfHelpers } from './helper-calls.js';
 import {
   rangeCodes,
   type RangeCode,

@@ -19,7 +19,15 @@ export interface Abbreviation {
 }
 
 /** Steps whose length depends on contents. */
-export const SKIP = { leb: -1, block1: -2, block2: -3, block4: -4, block: -5, string: -6, indirect: -7 } as const;
+export const SKIP = {
+  leb: -1,
+  block1: -2,
+  block2: -3,
+  block4: -4,
+  block: -5,
+  string: -6,
+  indirect: -7,
+} as const;
 
 /** An abbreviation with more attributes than this is hostile: compilers write about twenty. */
 const maxAttributes = 1024;

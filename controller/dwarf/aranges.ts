@@ -1,5 +1,12 @@
 /** `.debug_aranges` (DWARF5 6.1.2): which unit's code is at which addresses. clang does not write it unless asked. */
-import { type DebugSections, type PcRange, readAddress, readInitialLength, readOffset, toPc } from './sections.js';
+import {
+  type DebugSections,
+  type PcRange,
+  readAddress,
+  readInitialLength,
+  readOffset,
+  toPc,
+} from './sections.js';
 
 export interface UnitRange extends PcRange {
   /** Offset of the unit's header in `.debug_info`. */
@@ -10,7 +17,7 @@ export interface UnitRange extends PcRange {
 export function parseAddressRanges(sections: DebugSections): UnitRange[] {
   const ranges: UnitRange[] = [];
   const total = sections.bytes('debug_aranges').length;
-  for (let offset = 0; offset < total; ) {
+  for (let offset = 0; offset < total;) {
     const cursor = sections.at('debug_aranges', offset);
     const { length, offsetSize } = readInitialLength(cursor);
     const end = cursor.offset + length;

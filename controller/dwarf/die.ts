@@ -157,7 +157,7 @@ export function skipChildren(unit: Unit, start: number): number {
   const { bytes } = unit.info;
   const { abbreviations } = unit;
   let position = start;
-  for (let depth = 1; depth > 0 && position < unit.end; ) {
+  for (let depth = 1; depth > 0 && position < unit.end;) {
     const at = position;
     let code = bytes[position++] ?? 0;
     if (code >= 0x80) {

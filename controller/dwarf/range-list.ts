@@ -24,7 +24,9 @@ export function rangesOf(die: Die): PcRange[] {
 
 function indexedListOffset(unit: Unit, index: number): number {
   const base = unit.base(DW_AT.rnglists_base, 'DW_AT_rnglists_base');
-  return base + readOffset(unit.sections.at('debug_rnglists', base + index * unit.offsetSize), unit.offsetSize);
+  return (
+    base + readOffset(unit.sections.at('debug_rnglists', base + index * unit.offsetSize), unit.offsetSize)
+  );
 }
 
 /** The list at an offset of the section that the unit's version uses. Each entry takes bytes, so the section bounds the loop. */

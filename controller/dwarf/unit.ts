@@ -225,7 +225,7 @@ export class DebugInfo {
 
   #parseUnits(): readonly Unit[] {
     const units: Unit[] = [];
-    for (let offset = 0; offset < this.bytes.length; ) {
+    for (let offset = 0; offset < this.bytes.length;) {
       const header = parseUnitHeader(this, offset, offset >= this.#infoLength);
       units.push(new Unit(this, header, units.length));
       offset = header.end;

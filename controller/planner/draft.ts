@@ -13,6 +13,7 @@ export interface Draft {
   readonly length: Uint8Array;
   readonly maxBytes: number;
   readonly untilNul: boolean;
+  readonly secret: boolean;
   readonly children: Draft[];
   /** The address without the parent: what tells that two drafts are the same. */
   readonly absolute: Uint8Array;
@@ -55,9 +56,10 @@ export class Drafts {
 
   /** Takes a range into the tree; undefined when it does not fit. What is there already is given back. */
   add(parent: Draft | undefined, request: DraftRequest): Draft | undefined {
-    const key = Buffer.from(request.absolute).toString('hex');
-    const before = this.#seen.get(key);
-    if (before !== undefined && (before.maxBytes >= request.maxBytes || before.untilNul)) return before;
+    const before = this.#seen.get(keyOf(request.absolute));
+    if (before !== undefined && before.maxBytes >= request.maxBytes) {
+      if (!before.untilNul || request.untilNul) return before;
+    }
     if (this.ranges >= this.#budget.maxRanges) {
       this.cut(request.path, `more than ${this.#budget.maxRanges} ranges`);
       return undefined;
@@ -67,21 +69,31 @@ export class Drafts {
       return undefined;
     }
     const { path, address, absolute, length, maxBytes, untilNul } = request;
-    const draft: Draft = { path, address, absolute, length, maxBytes, untilNul, children: [] };
-    this.ranges++;
-    this.bytes += request.expectedBytes;
-    this.mostBytes += maxBytes;
-    this.#seen.set(key, draft);
-    (parent?.children ?? this.roots).push(draft);
+    const draft: Draft = { path, address, absolute, length, maxBytes, untilNul, secret: false, children: [] };
+    this.#take(parent, draft, request.expectedBytes);
     return draft;
   }
 
-  get bytesLeft(): number {
-    return this.#budget.maxBytes - this.bytes;
+  /** Takes over ranges that were asked for by name: they come first, and count, but are not cut. */
+  adopt(ranges: readonly PlanRange[], parent?: Draft): void {
+    for (const range of ranges) {
+      // A child's address begins with its parent's.
+      const own = range.address;
+      const isRelative = own[0] === DW_OP.DW_OP_push_object_address && parent !== undefined;
+      const absolute = isRelative ? Uint8Array.of(...parent.absolute, ...own.subarray(1)) : own;
+      const draft: Draft = { ...range, absolute, children: [] };
+      this.#take(parent, draft, range.untilNul ? expectedStringBytes(range.maxBytes) : range.maxBytes);
+      this.adopt(range.children, draft);
+    }
   }
 
-  get full(): boolean {
-    return this.ranges >= this.#budget.maxRanges || this.bytesLeft <= 0;
+  #take(parent: Draft | undefined, draft: Draft, expectedBytes: number): void {
+    this.ranges++;
+    this.bytes += expectedBytes;
+    this.mostBytes += draft.maxBytes;
+    // What brings a length that only the hit knows may bring nothing: it stands for no other range.
+    if (draft.untilNul || !isComputed(draft)) this.#seen.set(keyOf(draft.absolute), draft);
+    (parent?.children ?? this.roots).push(draft);
   }
 
   cut(path: string, reason: string): void {
@@ -98,17 +110,35 @@ export class Drafts {
   }
 }
 
+function keyOf(address: Uint8Array): string {
+  return Buffer.from(address).toString('hex');
+}
+
+function isComputed(draft: Draft): boolean {
+  const { length, absolute, address, maxBytes } = draft;
+  return ![
+    constantLength(maxBytes),
+    lengthUnlessNull(address, maxBytes),
+    lengthUnlessNull(absolute, maxBytes),
+  ].some((usual) => Buffer.compare(usual, length) === 0);
+}
+
 function finished(draft: Draft): PlanRange {
-  const { path, address, length, maxBytes, untilNul } = draft;
+  const { path, address, length, maxBytes, untilNul, secret } = draft;
   return {
     path,
     address,
     length,
     maxBytes,
     untilNul,
-    secret: false,
+    secret,
     children: draft.children.map((child) => finished(child)),
   };
+}
+
+/** Most strings are short: they are planned as if this long, and the bytes of a hit stay the true bound. */
+export function expectedStringBytes(maxBytes: number): number {
+  return Math.min(maxBytes, 128);
 }
 
 /** Where a pointer is stored, or what it is: from the parent range where there is one, and without it. */

@@ -9,6 +9,7 @@ import type { Type } from '../types/type.js';
 import {
   type Draft,
   type Drafts,
+  expectedStringBytes,
   lengthUnlessNull,
   loadPointer,
   objectAddress,
@@ -17,9 +18,6 @@ import {
 
 /** Members and elements that are looked at in one site; a hostile type has no end of them. */
 const maxSteps = 100_000;
-/** Strings are taken to be this long when the budget is planned; the bytes of a hit stay the true bound. */
-const expectedStringBytes = 128;
-
 interface Pending {
   readonly source: PointerSource;
   readonly target: Type;
@@ -92,7 +90,7 @@ export class Follower {
         length: lengthUnlessNull(source.value, maxBytes),
         maxBytes,
         untilNul: true,
-        expectedBytes: Math.min(maxBytes, expectedStringBytes),
+        expectedBytes: expectedStringBytes(maxBytes),
       });
       return;
     }

@@ -12,7 +12,7 @@ import type { Typed } from '../expression/typed.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
 import { availableLines } from './available-lines.js';
 import { boundaryFault } from './boundary.js';
-import { SiteCapture } from './capture.js';
+import { collectAskedFor, collectLocals } from './capture.js';
 import { Drafts } from './draft.js';
 import { type DroppedSite, type Explanation, explainSite, type SiteExplanation } from './explain.js';
 import { type LocatedSite, resolveLocation } from './location.js';
@@ -130,17 +130,11 @@ function planSite(
   if (condition !== undefined && 'refusal' in condition) return condition;
 
   const { limits, depth, stackBytes, maxBytes } = settings;
+  const captureOptions = { limits, depth, stackBytes };
+  const asked = collectAskedFor(site, options.captures ?? [], condition?.node, captureOptions);
   const drafts = new Drafts({ maxRanges: limits.maxRanges, maxBytes: maxBytes - stackBytes });
-  const capture = new SiteCapture(site, drafts, { limits, depth, stackBytes });
-  const captures = (options.captures ?? []).map((text) => capture.addExpression(text));
-  if (condition !== undefined) capture.addCondition(condition.node);
-  capture.finish();
-  if (options.locals !== false) {
-    for (const level of site.stack) {
-      for (const variable of level.scope?.variables ?? []) capture.addVariable(variable);
-    }
-    capture.finish();
-  }
+  drafts.adopt(asked.ranges);
+  if (options.locals !== false) collectLocals(site, drafts, captureOptions);
   return {
     site: {
       linkAddress: address,
@@ -153,7 +147,7 @@ function planSite(
       ranges: drafts.finish(),
     },
     explanation: explainSite(site, {
-      captures,
+      captures: asked.outcomes,
       drafts,
       ...(condition === undefined ? {} : { condition }),
     }),

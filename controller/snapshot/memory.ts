@@ -4,9 +4,8 @@
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { hex } from '../../format/address.js';
-import { weaker } from '../../format/core/pieces.js';
 import type { NoteMissing } from '../../format/core/stillframe-note.js';
-import type { MemoryBytes, MemoryReader, Provenance } from '../../format/memory.js';
+import { type MemoryBytes, type MemoryReader, type Provenance, weaker } from '../../format/memory.js';
 import type { ModuleTable } from './module-table.js';
 
 const pageBytes = 4096n;

@@ -3,9 +3,8 @@
  * all of its pieces are there; otherwise it is absent: parts of a value are not the value.
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
-import { weaker } from '../../format/core/pieces.js';
 import type { Location, LocationPiece } from '../../format/dwarf-op/location.js';
-import type { MemoryReader, Provenance } from '../../format/memory.js';
+import { type MemoryReader, type Provenance, weaker } from '../../format/memory.js';
 import type { Place } from '../types/value.js';
 import type { FrameRegisters } from '../unwind/frame-registers.js';
 

@@ -4,32 +4,33 @@ export interface ValuePath {
   readonly text: string;
   /** True for a pointer's target: `->` comes next, and not `.`. */
   readonly isTarget: boolean;
+  /** Whether the text can take `.`, `->` and `[]` without parentheses. */
+  readonly isPostfix: boolean;
 }
 
-const postfix = /^[\w$:]+(?:(?:\.|->)[\w$]+|\[\w*\])*$/;
+const postfix = /^[\w$:]+(?:(?:\.|->)[\w$]+|\[[^[\]]*\])*$/;
 
 export function rootPath(expression: string): ValuePath {
-  return { text: expression, isTarget: false };
+  return { text: expression, isTarget: false, isPostfix: postfix.test(expression) };
 }
 
 export function memberOf(path: ValuePath, name: string): ValuePath {
-  return { text: `${operand(path.text)}${path.isTarget ? '->' : '.'}${name}`, isTarget: false };
+  return postfixPath(`${operand(path)}${path.isTarget ? '->' : '.'}${name}`);
 }
 
 export function elementOf(path: ValuePath, index: number): ValuePath {
-  return {
-    text: `${path.isTarget ? `(*${operand(path.text)})` : operand(path.text)}[${index}]`,
-    isTarget: false,
-  };
+  return postfixPath(`${path.isTarget ? `(*${operand(path)})` : operand(path)}[${index}]`);
 }
 
 export function targetOf(path: ValuePath): ValuePath {
-  return { text: pathText(path), isTarget: true };
+  return path.isTarget
+    ? { text: pathText(path), isTarget: true, isPostfix: false }
+    : { ...path, isTarget: true };
 }
 
 /** The expression of the value itself. */
 export function pathText(path: ValuePath): string {
-  return path.isTarget ? `*${operand(path.text)}` : path.text;
+  return path.isTarget ? `*${operand(path)}` : path.text;
 }
 
 /** What to give `--capture` so that this value comes along: for a pointer's target the pointer, for capturing follows it. */
@@ -37,6 +38,10 @@ export function captureText(path: ValuePath): string {
   return path.text;
 }
 
-function operand(text: string): string {
-  return postfix.test(text) ? text : `(${text})`;
+function postfixPath(text: string): ValuePath {
+  return { text, isTarget: false, isPostfix: true };
+}
+
+function operand(path: ValuePath): string {
+  return path.isPostfix ? path.text : `(${path.text})`;
 }

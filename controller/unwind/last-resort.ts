@@ -31,13 +31,19 @@ function codeAt(input: ResortInput, address: bigint, length: number): Uint8Array
   return isAbsent(read) ? undefined : read.bytes;
 }
 
+/** Whether the code of a signal return stands at the pc. */
+export function isSignalReturn(pc: bigint, { architecture, memory }: StepContext): boolean {
+  const { code } = architecture.signalReturn;
+  const found = memory.read(pc, code.length);
+  return !isAbsent(found) && code.every((byte, i) => byte === found.bytes[i]);
+}
+
 /** musl and others have no call frame information for the code that a signal handler returns to. */
 function stepBySignalReturn(input: ResortInput): ResortStep | undefined {
   const { architecture, registers, memory } = input;
-  const { code, savedAt } = architecture.signalReturn;
-  const found = codeAt(input, input.pc, code.length);
+  const { savedAt } = architecture.signalReturn;
   const stack = registers.value(architecture.stackPointer);
-  if (found === undefined || isAbsent(stack) || !code.every((byte, i) => byte === found[i])) return undefined;
+  if (isAbsent(stack) || !isSignalReturn(input.pc, input)) return undefined;
   const values = new Map(
     [...savedAt].map(([register, offset]) => [register, readSaved(memory, stack + offset)] as const),
   );

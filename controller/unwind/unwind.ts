@@ -10,7 +10,7 @@ import type { MemoryReader } from '../../format/memory.js';
 import type { CallFrameRow } from '../dwarf/call-frame.js';
 import type { FrameRegisters } from './frame-registers.js';
 import { callerRegisters, computeCfa, type StepContext } from './frame-step.js';
-import { stepByLastResort } from './last-resort.js';
+import { isSignalReturn, stepByLastResort } from './last-resort.js';
 import type { MappedModule, ModuleMap } from './module-map.js';
 import { x86_64, type Architecture, type ThreadState } from './x86-64.js';
 
@@ -89,7 +89,7 @@ function stepFrame<M extends MappedModule>(
   context: StepContext,
 ): Step<M> {
   const { registers, foundBy } = from;
-  const found = findRow(pc, from.exact, modules);
+  const found = findRow(pc, from.exact, modules, context);
   const { row, module, lookupPc } = found;
   const base = { pc, registers, module, foundBy };
   if (isAbsent(row) || module === undefined) {
@@ -141,9 +141,14 @@ interface FoundRow<M extends MappedModule> {
  * The row of a frame. The pc of a caller stands after its call, perhaps in the next function: what counts is the byte before.
  * But nothing called the code of a signal return: if the row right at the pc is one of those, the pc is exact.
  */
-function findRow<M extends MappedModule>(pc: bigint, exact: boolean, modules: ModuleMap<M>): FoundRow<M> {
+function findRow<M extends MappedModule>(
+  pc: bigint,
+  exact: boolean,
+  modules: ModuleMap<M>,
+  context: StepContext,
+): FoundRow<M> {
   const at = rowAt(pc, modules);
-  if (exact || (!isAbsent(at.row) && at.row.signalFrame)) return at;
+  if (exact || (isAbsent(at.row) ? isSignalReturn(pc, context) : at.row.signalFrame)) return at;
   return rowAt(pc - 1n, modules);
 }
 

@@ -3,20 +3,7 @@
  * ranges are cut into disjoint pieces; where two disagree in trustworthiness the better one wins, else the first.
  */
 import type { CapturedRange } from '../capture.js';
-import type { Provenance } from '../memory.js';
-
-/** Lower is more trustworthy. */
-export const provenanceRank: Readonly<Record<Provenance, number>> = {
-  'at-hit': 0,
-  stopped: 1,
-  file: 2,
-  'after-hit': 3,
-  racy: 4,
-};
-
-export function weaker(a: Provenance, b: Provenance): Provenance {
-  return provenanceRank[a] >= provenanceRank[b] ? a : b;
-}
+import { provenanceRank } from '../memory.js';
 
 /** Disjoint, ascending; the bytes are views of the ranges'. */
 export function cutPieces(ranges: readonly CapturedRange[]): CapturedRange[] {

@@ -10,11 +10,11 @@ import type { ElfFile, ElfNote, ElfSegment } from '../elf/file.js';
 import { openElf } from '../elf/open.js';
 import { badData } from '../error.js';
 import { defaultLimits, type Limits } from '../limits.js';
-import type { MemoryBytes, MemoryReader, Provenance } from '../memory.js';
+import { type MemoryBytes, type MemoryReader, type Provenance, weaker } from '../memory.js';
 import { parseAuxv } from './auxv.js';
 import { NT } from './constants.js';
 import { parseFileNote, type FileMapping } from './file-note.js';
-import { endOfRange, firstEndingAfter, weaker } from './pieces.js';
+import { endOfRange, firstEndingAfter } from './pieces.js';
 import { parsePrpsinfo, type ProcessInfo } from './prpsinfo.js';
 import { parsePrstatus, type ThreadStatus } from './prstatus.js';
 import {

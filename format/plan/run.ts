@@ -7,7 +7,7 @@ import type { CapturedRange, MissingRange } from '../capture.js';
 import type { ExpressionContext } from '../dwarf-op/context.js';
 import { type Operation, decodeExpression } from '../dwarf-op/decode.js';
 import { evaluateValue } from '../dwarf-op/evaluate.js';
-import { type MemoryReader, weakerProvenance } from '../memory.js';
+import { type MemoryReader, weaker } from '../memory.js';
 import { dwarfRegisterOffset, readUserRegister } from '../registers/x86-64.js';
 import type { Plan, PlanRange, PlanSite } from './plan.js';
 
@@ -143,7 +143,7 @@ class SiteRun {
       const toPageEnd = pageBytes - Number(at % BigInt(pageBytes));
       const part = this.#readSome(at, Math.min(toPageEnd, most - done));
       if (isAbsent(part)) return part;
-      provenance = weakerProvenance(provenance, part.provenance);
+      provenance = weaker(provenance, part.provenance);
       const nul = part.bytes.indexOf(0);
       parts.push(nul < 0 ? part.bytes : part.bytes.subarray(0, nul + 1));
       if (nul >= 0) break;

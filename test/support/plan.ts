@@ -1,10 +1,5 @@
 /** Plans and machine states for tests. */
 import type { Plan, PlanRange, PlanSite } from '../../format/plan/plan.js';
-import {
-  type UserRegisterName,
-  userRegisterOffset,
-  userRegistersBytes,
-} from '../../format/registers/x86-64.js';
 
 export function planOf(sites: readonly PlanSite[], changes: Partial<Plan> = {}): Plan {
   return {
@@ -36,14 +31,4 @@ export function rangeOf(
   changes: Partial<PlanRange> = {},
 ): PlanRange {
   return { path, address, length, maxBytes: 64, untilNul: false, secret: false, children: [], ...changes };
-}
-
-/** A `user_regs_struct`. */
-export function registersOf(values: Partial<Record<UserRegisterName, bigint>>): Uint8Array {
-  const bytes = new Uint8Array(userRegistersBytes);
-  const view = new DataView(bytes.buffer);
-  for (const [name, value] of Object.entries(values)) {
-    view.setBigUint64(userRegisterOffset(name as UserRegisterName), value, true);
-  }
-  return bytes;
 }

@@ -56,7 +56,7 @@ function compareCore(program: string, core: string): OurThread[] {
 const builds = (['gcc', 'clang'] as const).flatMap((cc) =>
   [['-O0'], ['-O2'], ['-O2', '-static'], ['-O1', '-no-pie', '-fno-pie']].map((flags) => [cc, flags] as const),
 );
-const modes = ['abort', 'deep', 'inline', 'signal', 'altstack', 'fault', 'values', 'crash-threads'];
+const modes = ['abort', 'deep', 'inline', 'signal', 'altstack', 'fault', 'null', 'values', 'crash-threads'];
 
 describe.each(builds)('by %s %j', (cc, flags) => {
   const program = (): string =>

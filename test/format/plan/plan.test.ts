@@ -8,9 +8,10 @@ import { listPlan } from '../../../format/plan/list.js';
 import type { Plan, PlanRange } from '../../../format/plan/plan.js';
 import { runPlanSite } from '../../../format/plan/run.js';
 import { verifyPlan } from '../../../format/plan/verify.js';
+import { registersOf } from '../../support/captures.js';
 import { expression as e, sleb, u16, u64 } from '../../support/dwarf-expression.js';
 import { memoryOf } from '../../support/memory.js';
-import { planOf, rangeOf, registersOf, siteOf } from '../../support/plan.js';
+import { planOf, rangeOf, siteOf } from '../../support/plan.js';
 import { thrown } from '../../support/thrown.js';
 
 const lit = (n: number): Uint8Array => e(DW_OP.DW_OP_lit0 + n);

@@ -1,0 +1,107 @@
+/**
+ * What the host's owner allows, whatever a controller asks: which programs, which engines, how much. Read from a JSON file at
+ * start; without one, everything that the limits allow. A refusal names the file and the rule.
+ */
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { engineNames, type EngineName } from '../../format/capture.js';
+import { StillframeError, badData } from '../../format/error.js';
+import { defaultLimits, type Limits } from '../../format/limits.js';
+import type { Plan } from '../../format/plan/plan.js';
+
+const schema = z.strictObject({
+  /** Patterns of executable paths, `*` for any characters. A deny goes before an allow; an empty allow list allows all. */
+  allow: z.array(z.string()).default([]),
+  deny: z.array(z.string()).default([]),
+  engines: z.array(z.enum(engineNames)).optional(),
+  maxHits: z.int().positive().max(defaultLimits.maxHits).default(defaultLimits.maxHits),
+  maxHitBytes: z.int().positive().max(defaultLimits.maxHitBytes).default(defaultLimits.maxHitBytes),
+  /** False: only planned ranges leave the host, no raw stack windows. */
+  rawStack: z.boolean().default(true),
+});
+
+export interface Policy {
+  /** Whether `checkProgram` can refuse anything. */
+  readonly restrictsPrograms: boolean;
+  readonly engines: readonly EngineName[] | undefined;
+  /** Throws `denied` or `usage`. */
+  checkPoint(request: {
+    readonly plan: Plan;
+    readonly engine?: EngineName;
+    readonly maxHits: number;
+    readonly expiresMs: number;
+  }): void;
+  checkNow(request: { readonly engine?: EngineName; readonly stackBytes: number }): void;
+  checkProgram(program: { readonly pid: number; readonly executable: string }): void;
+}
+
+/** Reads a policy file; throws `bad-data` where it does not say what the schema wants, so that a typing error never widens a policy. */
+export function readPolicy(path: string): Policy {
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw badData(`cannot read policy "${path}": ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const parsed = schema.safeParse(json);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    const where = issue?.path.join('.') ?? '';
+    throw badData(
+      `cannot read policy "${path}": ${where === '' ? '' : `${where}: `}${issue?.message ?? 'no policy'}`,
+    );
+  }
+  return makePolicy(parsed.data, `policy "${path}"`);
+}
+
+export function defaultPolicy(): Policy {
+  return makePolicy(schema.parse({}), 'the default limits');
+}
+
+function makePolicy(rules: z.infer<typeof schema>, name: string, limits: Limits = defaultLimits): Policy {
+  const allow = rules.allow.map(patternOf);
+  const deny = rules.deny.map(patternOf);
+  const denied = (what: string): StillframeError =>
+    new StillframeError('denied', `${name} does not allow ${what}`, { hint: "ask the host's owner" });
+  const checkEngine = (engine: EngineName | undefined): void => {
+    if (engine !== undefined && rules.engines !== undefined && !rules.engines.includes(engine)) {
+      throw denied(`engine ${engine} (engines: ${rules.engines.join(', ')})`);
+    }
+  };
+  const checkStack = (stackBytes: number): void => {
+    if (stackBytes > 0 && !rules.rawStack) throw denied('raw stack windows (rawStack: false)');
+  };
+  return {
+    restrictsPrograms: allow.length + deny.length > 0,
+    engines: rules.engines,
+    checkPoint({ plan, engine, maxHits, expiresMs }) {
+      checkEngine(engine);
+      checkStack(plan.stackBytes);
+      if (maxHits < 1 || maxHits > rules.maxHits) throw denied(`${maxHits} hits (1 to ${rules.maxHits})`);
+      if (plan.maxBytes > rules.maxHitBytes) {
+        throw denied(`${plan.maxBytes} bytes a hit (maxHitBytes: ${rules.maxHitBytes})`);
+      }
+      if (expiresMs - Date.now() > limits.maxExpiryMs) throw denied('an expiry beyond 30 days');
+    },
+    checkNow({ engine, stackBytes }) {
+      checkEngine(engine);
+      checkStack(stackBytes);
+    },
+    checkProgram({ pid, executable }) {
+      const denying = rules.deny.find((_, i) => deny[i]?.test(executable));
+      if (denying !== undefined) throw denied(`"${executable}" (process ${pid}; deny: "${denying}")`);
+      if (allow.length > 0 && !allow.some((pattern) => pattern.test(executable))) {
+        throw denied(`"${executable}" (process ${pid}; not in allow)`);
+      }
+    },
+  };
+}
+
+function patternOf(glob: string): RegExp {
+  return new RegExp(
+    `^${glob
+      .split('*')
+      .map((part) => part.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&'))
+      .join('.*')}$`,
+  );
+}

@@ -1,0 +1,235 @@
+/**
+ * One conversation with one controller, whoever dialed: commands in, events out. It answers each command with an event of the same
+ * request number, and ships the snapshots of the points that were armed here until they are acknowledged.
+ */
+import { open } from 'node:fs/promises';
+import { StillframeError, toStillframeError } from '../../format/error.js';
+import { failureOf } from '../../format/failure.js';
+import { fromLong, toLong } from '../../proto/long.js';
+import type { Command, EventProperties } from '../../proto/service.js';
+import type { stillframe } from '../../proto/generated/stillframe.js';
+import type { Session, SessionLog } from '../session/session.js';
+import type { SpooledSnapshot } from '../session/spool.js';
+import {
+  countersMessage,
+  engineMessage,
+  measureRequestFrom,
+  moduleMessage,
+  nowOrderFrom,
+  pointRequestFrom,
+  pointStateMessage,
+  targetMessage,
+} from './messages.js';
+
+/** Where events go. `send` resolves when more may be sent: the peer's window is honoured. */
+export interface EventChannel {
+  send(event: EventProperties): Promise<void>;
+}
+
+export interface ConversationOptions {
+  readonly session: Session;
+  readonly channel: EventChannel;
+  readonly hello: stillframe.v1.Hello.$Properties;
+  readonly log: SessionLog;
+}
+
+type Answer = Omit<EventProperties, 'request'>;
+
+const chunkBytes = 512 * 1024;
+const heartbeatMs = 10_000;
+
+export class Conversation implements Disposable {
+  readonly #options: ConversationOptions;
+  readonly #points = new Set<string>();
+  /** Sent or being sent, and not asked for again. */
+  readonly #shipped = new Set<string>();
+  readonly #subscription: Disposable;
+  readonly #heartbeat: NodeJS.Timeout;
+  #shipping: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(options: ConversationOptions) {
+    this.#options = options;
+    this.#subscription = options.session.subscribe({
+      snapshot: (snapshot) => {
+        if (snapshot.point !== '' && this.#points.has(snapshot.point)) void this.#ship(snapshot);
+      },
+      point: (view) => {
+        if (this.#points.has(view.id)) this.#tell({ pointState: pointStateMessage(view) });
+      },
+    });
+    this.#heartbeat = setInterval(
+      () => this.#tell({ heartbeat: { timeMs: toLong(Date.now()) } }),
+      heartbeatMs,
+    );
+  }
+
+  /** Never rejects: what fails is answered with a failure. */
+  async receive(command: Command): Promise<void> {
+    try {
+      const answer = await this.#answer(command);
+      if (answer !== undefined) await this.#send({ ...answer, request: command.request ?? null });
+    } catch (error) {
+      const failure = toStillframeError(error);
+      if (failure.code === 'internal') {
+        this.#options.log.error(
+          { command: command.body, error: failure.message, stack: failure.stack },
+          'command failed',
+        );
+      }
+      this.#tell({ request: command.request ?? null, failure: failureOf(failure) });
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#closed = true;
+    clearInterval(this.#heartbeat);
+    this.#subscription[Symbol.dispose]();
+  }
+
+  async #answer(command: Command): Promise<Answer | undefined> {
+    const { session, hello } = this.#options;
+    switch (command.body) {
+      case 'greeting':
+        return { hello };
+      case 'listTargets': {
+        const targets = await session.tracer.listTargets(command.listTargets.selector || undefined);
+        return { targets: { targets: targets.map(targetMessage) } };
+      }
+      case 'getTargetFacts':
+        return await this.#targetFacts(command.getTargetFacts.pid ?? 0);
+      case 'arm':
+        return await this.#arm(command.arm);
+      case 'disarm': {
+        const view = await session.remove(command.disarm.pointId ?? '');
+        return { pointState: pointStateMessage(view) };
+      }
+      case 'listPoints': {
+        const views = await session.points(command.listPoints.pointIds ?? []);
+        return { points: { points: views.map(pointStateMessage) } };
+      }
+      case 'now': {
+        const snapshot = await session.now(nowOrderFrom(command.now));
+        await this.#ship(snapshot, command.request);
+        return undefined;
+      }
+      case 'acknowledgeSnapshot':
+        session.acknowledge(command.acknowledgeSnapshot.snapshotId ?? '');
+        return { done: {} };
+      case 'fetchSnapshots':
+        return { fetched: { count: await this.#fetch(command.fetchSnapshots.pointIds ?? []) } };
+      case 'probeEngines': {
+        const engines = await session.tracer.probeEngines();
+        return { engines: { engines: engines.map(engineMessage) } };
+      }
+      case 'measure': {
+        const request = measureRequestFrom(command.measure);
+        const { engine, counters } = await session.tracer.measure(request);
+        return {
+          measured: { engine, durationMs: toLong(request.durationMs), counters: countersMessage(counters) },
+        };
+      }
+      case 'heartbeat':
+        return undefined;
+      case undefined:
+        throw new StillframeError('unsupported', 'unknown command: the controller is newer than this agent');
+    }
+  }
+
+  async #targetFacts(pid: number): Promise<Answer> {
+    const { tracer } = this.#options.session;
+    const [target] = await tracer.listTargets(String(pid));
+    if (target === undefined) {
+      throw new StillframeError('not-found', `no process ${pid}`, { detail: { pid } });
+    }
+    const facts = await tracer.processFacts(pid);
+    return { targetFacts: { target: targetMessage(target), modules: facts.modules.map(moduleMessage) } };
+  }
+
+  async #arm(arm: stillframe.v1.Arm.$Properties): Promise<Answer> {
+    const { session } = this.#options;
+    const request = pointRequestFrom(arm);
+    const attached = this.#points.has(request.id);
+    // Before arming, for the first hit may come before the answer.
+    this.#points.add(request.id);
+    try {
+      const view = await session.arm(request);
+      for (const snapshot of session.spool.list()) {
+        if (snapshot.point === request.id) void this.#ship(snapshot);
+      }
+      return { pointState: pointStateMessage(view) };
+    } catch (error) {
+      if (!attached) this.#points.delete(request.id);
+      throw error;
+    }
+  }
+
+  /** Sends again what was sent and not acknowledged: the controller would not ask otherwise. */
+  async #fetch(pointIds: readonly string[]): Promise<number> {
+    const waiting = this.#options.session.spool
+      .list()
+      .filter((snapshot) => pointIds.length === 0 || pointIds.includes(snapshot.point));
+    await this.#shipping;
+    for (const snapshot of waiting) {
+      this.#shipped.delete(snapshot.id);
+      await this.#ship(snapshot);
+    }
+    return waiting.length;
+  }
+
+  /** One after another. */
+  #ship(snapshot: SpooledSnapshot, request?: Command['request']): Promise<void> {
+    if (this.#shipped.has(snapshot.id)) return this.#shipping;
+    this.#shipped.add(snapshot.id);
+    const sending = this.#shipping.then(() => this.#sendSnapshot(snapshot, request ?? null));
+    this.#shipping = sending.catch((error: unknown) => {
+      this.#shipped.delete(snapshot.id);
+      if (this.#closed) return;
+      const { message } = toStillframeError(error);
+      this.#options.log.warn({ snapshot: snapshot.id, error: message }, 'cannot send a snapshot');
+    });
+    return request === undefined ? this.#shipping : sending;
+  }
+
+  async #sendSnapshot(
+    { id, point, size, sha256 }: SpooledSnapshot,
+    request: Command['request'],
+  ): Promise<void> {
+    const path = this.#options.session.spool.pathOf(id);
+    if (path === undefined) return;
+    const envelope = { request: request ?? null };
+    const file = await open(path, 'r');
+    try {
+      await this.#send({
+        ...envelope,
+        snapshotBegin: { snapshotId: id, pointId: point, size: toLong(size), sha256 },
+      });
+      for (let offset = 0; offset < size;) {
+        const length = Math.min(chunkBytes, size - offset);
+        const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset);
+        if (bytesRead === 0) throw new StillframeError('internal', `the spool lost bytes of snapshot ${id}`);
+        const data = buffer.subarray(0, bytesRead);
+        await this.#send({ ...envelope, snapshotChunk: { snapshotId: id, offset: toLong(offset), data } });
+        offset += bytesRead;
+      }
+      await this.#send({ ...envelope, snapshotEnd: { snapshotId: id } });
+    } finally {
+      await file.close();
+    }
+  }
+
+  #send(event: EventProperties): Promise<void> {
+    if (this.#closed) return Promise.reject(new StillframeError('unreachable', 'the controller hung up'));
+    return this.#options.channel.send(event);
+  }
+
+  /** For events that nobody waits for: a controller that hung up does not hear them. */
+  #tell(event: EventProperties): void {
+    this.#send(event).catch(() => undefined);
+  }
+}
+
+/** For logs: which command, never what is in it. */
+export function describeCommand(command: Command): string {
+  return `${command.body ?? 'unknown'} ${fromLong(command.request)}`;
+}

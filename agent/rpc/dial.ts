@@ -1,0 +1,79 @@
+/** For agents behind a firewall: dials the controller and holds the same conversation, again and again. */
+import { Client, type ClientDuplexStream } from '@grpc/grpc-js';
+import { grpcTarget, isLoopback, type Endpoint } from '../../format/endpoint.js';
+import { StillframeError } from '../../format/error.js';
+import {
+  decodeCommand,
+  encodeEvent,
+  fleetConversePath,
+  type Command,
+  type EventProperties,
+} from '../../proto/service.js';
+import { Conversation, type ConversationOptions } from './conversation.js';
+import { channelOf } from './server.js';
+import { channelCredentials, type TlsFiles } from './tls.js';
+
+export interface DialOptions {
+  readonly endpoint: Endpoint;
+  readonly tls: TlsFiles | undefined;
+  readonly conversation: Omit<ConversationOptions, 'channel'>;
+}
+
+const firstDelayMs = 500;
+const maxDelayMs = 30_000;
+
+/** Dials until it is disposed. */
+export function dial(options: DialOptions): Disposable {
+  const { endpoint, tls, conversation } = options;
+  if (endpoint.kind === 'tcp' && tls === undefined && !isLoopback(endpoint.host)) {
+    throw new StillframeError('denied', `cannot dial ${endpoint.host} without TLS`, {
+      hint: 'give --tls-cert, --tls-key and --tls-ca',
+    });
+  }
+  let delayMs = firstDelayMs;
+  let closed = false;
+  let timer: NodeJS.Timeout | undefined;
+  let end: () => void = () => undefined;
+
+  const converse = (): void => {
+    const client = new Client(grpcTarget(endpoint), channelCredentials(tls));
+    const stream: ClientDuplexStream<EventProperties, Command> = client.makeBidiStreamRequest(
+      fleetConversePath,
+      encodeEvent,
+      decodeCommand,
+    );
+    const talk = new Conversation({ ...conversation, channel: channelOf(stream) });
+    let over = false;
+    end = () => {
+      if (over) return;
+      over = true;
+      talk[Symbol.dispose]();
+      client.close();
+      if (closed) return;
+      timer = setTimeout(converse, delayMs);
+      delayMs = Math.min(delayMs * 2, maxDelayMs);
+    };
+    stream.on('data', (command: Command) => {
+      delayMs = firstDelayMs;
+      void talk.receive(command);
+    });
+    stream.on('error', (error: Error) => {
+      if (!over)
+        conversation.log.warn(
+          { controller: grpcTarget(endpoint), error: error.message },
+          'conversation ended',
+        );
+      end();
+    });
+    stream.on('end', () => end());
+    stream.write({ hello: conversation.hello });
+  };
+  converse();
+  return {
+    [Symbol.dispose]() {
+      closed = true;
+      clearTimeout(timer);
+      end();
+    },
+  };
+}

@@ -1,0 +1,160 @@
+/** Messages to the domain and back: the only place of the agent that knows how fields are spelled on the wire. */
+import { engineNames, type EngineName, type LoadedModule } from '../../format/capture.js';
+import { StillframeError } from '../../format/error.js';
+import { decodePlan } from '../../format/plan/encode.js';
+import type { Plan } from '../../format/plan/plan.js';
+import { verifyPlan } from '../../format/plan/verify.js';
+import { stillframe } from '../../proto/generated/stillframe.js';
+import { fromLong, numberFromLong, toLong } from '../../proto/long.js';
+import type { PointRequest, PointView } from '../session/point.js';
+import type { NowOrder } from '../session/session.js';
+import type { EngineReport, MeasureRequest, PointCounters, TargetProcess } from '../tracer/client.js';
+
+const { v1 } = stillframe;
+
+/** An empty name is "the best". Throws `usage` for one that does not exist. */
+export function engineFrom(name: string | null | undefined): EngineName | undefined {
+  if (name === null || name === undefined || name === '') return undefined;
+  const engine = engineNames.find((known) => known === name);
+  if (engine === undefined) {
+    throw new StillframeError('usage', `unknown engine "${name}"`, { candidates: engineNames });
+  }
+  return engine;
+}
+
+/** Checked as far as it can be without a process: a plan comes from the network. */
+function planFrom(bytes: Uint8Array | null | undefined): Plan {
+  const plan = decodePlan(bytes ?? new Uint8Array());
+  verifyPlan(plan);
+  return plan;
+}
+
+export function pointRequestFrom(arm: stillframe.v1.Arm.$Properties): PointRequest {
+  const engine = engineFrom(arm.engine);
+  const pids = arm.pids ?? [];
+  if (!arm.pointId) throw new StillframeError('usage', 'cannot arm a point without an id');
+  if (pids.length === 0 && !arm.selector) {
+    throw new StillframeError(
+      'usage',
+      `cannot arm point ${arm.pointId}: neither process nor selector is given`,
+    );
+  }
+  return {
+    id: arm.pointId,
+    pids,
+    selector: arm.selector ?? '',
+    plan: planFrom(arm.plan),
+    ...(engine === undefined ? {} : { engine }),
+    maxHits: arm.maxHits ?? 1,
+    everyProcess: arm.everyProcess ?? false,
+    minIntervalNs: fromLong(arm.minIntervalNs),
+    expiresMs: numberFromLong(arm.expiresMs),
+  };
+}
+
+export function nowOrderFrom(now: stillframe.v1.Now.$Properties): NowOrder {
+  const engine = engineFrom(now.engine);
+  return {
+    pid: now.pid ?? 0,
+    tids: now.tids ?? [],
+    stackBytes: numberFromLong(now.stackBytes),
+    maxBytes: numberFromLong(now.maxBytes),
+    ...(engine === undefined ? {} : { engine }),
+  };
+}
+
+const maxMeasureMs = 60_000;
+
+export function measureRequestFrom(measure: stillframe.v1.Measure.$Properties): MeasureRequest {
+  const engine = engineFrom(measure.engine);
+  const durationMs = numberFromLong(measure.durationMs);
+  if (durationMs < 1 || durationMs > maxMeasureMs) {
+    throw new StillframeError(
+      'usage',
+      `cannot measure for ${durationMs} ms: 1 to ${maxMeasureMs} are allowed`,
+    );
+  }
+  return {
+    pid: measure.pid ?? 0,
+    plan: planFrom(measure.plan),
+    durationMs,
+    ...(engine === undefined ? {} : { engine }),
+  };
+}
+
+const phases = {
+  pending: v1.PointPhase.POINT_PHASE_PENDING,
+  armed: v1.PointPhase.POINT_PHASE_ARMED,
+  suspended: v1.PointPhase.POINT_PHASE_SUSPENDED,
+  ended: v1.PointPhase.POINT_PHASE_ENDED,
+  failed: v1.PointPhase.POINT_PHASE_FAILED,
+} as const;
+
+export function pointStateMessage(view: PointView): stillframe.v1.PointState.$Properties {
+  return {
+    pointId: view.id,
+    phase: phases[view.phase],
+    engine: view.engine,
+    processes: view.processes.map(({ pid, addresses }) => ({ pid, addresses: addresses.map(toLong) })),
+    counters: countersMessage(view.counters),
+    why: view.why,
+    end: view.end ?? '',
+    location: view.location,
+    condition: view.condition ?? '',
+    expiresMs: toLong(view.expiresMs),
+    refusals: [...view.refusals],
+  };
+}
+
+export function countersMessage(counters: PointCounters): stillframe.v1.Counters.$Properties {
+  return {
+    hits: toLong(counters.hits),
+    conditionFalse: toLong(counters.conditionFalse),
+    faults: toLong(counters.faults),
+    dropped: toLong(counters.dropped),
+    delivered: toLong(counters.delivered),
+  };
+}
+
+export function targetMessage(target: TargetProcess): stillframe.v1.Target.$Properties {
+  return {
+    pid: target.pid,
+    comm: target.comm,
+    args: [...target.args],
+    uid: target.uid,
+    executable: target.executable,
+    buildId: target.buildId,
+    unit: target.unit,
+    container: target.container,
+    service: target.service,
+    startTicks: toLong(target.startTicks),
+    startTimeMs: toLong(Math.round(target.startTimeMs)),
+    refusal: target.refusal ?? '',
+  };
+}
+
+export function moduleMessage(module: LoadedModule): stillframe.v1.Module.$Properties {
+  return {
+    path: module.path,
+    buildId: module.buildId,
+    start: toLong(module.start),
+    end: toLong(module.end),
+    bias: toLong(module.bias),
+    deleted: module.deleted,
+  };
+}
+
+const supports = {
+  yes: v1.Support.SUPPORT_YES,
+  no: v1.Support.SUPPORT_NO,
+  unknown: v1.Support.SUPPORT_UNKNOWN,
+} as const;
+
+export function engineMessage({ engine, support }: EngineReport): stillframe.v1.EngineReport.$Properties {
+  return {
+    engine,
+    support: supports[support.supported],
+    detail: support.detail,
+    remedy: support.supported === 'no' ? support.remedy : '',
+  };
+}

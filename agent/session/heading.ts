@@ -1,0 +1,55 @@
+/** What the note of a snapshot says beyond capture and facts: which point, which place, what was asked. */
+import type { LoadedModule, ProcessFacts } from '../../format/capture.js';
+import { AT, parseAuxv } from '../../format/core/auxv.js';
+import type { SnapshotHeading } from '../../format/core/write.js';
+import type { Plan } from '../../format/plan/plan.js';
+import type { CapturedProcess } from '../tracer/client.js';
+
+export interface SnapshotContext {
+  readonly snapshot: string;
+  /** Empty for "now". */
+  readonly point: string;
+  readonly host: string;
+  /** Undefined for "now". */
+  readonly plan?: Plan;
+}
+
+export function makeHeading({ capture, facts }: CapturedProcess, context: SnapshotContext): SnapshotHeading {
+  const { plan, snapshot, point, host } = context;
+  const site = capture.site === undefined ? undefined : plan?.sites[capture.site];
+  const module = plan === undefined ? executableOf(facts) : moduleOf(facts, plan);
+  return {
+    snapshot,
+    point,
+    host,
+    buildId: module?.buildId ?? plan?.module.buildId ?? '',
+    modulePath: module?.path ?? plan?.module.path ?? '',
+    ...(site === undefined || module === undefined
+      ? {}
+      : {
+          location: {
+            function: site.function,
+            ...(site.file === undefined ? {} : { file: site.file }),
+            ...(site.line === undefined ? {} : { line: site.line }),
+            address: BigInt.asUintN(64, site.linkAddress + module.bias),
+          },
+        }),
+    request: plan?.request ?? { location: '', captures: [] },
+  };
+}
+
+/** The module that the plan was made for: the same build id, the same path where several have it. */
+function moduleOf(facts: ProcessFacts, plan: Plan): LoadedModule | undefined {
+  const { buildId, path } = plan.module;
+  const same = facts.modules.filter((module) =>
+    buildId === '' ? module.path === path : module.buildId === buildId,
+  );
+  return same.find((module) => module.path === path) ?? same[0];
+}
+
+/** The module that holds the program headers that the kernel told the process of. */
+function executableOf(facts: ProcessFacts): LoadedModule | undefined {
+  const headers = parseAuxv(facts.auxv, `/proc/${facts.pid}/auxv`).get(AT.AT_PHDR);
+  if (headers === undefined) return undefined;
+  return facts.modules.find((module) => module.start <= headers && headers < module.end);
+}

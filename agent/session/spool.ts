@@ -1,0 +1,187 @@
+/**
+ * Snapshots that no controller has acknowledged yet: `ID.core` with `ID.json` beside it, in one folder. A pair appears whole or not
+ * at all, survives kill -9, and stays until it is acknowledged. The folder is bounded in bytes: a full spool refuses
+ * new snapshots and never drops old ones.
+ */
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { StillframeError, withContext } from '../../format/error.js';
+import { isIdentifier } from '../../format/identifier.js';
+
+export interface SpooledSnapshot {
+  readonly version: 1;
+  readonly id: string;
+  /** Empty for "now". */
+  readonly point: string;
+  /** Of the core file. */
+  readonly size: number;
+  readonly sha256: string;
+}
+
+const sidecar: z.ZodType<SpooledSnapshot> = z.strictObject({
+  version: z.literal(1),
+  id: z.string().refine(isIdentifier),
+  point: z.string(),
+  size: z.int().nonnegative(),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+
+export interface SpoolOptions {
+  readonly folder: string;
+  readonly maxBytes: number;
+}
+
+export const defaultSpoolBytes: number = 1024 ** 3;
+
+export class Spool {
+  readonly #folder: string;
+  readonly #maxBytes: number;
+  readonly #entries = new Map<string, SpooledSnapshot>();
+
+  /** Reads what an earlier agent left; finishes or removes what it did not finish. */
+  constructor(options: SpoolOptions) {
+    this.#folder = options.folder;
+    this.#maxBytes = options.maxBytes;
+    try {
+      mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+      this.#finish();
+      this.#load();
+    } catch (error) {
+      throw withContext(`cannot open the spool "${this.#folder}"`, error);
+    }
+  }
+
+  /** Durable when it returns. Throws `limit` when the spool is full. */
+  put(snapshot: {
+    readonly id: string;
+    readonly point: string;
+    readonly core: readonly Uint8Array[];
+  }): SpooledSnapshot {
+    const { id, point, core } = snapshot;
+    const size = core.reduce((sum, piece) => sum + piece.length, 0);
+    if (this.bytes + size > this.#maxBytes) {
+      throw new StillframeError(
+        'limit',
+        `cannot spool snapshot ${id}: ${size} bytes do not fit, ${this.bytes} of ${this.#maxBytes} are taken`,
+        { hint: 'a controller must fetch and acknowledge what waits there: `stillframe snapshots`' },
+      );
+    }
+    const hash = createHash('sha256');
+    for (const piece of core) hash.update(piece);
+    const entry: SpooledSnapshot = { version: 1, id, point, size, sha256: hash.digest('hex') };
+    const names = this.#names(id);
+    writeDurably(names.newCore, core);
+    writeDurably(names.newSidecar, [Buffer.from(JSON.stringify(entry))]);
+    renameSync(names.newCore, names.core);
+    renameSync(names.newSidecar, names.sidecar);
+    syncFolder(this.#folder);
+    this.#entries.set(id, entry);
+    return entry;
+  }
+
+  /** In the order of time. */
+  list(): readonly SpooledSnapshot[] {
+    return [...this.#entries.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  get bytes(): number {
+    let sum = 0;
+    for (const entry of this.#entries.values()) sum += entry.size;
+    return sum;
+  }
+
+  /** Where the core lies until it is acknowledged; undefined when it was already. */
+  pathOf(id: string): string | undefined {
+    return this.#entries.has(id) ? this.#names(id).core : undefined;
+  }
+
+  /** Idempotent. */
+  remove(id: string): void {
+    if (!this.#entries.delete(id)) return;
+    const names = this.#names(id);
+    // The sidecar first: a core without one is not announced again.
+    rmSync(names.sidecar, { force: true });
+    rmSync(names.core, { force: true });
+  }
+
+  #names(id: string): { core: string; sidecar: string; newCore: string; newSidecar: string } {
+    const path = join(this.#folder, id);
+    return {
+      core: `${path}.core`,
+      sidecar: `${path}.json`,
+      newCore: `${path}.core.new`,
+      newSidecar: `${path}.json.new`,
+    };
+  }
+
+  /** The core is renamed before its sidecar, and both are on disk before: so a core in place means that the new sidecar is whole. */
+  #finish(): void {
+    const files = new Set(readdirSync(this.#folder));
+    for (const file of files) {
+      const id = /^(\w+)\.(?:core|json)\.new$/.exec(file)?.[1];
+      if (id === undefined || !isIdentifier(id)) continue;
+      const names = this.#names(id);
+      if (file.endsWith('.json.new') && files.has(`${id}.core`)) renameSync(names.newSidecar, names.sidecar);
+      else rmSync(join(this.#folder, file), { force: true });
+    }
+  }
+
+  #load(): void {
+    const files = new Set(readdirSync(this.#folder));
+    for (const file of files) {
+      if (file.endsWith('.core') && !files.has(file.replace(/core$/, 'json'))) {
+        // Its sidecar was removed: it was acknowledged.
+        if (isIdentifier(file.slice(0, -'.core'.length))) rmSync(join(this.#folder, file), { force: true });
+        continue;
+      }
+      if (!file.endsWith('.json')) continue;
+      const parsed = sidecar.safeParse(parseJson(join(this.#folder, file)));
+      if (!parsed.success || `${parsed.data.id}.json` !== file) continue;
+      const status = statSync(this.#names(parsed.data.id).core, { throwIfNoEntry: false });
+      if (status?.size === parsed.data.size) this.#entries.set(parsed.data.id, parsed.data);
+    }
+  }
+}
+
+function parseJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Writes a file of its own and waits until it is on disk. */
+export function writeDurably(path: string, pieces: readonly Uint8Array[]): void {
+  const fd = openSync(path, 'w', 0o600);
+  try {
+    for (const piece of pieces) {
+      for (let done = 0; done < piece.length;) done += writeSync(fd, piece, done);
+    }
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,56 @@
+/** "Why have you not fired?": one line from the counters and the state of a point. Always true, never a guess. */
+import type { PointCounters } from '../tracer/client.js';
+
+export interface WhyFacts {
+  readonly phase: 'pending' | 'armed' | 'suspended' | 'ended' | 'failed';
+  /** Addresses in all processes, and the processes. */
+  readonly addresses: number;
+  readonly pids: readonly number[];
+  readonly engine: string;
+  readonly counters: PointCounters;
+  readonly maxHits: number;
+  readonly hasCondition: boolean;
+  /** What a pending, suspended, ended or failed point says of itself. */
+  readonly detail: string;
+}
+
+export function whyLine(facts: WhyFacts): string {
+  if (facts.phase !== 'armed') return facts.detail;
+  const { counters } = facts;
+  const where = `armed at ${count(facts.addresses, 'address', 'addresses')} in ${processes(facts.pids)} by ${facts.engine}`;
+  if (counters.hits === 0n) return `${where}: 0 hits, no thread has passed there yet`;
+  const parts = [count(counters.hits, 'hit', 'hits')];
+  if (facts.hasCondition) parts.push(`condition false ${count(counters.conditionFalse, 'time', 'times')}`);
+  if (counters.faults > 0n) parts.push(`memory not readable ${count(counters.faults, 'time', 'times')}`);
+  if (counters.dropped > 0n) parts.push(`${counters.dropped} lost for want of room`);
+  if (counters.delivered > 0n) parts.push(`${counters.delivered} of ${facts.maxHits} delivered`);
+  return `${where}: ${parts.join(', ')}`;
+}
+
+function processes(pids: readonly number[]): string {
+  const [first] = pids;
+  if (pids.length === 1 && first !== undefined) return `process ${first}`;
+  return `${pids.length} processes`;
+}
+
+function count(number: number | bigint, one: string, many: string): string {
+  return `${number} ${BigInt(number) === 1n ? one : many}`;
+}
+
+export const noCounters: PointCounters = {
+  hits: 0n,
+  conditionFalse: 0n,
+  faults: 0n,
+  dropped: 0n,
+  delivered: 0n,
+};
+
+export function addCounters(a: PointCounters, b: PointCounters): PointCounters {
+  return {
+    hits: a.hits + b.hits,
+    conditionFalse: a.conditionFalse + b.conditionFalse,
+    faults: a.faults + b.faults,
+    dropped: a.dropped + b.dropped,
+    delivered: a.delivered + b.delivered,
+  };
+}

@@ -1,0 +1,69 @@
+/** A dry run as a person reads it: every address, what lives where, what a hit would cost and bring. */
+import type { CaptureOutcome } from '../planner/capture.js';
+import type { DroppedSite, Explanation, SiteExplanation, VariableExplanation } from '../planner/explain.js';
+import { bytesText, clean, colors, plural } from './style.js';
+
+export function renderExplanation(explanation: Explanation): string {
+  const { module, sites, dropped } = explanation;
+  const title = `${colors.bold(clean(explanation.location))} in ${clean(module.path)}`;
+  const build = colors.dim(`build id ${module.buildId === '' ? 'none' : module.buildId}`);
+  const parts = [
+    `${title}\n${build}`,
+    ...sites.map((site, i) => renderSite(site, i, sites.length)),
+    ...(dropped.length > 0 ? [renderDropped(dropped)] : []),
+    `a hit brings ${bytesText(explanation.stackBytes)} of stack, at most ${bytesText(explanation.maxBytes)} in all`,
+  ];
+  return parts.join('\n\n');
+}
+
+function renderSite(site: SiteExplanation, index: number, count: number): string {
+  const place =
+    site.file === undefined
+      ? ''
+      : ` at ${clean(site.file.slice(site.file.lastIndexOf('/') + 1))}:${site.line ?? '?'}`;
+  const into =
+    site.inlinedInto.length > 0 ? `, inlined into ${site.inlinedInto.map(clean).join(' in ')}` : '';
+  const moved = site.afterPrologue ? ', after the prologue' : '';
+  const { instruction } = site;
+  const lines = [
+    `${colors.bold(`address ${index + 1} of ${count}`)}  ${site.address}  ${clean(site.function)}${place}${into}${moved}`,
+    `  instruction  ${instruction.bytes} (${instruction.group}), ${instruction.probe}: ${instruction.cost}`,
+  ];
+  if (site.condition !== undefined) {
+    lines.push(`  condition    ${clean(site.condition.text)}   decided in the ${site.condition.runsIn}`);
+    lines.push(colors.dim(`               ${site.condition.listing}`));
+  }
+  lines.push(...site.captures.map(renderCapture));
+  if (site.variables.length > 0) {
+    lines.push('  variables');
+    lines.push(...site.variables.map((variable) => `    ${renderVariable(variable)}`));
+  }
+  const { count: ranges, expectedBytes, mostBytes } = site.ranges;
+  lines.push(
+    `  captures     ${plural(ranges, 'range')}, about ${bytesText(expectedBytes)}, at most ${bytesText(mostBytes)}`,
+  );
+  lines.push(...site.cuts.map((cut) => `  ${colors.yellow(`left out: ${clean(cut)}`)}`));
+  return lines.join('\n');
+}
+
+function renderCapture(capture: CaptureOutcome): string {
+  const { expression, type, absent } = capture;
+  const problem =
+    absent === undefined ? '' : `  ${colors.yellow(`<${absent.reason}: ${clean(absent.detail)}>`)}`;
+  return `  capture      ${clean(expression)} ${colors.dim(clean(type))}${problem}`;
+}
+
+function renderVariable(variable: VariableExplanation): string {
+  const where =
+    variable.where ??
+    colors.yellow(`<${variable.absent?.reason ?? 'absent'}: ${clean(variable.absent?.detail ?? '')}>`);
+  const kind = variable.parameter ? 'parameter' : 'local';
+  return `${colors.cyan(clean(variable.name))} ${colors.dim(`${clean(variable.type)}, ${kind} of ${clean(variable.function)}`)}  ${where}`;
+}
+
+function renderDropped(dropped: readonly DroppedSite[]): string {
+  const lines = dropped.map(
+    ({ address, function: name, reason }) => `  ${address}  ${clean(name)}: ${clean(reason)}`,
+  );
+  return `${colors.yellow('not probed')}\n${lines.join('\n')}`;
+}

@@ -1,0 +1,109 @@
+/** What an agent says, freed of the wire: bigint for 64-bit values, undefined for what is not there. */
+import type { EngineName } from '../../format/capture.js';
+import type { PointPhase } from '../store/store.js';
+
+export interface AgentFacts {
+  readonly version: string;
+  readonly host: string;
+  readonly pid: number;
+  readonly bootId: string;
+  readonly pidNamespace: string;
+  readonly kernel: string;
+  readonly architecture: string;
+  readonly uid: number;
+}
+
+export interface AgentTarget {
+  readonly pid: number;
+  readonly comm: string;
+  readonly args: readonly string[];
+  readonly uid: number;
+  readonly executable: string;
+  readonly buildId: string;
+  readonly unit: string;
+  readonly container: string;
+  readonly service: string;
+  readonly startTicks: bigint;
+  readonly startTimeMs: number;
+  /** Why it cannot be looked into; empty when it can. */
+  readonly refusal: string;
+}
+
+export interface AgentModule {
+  readonly path: string;
+  readonly buildId: string;
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly bias: bigint;
+  readonly deleted: boolean;
+}
+
+export interface TargetFacts {
+  readonly target: AgentTarget;
+  readonly modules: readonly AgentModule[];
+}
+
+export interface AgentPoint {
+  readonly id: string;
+  readonly phase: PointPhase;
+  readonly engine: string;
+  readonly processes: readonly { readonly pid: number; readonly addresses: readonly bigint[] }[];
+  readonly counters: AgentCounters;
+  readonly why: string;
+  /** `hits`, `expired`, `removed`, `target-gone`, `failed`; empty while it lives. */
+  readonly end: string;
+  readonly location: string;
+  readonly condition: string;
+  readonly expiresMs: number;
+  readonly refusals: readonly string[];
+}
+
+export interface AgentCounters {
+  readonly hits: bigint;
+  readonly conditionFalse: bigint;
+  readonly faults: bigint;
+  readonly dropped: bigint;
+  readonly delivered: bigint;
+}
+
+export interface EngineStatus {
+  readonly engine: string;
+  readonly supported: 'yes' | 'no' | 'unknown';
+  readonly detail: string;
+  readonly remedy: string;
+}
+
+export interface Measured {
+  readonly engine: string;
+  readonly durationMs: number;
+  readonly counters: AgentCounters;
+}
+
+export interface ArmOrder {
+  readonly id: string;
+  readonly pids: readonly number[];
+  readonly selector: string;
+  /** As format/plan/encode.ts writes it. */
+  readonly plan: Uint8Array;
+  /** Empty: the best. */
+  readonly engine: EngineName | '';
+  readonly maxHits: number;
+  readonly everyProcess: boolean;
+  readonly minIntervalNs: bigint;
+  readonly expiresMs: number;
+}
+
+export interface NowOrder {
+  readonly pid: number;
+  readonly tids: readonly number[];
+  readonly stackBytes: number;
+  readonly maxBytes: number;
+  readonly engine: EngineName | '';
+}
+
+export interface MeasureOrder {
+  readonly pid: number;
+  readonly plan: Uint8Array;
+  readonly durationMs: number;
+  readonly engine: EngineName | '';
+}

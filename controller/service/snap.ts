@@ -1,0 +1,279 @@
+/**
+ * A point from the request to its snapshots: plan, arm, wait, store, acknowledge. Whatever ends the wait, nothing stays armed unless it
+ * was asked to (`--detach`).
+ */
+import { randomBytes } from 'node:crypto';
+import { StillframeError, toStillframeError } from '../../format/error.js';
+import { makeIdentifier } from '../../format/identifier.js';
+import { defaultLimits } from '../../format/limits.js';
+import type { AgentPoint, ArmOrder } from '../rpc/agent-facts.js';
+import type { OpenSymbols } from '../snapshot/module.js';
+import type { SnapshotRecord, Store } from '../store/store.js';
+import type { ReachedAgent } from './agent.js';
+import { pointDocument, type PointDocument } from './documents.js';
+import { planFor, type PointOptions } from './planning.js';
+
+export interface SnapOptions extends PointOptions {
+  readonly hits: number;
+  readonly minIntervalNs: bigint;
+  readonly everyProcess: boolean;
+  /** Undefined: a day when detached, and a little longer than the wait otherwise. */
+  readonly expireMs?: number;
+  readonly waitMs: number;
+  readonly detach: boolean;
+}
+
+export interface SnapHooks {
+  /** The point is armed. */
+  armed?(point: PointDocument): void;
+  /** Why it has not fired yet, about once a second. */
+  progress?(why: string): void;
+  /** A snapshot is in the store. */
+  snapshot?(record: SnapshotRecord): void;
+  /** Aborted: the point is removed, and what came so far is the outcome. */
+  readonly signal?: AbortSignal;
+}
+
+export interface SnapOutcome {
+  readonly point: PointDocument;
+  readonly snapshots: readonly SnapshotRecord[];
+}
+
+export interface SnapContext {
+  readonly agent: ReachedAgent;
+  readonly store: Store;
+  readonly openSymbols: OpenSymbols;
+  /** Another conversation, when the agent hung up and is expected back. */
+  readonly reconnect: () => Promise<ReachedAgent>;
+}
+
+const progressMs = 1000;
+/** How long a point outlives a wait whose command was killed. */
+const graceMs = 10_000;
+
+export async function snap(
+  context: SnapContext,
+  options: SnapOptions,
+  hooks: SnapHooks,
+): Promise<SnapOutcome> {
+  checkOptions(context, options);
+  const { client } = context.agent;
+  const planned = await planFor(client, options, context.openSymbols);
+  const nowMs = Date.now();
+  const id = makeIdentifier(nowMs, randomBytes(4));
+  const expiresMs =
+    nowMs + (options.expireMs ?? (options.detach ? defaultLimits.defaultExpiryMs : options.waitMs + graceMs));
+  const order: ArmOrder = {
+    id,
+    pids: planned.targets.map(({ pid }) => pid),
+    selector: '',
+    plan: planned.encoded,
+    engine: options.engine,
+    maxHits: options.hits,
+    everyProcess: options.everyProcess,
+    minIntervalNs: options.minIntervalNs,
+    expiresMs,
+  };
+  context.store.putPoint({
+    id,
+    createdMs: nowMs,
+    target: options.target,
+    location: options.location,
+    ...(options.condition === undefined ? {} : { condition: options.condition }),
+    captures: options.captures,
+    engine: options.engine,
+    maxHits: options.hits,
+    minIntervalNs: options.minIntervalNs,
+    expiresMs,
+    agent: client.address,
+    pids: order.pids,
+    modulePath: planned.module.path,
+    buildId: planned.module.buildId,
+    plan: planned.encoded,
+    status: { phase: 'pending', why: 'not armed yet' },
+  });
+  const wait = new Wait(context, order, options, hooks);
+  try {
+    return await wait.run();
+  } catch (error) {
+    context.store.updatePoint(id, { phase: 'failed', why: toStillframeError(error).message });
+    throw error;
+  }
+}
+
+function checkOptions(context: SnapContext, options: SnapOptions): void {
+  if (options.hits < 1 || options.hits > defaultLimits.maxHits) {
+    throw new StillframeError(
+      'usage',
+      `--hits must be from 1 to ${defaultLimits.maxHits}, not ${options.hits}`,
+    );
+  }
+  if (options.expireMs !== undefined && options.expireMs > defaultLimits.maxExpiryMs) {
+    throw new StillframeError('usage', '--expire must be at most 30 days');
+  }
+  if (options.detach && context.agent.temporary) {
+    throw new StillframeError('unreachable', 'cannot detach: no agent runs that would keep the point', {
+      hint: 'start one with `stillframe agent`, or wait for the hit',
+    });
+  }
+}
+
+/** One armed point that is waited for. */
+class Wait {
+  readonly #context: SnapContext;
+  readonly #order: ArmOrder;
+  readonly #options: SnapOptions;
+  readonly #hooks: SnapHooks;
+  readonly #snapshots = new Map<string, SnapshotRecord>();
+  #view: AgentPoint | undefined;
+  #failure: StillframeError | undefined;
+  #wake: () => void = () => undefined;
+
+  constructor(context: SnapContext, order: ArmOrder, options: SnapOptions, hooks: SnapHooks) {
+    this.#context = context;
+    this.#order = order;
+    this.#options = options;
+    this.#hooks = hooks;
+  }
+
+  async run(): Promise<SnapOutcome> {
+    const deadlineMs = Date.now() + this.#options.waitMs;
+    let { agent } = this.#context;
+    let own: ReachedAgent | undefined;
+    try {
+      for (;;) {
+        const outcome = await this.#converse(agent, deadlineMs);
+        if (outcome !== undefined) return outcome;
+        // The agent is gone. One that was started for this command does not come back.
+        await own?.[Symbol.asyncDispose]();
+        if (this.#context.agent.temporary) throw await agent.client.closed;
+        own = await this.#reconnect(agent, deadlineMs);
+        agent = own;
+      }
+    } finally {
+      await own?.[Symbol.asyncDispose]();
+    }
+  }
+
+  /** Undefined when the agent hung up meanwhile. */
+  async #converse(agent: ReachedAgent, deadlineMs: number): Promise<SnapOutcome | undefined> {
+    const { client } = agent;
+    const { id } = this.#order;
+    const state = { over: false };
+    void client.closed.then(() => {
+      state.over = true;
+      this.#wake();
+    });
+    using _listening = client.listen({
+      point: (point) => {
+        if (point.id !== id) return;
+        this.#see(point);
+        this.#wake();
+      },
+      snapshot: (record) => {
+        if (record.point !== id || this.#snapshots.has(record.id)) return;
+        this.#snapshots.set(record.id, record);
+        this.#hooks.snapshot?.(record);
+        this.#wake();
+      },
+      failed: (error) => {
+        this.#failure ??= error;
+        this.#wake();
+      },
+    });
+    const first = this.#view === undefined;
+    this.#see(await client.arm(this.#order));
+    if (first) this.#hooks.armed?.(this.#document());
+    if (this.#options.detach) return { point: this.#document(), snapshots: [] };
+
+    while (!state.over) {
+      if (this.#isDone()) return await this.#finish(agent, false);
+      if (this.#hooks.signal?.aborted === true || Date.now() >= deadlineMs)
+        return await this.#finish(agent, true);
+      await this.#pause(Math.min(progressMs, deadlineMs - Date.now()));
+      if (state.over || this.#isDone()) continue;
+      const [view] = await client.points([id]).catch(() => []);
+      if (view === undefined) continue;
+      this.#see(view);
+      if (this.#snapshots.size === 0) this.#hooks.progress?.(view.why);
+    }
+    return undefined;
+  }
+
+  async #finish(agent: ReachedAgent, disarm: boolean): Promise<SnapOutcome> {
+    if (this.#failure !== undefined && this.#snapshots.size === 0) {
+      await agent.client.disarm(this.#order.id).catch(() => undefined);
+      throw this.#failure;
+    }
+    const why = this.#view?.why ?? '';
+    if (disarm) {
+      this.#see(await agent.client.disarm(this.#order.id));
+      // What hit between the last look and the removal is not thrown away.
+      await agent.client.fetch([this.#order.id]);
+    }
+    if (this.#snapshots.size === 0) throw this.#noHit(why);
+    return { point: this.#document(), snapshots: [...this.#snapshots.values()] };
+  }
+
+  #noHit(why: string): StillframeError {
+    const view = this.#view;
+    const point = `point ${this.#order.id}`;
+    if (view?.end === 'target-gone')
+      return new StillframeError('target-gone', `${point} ended without a hit: ${view.why}`);
+    if (view?.phase === 'failed') return new StillframeError('internal', `${point} failed: ${view.why}`);
+    if (view?.end === 'expired') return new StillframeError('expired', `${point} ${view.why}`);
+    if (this.#hooks.signal?.aborted === true)
+      return new StillframeError('expired', `${point} was interrupted without a hit: ${why}`);
+    const seconds = Number((this.#options.waitMs / 1000).toFixed(3));
+    return new StillframeError('expired', `${point} was not hit within ${seconds} s: ${why}`, {
+      hint: 'wait longer with --wait, or leave it armed with --detach',
+    });
+  }
+
+  /** All that can come has come. */
+  #isDone(): boolean {
+    const view = this.#view;
+    if (this.#failure !== undefined) return true;
+    if (view === undefined || (view.phase !== 'ended' && view.phase !== 'failed')) return false;
+    return BigInt(this.#snapshots.size) >= view.counters.delivered;
+  }
+
+  #see(view: AgentPoint): void {
+    this.#view = view;
+    this.#context.store.updatePoint(view.id, { phase: view.phase, why: view.why });
+  }
+
+  #document(): PointDocument {
+    return pointDocument(this.#view, this.#context.store.findPoint(this.#order.id));
+  }
+
+  async #reconnect(gone: ReachedAgent, deadlineMs: number): Promise<ReachedAgent> {
+    for (;;) {
+      const reason = await gone.client.closed;
+      if (Date.now() >= deadlineMs || this.#hooks.signal?.aborted === true) throw reason;
+      this.#hooks.progress?.(`${reason.message}; trying again`);
+      await this.#pause(progressMs);
+      try {
+        return await this.#context.reconnect();
+      } catch (error) {
+        if (toStillframeError(error).code !== 'unreachable') throw error;
+      }
+    }
+  }
+
+  /** Until something happens, at most so long. */
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const { signal } = this.#hooks;
+      const done = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', done);
+        this.#wake = () => undefined;
+        resolve();
+      };
+      const timer = setTimeout(done, Math.max(1, ms));
+      signal?.addEventListener('abort', done, { once: true });
+      this.#wake = done;
+    });
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * The blocks of one concrete function: the function, the copies inlined into it, lexical blocks. Like gdb's: a block
+ * without code is left out, one that says nothing of addresses belongs to the block around it, and what an abstract instance
+ * declares and no concrete DIE speaks of is there too, optimised out.
+ */
+import { StillframeError } from '../../format/error.js';
+import { DW_AT, DW_TAG } from '../dwarf/constants.js';
+import type { Die } from '../dwarf/die.js';
+import { rangesOf } from '../dwarf/range-list.js';
+import type { PcRange } from '../dwarf/sections.js';
+import { originChain } from './origin.js';
+
+export interface Block {
+  readonly kind: 'function' | 'inlined' | 'lexical';
+  readonly die: Die;
+  readonly ranges: readonly PcRange[];
+  readonly parent: Block | undefined;
+  readonly children: Block[];
+  /** Variables and parameters, in declaration order. */
+  readonly variables: Die[];
+  /** Whether it declares anything at all; gdb has no block for one that does not. */
+  hasSymbols: boolean;
+}
+
+export interface FunctionBlocks {
+  readonly root: Block;
+  /** DW_TAG_call_site and DW_TAG_GNU_call_site of the whole function. */
+  readonly callSites: readonly Die[];
+}
+
+/** Builds the tree; throws `limit` when blocks are nested deeper than `maxNesting`. */
+export function buildBlocks(functionDie: Die, maxNesting: number): FunctionBlocks {
+  const callSites: Die[] = [];
+  const root = newBlock('function', functionDie, rangesOf(functionDie), undefined);
+  fill(root, functionDie, callSites, 0, maxNesting);
+  return { root, callSites };
+}
+
+/** The innermost block that contains an address; the root's own ranges are not looked at. */
+export function innermostBlock(root: Block, pc: number): Block {
+  let at = root;
+  for (;;) {
+    const inner = at.children.find((child) => contains(child.ranges, pc));
+    if (inner === undefined) return at;
+    at = inner;
+  }
+}
+
+export function contains(ranges: readonly PcRange[], pc: number): boolean {
+  return ranges.some((range) => pc >= range.start && pc < range.end);
+}
+
+function newBlock(
+  kind: Block['kind'],
+  die: Die,
+  ranges: readonly PcRange[],
+  parent: Block | undefined,
+): Block {
+  return { kind, die, ranges, parent, children: [], variables: [], hasSymbols: false };
+}
+
+function fill(block: Block, from: Die, callSites: Die[], depth: number, maxNesting: number): void {
+  if (depth > maxNesting) {
+    throw new StillframeError(
+      'limit',
+      `cannot read the blocks of a function: more than ${maxNesting} are nested at .debug_info offset 0x${from.offset.toString(16)}`,
+    );
+  }
+  const spokenOf = new Set<number>();
+  for (const child of from.children()) {
+    if (child.tag !== DW_TAG.call_site && child.tag !== DW_TAG.GNU_call_site) {
+      for (const one of originChain(child)) spokenOf.add(one.offset);
+    }
+    place(block, child, callSites, depth, maxNesting);
+  }
+  // A concrete instance need not repeat what is gone; gdb shows it as optimised out, from the abstract instance.
+  const origin = from.reference(DW_AT.abstract_origin);
+  if (origin === undefined) return;
+  for (const child of origin.children()) {
+    if (!spokenOf.has(child.offset)) place(block, child, callSites, depth, maxNesting);
+  }
+}
+
+function place(block: Block, die: Die, callSites: Die[], depth: number, maxNesting: number): void {
+  switch (die.tag) {
+    case DW_TAG.variable:
+    case DW_TAG.formal_parameter:
+      block.variables.push(die);
+      block.hasSymbols = true;
+      return;
+    case DW_TAG.lexical_block:
+    case DW_TAG.try_block:
+    case DW_TAG.catch_block: {
+      const ranges = rangesOf(die);
+      if (ranges.length > 0) {
+        const inner = newBlock('lexical', die, ranges, block);
+        fill(inner, die, callSites, depth + 1, maxNesting);
+        block.children.push(inner);
+      } else if (!die.has(DW_AT.low_pc) && !die.has(DW_AT.ranges)) {
+        fill(block, die, callSites, depth + 1, maxNesting);
+      }
+      return;
+    }
+    case DW_TAG.inlined_subroutine: {
+      const ranges = rangesOf(die);
+      if (ranges.length === 0) return;
+      const inner = newBlock('inlined', die, ranges, block);
+      fill(inner, die, callSites, depth + 1, maxNesting);
+      block.children.push(inner);
+      return;
+    }
+    case DW_TAG.call_site:
+    case DW_TAG.GNU_call_site:
+      callSites.push(die);
+      return;
+    case DW_TAG.label:
+      if (die.has(DW_AT.low_pc)) block.hasSymbols = true;
+      return;
+    case DW_TAG.structure_type:
+    case DW_TAG.union_type:
+    case DW_TAG.class_type:
+    case DW_TAG.enumeration_type:
+    case DW_TAG.typedef:
+    case DW_TAG.base_type:
+    case DW_TAG.subprogram:
+      block.hasSymbols = true;
+      return;
+    default:
+  }
+}

@@ -1,0 +1,60 @@
+/** Call sites (DWARF5 3.4): what a caller says of the values that it passes, by which a callee's entry values are known. */
+import { type LinkAddress, linkAddress } from '../../format/address.js';
+import { DW_AT, DW_TAG } from '../dwarf/constants.js';
+import type { Die } from '../dwarf/die.js';
+import { toPc } from '../dwarf/sections.js';
+import type { ModuleContext } from './module-context.js';
+import type { CallSite, CallTarget } from './module-symbols.js';
+import { nameOf, originChain } from './origin.js';
+
+/** The address that the call returns to. The GNU kind says so with DW_AT_low_pc. */
+export function returnAddressOf(die: Die): number | undefined {
+  const address = die.address(DW_AT.call_return_pc) ?? die.address(DW_AT.low_pc);
+  return address === undefined ? undefined : toPc(address);
+}
+
+export function isTailCall(die: Die): boolean {
+  return die.flag(DW_AT.call_tail_call) || die.flag(DW_AT.GNU_tail_call);
+}
+
+export function callSiteOf(context: ModuleContext, die: Die): CallSite {
+  const parameters: { location: Uint8Array; value: Uint8Array }[] = [];
+  for (const child of die.children()) {
+    if (child.tag !== DW_TAG.call_site_parameter && child.tag !== DW_TAG.GNU_call_site_parameter) continue;
+    const location = child.value(DW_AT.location);
+    const value = child.value(DW_AT.call_value) ?? child.value(DW_AT.GNU_call_site_value);
+    if (location?.kind === 'block' && value?.kind === 'block' && value.bytes.length > 0) {
+      parameters.push({ location: location.bytes, value: value.bytes });
+    }
+  }
+  const target = callTargetOf(context, die);
+  return { parameters, isTailCall: isTailCall(die), ...(target === undefined ? {} : { target }) };
+}
+
+/** What is called; undefined where it cannot be told, as for a function of which there are several copies. */
+export function callTargetOf(context: ModuleContext, die: Die): CallTarget | undefined {
+  const target = die.value(DW_AT.call_target) ?? die.value(DW_AT.GNU_call_site_target);
+  if (target?.kind === 'block') return { kind: 'expression', expression: target.bytes };
+  if (target !== undefined) return undefined;
+  const callee = die.reference(DW_AT.call_origin) ?? die.reference(DW_AT.abstract_origin);
+  if (callee === undefined) return undefined;
+  const entries = entriesOf(context, callee);
+  if (entries.length === 1) return { kind: 'entry', address: entries[0] ?? linkAddress(0n) };
+  if (entries.length > 1 || !callee.flag(DW_AT.declaration)) return undefined;
+  const name = callee.string(DW_AT.linkage_name) ?? callee.string(DW_AT.MIPS_linkage_name) ?? nameOf(callee);
+  return name === undefined ? undefined : { kind: 'name', name };
+}
+
+/** Entries of the function that a DIE is, or of the concrete instances of the abstract one that it is. */
+function entriesOf(context: ModuleContext, callee: Die): LinkAddress[] {
+  const own = context.concrete(callee);
+  if (own !== undefined) return [linkAddress(BigInt(own.entry))];
+  const entries: LinkAddress[] = [];
+  for (const one of originChain(callee)) {
+    for (const offset of context.names.linksTo(one.offset)) {
+      const found = context.concrete(context.info.die(offset));
+      if (found !== undefined) entries.push(linkAddress(BigInt(found.entry)));
+    }
+  }
+  return [...new Set(entries)];
+}

@@ -1,0 +1,114 @@
+/** Names and addresses of the ELF symbol tables, for what debug information does not say. */
+import { type LinkAddress, linkAddress } from '../../format/address.js';
+import type { ElfFile, ElfSymbol } from '../../format/elf/file.js';
+import { toPc } from '../dwarf/sections.js';
+
+const STT = { none: 0, object: 1, function: 2, ifunc: 10 } as const;
+const STB_GLOBAL = 1;
+
+interface Placed {
+  readonly symbol: ElfSymbol;
+  readonly start: number;
+  /** After the symbol's last byte; where the next one starts when it has no size. */
+  readonly end: number;
+}
+
+export class ElfSymbols {
+  readonly #elf: ElfFile;
+  #placed: readonly Placed[] | undefined;
+  #byName: Map<string, ElfSymbol> | undefined;
+
+  constructor(elf: ElfFile) {
+    this.#elf = elf;
+  }
+
+  /** Defined functions and objects; not thread-local ones, whose values are no addresses. */
+  #defined(): ElfSymbol[] {
+    return this.#elf
+      .symbols()
+      .filter(
+        ({ type, sectionIndex, name }) =>
+          name !== '' &&
+          sectionIndex !== 0 &&
+          (type === STT.none || type === STT.object || type === STT.function || type === STT.ifunc),
+      );
+  }
+
+  at(address: LinkAddress): { readonly name: string; readonly offset: bigint } | undefined {
+    this.#placed ??= place(this.#defined(), this.#elf);
+    const pc = toPc(address);
+    const table = this.#placed;
+    let low = 0;
+    let high = table.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((table[middle]?.start ?? 0) <= pc) low = middle + 1;
+      else high = middle;
+    }
+    // A short symbol inside of a long one (a label in a function) hides it only as far as it reaches.
+    for (let i = low - 1; i >= 0 && i >= low - maxInner; i--) {
+      const found = table[i];
+      if (found !== undefined && pc < found.end) {
+        return { name: found.symbol.name, offset: address - found.symbol.value };
+      }
+    }
+    return undefined;
+  }
+
+  find(name: string): ElfSymbol | undefined {
+    if (this.#byName === undefined) {
+      this.#byName = new Map();
+      for (const symbol of this.#defined()) {
+        const known = this.#byName.get(symbol.name);
+        if (known === undefined || rank(symbol) < rank(known)) this.#byName.set(symbol.name, symbol);
+      }
+    }
+    return this.#byName.get(name);
+  }
+
+  /** The function of a name; no object. */
+  findFunction(name: string): ElfSymbol | undefined {
+    const found = this.find(name);
+    return found !== undefined && isFunction(found) ? found : undefined;
+  }
+
+  *functionNames(): Iterable<string> {
+    for (const symbol of this.#defined()) if (isFunction(symbol)) yield symbol.name;
+  }
+
+  address(symbol: ElfSymbol): LinkAddress {
+    return linkAddress(symbol.value);
+  }
+}
+
+const maxInner = 16;
+
+function isFunction(symbol: ElfSymbol): boolean {
+  return symbol.type === STT.function || symbol.type === STT.ifunc;
+}
+
+/** Of several names of one address: functions before objects before labels, then global before weak before local. */
+function rank(symbol: ElfSymbol): number {
+  const kind = isFunction(symbol) ? 0 : symbol.type === STT.object ? 1 : 2;
+  const binding = symbol.binding === STB_GLOBAL ? 0 : symbol.binding === 0 ? 2 : 1;
+  return kind * 3 + binding;
+}
+
+function place(symbols: readonly ElfSymbol[], elf: ElfFile): Placed[] {
+  const sorted = symbols
+    .map((symbol) => ({ symbol, start: toPc(symbol.value) }))
+    .filter(({ start }) => start !== Infinity)
+    .toSorted((a, b) => a.start - b.start || rank(a.symbol) - rank(b.symbol));
+  const placed: Placed[] = [];
+  for (const [i, { symbol, start }] of sorted.entries()) {
+    if (sorted[i - 1]?.start === start) continue; // a lesser name of the same address
+    const section = elf.sections[symbol.sectionIndex];
+    const limit = section === undefined ? Infinity : toPc(section.address) + section.size;
+    let next = i + 1;
+    while (sorted[next]?.start === start) next++;
+    const following = sorted[next]?.start ?? Infinity;
+    const end = symbol.size > 0 ? start + symbol.size : Math.min(following, limit);
+    if (end !== Infinity && end > start) placed.push({ symbol, start, end });
+  }
+  return placed;
+}

@@ -1,0 +1,53 @@
+/** What the expressions of a unit refer to beyond themselves. */
+import { absent } from '../../format/absent.js';
+import { StillframeError } from '../../format/error.js';
+import { DW_AT, DW_ATE, DW_TAG } from '../dwarf/constants.js';
+import { locationOf } from '../dwarf/location-list.js';
+import type { Unit } from '../dwarf/unit.js';
+import type { ExpressionUnit } from './module-symbols.js';
+
+export function expressionUnitOf(unit: Unit): ExpressionUnit {
+  return {
+    offsetSize: unit.offsetSize,
+    addressByIndex(index) {
+      try {
+        return unit.addressOfIndex(index);
+      } catch (error) {
+        if (error instanceof StillframeError) return absent('unsupported', error.message);
+        throw error;
+      }
+    },
+    baseType(dieOffset) {
+      const at = unit.offset + dieOffset;
+      if (at < unit.header.firstDie || at >= unit.end) return undefined;
+      const die = unit.info.die(at);
+      const byteSize = die.size(DW_AT.byte_size);
+      if (die.tag !== DW_TAG.base_type || byteSize === undefined || byteSize === 0) return undefined;
+      return { byteSize, encoding: encodingOf(die.size(DW_AT.encoding)) };
+    },
+    callExpression(dieOffset, from) {
+      const die = unit.info.die(from === 'unit' ? unit.offset + dieOffset : dieOffset);
+      const location = locationOf(die, DW_AT.location);
+      return location?.kind === 'expression' ? location.expression : undefined;
+    },
+  };
+}
+
+function encodingOf(encoding: number | undefined): 'signed' | 'unsigned' | 'float' | 'other' {
+  switch (encoding) {
+    case DW_ATE.signed:
+    case DW_ATE.signed_char:
+      return 'signed';
+    case DW_ATE.unsigned:
+    case DW_ATE.unsigned_char:
+    case DW_ATE.boolean:
+    case DW_ATE.address:
+    case DW_ATE.UTF:
+      return 'unsigned';
+    case DW_ATE.float:
+      return 'float';
+    case undefined:
+    default:
+      return 'other';
+  }
+}

@@ -1,0 +1,112 @@
+/** Global and file-static variables by name. */
+import { ByteWriter } from '../../format/bytes.js';
+import { DW_AT } from '../dwarf/constants.js';
+import type { Die } from '../dwarf/die.js';
+import { normalizePath } from '../dwarf/line.js';
+import type { Unit } from '../dwarf/unit.js';
+import type { ModuleContext } from './module-context.js';
+import type { VariableSymbol } from './module-symbols.js';
+import { KIND } from './name-index.js';
+import { owner } from './origin.js';
+import { makeVariable } from './variable.js';
+
+const DW_OP_addr = 0x03;
+
+export class GlobalFinder {
+  readonly #context: ModuleContext;
+  readonly #variables = new Map<number, VariableSymbol>();
+
+  constructor(context: ModuleContext) {
+    this.#context = context;
+    context.findGlobal = (name, die) => this.#definitionOf(name, die);
+  }
+
+  /** Definitions; where there is none, one declaration, which finds the symbol of its name. */
+  find(name: string, file?: string): readonly VariableSymbol[] {
+    const { definitions, declarations } = this.#dies(name);
+    const wanted = (die: Die): boolean => file === undefined || this.#isIn(die, file);
+    const found = definitions.filter(wanted);
+    if (found.length > 0) return found.map((die) => this.#variable(die));
+    // Only declared, here or elsewhere in the module; a definition in another file is no answer for a file's own.
+    if (definitions.length > 0 && declarations.every((die) => !wanted(die))) return [];
+    const declared = declarations.filter(wanted).slice(0, 1);
+    return declared.map((die) => this.#variable(die));
+  }
+
+  *names(): Iterable<string> {
+    yield* this.#context.names.names(KIND.variable);
+  }
+
+  #variable(die: Die): VariableSymbol {
+    let variable = this.#variables.get(die.offset);
+    if (variable === undefined) {
+      variable = makeVariable(this.#context, die);
+      this.#variables.set(die.offset, variable);
+    }
+    return variable;
+  }
+
+  #dies(name: string): { definitions: Die[]; declarations: Die[] } {
+    const { names, info } = this.#context;
+    const definitions = new Map<number, Die>();
+    const declarations: Die[] = [];
+    for (const offset of names.find(KIND.variable, name)) {
+      const die = info.die(offset);
+      if (!isDeclaration(die)) definitions.set(offset, die);
+      else {
+        declarations.push(die);
+        for (const from of names.linksTo(offset)) definitions.set(from, info.die(from));
+      }
+    }
+    // One that was optimised out says less than one that was not: a static array that another unit really has.
+    return { definitions: [...definitions.values()], declarations };
+  }
+
+  #isIn(die: Die, file: string): boolean {
+    if (fits(unitPath(die.unit), file)) return true;
+    const declared = owner(die, DW_AT.decl_file);
+    const index = declared?.size(DW_AT.decl_file);
+    const path =
+      declared === undefined || index === undefined ? undefined : this.#context.path(declared, index);
+    return path !== undefined && fits(path, file);
+  }
+
+  #definitionOf(name: string, from: Die): VariableSymbol | undefined {
+    const definitions = this.#dies(name).definitions.filter(
+      (die) => owner(die, DW_AT.external) !== undefined || die.unit === from.unit,
+    );
+    const die = definitions.find((one) => one.unit === from.unit) ?? definitions[0];
+    if (die !== undefined) return this.#variable(die);
+    // Defined where there is no debug information: an object of the C library that was copied into the program.
+    const symbol = this.#context.elfSymbols.find(name);
+    if (symbol === undefined) return undefined;
+    const expression = new ByteWriter().u8(DW_OP_addr).u64(symbol.value).finish();
+    const typed = owner(from, DW_AT.type) ?? from;
+    return {
+      name,
+      parameter: false,
+      type: () => this.#context.typeOf(typed),
+      shadowed: false,
+      locationAt: () => ({ kind: 'expression', expression }),
+      availableRanges: () => undefined,
+    };
+  }
+}
+
+function isDeclaration(die: Die): boolean {
+  return (
+    die.flag(DW_AT.declaration) &&
+    owner(die, DW_AT.location) === undefined &&
+    owner(die, DW_AT.const_value) === undefined
+  );
+}
+
+function unitPath(unit: Unit): string {
+  const name = unit.name;
+  return normalizePath(name.startsWith('/') ? name : `${unit.compilationDirectory}/${name}`);
+}
+
+/** A path, or the end of one. */
+function fits(path: string, file: string): boolean {
+  return path === file || path.endsWith(`/${file}`);
+}

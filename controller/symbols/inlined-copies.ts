@@ -1,0 +1,85 @@
+/** Where functions were inlined: DW_TAG_inlined_subroutine DIEs by the abstract instance that they are copies of. */
+import { DW_AT, DW_FORM, DW_TAG } from '../dwarf/constants.js';
+import { Die, skipAttributes } from '../dwarf/die.js';
+import type { DebugInfo, Unit } from '../dwarf/unit.js';
+
+export interface InlinedDie {
+  readonly die: Die;
+  /** The subprogram that it stands in, at any depth. */
+  readonly into: Die;
+}
+
+export class InlinedIndex {
+  readonly #info: DebugInfo;
+  readonly #byUnit = new Map<Unit, Map<number, InlinedDie[]>>();
+  #crossing: readonly Unit[] | undefined;
+
+  constructor(info: DebugInfo) {
+    this.#info = info;
+  }
+
+  /** Copies of an abstract instance: in its own unit, and in those that refer to other units (link-time optimisation). */
+  copiesOf(abstract: Die): readonly InlinedDie[] {
+    this.#crossing ??= this.#info.units.filter((unit) => unit.hasOwnDies && refersToOthers(unit));
+    const units = new Set([abstract.unit, ...this.#crossing]);
+    return [...units].flatMap((unit) => this.#copiesIn(unit).get(abstract.offset) ?? []);
+  }
+
+  #copiesIn(unit: Unit): Map<number, InlinedDie[]> {
+    let copies = this.#byUnit.get(unit);
+    if (copies === undefined) this.#byUnit.set(unit, (copies = collect(unit)));
+    return copies;
+  }
+}
+
+function refersToOthers(unit: Unit): boolean {
+  for (const { tag, attributes, forms } of unit.abbreviations) {
+    if (tag !== DW_TAG.inlined_subroutine) continue;
+    const form = forms[attributes.indexOf(DW_AT.abstract_origin)];
+    if (form === DW_FORM.ref_addr || form === DW_FORM.indirect) return true;
+  }
+  return false;
+}
+
+/** Walks every DIE of a unit: the only question that needs it. */
+function collect(unit: Unit): Map<number, InlinedDie[]> {
+  const copies = new Map<number, InlinedDie[]>();
+  const { bytes } = unit.info;
+  const { abbreviations, end, root } = unit;
+  if (!root.abbreviation.hasChildren) return copies;
+  let into: { offset: number; depth: number } | undefined;
+  let intoDie: Die | undefined;
+  let position = root.attributesEnd;
+  for (let depth = 1; depth > 0 && position < end;) {
+    const at = position;
+    let code = bytes[position++] ?? 0;
+    if (code >= 0x80) {
+      const cursor = unit.info.at(at);
+      code = cursor.ulebNumber();
+      position = cursor.offset;
+    }
+    if (code === 0) {
+      depth--;
+      continue;
+    }
+    const abbreviation = abbreviations.get(code);
+    if (abbreviation === undefined) throw unit.info.error(`unknown abbreviation ${code}`, at);
+    const { tag } = abbreviation;
+    if (tag === DW_TAG.subprogram && (into === undefined || depth <= into.depth)) {
+      into = { offset: at, depth };
+      intoDie = undefined;
+    } else if (tag === DW_TAG.inlined_subroutine && into !== undefined && depth > into.depth) {
+      const die = Die.at(unit, at);
+      const origin = die?.value(DW_AT.abstract_origin);
+      intoDie ??= Die.at(unit, into.offset);
+      if (die !== undefined && intoDie !== undefined && origin?.kind === 'reference') {
+        const list = copies.get(origin.offset);
+        if (list === undefined) copies.set(origin.offset, [{ die, into: intoDie }]);
+        else list.push({ die, into: intoDie });
+      }
+    }
+    position = skipAttributes(bytes, position, abbreviation, unit);
+    if (abbreviation.hasChildren) depth++;
+  }
+  return copies;
+}

@@ -1,0 +1,120 @@
+/** From a line of a source file to addresses, as gdb's `break FILE:LINE` finds them (linespec.c). */
+import { linkAddress } from '../../format/address.js';
+import type { Unit } from '../dwarf/unit.js';
+import { type Block, innermostBlock } from './block.js';
+import type { ConcreteFunction, ModuleContext } from './module-context.js';
+import type { LineAddress } from './module-symbols.js';
+import { nameOf } from './origin.js';
+import { prologueEnd } from './prologue.js';
+
+export class LineFinder {
+  readonly #context: ModuleContext;
+  #unitsByFile: Map<string, Unit[]> | undefined;
+  /** Statement addresses by line, for a file of a unit. */
+  readonly #byLine = new Map<Unit, Map<string, Map<number, number[]>>>();
+
+  constructor(context: ModuleContext) {
+    this.#context = context;
+  }
+
+  /** Normalised paths of all line tables; headers alone are read for it. */
+  files(): readonly string[] {
+    return [...this.#units().keys()];
+  }
+
+  #units(): Map<string, Unit[]> {
+    if (this.#unitsByFile === undefined) {
+      this.#unitsByFile = new Map();
+      for (const unit of this.#context.info.units) {
+        if (!unit.hasOwnDies) continue;
+        for (const path of new Set(this.#context.lines(unit).paths())) {
+          const list = this.#unitsByFile.get(path);
+          if (list === undefined) this.#unitsByFile.set(path, [unit]);
+          else list.push(unit);
+        }
+      }
+    }
+    return this.#unitsByFile;
+  }
+
+  /** The known path that is meant: the same, or the only one that ends like it. */
+  #pathOf(file: string): string | undefined {
+    const units = this.#units();
+    if (units.has(file)) return file;
+    const fitting = [...units.keys()].filter((path) => path.endsWith(`/${file}`));
+    return fitting.length === 1 ? fitting[0] : undefined;
+  }
+
+  #statements(unit: Unit, path: string): Map<number, number[]> {
+    let files = this.#byLine.get(unit);
+    if (files === undefined) this.#byLine.set(unit, (files = new Map()));
+    let lines = files.get(path);
+    if (lines === undefined) {
+      lines = new Map();
+      for (const { line, address, isStatement } of this.#context.lines(unit).tables.get(path) ?? []) {
+        if (!isStatement || line === 0) continue;
+        const list = lines.get(line);
+        if (list === undefined) lines.set(line, [address]);
+        else list.push(address);
+      }
+      files.set(path, lines);
+    }
+    return lines;
+  }
+
+  linesWithCode(file: string): readonly number[] {
+    const path = this.#pathOf(file);
+    if (path === undefined) return [];
+    const lines = new Set<number>();
+    for (const unit of this.#units().get(path) ?? []) {
+      for (const line of this.#statements(unit, path).keys()) lines.add(line);
+    }
+    return [...lines].toSorted((a, b) => a - b);
+  }
+
+  /**
+   * The first statement of the line in each block; in a function's prologue it stands for the end of that. NB: gdb takes the
+   * split-off cold part of a function for its prologue when it lies before the rest. We do not.
+   */
+  find(file: string, line: number): readonly LineAddress[] {
+    const path = this.#pathOf(file);
+    if (path === undefined) return [];
+    const found = new Map<number, LineAddress>();
+    const seen = new Set<Block>();
+    for (const unit of this.#units().get(path) ?? []) {
+      for (const address of this.#statements(unit, path).get(line) ?? []) {
+        const concrete = this.#context.functionAt(address);
+        const block = concrete === undefined ? undefined : this.#block(concrete, address);
+        if (block !== undefined) {
+          if (seen.has(block)) continue;
+          seen.add(block);
+        }
+        const pc = concrete === undefined ? address : this.#afterPrologue(concrete, address);
+        if (!found.has(pc)) found.set(pc, describe(this.#context, concrete, pc));
+      }
+    }
+    return [...found.values()].toSorted((a, b) => (a.address < b.address ? -1 : 1));
+  }
+
+  /** gdb has no blocks for those that declare nothing. */
+  #block(concrete: ConcreteFunction, address: number): Block {
+    let block = innermostBlock(this.#context.blocks(concrete).root, address);
+    while (block.kind === 'lexical' && !block.hasSymbols && block.parent !== undefined) block = block.parent;
+    return block;
+  }
+
+  #afterPrologue(concrete: ConcreteFunction, address: number): number {
+    if (address < concrete.entry) return address;
+    return Math.max(address, prologueEnd(this.#context, concrete));
+  }
+}
+
+function describe(context: ModuleContext, concrete: ConcreteFunction | undefined, pc: number): LineAddress {
+  const address = linkAddress(BigInt(pc));
+  if (concrete === undefined) {
+    return { address, function: context.elfSymbols.at(address)?.name ?? '', inlined: false };
+  }
+  let block: Block | undefined = innermostBlock(context.blocks(concrete).root, pc);
+  while (block.kind === 'lexical' && block.parent !== undefined) block = block.parent;
+  return { address, function: nameOf(block.die) ?? '', inlined: block.kind === 'inlined' };
+}

@@ -1,0 +1,83 @@
+/** Members of structs, unions and classes: where they are, and bit fields of both kinds (DWARF5 5.7.6, DWARF3 5.5.6). */
+import { ByteCursor } from '../../format/bytes.js';
+import { DW_AT, DW_TAG } from '../dwarf/constants.js';
+import type { Die } from '../dwarf/die.js';
+import type { Member, Type } from '../types/type.js';
+import { once } from './once.js';
+
+export function membersOf(composite: Die, typeOf: (die: Die) => Type): Member[] {
+  const members: Member[] = [];
+  for (const child of composite.children()) {
+    const base = child.tag === DW_TAG.inheritance;
+    if (!base && child.tag !== DW_TAG.member) continue;
+    // A static member has no place in the object.
+    if (child.has(DW_AT.external) || child.flag(DW_AT.declaration)) continue;
+    const place = placeOf(child, composite);
+    const type = once(() => typeOf(child));
+    const { name } = child;
+    if (place === undefined) {
+      const detail = 'where this member lies depends on the object';
+      const unknown = (): Type => ({ kind: 'unknown', detail });
+      members.push({ ...(name === undefined ? {} : { name }), type: unknown, byteOffset: 0, base });
+    } else {
+      members.push({ ...(name === undefined ? {} : { name }), type, base, ...place });
+    }
+  }
+  return members;
+}
+
+interface Place {
+  readonly byteOffset: number;
+  readonly bitSize?: number;
+  readonly bitOffset?: number;
+}
+
+/** Undefined where the place is not a constant (virtual bases), so that nobody takes offset 0 for it. */
+function placeOf(member: Die, composite: Die): Place | undefined {
+  const start = memberLocation(member);
+  if (start === undefined) return undefined;
+  const bitSize = member.size(DW_AT.bit_size);
+  if (bitSize === undefined) return { byteOffset: start };
+  const fromStart = member.size(DW_AT.data_bit_offset);
+  if (fromStart !== undefined) return normalised(0, fromStart, bitSize);
+  const fromTop = member.signed(DW_AT.bit_offset);
+  // clang leaves the offset out where a bit field starts its storage; unions have all of theirs at 0.
+  if (fromTop === undefined) return normalised(start, 0, bitSize);
+  const storage = storageBytes(member, composite);
+  if (storage === undefined) return undefined;
+  // DWARF 2 and 3 count from the most significant bit of the storage unit, whatever the byte order.
+  return normalised(start, storage * 8 - Number(fromTop) - bitSize, bitSize);
+}
+
+function normalised(byteOffset: number, bits: number, bitSize: number): Place {
+  const bytes = Math.floor(bits / 8);
+  return { byteOffset: byteOffset + bytes, bitOffset: bits - bytes * 8, bitSize };
+}
+
+/** DW_AT_data_member_location: a constant, or `DW_OP_plus_uconst n` as DWARF 2 wrote it; 0 where there is none (unions). */
+function memberLocation(member: Die): number | undefined {
+  const value = member.value(DW_AT.data_member_location);
+  if (value === undefined) return 0;
+  if (value.kind === 'constant') return Number(value.value);
+  if (value.kind !== 'block') return undefined;
+  const cursor = new ByteCursor(value.bytes, 'DW_AT_data_member_location');
+  const DW_OP_plus_uconst = 0x23;
+  if (cursor.atEnd || cursor.u8() !== DW_OP_plus_uconst) return undefined;
+  const offset = cursor.ulebNumber();
+  return cursor.atEnd ? offset : undefined;
+}
+
+const maxTypedefs = 32;
+
+/** The size of a bit field's storage unit: its own DW_AT_byte_size, or that of its type behind typedefs. */
+function storageBytes(member: Die, composite: Die): number | undefined {
+  const own = member.size(DW_AT.byte_size);
+  if (own !== undefined) return own;
+  let type = member.reference(DW_AT.type);
+  for (let i = 0; i < maxTypedefs && type !== undefined; i++) {
+    const size = type.size(DW_AT.byte_size);
+    if (size !== undefined) return size;
+    type = type.reference(DW_AT.type);
+  }
+  return composite.size(DW_AT.byte_size);
+}

@@ -1,0 +1,163 @@
+/** What the pieces of one module's symbols share: the units, their lines, functions and types, each made once. */
+import { linkAddress } from '../../format/address.js';
+import type { ElfFile } from '../../format/elf/file.js';
+import type { Limits } from '../../format/limits.js';
+import { DW_AT, DW_TAG } from '../dwarf/constants.js';
+import type { Die } from '../dwarf/die.js';
+import { rangesOf } from '../dwarf/range-list.js';
+import type { PcRange } from '../dwarf/sections.js';
+import type { DebugInfo, Unit } from '../dwarf/unit.js';
+import type { Type } from '../types/type.js';
+import { type FunctionBlocks, buildBlocks } from './block.js';
+import { ElfSymbols } from './elf-symbols.js';
+import { expressionUnitOf } from './expression-unit.js';
+import type { AddressRange, ExpressionUnit, VariableSymbol } from './module-symbols.js';
+import { KIND, NameIndex } from './name-index.js';
+import { TypeReader } from './types.js';
+import { UnitLines } from './statements.js';
+import { RangeTable, UnitRanges } from './units.js';
+import type { VariableContext } from './variable.js';
+
+/** A function with code of its own. */
+export interface ConcreteFunction {
+  readonly die: Die;
+  readonly ranges: readonly PcRange[];
+  readonly entry: number;
+}
+
+interface FunctionRange extends PcRange {
+  readonly function: ConcreteFunction;
+}
+
+export class ModuleContext implements VariableContext {
+  readonly elf: ElfFile;
+  readonly info: DebugInfo;
+  readonly limits: Limits;
+  readonly names: NameIndex;
+  readonly types: TypeReader;
+  readonly elfSymbols: ElfSymbols;
+  readonly #unitRanges: UnitRanges;
+  readonly #lines = new Map<Unit, UnitLines>();
+  readonly #functions = new Map<Unit, RangeTable<FunctionRange>>();
+  readonly #blocks = new Map<number, FunctionBlocks>();
+  readonly #expressionUnits = new Map<Unit, ExpressionUnit>();
+  /** Set by whoever knows globals; variables that are only declared ask it. */
+  findGlobal: ((name: string, die: Die) => VariableSymbol | undefined) | undefined;
+
+  constructor(elf: ElfFile, info: DebugInfo, limits: Limits) {
+    this.elf = elf;
+    this.info = info;
+    this.limits = limits;
+    this.names = new NameIndex(info);
+    this.types = new TypeReader((tag, name) => this.#definitionOfType(tag, name));
+    this.elfSymbols = new ElfSymbols(elf);
+    this.#unitRanges = new UnitRanges(info);
+  }
+
+  #definitionOfType(tag: number, name: string): Die | undefined {
+    const kind = tag === DW_TAG.enumeration_type ? KIND.enumeration : KIND.type;
+    for (const offset of this.names.find(kind, name)) {
+      const die = this.info.die(offset);
+      if (die.tag === tag && !die.flag(DW_AT.declaration)) return die;
+    }
+    return undefined;
+  }
+
+  unitAt(pc: number): Unit | undefined {
+    return this.#unitRanges.find(pc);
+  }
+
+  lines(unit: Unit): UnitLines {
+    let lines = this.#lines.get(unit);
+    if (lines === undefined) this.#lines.set(unit, (lines = new UnitLines(unit)));
+    return lines;
+  }
+
+  /** The concrete function whose code an address is. */
+  functionAt(pc: number): ConcreteFunction | undefined {
+    const unit = this.unitAt(pc);
+    return unit === undefined ? undefined : this.#functionsOf(unit).find(pc)?.function;
+  }
+
+  #functionsOf(unit: Unit): RangeTable<FunctionRange> {
+    let table = this.#functions.get(unit);
+    if (table === undefined) {
+      const ranges: FunctionRange[] = [];
+      for (const die of subprograms(unit.root, 0, this.limits.maxNesting)) {
+        const found = this.concrete(die);
+        if (found === undefined) continue;
+        for (const { start, end } of found.ranges) ranges.push({ start, end, function: found });
+      }
+      table = new RangeTable(ranges);
+      this.#functions.set(unit, table);
+    }
+    return table;
+  }
+
+  /** A subprogram DIE as a function with code; undefined for declarations, abstract instances, and code that was thrown away. */
+  concrete(die: Die): ConcreteFunction | undefined {
+    if (!die.has(DW_AT.low_pc) && !die.has(DW_AT.ranges)) return undefined;
+    const ranges = rangesOf(die).filter((range) => range.start > 1);
+    const [first] = ranges;
+    return first === undefined ? undefined : { die, ranges, entry: first.start };
+  }
+
+  blocks(found: ConcreteFunction): FunctionBlocks {
+    let blocks = this.#blocks.get(found.die.offset);
+    if (blocks === undefined) {
+      blocks = buildBlocks(found.die, this.limits.maxNesting);
+      this.#blocks.set(found.die.offset, blocks);
+    }
+    return blocks;
+  }
+
+  typeOf(die: Die): Type {
+    return this.types.typeOf(die);
+  }
+
+  path(die: Die, fileIndex: number): string | undefined {
+    // NB: 0 means "no file" before version 5, and the unit's own file since.
+    return this.lines(die.unit).path(fileIndex);
+  }
+
+  expressionUnit(die: Die): ExpressionUnit {
+    let unit = this.#expressionUnits.get(die.unit);
+    if (unit === undefined) {
+      this.#expressionUnits.set(die.unit, (unit = expressionUnitOf(die.unit)));
+    }
+    return unit;
+  }
+
+  findDefinition(name: string, die: Die): VariableSymbol | undefined {
+    return this.findGlobal?.(name, die);
+  }
+
+  describeRange(start: number, end: number): string | undefined {
+    const unit = this.unitAt(start);
+    if (unit === undefined) return undefined;
+    const lines = this.lines(unit);
+    const first = lines.positionAt(start);
+    const last = lines.positionAt(end - 1);
+    if (first === undefined || last === undefined) return undefined;
+    const file = first.file.slice(first.file.lastIndexOf('/') + 1);
+    if (first.file !== last.file || first.line >= last.line) return `${file}:${first.line}`;
+    return `${file}:${first.line}-${last.line}`;
+  }
+}
+
+export function toAddressRanges(ranges: readonly PcRange[]): AddressRange[] {
+  return ranges
+    .filter((range) => range.end !== Infinity)
+    .map(({ start, end }) => ({ start: linkAddress(BigInt(start)), end: linkAddress(BigInt(end)) }));
+}
+
+/** Subprograms at the top level and in namespaces. */
+function* subprograms(parent: Die, depth: number, maxNesting: number): Generator<Die> {
+  if (depth > maxNesting) return;
+  for (const child of parent.children()) {
+    if (child.tag === DW_TAG.subprogram) yield child;
+    else if (child.tag === DW_TAG.namespace || child.tag === DW_TAG.module) {
+      yield* subprograms(child, depth + 1, maxNesting);
+    }
+  }
+}

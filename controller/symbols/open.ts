@@ -1,0 +1,121 @@
+/**
+ * Opens the debug information of one ELF file: answers every question of `module-symbols.ts`, each from as little of the file as it
+ * needs. Pure given its ElfFile; nothing is read until it is asked for, and what was read is kept.
+ */
+import type { LinkAddress } from '../../format/address.js';
+import { linkAddress } from '../../format/address.js';
+import type { ElfFile } from '../../format/elf/file.js';
+import { type Limits, defaultLimits } from '../../format/limits.js';
+import type { CallFrameTable } from '../dwarf/call-frame.js';
+import { DebugSections, toPc } from '../dwarf/sections.js';
+import { DebugInfo } from '../dwarf/unit.js';
+import type { Type } from '../types/type.js';
+import { FunctionFinder } from './functions.js';
+import { GlobalFinder } from './globals.js';
+import { LineFinder } from './lines.js';
+import { ModuleContext } from './module-context.js';
+import type {
+  FunctionSymbol,
+  LineAddress,
+  ModuleSymbols,
+  SourceFrame,
+  VariableSymbol,
+} from './module-symbols.js';
+import { SourceStacks } from './source-stack.js';
+import { type FoundEnumerator, TypeFinder } from './type-finder.js';
+
+export function openModuleSymbols(
+  elf: ElfFile,
+  path: string,
+  frames: CallFrameTable,
+  limits: Limits = defaultLimits,
+): ModuleSymbols {
+  return new OpenedSymbols(elf, path, frames, limits);
+}
+
+class OpenedSymbols implements ModuleSymbols {
+  readonly path: string;
+  readonly elf: ElfFile;
+  readonly frames: CallFrameTable;
+  readonly #info: DebugInfo;
+  readonly #context: ModuleContext;
+  readonly #functions: FunctionFinder;
+  readonly #globals: GlobalFinder;
+  readonly #types: TypeFinder;
+  readonly #lines: LineFinder;
+  readonly #stacks: SourceStacks;
+
+  constructor(elf: ElfFile, path: string, frames: CallFrameTable, limits: Limits) {
+    this.path = path;
+    this.elf = elf;
+    this.frames = frames;
+    this.#info = new DebugInfo(new DebugSections(path, (name) => elf.sectionBytes(`.${name}`)));
+    this.#context = new ModuleContext(elf, this.#info, limits);
+    this.#functions = new FunctionFinder(this.#context);
+    this.#globals = new GlobalFinder(this.#context);
+    this.#types = new TypeFinder(this.#context);
+    this.#lines = new LineFinder(this.#context);
+    this.#stacks = new SourceStacks(this.#context);
+  }
+
+  get buildId(): string {
+    return this.elf.buildId ?? '';
+  }
+
+  get hasDebugInfo(): boolean {
+    return this.#info.units.some((unit) => unit.hasOwnDies);
+  }
+
+  findFunctions(name: string): readonly FunctionSymbol[] {
+    return this.#functions.find(name);
+  }
+
+  functionNames(): Iterable<string> {
+    return this.#functions.names();
+  }
+
+  sourceFiles(): readonly string[] {
+    return this.#lines.files();
+  }
+
+  findLine(file: string, line: number): readonly LineAddress[] {
+    return this.#lines.find(file, line);
+  }
+
+  linesWithCode(file: string): readonly number[] {
+    return this.#lines.linesWithCode(file);
+  }
+
+  sourceStack(address: LinkAddress): readonly SourceFrame[] {
+    return this.#stacks.at(address);
+  }
+
+  functionAt(address: LinkAddress): FunctionSymbol | undefined {
+    return this.#functions.at(toPc(address));
+  }
+
+  findGlobals(name: string, file?: string): readonly VariableSymbol[] {
+    return this.#globals.find(name, file);
+  }
+
+  globalNames(): Iterable<string> {
+    return this.#globals.names();
+  }
+
+  findType(name: string, from?: LinkAddress): Type | undefined {
+    return this.#types.find(name, from);
+  }
+
+  findEnumerator(name: string, from?: LinkAddress): FoundEnumerator | undefined {
+    return this.#types.findEnumerator(name, from);
+  }
+
+  symbolAt(address: LinkAddress): { readonly name: string; readonly offset: bigint } | undefined {
+    return this.#context.elfSymbols.at(address);
+  }
+
+  findSymbol(name: string): { readonly address: LinkAddress; readonly size: number } | undefined {
+    const symbol = this.#context.elfSymbols.find(name);
+    return symbol === undefined ? undefined : { address: linkAddress(symbol.value), size: symbol.size };
+  }
+}

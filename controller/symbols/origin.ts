@@ -1,0 +1,35 @@
+/** Attributes that stand on another DIE: the abstract instance of an inlined function, or the declaration of a definition. */
+import { DW_AT } from '../dwarf/constants.js';
+import type { Die } from '../dwarf/die.js';
+
+/** Chains are two or three links long; a longer one is a cycle. */
+const maxLinks = 8;
+
+/** The DIE itself, then its DW_AT_abstract_origin or DW_AT_specification, and so on. */
+export function* originChain(die: Die): Generator<Die> {
+  let at: Die | undefined = die;
+  for (let i = 0; i < maxLinks && at !== undefined; i++) {
+    yield at;
+    at = at.has(DW_AT.abstract_origin)
+      ? at.reference(DW_AT.abstract_origin)
+      : at.reference(DW_AT.specification);
+  }
+}
+
+/** The first DIE of the chain that has an attribute. */
+export function owner(die: Die, attribute: number): Die | undefined {
+  if (die.has(attribute)) return die;
+  for (const one of originChain(die)) if (one.has(attribute)) return one;
+  return undefined;
+}
+
+export function nameOf(die: Die): string | undefined {
+  return owner(die, DW_AT.name)?.name;
+}
+
+/** The offset of the last DIE of the chain: the same for all instances of one function or variable. */
+export function rootOf(die: Die): number {
+  let offset = die.offset;
+  for (const one of originChain(die)) ({ offset } = one);
+  return offset;
+}

@@ -1,0 +1,136 @@
+/** Types and enumerators by name. */
+import { type LinkAddress } from '../../format/address.js';
+import { DW_AT, DW_TAG } from '../dwarf/constants.js';
+import type { Die } from '../dwarf/die.js';
+import { toPc } from '../dwarf/sections.js';
+import type { Type } from '../types/type.js';
+import { builtinType, spellingsOf } from './base-types.js';
+import { type Block, innermostBlock } from './block.js';
+import type { ModuleContext } from './module-context.js';
+import { KIND } from './name-index.js';
+
+export interface FoundEnumerator {
+  readonly type: Type;
+  readonly value: bigint;
+}
+
+const keywords: ReadonlyMap<string, readonly number[]> = new Map([
+  ['struct', [DW_TAG.structure_type, DW_TAG.class_type]],
+  ['class', [DW_TAG.class_type, DW_TAG.structure_type]],
+  ['union', [DW_TAG.union_type]],
+  ['enum', [DW_TAG.enumeration_type]],
+]);
+
+/** What a name without a keyword means, the likeliest first. */
+const plainTags: readonly number[] = [
+  DW_TAG.typedef,
+  DW_TAG.base_type,
+  DW_TAG.structure_type,
+  DW_TAG.class_type,
+  DW_TAG.union_type,
+  DW_TAG.enumeration_type,
+  DW_TAG.unspecified_type,
+];
+
+export class TypeFinder {
+  readonly #context: ModuleContext;
+  #enumerators: Map<string, number[]> | undefined;
+
+  constructor(context: ModuleContext) {
+    this.#context = context;
+  }
+
+  find(name: string, from: LinkAddress | undefined): Type | undefined {
+    const words = name.trim().split(/\s+/);
+    const tags = words.length === 2 ? keywords.get(words[0] ?? '') : undefined;
+    if (tags !== undefined) return this.#named(words[1] ?? '', tags, from);
+    const spellings = spellingsOf(words);
+    if (spellings === undefined) return this.#named(words.join(' '), plainTags, from);
+    for (const spelling of spellings) {
+      const found = this.#named(spelling, [DW_TAG.base_type], from);
+      if (found !== undefined) return found;
+    }
+    return builtinType(spellings);
+  }
+
+  #named(name: string, tags: readonly number[], from: LinkAddress | undefined): Type | undefined {
+    const local = from === undefined ? undefined : this.#local(name, tags, from);
+    if (local !== undefined) return this.#context.types.typeAt(local);
+    const { names, info } = this.#context;
+    const kinds = tags.includes(DW_TAG.enumeration_type)
+      ? [KIND.type, KIND.enumeration]
+      : ([KIND.type] as const);
+    const dies = kinds.flatMap((kind) => names.find(kind, name)).map((offset) => info.die(offset));
+    const unit = from === undefined ? undefined : this.#context.unitAt(toPc(from));
+    for (const tag of tags) {
+      const fitting = dies.filter((die) => die.tag === tag && !die.flag(DW_AT.declaration));
+      const found = fitting.find((die) => die.unit === unit) ?? fitting[0];
+      if (found !== undefined) return this.#context.types.typeAt(found);
+    }
+    return undefined;
+  }
+
+  /** A type that is declared inside of the function at hand. */
+  #local(name: string, tags: readonly number[], from: LinkAddress): Die | undefined {
+    for (const child of this.#localDies(from)) {
+      if (tags.includes(child.tag) && child.name === name && !child.flag(DW_AT.declaration)) return child;
+    }
+    return undefined;
+  }
+
+  *#localDies(from: LinkAddress): Generator<Die> {
+    const pc = toPc(from);
+    const concrete = this.#context.functionAt(pc);
+    if (concrete === undefined) return;
+    let block: Block | undefined = innermostBlock(this.#context.blocks(concrete).root, pc);
+    for (; block !== undefined; block = block.parent) {
+      yield* block.die.children();
+      const origin = block.die.reference(DW_AT.abstract_origin);
+      if (origin !== undefined) yield* origin.children();
+    }
+  }
+
+  findEnumerator(name: string, from: LinkAddress | undefined): FoundEnumerator | undefined {
+    const { info, types } = this.#context;
+    const local = from === undefined ? undefined : this.#localEnumeration(name, from);
+    const dies = local === undefined ? this.#enumerations(name).map((at) => info.die(at)) : [local];
+    const unit = from === undefined ? undefined : this.#context.unitAt(toPc(from));
+    const die = dies.find((one) => one.unit === unit) ?? dies[0];
+    if (die === undefined) return undefined;
+    const type = types.typeAt(die);
+    if (type.kind !== 'enum') return undefined;
+    const found = type.enumerators().find((enumerator) => enumerator.name === name);
+    return found === undefined ? undefined : { type, value: found.value };
+  }
+
+  #localEnumeration(name: string, from: LinkAddress): Die | undefined {
+    for (const child of this.#localDies(from)) {
+      if (child.tag === DW_TAG.enumeration_type && hasEnumerator(child, name)) return child;
+    }
+    return undefined;
+  }
+
+  /** Offsets of the enumerations that have an enumerator of that name. */
+  #enumerations(name: string): readonly number[] {
+    if (this.#enumerators === undefined) {
+      this.#enumerators = new Map();
+      for (const offset of this.#context.names.dies(KIND.enumeration)) {
+        for (const child of this.#context.info.die(offset).children()) {
+          const each = child.tag === DW_TAG.enumerator ? child.name : undefined;
+          if (each === undefined) continue;
+          const list = this.#enumerators.get(each);
+          if (list === undefined) this.#enumerators.set(each, [offset]);
+          else list.push(offset);
+        }
+      }
+    }
+    return this.#enumerators.get(name) ?? [];
+  }
+}
+
+function hasEnumerator(die: Die, name: string): boolean {
+  for (const child of die.children()) {
+    if (child.tag === DW_TAG.enumerator && child.name === name) return true;
+  }
+  return false;
+}

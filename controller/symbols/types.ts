@@ -1,0 +1,263 @@
+/**
+ * Types of the model made from DIEs (DWARF5 chapter 5), each once: identity is that of the DIE. Whatever leads to another type
+ * resolves late, because types are cyclic. A declaration is replaced by its definition where one exists in the module.
+ */
+import { ByteWriter } from '../../format/bytes.js';
+import { DW_AT, DW_ATE, DW_TAG } from '../dwarf/constants.js';
+import type { Die } from '../dwarf/die.js';
+import { locationOf } from '../dwarf/location-list.js';
+import type {
+  BaseEncoding,
+  CompositeType,
+  DynamicCount,
+  Enumerator,
+  EnumType,
+  FunctionType,
+  QualifiedType,
+  Type,
+} from '../types/type.js';
+import { membersOf } from './members.js';
+import { once } from './once.js';
+
+const voidType: Type = { kind: 'void' };
+
+/** Finds the definition of a type that a DIE only declares: same tag, same name, any unit. */
+export type DefinitionFinder = (tag: number, name: string) => Die | undefined;
+
+export class TypeReader {
+  readonly #types = new Map<number, Type>();
+  readonly #findDefinition: DefinitionFinder;
+
+  constructor(findDefinition: DefinitionFinder) {
+    this.#findDefinition = findDefinition;
+  }
+
+  /** The DW_AT_type of a variable, member or function; `void` where there is none. */
+  typeOf(die: Die): Type {
+    const type = die.reference(DW_AT.type);
+    if (type !== undefined) return this.typeAt(type);
+    return die.has(DW_AT.type) ? { kind: 'unknown', detail: 'its type is in another file' } : voidType;
+  }
+
+  /** The type that a DIE is. */
+  typeAt(die: Die): Type {
+    const known = this.#types.get(die.offset);
+    if (known !== undefined) return known;
+    const type = this.#make(die);
+    this.#types.set(die.offset, type);
+    return type;
+  }
+
+  #make(die: Die): Type {
+    switch (die.tag) {
+      case DW_TAG.base_type:
+        return baseType(die);
+      case DW_TAG.pointer_type:
+        return this.#pointer(die, 'pointer');
+      case DW_TAG.reference_type:
+        return this.#pointer(die, 'reference');
+      case DW_TAG.rvalue_reference_type:
+        return this.#pointer(die, 'rvalue-reference');
+      case DW_TAG.structure_type:
+        return this.#composite(die, 'struct');
+      case DW_TAG.union_type:
+        return this.#composite(die, 'union');
+      case DW_TAG.class_type:
+        return this.#composite(die, 'class');
+      case DW_TAG.array_type:
+        return this.#array(die);
+      case DW_TAG.enumeration_type:
+        return this.#enum(die);
+      case DW_TAG.subroutine_type:
+      case DW_TAG.subprogram:
+        return this.#function(die);
+      case DW_TAG.typedef:
+      case DW_TAG.template_alias: {
+        const target = once(() => this.typeOf(die));
+        return { kind: 'typedef', name: die.name ?? '', target };
+      }
+      case DW_TAG.const_type:
+      case DW_TAG.immutable_type:
+        return this.#qualified(die, 'const');
+      case DW_TAG.volatile_type:
+        return this.#qualified(die, 'volatile');
+      case DW_TAG.restrict_type:
+        return this.#qualified(die, 'restrict');
+      case DW_TAG.atomic_type:
+        return this.#qualified(die, 'atomic');
+      case DW_TAG.unspecified_type:
+        return voidType;
+      default:
+        return { kind: 'unknown', detail: `types of tag 0x${die.tag.toString(16)} are not read` };
+    }
+  }
+
+  #qualified(die: Die, qualifier: QualifiedType['qualifier']): Type {
+    return { kind: 'qualified', qualifier, target: once(() => this.typeOf(die)) };
+  }
+
+  #pointer(die: Die, flavor: 'pointer' | 'reference' | 'rvalue-reference'): Type {
+    const byteSize = die.size(DW_AT.byte_size) ?? die.unit.addressSize;
+    return { kind: 'pointer', flavor, byteSize, target: once(() => this.typeOf(die)) };
+  }
+
+  #composite(die: Die, kind: CompositeType['kind']): Type {
+    const { name } = die;
+    if (die.flag(DW_AT.declaration)) {
+      const definition = name === undefined ? undefined : this.#findDefinition(die.tag, name);
+      if (
+        definition !== undefined &&
+        definition.offset !== die.offset &&
+        !definition.flag(DW_AT.declaration)
+      ) {
+        return this.typeAt(definition);
+      }
+      return { kind, ...named(name), byteSize: 0, incomplete: true, members: () => [] };
+    }
+    const byteSize = die.size(DW_AT.byte_size);
+    if (byteSize === undefined) {
+      return { kind: 'unknown', detail: `the size of ${kind} ${name ?? '{...}'} is not a constant` };
+    }
+    return {
+      kind,
+      ...named(name),
+      byteSize,
+      incomplete: false,
+      members: once(() => membersOf(die, (child) => this.typeOf(child))),
+    };
+  }
+
+  /** One ArrayType for each DW_TAG_subrange_type, the last one innermost: `int a[2][3]` is two arrays. */
+  #array(die: Die): Type {
+    if (die.has(DW_AT.byte_stride) || die.has(DW_AT.bit_stride)) {
+      return { kind: 'unknown', detail: 'arrays with a stride are not read' };
+    }
+    const ranges = [...die.children()].filter((child) => child.tag === DW_TAG.subrange_type);
+    let element = once(() => this.typeOf(die));
+    for (const range of ranges.toReversed()) {
+      const of = element;
+      const type: Type = { kind: 'array', element: of, ...this.#count(range) };
+      element = () => type;
+    }
+    return ranges.length === 0 ? { kind: 'array', element } : element();
+  }
+
+  #count(range: Die): { count?: number; dynamicCount?: DynamicCount } {
+    const lower = range.signed(DW_AT.lower_bound) ?? 0n;
+    for (const [attribute, kind] of bounds) {
+      const value = range.value(attribute);
+      if (value === undefined) continue;
+      if (value.kind === 'constant') {
+        const count = kind === 'count' ? value.value : upperBound(value) - lower + 1n;
+        // Whatever is negative or beyond all memory is not a count: the array's length stays unknown.
+        return count < 0n || count > BigInt(Number.MAX_SAFE_INTEGER) ? {} : { count: Number(count) };
+      }
+      if (lower !== 0n) return {};
+      const dynamicCount = this.#dynamicCount(range, attribute, kind);
+      return dynamicCount === undefined ? {} : { dynamicCount };
+    }
+    return {};
+  }
+
+  #dynamicCount(range: Die, attribute: number, kind: DynamicCount['kind']): DynamicCount | undefined {
+    const variable = range.reference(attribute);
+    if (variable === undefined) {
+      if (locationOf(range, attribute) === undefined) return undefined;
+      const expressionAt = (pc: bigint): Uint8Array | undefined => expressionFor(range, attribute, pc);
+      return { kind, expressionAt, isLocation: false, byteSize: 8 };
+    }
+    const size = variable.reference(DW_AT.type)?.size(DW_AT.byte_size) ?? 8;
+    const constant = variable.signed(DW_AT.const_value);
+    const expressionAt = (pc: bigint): Uint8Array | undefined =>
+      constant === undefined ? expressionFor(variable, DW_AT.location, pc) : constantLocation(constant);
+    return { kind, expressionAt, isLocation: true, byteSize: size };
+  }
+
+  #enum(die: Die): EnumType {
+    const enumerators = once(() => enumeratorsOf(die));
+    const underlying = die.reference(DW_AT.type);
+    const encoding = underlying?.size(DW_AT.encoding);
+    const signed =
+      encoding === undefined
+        ? enumerators().some((enumerator) => enumerator.value < 0n)
+        : encoding === DW_ATE.signed || encoding === DW_ATE.signed_char;
+    const byteSize = die.size(DW_AT.byte_size) ?? underlying?.size(DW_AT.byte_size) ?? 4;
+    return { kind: 'enum', ...named(die.name), byteSize, signed, enumerators };
+  }
+
+  #function(die: Die): FunctionType {
+    const parameters = once(() =>
+      [...die.children()]
+        .filter((child) => child.tag === DW_TAG.formal_parameter)
+        .map((child) => this.typeOf(child)),
+    );
+    const variadic = [...die.children()].some((child) => child.tag === DW_TAG.unspecified_parameters);
+    const prototyped = die.flag(DW_AT.prototyped);
+    return { kind: 'function', result: once(() => this.typeOf(die)), parameters, prototyped, variadic };
+  }
+}
+
+const bounds = [
+  [DW_AT.count, 'count'],
+  [DW_AT.upper_bound, 'upper-bound'],
+] as const;
+
+/** NB: gcc writes the bound of `int a[0]` as -1 in whatever form fits, so all ones in four or eight bytes is -1. */
+function upperBound(value: { readonly value: bigint; readonly size: number }): bigint {
+  const allOnes = value.size >= 4 && value.value === (1n << BigInt(value.size * 8)) - 1n;
+  return allOnes ? -1n : value.value;
+}
+
+function expressionFor(die: Die, attribute: number, pc: bigint): Uint8Array | undefined {
+  const location = locationOf(die, attribute);
+  if (location === undefined) return undefined;
+  if (location.kind === 'expression') return location.expression;
+  const covering = location.entries.find(
+    ({ start, end, isDefault }) => !isDefault && pc >= BigInt(start) && pc < BigInt(end),
+  );
+  return (covering ?? location.entries.find((entry) => entry.isDefault))?.expression;
+}
+
+const DW_OP_consts = 0x11;
+const DW_OP_stack_value = 0x9f;
+
+function constantLocation(value: bigint): Uint8Array {
+  return new ByteWriter().u8(DW_OP_consts).sleb(value).u8(DW_OP_stack_value).finish();
+}
+
+function baseType(die: Die): Type {
+  const byteSize = die.size(DW_AT.byte_size);
+  const name = die.name ?? '';
+  if (byteSize === undefined || byteSize === 0 || byteSize > 64) {
+    return { kind: 'unknown', detail: `base type "${name}" without a sound size` };
+  }
+  const partial = die.has(DW_AT.bit_size) && die.size(DW_AT.bit_size) !== byteSize * 8;
+  const encoding = partial ? 'other' : (encodings.get(die.size(DW_AT.encoding) ?? -1) ?? 'other');
+  return { kind: 'base', name, byteSize, encoding };
+}
+
+const encodings: ReadonlyMap<number, BaseEncoding> = new Map([
+  [DW_ATE.address, 'unsigned'],
+  [DW_ATE.boolean, 'boolean'],
+  [DW_ATE.complex_float, 'complex-float'],
+  [DW_ATE.float, 'float'],
+  [DW_ATE.signed, 'signed'],
+  [DW_ATE.signed_char, 'signed-char'],
+  [DW_ATE.unsigned, 'unsigned'],
+  [DW_ATE.unsigned_char, 'unsigned-char'],
+  [DW_ATE.UTF, 'utf'],
+]);
+
+function enumeratorsOf(die: Die): Enumerator[] {
+  const enumerators: Enumerator[] = [];
+  for (const child of die.children()) {
+    if (child.tag !== DW_TAG.enumerator) continue;
+    const value = child.value(DW_AT.const_value);
+    if (value?.kind === 'constant') enumerators.push({ name: child.name ?? '', value: value.value });
+  }
+  return enumerators;
+}
+
+function named(name: string | undefined): { name?: string } {
+  return name === undefined ? {} : { name };
+}

@@ -1,0 +1,75 @@
+/** Which unit's code an address belongs to. */
+import { parseAddressRanges } from '../dwarf/aranges.js';
+import { rangesOf } from '../dwarf/range-list.js';
+import type { PcRange } from '../dwarf/sections.js';
+import type { DebugInfo, Unit } from '../dwarf/unit.js';
+
+interface Owned extends PcRange {
+  readonly unit: Unit;
+}
+
+export class UnitRanges {
+  readonly #info: DebugInfo;
+  #sorted: RangeTable<Owned> | undefined;
+
+  constructor(info: DebugInfo) {
+    this.#info = info;
+  }
+
+  find(pc: number): Unit | undefined {
+    this.#sorted ??= new RangeTable(this.#collect());
+    return this.#sorted.find(pc)?.unit;
+  }
+
+  /** What the units' own DIEs say; `.debug_aranges` for those that say nothing. */
+  #collect(): Owned[] {
+    const owned: Owned[] = [];
+    const silent = new Map<number, Unit>();
+    for (const unit of this.#info.units) {
+      if (!unit.hasOwnDies) continue;
+      const ranges = rangesOf(unit.root);
+      if (ranges.length === 0) silent.set(unit.offset, unit);
+      for (const range of ranges) owned.push({ ...range, unit });
+    }
+    if (silent.size > 0 && this.#info.sections.has('debug_aranges')) {
+      for (const range of parseAddressRanges(this.#info.sections)) {
+        const unit = silent.get(range.unit);
+        if (unit !== undefined) owned.push({ start: range.start, end: range.end, unit });
+      }
+    }
+    return owned;
+  }
+}
+
+/** Ranges by address. Where two overlap, the one that begins later is found, else the one that was given first. */
+export class RangeTable<T extends PcRange> {
+  readonly #ranges: readonly T[];
+  /** The highest end of all ranges up to an index: where to stop looking back. */
+  readonly #reach: readonly number[];
+
+  constructor(ranges: readonly T[]) {
+    // Code that the linker threw away is left at address 0, or at 1 where 0 would end a list; nothing real starts there.
+    this.#ranges = ranges.filter((range) => range.start > 1).toSorted((a, b) => a.start - b.start);
+    let reach = 0;
+    this.#reach = this.#ranges.map((range) => (reach = Math.max(reach, range.end)));
+  }
+
+  find(pc: number): T | undefined {
+    let low = 0;
+    let high = this.#ranges.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#ranges[middle]?.start ?? 0) <= pc) low = middle + 1;
+      else high = middle;
+    }
+    for (let i = low - 1; i >= 0 && (this.#reach[i] ?? 0) > pc; i--) {
+      const range = this.#ranges[i];
+      if (range !== undefined && pc < range.end) return range;
+    }
+    return undefined;
+  }
+
+  [Symbol.iterator](): Iterator<T> {
+    return this.#ranges[Symbol.iterator]();
+  }
+}
