@@ -92,6 +92,16 @@ function declarator(type: Type, behindPointer: boolean, nesting: number): Declar
   return { base: `${before}${plainName(at)}`, prefix: '', suffix: '' };
 }
 
+/** gcc writes the names on the left into debug information; gdb shows the right, which is also what clang writes. */
+const canonicalNames: ReadonlyMap<string, string> = new Map([
+  ['short int', 'short'],
+  ['short unsigned int', 'unsigned short'],
+  ['long int', 'long'],
+  ['long unsigned int', 'unsigned long'],
+  ['long long int', 'long long'],
+  ['long long unsigned int', 'unsigned long long'],
+]);
+
 function nameWithin(type: Type, nesting: number): string {
   const { base, prefix, suffix } = declarator(type, false, nesting);
   return prefix === '' && suffix === '' ? base : `${base} ${prefix}${suffix}`;
@@ -102,6 +112,7 @@ function plainName(type: Exclude<Type, { kind: 'pointer' | 'array' | 'function' 
     case 'void':
       return 'void';
     case 'base':
+      return canonicalNames.get(type.name) ?? type.name;
     case 'typedef':
       return type.name;
     case 'struct':

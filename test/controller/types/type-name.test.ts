@@ -7,6 +7,7 @@ import type { Type } from '../../../controller/types/type.js';
 import { typeName } from '../../../controller/types/type-name.js';
 import {
   array,
+  base,
   char,
   constant,
   double,
@@ -86,6 +87,17 @@ const rows: readonly (readonly [string, Type, string])[] = [
 
 test.each(rows)('%s', (_, type, name) => {
   expect(typeName(type)).toBe(name);
+});
+
+test.each([
+  ['short int', 'short'],
+  ['short unsigned int', 'unsigned short'],
+  ['long int', 'long'],
+  ['long unsigned int', 'unsigned long'],
+  ['long long int', 'long long'],
+  ['long long unsigned int', 'unsigned long long'],
+])('gcc writes "%s" for "%s"', (written, shown) => {
+  expect(typeName(pointer(base(written, 8, 'signed')))).toBe(`${shown} *`);
 });
 
 test('gdb spells them the same', () => {
