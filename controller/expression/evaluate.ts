@@ -3,7 +3,7 @@
  * An object in memory comes back as its place, unread; whoever shows it reads it.
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
-import { type Provenance, weakerProvenance } from '../../format/memory.js';
+import { type Provenance, weaker } from '../../format/memory.js';
 import { sizeOf, stripType } from '../types/layout.js';
 import { typeName } from '../types/type-name.js';
 import type { Place, Value } from '../types/value.js';
@@ -276,7 +276,7 @@ class Evaluator {
 
   #note(provenance: Provenance): void {
     const now = this.#provenance;
-    this.#provenance = now === undefined ? provenance : weakerProvenance(now, provenance);
+    this.#provenance = now === undefined ? provenance : weaker(now, provenance);
   }
 
   #text(node: TextNode): Scalar | Absent {
