@@ -13,7 +13,7 @@ export const AT = {
 
 /** Key to value; the first of each key counts. */
 export function parseAuxv(bytes: Uint8Array, name: string): ReadonlyMap<number, bigint> {
-  const cursor = new ByteCursor(bytes, `NT_AUXV of ${name}`);
+  const cursor = new ByteCursor(bytes, `NT_AUXV of "${name}"`);
   const values = new Map<number, bigint>();
   while (cursor.remaining >= 16) {
     const key = cursor.size64();

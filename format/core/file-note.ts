@@ -29,7 +29,7 @@ export function encodeFileNote(mappings: readonly FileMapping[]): Uint8Array {
 }
 
 export function parseFileNote(description: Uint8Array, name: string): FileMapping[] {
-  const cursor = new ByteCursor(description, `NT_FILE of ${name}`);
+  const cursor = new ByteCursor(description, `NT_FILE of "${name}"`);
   const count = cursor.size64();
   const pageSize = cursor.size64();
   if (count > maxMappings || count * 24 > cursor.remaining) throw cursor.error(`${count} mappings`, 0);
@@ -40,7 +40,9 @@ export function parseFileNote(description: Uint8Array, name: string): FileMappin
   }));
   return spans.map(({ start, end, pages }) => {
     if (end < start) throw cursor.error('a mapping that ends before it starts');
-    return { start, end, fileOffset: pages * pageSize, path: cursor.cstring() };
+    const fileOffset = pages * pageSize;
+    if (!Number.isSafeInteger(fileOffset)) throw cursor.error('a file offset beyond 2^53');
+    return { start, end, fileOffset, path: cursor.cstring() };
   });
 }
 

@@ -30,7 +30,7 @@ export function encodePrpsinfo(info: ProcessInfo): Uint8Array {
 }
 
 export function parsePrpsinfo(description: Uint8Array, name: string): ProcessInfo {
-  const cursor = new ByteCursor(description, `NT_PRPSINFO of ${name}`);
+  const cursor = new ByteCursor(description, `NT_PRPSINFO of "${name}"`);
   if (description.length !== prpsinfoBytes) {
     throw cursor.error(`${description.length} bytes where an x86-64 one has ${prpsinfoBytes}`);
   }

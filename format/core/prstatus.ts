@@ -33,7 +33,7 @@ export function encodePrstatus(status: ThreadStatus): Uint8Array {
 }
 
 export function parsePrstatus(description: Uint8Array, name: string): ThreadStatus {
-  const cursor = new ByteCursor(description, `NT_PRSTATUS of ${name}`);
+  const cursor = new ByteCursor(description, `NT_PRSTATUS of "${name}"`);
   if (description.length !== prstatusBytes) {
     throw cursor.error(`${description.length} bytes where an x86-64 one has ${prstatusBytes}`);
   }
