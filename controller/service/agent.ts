@@ -96,7 +96,8 @@ async function startAgent({ store, notify }: AgentOptions): Promise<ReachedAgent
   const child = spawn(
     process.execPath,
     [agentProgram, '--listen', `unix:${socket}`, '--spool', spool, '--log-level', 'warn', '--temporary'],
-    { stdio: ['pipe', 'pipe', 'pipe'] },
+    // In a session of its own: Ctrl-C is for the command, which ends its agent in order.
+    { stdio: ['pipe', 'pipe', 'pipe'], detached: true },
   );
   try {
     await ready(child);

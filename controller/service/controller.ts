@@ -35,7 +35,7 @@ import {
 import { debugInfoOf } from './debug-info.js';
 import { isLocal, planFor, type CaptureBounds, type PointOptions } from './planning.js';
 import { snap, type SnapHooks, type SnapOptions, type SnapOutcome } from './snap.js';
-import { findTarget } from './targets.js';
+import { findTarget, findTargets } from './targets.js';
 
 export interface ControllerOptions {
   readonly store: Store;
@@ -76,10 +76,14 @@ export class Controller {
     return doctorDocument(client.facts, { address: client.address, temporary }, await client.probeEngines());
   }
 
-  async targets(selector: string): Promise<readonly TargetDocument[]> {
+  /** Those that fit, or without a selector all that can be looked into. */
+  async targets(selector?: string): Promise<readonly TargetDocument[]> {
     await using agent = await this.#reach();
     const { client } = agent;
-    const targets = await client.listTargets(selector);
+    const targets =
+      selector === undefined
+        ? (await client.listTargets()).filter((target) => target.refusal === '')
+        : await findTargets(client, selector, { refused: true });
     const local = isLocal(client);
     return targets.map((target) => targetDocument(target, local ? debugInfoOf(target) : undefined));
   }
@@ -171,7 +175,9 @@ export class Controller {
 
   async show(reference: SnapshotReference, options: ShowOptions): Promise<SnapshotDocument> {
     using snapshot = await this.#open(reference);
-    return showSnapshot(snapshot, { id: reference.name, ...options });
+    // Nobody hit anything in a "now": all its threads are what was asked for.
+    const allThreads = options.allThreads ?? snapshot.core.note?.point === '';
+    return showSnapshot(snapshot, { id: reference.name, ...options, allThreads });
   }
 
   async evaluate(

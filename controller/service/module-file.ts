@@ -39,7 +39,12 @@ export function openModuleFile(options: ModuleFileOptions): ModuleFile {
       continue;
     }
     try {
-      const elf = openElf(source);
+      // Messages name the file as the process does, not the link of /proc that led to it.
+      const elf = openElf({
+        name: module.path,
+        size: source.size,
+        read: (offset, length) => source.read(offset, length),
+      });
       const found = elf.buildId ?? '';
       if (found === module.buildId) return { elf, file, [Symbol.dispose]: () => source[Symbol.dispose]() };
       mismatch ??= mismatchOf(module, file, found);

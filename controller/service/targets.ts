@@ -3,10 +3,18 @@ import { StillframeError } from '../../format/error.js';
 import type { AgentClient } from '../rpc/agent-client.js';
 import type { AgentModule, AgentTarget, TargetFacts } from '../rpc/agent-facts.js';
 
-/** Processes that fit, and may be looked into. Throws `not-found`, or `denied` when the only one cannot be looked into. */
-export async function findTargets(client: AgentClient, selector: string): Promise<readonly AgentTarget[]> {
+/**
+ * Processes that fit, and (unless `refused`) may be looked into. Throws `not-found`, or `denied` when none of them can be
+ * looked into.
+ */
+export async function findTargets(
+  client: AgentClient,
+  selector: string,
+  options: { readonly refused?: boolean } = {},
+): Promise<readonly AgentTarget[]> {
   const found = await client.listTargets(selector);
   if (found.length === 0) throw await noTarget(client, selector);
+  if (options.refused === true) return found;
   const open = found.filter((target) => target.refusal === '');
   const [first] = found;
   if (open.length === 0 && first !== undefined) {

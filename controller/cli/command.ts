@@ -1,0 +1,108 @@
+/** What all commands have in common: how they are run, how their errors are told, the options that several of them take. */
+import { Option, type Command } from 'commander';
+import { StillframeError, toStillframeError } from '../../format/error.js';
+import { engineNames } from '../../format/capture.js';
+import { parseCount, parseEngine, parseSize } from './arguments.js';
+import { exitStatus, exitStatusOf } from './exit-status.js';
+import { makeOutput } from './output.js';
+import { openWorkplace, type SharedOptions, type Workplace } from './workplace.js';
+import type { CaptureBounds, PointOptions } from '../service/planning.js';
+import type { SnapshotReference } from '../service/controller.js';
+
+/** Opens the workplace, runs, and sets the exit status; what is thrown is told as CLI.md says. */
+export async function runCommand(
+  options: SharedOptions,
+  work: (place: Workplace) => Promise<number | void>,
+): Promise<void> {
+  try {
+    using place = openWorkplace(options);
+    process.exitCode = (await work(place)) ?? exitStatus.done;
+  } catch (thrown) {
+    reportError(toStillframeError(thrown), options.json === true);
+  }
+}
+
+export function reportError(error: StillframeError, json: boolean): void {
+  makeOutput(json).error(error);
+  if (error.code === 'internal' && process.env['STILLFRAME_TRACE']) {
+    const cause = error.cause instanceof Error ? `\n${error.cause.stack}` : '';
+    process.stderr.write(`${error.stack}${cause}\n`);
+  }
+  process.exitCode = exitStatusOf(error.code);
+}
+
+export interface PointFlags extends SharedOptions {
+  readonly if?: string;
+  readonly capture?: readonly string[];
+  readonly engine?: string;
+  readonly depth?: string;
+  readonly stack?: string;
+  readonly bytes?: string;
+  readonly exe?: string;
+}
+
+/** For options that may be given again. */
+export const collect = (value: string, before: readonly string[] = []): readonly string[] => [
+  ...before,
+  value,
+];
+
+export function addBounds(command: Command): Command {
+  return command
+    .addOption(new Option('--engine <name>', 'force an engine').choices(engineNames))
+    .option('--stack <bytes>', 'how much of the stack to take')
+    .option('--bytes <bytes>', 'how much to take in all');
+}
+
+export function addPointOptions(command: Command): Command {
+  return addBounds(
+    command
+      .option('--if <expression>', 'only where it is true')
+      .option('--capture <expression>', 'take this too; may be given again', collect),
+  )
+    .option('--depth <number>', 'how many pointers to follow, one after another')
+    .option('--exe <file>', 'the program, where the agent runs on another host');
+}
+
+export function pointOptionsFrom(target: string, location: string, flags: PointFlags): PointOptions {
+  return {
+    target,
+    location,
+    ...(flags.if === undefined ? {} : { condition: flags.if }),
+    captures: flags.capture ?? [],
+    engine: parseEngine(flags.engine),
+    bounds: boundsFrom(flags),
+    ...(flags.exe === undefined ? {} : { exe: flags.exe }),
+  };
+}
+
+export function boundsFrom(flags: Pick<PointFlags, 'depth' | 'stack' | 'bytes'>): CaptureBounds {
+  return {
+    ...(flags.depth === undefined ? {} : { depth: parseCount('--depth', flags.depth) }),
+    ...(flags.stack === undefined ? {} : { stackBytes: parseSize('--stack', flags.stack) }),
+    ...(flags.bytes === undefined ? {} : { bytes: parseSize('--bytes', flags.bytes) }),
+  };
+}
+
+export interface SnapshotFlags extends SharedOptions {
+  readonly exe?: string;
+  readonly sysroot?: string;
+  readonly debugDir?: string;
+}
+
+/** For snapshots given as the path of a core. */
+export function addSnapshotOptions(command: Command): Command {
+  return command
+    .option('--exe <file>', 'the program of a core, where it is not where the core says')
+    .option('--sysroot <dir>', 'a folder with the files of the host that a core is from')
+    .option('--debug-dir <dir>', 'a folder with separate debug files');
+}
+
+export function snapshotReferenceFrom(name: string, flags: SnapshotFlags): SnapshotReference {
+  if (flags.debugDir !== undefined) {
+    throw new StillframeError('unsupported', '--debug-dir: this version reads no separate debug files', {
+      hint: 'give the file with its debug information by --exe or --sysroot',
+    });
+  }
+  return { name, exe: flags.exe, sysroot: flags.sysroot };
+}

@@ -1,0 +1,79 @@
+/** Commands that look at what can be done: doctor, targets, explain. */
+import type { Command } from 'commander';
+import { parseDuration } from './arguments.js';
+import { addPointOptions, pointOptionsFrom, runCommand, type PointFlags } from './command.js';
+import { renderExplanation } from './render-explain.js';
+import { renderDoctor, renderMeasured, renderTargets } from './render-lists.js';
+import type { SharedOptions } from './workplace.js';
+import { clean, colors } from './style.js';
+import type { ExplainDocument } from '../service/documents.js';
+import { exitStatus } from './exit-status.js';
+
+export function addLookCommands(program: Command): void {
+  program
+    .command('doctor')
+    .description('what this host allows, engine by engine, and how to allow more')
+    .addHelpText('after', '\nExamples:\n  stillframe doctor\n  stillframe doctor --json | jq .engines')
+    .action(async (_: unknown, command: Command) => {
+      await runCommand(command.optsWithGlobals<SharedOptions>(), async ({ controller, output }) => {
+        const doctor = await controller.doctor();
+        output.result(doctor, () => renderDoctor(doctor));
+        return doctor.engines.some((engine) => engine.supported === 'yes')
+          ? exitStatus.done
+          : exitStatus.denied;
+      });
+    });
+
+  program
+    .command('targets')
+    .description('the processes that can be looked into')
+    .argument('[target]', 'only those that fit: PID, name:, exe:, unit:, container:, service:')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  stillframe targets\n  stillframe targets name:redis-server\n  stillframe targets unit:redis.service --json',
+    )
+    .action(async (target: string | undefined, _: unknown, command: Command) => {
+      await runCommand(command.optsWithGlobals<SharedOptions>(), async ({ controller, output }) => {
+        const targets = await controller.targets(target);
+        if (output.json) for (const each of targets) output.result(each, () => '');
+        else output.text(renderTargets(targets));
+      });
+    });
+
+  addPointOptions(
+    program
+      .command('explain')
+      .description('dry run: every address, the variables there, the plan, what a hit costs')
+      .argument('<target>', 'PID, name:, exe:, unit:, container:, service:')
+      .argument('<location>', 'file.c:42, function, *0x401136, lib.so!function'),
+  )
+    .option('--measure <duration>', 'count hits for so long')
+    .addHelpText(
+      'after',
+      "\nExamples:\n  stillframe explain 1234 orders.c:70\n  stillframe explain name:redis-server setGenericCommand --if 'c->argc == 3' --measure 2s",
+    )
+    .action(async (target: string, location: string, _: unknown, command: Command) => {
+      const flags = command.optsWithGlobals<PointFlags & { measure?: string }>();
+      await runCommand(flags, async ({ controller, output }) => {
+        const point = pointOptionsFrom(target, location, flags);
+        const measureMs = flags.measure === undefined ? undefined : parseDuration('--measure', flags.measure);
+        const explained = await controller.explain({
+          ...point,
+          ...(measureMs === undefined ? {} : { measureMs }),
+        });
+        output.result(explained, () => explainText(explained));
+      });
+    });
+}
+
+function explainText(explained: ExplainDocument): string {
+  const lines = [
+    `${colors.bold('targets')}  ${explained.targets.map(({ pid, name }) => `${pid} ${clean(name)}`).join(', ')}`,
+  ];
+  for (const { pid, name, reason } of explained.leftOut ?? []) {
+    lines.push(colors.yellow(`left out: ${pid} ${clean(name)}: ${clean(reason)}`));
+  }
+  lines.push('', renderExplanation(explained));
+  if (explained.measured !== undefined) lines.push('', renderMeasured(explained.measured));
+  return lines.join('\n');
+}

@@ -1,0 +1,99 @@
+/**
+ * Where results, progress and errors go. Results on stdout: with `--json` a document a line, else text. Progress on stderr, and on
+ * a terminal it overwrites itself. An error is a document on stdout with `--json`, else text on stderr.
+ */
+import type { StillframeError } from '../../format/error.js';
+import { clean, colors } from './style.js';
+
+export interface Output {
+  readonly json: boolean;
+  /** One result: as JSON, or as what `text` makes of it. */
+  result(document: object, text: () => string): void;
+  /** Something for people only, left out of JSON. */
+  text(text: string): void;
+  /** A line that lasts: what was done on the way. */
+  notify(message: string): void;
+  /** A line that the next one replaces. */
+  progress(message: string): void;
+  error(error: StillframeError): void;
+  /** Removes a progress line that is still there. */
+  clear(): void;
+}
+
+export interface OutputStreams {
+  readonly stdout: { write(text: string): unknown };
+  readonly stderr: { write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number };
+}
+
+export function makeOutput(json: boolean, streams: OutputStreams = process): Output {
+  const { stdout, stderr } = streams;
+  const isTerminal = stderr.isTTY === true;
+  let lasting = '';
+  let isPending = false;
+  const clear = (): void => {
+    if (isPending) stderr.write('\r\u001B[K');
+    isPending = false;
+  };
+  const print = (text: string): void => {
+    clear();
+    stdout.write(`${text}\n`);
+  };
+  return {
+    json,
+    clear,
+    result: (document, text) => print(json ? JSON.stringify(document) : text()),
+    text(text) {
+      if (!json) print(text);
+    },
+    notify(message) {
+      clear();
+      stderr.write(`${clean(message)}\n`);
+    },
+    progress(message) {
+      const text = clean(message);
+      if (isTerminal) {
+        clear();
+        stderr.write(text.slice(0, Math.max(20, (stderr.columns ?? 80) - 1)));
+        isPending = true;
+      } else if (text !== lasting) {
+        stderr.write(`${text}\n`);
+      }
+      lasting = text;
+    },
+    error(error) {
+      clear();
+      if (json) stdout.write(`${JSON.stringify(errorDocument(error))}\n`);
+      else stderr.write(`${errorText(error)}\n`);
+    },
+  };
+}
+
+export interface ErrorDocument {
+  readonly error: {
+    readonly code: string;
+    readonly message: string;
+    readonly hint?: string;
+    readonly candidates?: readonly string[];
+  };
+}
+
+export function errorDocument({ code, message, hint, candidates }: StillframeError): ErrorDocument {
+  return {
+    error: {
+      code,
+      message,
+      ...(hint === undefined ? {} : { hint }),
+      ...(candidates.length === 0 ? {} : { candidates }),
+    },
+  };
+}
+
+const maxCandidates = 20;
+
+export function errorText({ message, hint, candidates }: StillframeError): string {
+  const lines = [`${colors.red('error:')} ${clean(message)}`];
+  for (const candidate of candidates.slice(0, maxCandidates)) lines.push(`  ${clean(candidate)}`);
+  if (candidates.length > maxCandidates) lines.push(`  … and ${candidates.length - maxCandidates} more`);
+  if (hint !== undefined) lines.push(`${colors.cyan('hint:')} ${clean(hint)}`);
+  return lines.join('\n');
+}

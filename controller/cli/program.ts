@@ -1,0 +1,52 @@
+/** The command line: every command with its options, help and completion. Parsing only; each command is in a file of its own. */
+import tab from '@bomb.sh/tab/commander';
+import { Command } from 'commander';
+import { runDemo } from './demo.js';
+import { addLookCommands } from './look-commands.js';
+import { addPointCommands } from './point-commands.js';
+import { addSnapshotCommands } from './snapshot-commands.js';
+import { reportError } from './command.js';
+import { toStillframeError } from '../../format/error.js';
+
+export function makeProgram(): Command {
+  const program = new Command('stillframe')
+    .description(
+      'snapshots of live native services: the stack and the variables of a line, the process never stopped',
+    )
+    .version('0.1.0')
+    .option('--json', 'results as JSON, a document a line')
+    .option('--agent <address>', 'the agent: unix:PATH or HOST:PORT (or STILLFRAME_AGENT)')
+    .option('--controller <address>', 'a controller that others share (or STILLFRAME_CONTROLLER)')
+    .option('--tls-cert <file>', 'certificate, for agents on other hosts')
+    .option('--tls-key <file>', 'its key')
+    .option('--tls-ca <file>', 'authority that signed the certificates of agents')
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ writeErr: () => undefined })
+    .exitOverride()
+    .addHelpText(
+      'after',
+      "\nExamples:\n  stillframe targets\n  stillframe snap 1234 orders.c:70 --if 'order->total > 10000'\n  stillframe eval last 'order->customer->name'",
+    );
+  program
+    .command('agent', { hidden: false })
+    .description('look into processes of this host, for controllers (stillframe agent --help)')
+    .helpOption(false)
+    .allowUnknownOption()
+    .allowExcessArguments();
+  addLookCommands(program);
+  addPointCommands(program);
+  addSnapshotCommands(program);
+  program
+    .command('demo')
+    .description('builds the sample service, runs it, takes a snapshot of it')
+    .addHelpText('after', '\nExamples:\n  stillframe demo')
+    .action(async () => {
+      try {
+        process.exitCode = await runDemo();
+      } catch (error) {
+        reportError(toStillframeError(error), false);
+      }
+    });
+  tab(program);
+  return program;
+}

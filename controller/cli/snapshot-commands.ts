@@ -1,0 +1,163 @@
+/** Commands on snapshots that were taken, and on cores that others wrote: snapshots, show, eval, export. */
+import { Option, type Command } from 'commander';
+import { StillframeError } from '../../format/error.js';
+import type { ValueDocument } from '../types/value-document.js';
+import { parseCount, parseSince } from './arguments.js';
+import { addSnapshotOptions, runCommand, snapshotReferenceFrom, type SnapshotFlags } from './command.js';
+import { exitStatus, exitStatusOf } from './exit-status.js';
+import { formats, withFormat, type Format } from './format.js';
+import { errorDocument, errorText } from './output.js';
+import { renderSnapshots } from './render-lists.js';
+import { renderSnapshot } from './render-snapshot.js';
+import { renderValueText } from './render-value.js';
+import { bytesText, clean, colors } from './style.js';
+import type { SharedOptions } from './workplace.js';
+
+interface ShowFlags extends SnapshotFlags {
+  readonly frame?: string;
+  readonly depth?: string;
+  readonly allThreads?: boolean;
+  readonly source?: boolean;
+  readonly raw?: boolean;
+}
+
+interface EvalFlags extends SnapshotFlags {
+  readonly frame?: string;
+  readonly thread?: string;
+  readonly depth?: string;
+  readonly format?: string;
+  readonly raw?: boolean;
+}
+
+const snapshotArgument = 'an id, a prefix of one, last, or the path of a core file';
+const textWidth = 110;
+
+export function addSnapshotCommands(program: Command): void {
+  program
+    .command('snapshots')
+    .description('the snapshots that are stored')
+    .option('--point <id>', 'only those of this point')
+    .option('--since <duration>', 'only those of the last so long, or since a time')
+    .addHelpText('after', '\nExamples:\n  stillframe snapshots\n  stillframe snapshots --since 2h --json')
+    .action(async (_: unknown, command: Command) => {
+      const flags = command.optsWithGlobals<SharedOptions & { point?: string; since?: string }>();
+      await runCommand(flags, async ({ controller, output }) => {
+        const snapshots = await controller.snapshots({
+          ...(flags.point === undefined ? {} : { point: flags.point }),
+          ...(flags.since === undefined ? {} : { sinceNs: parseSince(flags.since, Date.now()) }),
+        });
+        if (output.json) for (const snapshot of snapshots) output.result(snapshot, () => '');
+        else output.text(renderSnapshots(snapshots));
+      });
+    });
+
+  addSnapshotOptions(
+    program
+      .command('show')
+      .description('a snapshot: the stack, the variables of every frame')
+      .argument('<snapshot>', snapshotArgument),
+  )
+    .option('--frame <number>', 'only this frame')
+    .option('--depth <number>', 'how many pointers to follow')
+    .option('--all-threads', 'the stacks of all threads')
+    .option('--source', 'more of the source around each frame')
+    .option('--raw', 'values as they are declared, without the view of their language')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  stillframe show last\n  stillframe show 0t3k --frame 2 --source\n  stillframe show ./core.1234 --exe ./server --all-threads',
+    )
+    .action(async (name: string, _: unknown, command: Command) => {
+      const flags = command.optsWithGlobals<ShowFlags>();
+      await runCommand(flags, async ({ controller, output }) => {
+        const frame = flags.frame === undefined ? undefined : parseCount('--frame', flags.frame);
+        const depth = flags.depth === undefined ? undefined : parseCount('--depth', flags.depth);
+        const document = await controller.show(snapshotReferenceFrom(name, flags), {
+          ...(frame === undefined ? {} : { frame }),
+          ...(depth === undefined ? {} : { depth }),
+          ...(flags.allThreads === true ? { allThreads: true } : {}),
+          ...(flags.raw === true ? { raw: true } : {}),
+        });
+        if (frame !== undefined && document.frames.length > 0 && frame >= document.frames.length) {
+          throw new StillframeError(
+            'not-found',
+            `there is no frame ${frame}: the thread has ${document.frames.length}`,
+          );
+        }
+        output.result(document, () =>
+          renderSnapshot(document, {
+            allThreads: flags.allThreads === true,
+            source: flags.source === true,
+            ...(frame === undefined ? {} : { frame }),
+          }),
+        );
+      });
+    });
+
+  addSnapshotOptions(
+    program
+      .command('eval')
+      .description('the values of expressions in a snapshot')
+      .argument('<snapshot>', snapshotArgument)
+      .argument('<expression...>', 'in the spelling of the program; after -- where one starts with -'),
+  )
+    .option('--frame <number>', 'in this frame', '0')
+    .option('--thread <tid>', 'in this thread')
+    .option('--depth <number>', 'how many pointers to follow')
+    .addOption(new Option('--format <letter>', 'how integers are written').choices(Object.keys(formats)))
+    .option('--raw', 'values as they are declared, without the view of their language')
+    .addHelpText(
+      'after',
+      "\nExamples:\n  stillframe eval last 'order->items[0].quantity * 2' 'order->customer->name'\n  stillframe eval last flags --format x\n  stillframe eval ./core.1234 counter --frame 2",
+    )
+    .action(async (name: string, expressions: readonly string[], _: unknown, command: Command) => {
+      const flags = command.optsWithGlobals<EvalFlags>();
+      await runCommand(flags, async ({ controller, output }) => {
+        const results = await controller.evaluate(snapshotReferenceFrom(name, flags), expressions, {
+          frame: parseCount('--frame', flags.frame ?? '0'),
+          ...(flags.thread === undefined ? {} : { tid: parseCount('--thread', flags.thread, 1) }),
+          ...(flags.depth === undefined ? {} : { depth: parseCount('--depth', flags.depth) }),
+          ...(flags.raw === true ? { raw: true } : {}),
+        });
+        const format = Object.keys(formats).find((letter): letter is Format => letter === flags.format);
+        let status: number = exitStatus.done;
+        results.forEach((result, i) => {
+          const expression = expressions[i] ?? '';
+          if (result instanceof StillframeError) {
+            if (status === exitStatus.done) status = exitStatusOf(result.code);
+            output.result(errorDocument(result), () => errorText(result));
+            return;
+          }
+          const value = format === undefined ? result : withFormat(result, format);
+          output.result({ expression, ...value }, () => valueText(expression, value));
+        });
+        return status;
+      });
+    });
+
+  program
+    .command('export')
+    .description('the core file itself, for gdb, lldb, a colleague')
+    .argument('<snapshot>', snapshotArgument)
+    .requiredOption('-o, --output <file>', 'where to write it')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  stillframe export last -o snapshot.core\n  gdb ./server snapshot.core',
+    )
+    .action(async (name: string, _: unknown, command: Command) => {
+      const flags = command.optsWithGlobals<SharedOptions & { output: string }>();
+      await runCommand(flags, async ({ controller, output }) => {
+        const { id, bytes } = await controller.exportCore({ name }, flags.output);
+        output.result(
+          { id, file: flags.output, bytes },
+          () => `wrote ${clean(flags.output)}, ${bytesText(bytes)}`,
+        );
+      });
+    });
+}
+
+function valueText(expression: string, value: ValueDocument): string {
+  const text = renderValueText(value, { indent: 0, width: textWidth });
+  const hint =
+    value.absent?.hint === undefined ? '' : `\n  ${colors.cyan('hint:')} ${clean(value.absent.hint)}`;
+  return `${colors.cyan(clean(expression))} ${colors.dim(clean(value.type))} = ${text}${hint}`;
+}
