@@ -3,6 +3,7 @@
  * it left, starts another with growing delays, and says so to whoever must arm again. No FFI here.
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { EngineName, ProcessFacts } from '../../format/capture.js';
 import { StillframeError } from '../../format/error.js';
 import { fromWireError } from '../engines/wire-error.js';
@@ -53,6 +54,7 @@ export class TracerSupervisor implements TracerClient {
   #lastId = 0;
   #delayMs: number;
   #closed = false;
+  readonly #closing = new AbortController();
 
   /** Nothing runs before the first call or {@link start}. */
   constructor(options: SupervisorOptions = {}) {
@@ -108,6 +110,7 @@ export class TracerSupervisor implements TracerClient {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#closing.abort();
     const tracer = await this.#tracer?.catch(() => undefined);
     if (tracer === undefined || hasExited(tracer.child)) return;
     const exited = new Promise<void>((resolve) => tracer.child.once('exit', () => resolve()));
@@ -236,7 +239,7 @@ export class TracerSupervisor implements TracerClient {
   async #restart(reason: string): Promise<Tracer> {
     const delayMs = this.#delayMs;
     this.#delayMs = Math.min(delayMs * 2, this.#options.maxRestartDelayMs);
-    await new Promise((resolve) => setTimeout(resolve, delayMs));
+    await sleep(delayMs, undefined, { signal: this.#closing.signal }).catch(() => undefined);
     if (this.#closed) throw new StillframeError('unreachable', 'the tracer was shut down');
     const tracer = this.#spawn();
     tracer.ready.then(

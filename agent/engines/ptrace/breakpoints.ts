@@ -15,7 +15,7 @@ import {
   encodePerfEventAttribute,
   signalOnEvent,
 } from '../../linux/perf-event.js';
-import { readStatus, readThreadStatus } from '../../linux/proc.js';
+import { readStatus, readThreadStatus, readTids } from '../../linux/proc.js';
 
 /** Address registers of the processor (DR0 to DR3). */
 export const maxBreakpoints = 4;
@@ -29,19 +29,28 @@ const harmlessSignals = [
 
 const bit = (signal: number): bigint => 1n << BigInt(signal - 1);
 
+/** Threads block signals for moments, glibc in the maker and in the new thread while it makes one: only what lasts counts. */
+const maxSamples = 20;
+const lastingSamples = 5;
+const sampleDelayMs = 3;
+
 /**
- * A signal that the process neither handles nor, in any of these threads, blocks. Throws `unsupported` when there is none. NB: threads
- * block signals for moments (glibc does while it makes a thread), so a refusal may be worth another try.
+ * A signal that the process neither handles nor, in any thread, blocks for long. Throws `unsupported` when there is none.
+ * To be called before anything is seized: threads that stand still stay as they are.
  */
-export function chooseSignal(pid: number, tids: Iterable<number>): number {
+export function chooseSignal(pid: number): number {
   const { signalsCaught } = readStatus(pid);
+  const blockedBy = new Map<number, { mask: bigint; samples: number }>();
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
   let blocked = 0n;
-  for (const tid of tids) {
-    try {
-      blocked |= readThreadStatus(pid, tid).signalsBlocked;
-    } catch {
-      // It ended.
-    }
+  for (let sample = 0; sample < maxSamples; sample++) {
+    const now = sampleBlocked(pid, blockedBy);
+    const usable = harmlessSignals.find(({ number }) => ((signalsCaught | now) & bit(number)) === 0n);
+    if (usable !== undefined) return usable.number;
+    Atomics.wait(sleeper, 0, 0, sampleDelayMs);
+  }
+  for (const { mask, samples } of blockedBy.values()) {
+    if (samples >= lastingSamples) blocked |= mask;
   }
   const usable = harmlessSignals.find(({ number }) => ((signalsCaught | blocked) & bit(number)) === 0n);
   if (usable !== undefined) return usable.number;
@@ -53,6 +62,25 @@ export function chooseSignal(pid: number, tids: Iterable<number>): number {
     `cannot set breakpoints in process ${pid}: no signal is free to announce them: ${reasons.join(', ')}`,
     { detail: { pid }, hint: 'use the uprobe engine, which needs no signal' },
   );
+}
+
+/** Signals that any thread blocks now; what each has blocked in all samples is kept in `blockedBy`. */
+function sampleBlocked(pid: number, blockedBy: Map<number, { mask: bigint; samples: number }>): bigint {
+  let any = 0n;
+  for (const tid of readTids(pid)) {
+    try {
+      const { signalsBlocked } = readThreadStatus(pid, tid);
+      any |= signalsBlocked;
+      const known = blockedBy.get(tid);
+      blockedBy.set(tid, {
+        mask: known === undefined ? signalsBlocked : known.mask & signalsBlocked,
+        samples: (known?.samples ?? 0) + 1,
+      });
+    } catch {
+      // It ended.
+    }
+  }
+  return any;
 }
 
 /** Whether the process has got a handler for the signal since it was chosen. */

@@ -30,8 +30,6 @@ const POLL_IN = 1;
 const SI_SIGIO = -5;
 /** How often it is checked that the process has not got a handler for our signal. */
 const handlerCheckNs = 100_000_000n;
-const chooseAttempts = 20;
-const chooseDelayMs = 5;
 
 export class TracedProcess implements Disposable {
   readonly pid: number;
@@ -64,9 +62,9 @@ export class TracedProcess implements Disposable {
   /** Arms a point; throws, with nothing of it armed, when that cannot be. */
   arm(spec: PointSpec): void {
     this.#memory ??= new ProcessMemory(this.pid, 'at-hit');
-    this.#tracees.options = PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
-    this.#breakpoints ??= new Breakpoints(this.pid, this.#chooseSignal());
+    this.#breakpoints ??= new Breakpoints(this.pid, chooseSignal(this.pid));
     const before = new Set(this.#breakpoints.addresses);
+    this.#tracees.options = PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
     this.#tracees.seizeAll();
     for (const tid of this.#tracees.tids) this.#breakpoints.addThread(tid);
     try {
@@ -87,19 +85,6 @@ export class TracedProcess implements Disposable {
     for (const address of point.spec.addresses) {
       const shared = [...this.#points.values()].some((other) => other.spec.addresses.includes(address));
       if (!shared) this.#breakpoints?.removeAddress(address);
-    }
-  }
-
-  #chooseSignal(): number {
-    const ready = new Int32Array(new SharedArrayBuffer(4));
-    for (let attempt = 1; ; attempt++) {
-      try {
-        this.#tracees.seizeAll();
-        return chooseSignal(this.pid, this.#tracees.tids);
-      } catch (error) {
-        if (attempt >= chooseAttempts || toStillframeError(error).code !== 'unsupported') throw error;
-        Atomics.wait(ready, 0, 0, chooseDelayMs);
-      }
     }
   }
 
