@@ -55,8 +55,10 @@ export class Follower {
   addPointer(value: Uint8Array, pointerType: Type, path: ValuePath, depth: number): void {
     const plain = stripType(pointerType);
     if (plain.kind !== 'pointer') return;
+    const target = plain.target();
+    if (!isFollowed(target, depth)) return;
     const source: PointerSource = { parent: undefined, value, absolute: value };
-    this.#enqueue({ source, target: plain.target(), path, depth });
+    this.#enqueue({ source, target, path, depth });
   }
 
   /** Follows all that is lined up until there is nothing left or the budget is spent. */
@@ -69,9 +71,6 @@ export class Follower {
   }
 
   #enqueue(pending: Pending): void {
-    const plain = stripType(pending.target);
-    if (plain.kind === 'void' || plain.kind === 'function' || plain.kind === 'unknown') return;
-    if (pending.depth <= 0 && !isCharacter(pending.target)) return;
     // What the budget cannot hold is not lined up either: a hostile type could line up for ever.
     if (this.#next.length >= this.#limits.maxRanges) {
       this.#drafts.cut(pathText(targetOf(pending.path)), `more than ${this.#limits.maxRanges} pointers`);
@@ -158,6 +157,7 @@ export class Follower {
 
   #pointerIn(object: FollowedObject, target: Type, offset: number, path: ValuePath): void {
     const { range } = object;
+    if (!isFollowed(target, object.depth)) return;
     // Beyond what was taken of a long object there is nothing to follow.
     if (range !== undefined && offset + 8 > range.maxBytes) return;
     const absolute = loadPointer(object.address, offset);
@@ -168,6 +168,12 @@ export class Follower {
     };
     this.#enqueue({ source, target, path, depth: object.depth });
   }
+}
+
+function isFollowed(target: Type, depth: number): boolean {
+  const { kind } = stripType(target);
+  if (kind === 'void' || kind === 'function' || kind === 'unknown') return false;
+  return depth > 0 || isCharacter(target);
 }
 
 /** Bytes of an object that are shown: of an array, the elements up to the limit. */

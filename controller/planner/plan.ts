@@ -5,7 +5,7 @@
 import { hex } from '../../format/address.js';
 import { StillframeError } from '../../format/error.js';
 import { defaultLimits, type Limits } from '../../format/limits.js';
-import type { Plan, PlanSite } from '../../format/plan/plan.js';
+import { flattenRanges, type Plan, type PlanSite } from '../../format/plan/plan.js';
 import { checkCondition } from '../expression/check.js';
 import { isUnlowered, lowerCondition } from '../expression/lower.js';
 import type { Typed } from '../expression/typed.js';
@@ -113,6 +113,9 @@ function within(what: string, value: number, least: number, most: number): void 
   );
 }
 
+/** What parameters and locals lead to nobody asked for by name: each range delays the hitting thread, so there is an end sooner. */
+const maxLocalRanges = 256;
+
 /** The site as planned, or why it cannot be probed; what is wrong with the expressions themselves is thrown. */
 function planSite(
   site: Site,
@@ -132,7 +135,10 @@ function planSite(
   const { limits, depth, stackBytes, maxBytes } = settings;
   const captureOptions = { limits, depth, stackBytes };
   const asked = collectAskedFor(site, options.captures ?? [], condition?.node, captureOptions);
-  const drafts = new Drafts({ maxRanges: limits.maxRanges, maxBytes: maxBytes - stackBytes });
+  const drafts = new Drafts({
+    maxRanges: Math.min(limits.maxRanges, flattenRanges(asked.ranges).length + maxLocalRanges),
+    maxBytes: maxBytes - stackBytes,
+  });
   drafts.adopt(asked.ranges);
   if (options.locals !== false) collectLocals(site, drafts, captureOptions);
   return {
