@@ -70,24 +70,19 @@ export function enumText(value: bigint, type: EnumType): ScalarText {
   return { value: value.toString(), ...(text === undefined ? {} : { text }) };
 }
 
-/** `GOLD`; `READ|WRITE` when the enumerators are disjoint bits that cover the value; undefined when nothing fits. */
+/** `GOLD`; `READ|WRITE` when every enumerator is a bit, as gdb 13 has it; undefined when nothing fits. */
 function enumeratorText(value: bigint, type: EnumType): string | undefined {
   const enumerators = type.enumerators();
   const exact = enumerators.find((enumerator) => enumerator.value === value);
   if (exact !== undefined) return exact.name;
   if (value <= 0n) return undefined;
-  let seen = 0n;
   let rest = value;
   const names: string[] = [];
-  for (const enumerator of enumerators) {
-    if (enumerator.value < 0n) return undefined;
-    if (enumerator.value === 0n) continue;
-    if ((seen & enumerator.value) !== 0n) return undefined;
-    seen |= enumerator.value;
-    if ((value & enumerator.value) === enumerator.value) {
-      names.push(enumerator.name);
-      rest &= ~enumerator.value;
-    }
+  for (const { name, value: bit } of enumerators) {
+    if (bit < 0n || (bit & (bit - 1n)) !== 0n) return undefined;
+    if ((rest & bit) === 0n) continue;
+    names.push(name);
+    rest &= ~bit;
   }
   return rest === 0n ? names.join('|') : undefined;
 }
