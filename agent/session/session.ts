@@ -331,8 +331,8 @@ export class Session implements AsyncDisposable {
       for (const point of this.#points.values()) {
         if (!point.active) continue;
         if (Date.now() >= point.request.expiresMs) {
-          const { why } = await this.#fresh(point);
-          const detail = `expired without ${point.delivered === 0 ? 'a' : 'another'} hit: ${why}`;
+          const { why, counters } = await this.#fresh(point);
+          const detail = counters.hits === 0n ? `expired, ${why}` : 'expired';
           await this.#close(point, 'ended', 'expired', { detail });
         } else if (point.request.selector !== '' && !this.#arming.has(point.request.id)) {
           await this.#armNewcomers(point);

@@ -15,16 +15,25 @@ export interface WhyFacts {
 }
 
 export function whyLine(facts: WhyFacts): string {
-  if (facts.phase !== 'armed') return facts.detail;
   const { counters } = facts;
+  if (facts.phase === 'ended' || facts.phase === 'failed') {
+    return counters.hits === 0n ? facts.detail : `${facts.detail} (${hitsOf(facts)})`;
+  }
+  if (facts.phase !== 'armed') return facts.detail;
   const where = `armed at ${count(facts.addresses, 'address', 'addresses')} in ${processes(facts.pids)} by ${facts.engine}`;
-  if (counters.hits === 0n) return `${where}: 0 hits, no thread has passed there yet`;
+  return counters.hits === 0n
+    ? `${where}: 0 hits, no thread has passed there yet`
+    : `${where}: ${hitsOf(facts)}`;
+}
+
+function hitsOf({ counters, hasCondition, maxHits, phase }: WhyFacts): string {
   const parts = [count(counters.hits, 'hit', 'hits')];
-  if (facts.hasCondition) parts.push(`condition false ${count(counters.conditionFalse, 'time', 'times')}`);
+  if (hasCondition) parts.push(`condition false ${count(counters.conditionFalse, 'time', 'times')}`);
   if (counters.faults > 0n) parts.push(`memory not readable ${count(counters.faults, 'time', 'times')}`);
   if (counters.dropped > 0n) parts.push(`${counters.dropped} lost for want of room`);
-  if (counters.delivered > 0n) parts.push(`${counters.delivered} of ${facts.maxHits} delivered`);
-  return `${where}: ${parts.join(', ')}`;
+  if (counters.delivered > 0n && phase === 'armed')
+    parts.push(`${counters.delivered} of ${maxHits} delivered`);
+  return parts.join(', ');
 }
 
 function processes(pids: readonly number[]): string {

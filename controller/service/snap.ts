@@ -219,13 +219,13 @@ class Wait {
     const view = this.#view;
     const point = `point ${this.#order.id}`;
     if (view?.end === 'target-gone')
-      return new StillframeError('target-gone', `${point} ended without a hit: ${view.why}`);
+      return new StillframeError('target-gone', `${point} ended before it fired: ${view.why}`);
     if (view?.phase === 'failed') return new StillframeError('internal', `${point} failed: ${view.why}`);
-    if (view?.end === 'expired') return new StillframeError('expired', `${point} ${view.why}`);
+    if (view?.end === 'expired') return new StillframeError('expired', `${point} did not fire: ${view.why}`);
     if (this.#hooks.signal?.aborted === true)
-      return new StillframeError('expired', `${point} was interrupted without a hit: ${why}`);
+      return new StillframeError('expired', `${point} was interrupted before it fired: ${why}`);
     const seconds = Number((this.#options.waitMs / 1000).toFixed(3));
-    return new StillframeError('expired', `${point} was not hit within ${seconds} s: ${why}`, {
+    return new StillframeError('expired', `${point} did not fire within ${seconds} s: ${why}`, {
       hint: 'wait longer with --wait, or leave it armed with --detach',
     });
   }

@@ -1,0 +1,86 @@
+/** A tracer in memory: what it was asked is written down, and the test says what happens in the processes. */
+import type {
+  CapturedProcess,
+  EngineReport,
+  MeasureRequest,
+  PointCounters,
+  PointEnd,
+  TargetProcess,
+  TracerArmRequest,
+  TracerArmed,
+  TracerClient,
+  TracerListener,
+} from '../../../agent/tracer/client.js';
+import type { EngineName, ProcessFacts } from '../../../format/capture.js';
+import { StillframeError } from '../../../format/error.js';
+import { captureOf, factsOf } from '../../support/captures.js';
+
+export class FakeTracer implements TracerClient {
+  readonly calls: string[] = [];
+  readonly armed: Map<string, TracerArmRequest> = new Map();
+  /** Why a process cannot be armed. */
+  readonly refusals: Map<number, StillframeError> = new Map();
+  targets: TargetProcess[] = [];
+  now_: CapturedProcess = { capture: captureOf(), facts: factsOf() };
+  countersNow: PointCounters = { hits: 0n, conditionFalse: 0n, faults: 0n, dropped: 0n, delivered: 0n };
+  /** Called within `arm`, before it answers. */
+  whileArming: (request: TracerArmRequest) => void = () => undefined;
+  #listener: TracerListener | undefined;
+
+  get listener(): TracerListener {
+    if (this.#listener === undefined) throw new Error('nobody listens');
+    return this.#listener;
+  }
+
+  listen(listener: TracerListener): void {
+    this.#listener = listener;
+  }
+  probeEngines(): Promise<readonly EngineReport[]> {
+    return Promise.resolve([]);
+  }
+  listTargets(): Promise<readonly TargetProcess[]> {
+    return Promise.resolve(this.targets);
+  }
+  processFacts(): Promise<ProcessFacts> {
+    return Promise.resolve(factsOf());
+  }
+  arm(request: TracerArmRequest): Promise<TracerArmed> {
+    this.calls.push(`arm ${request.pointId} ${request.pid} ${request.engine ?? 'best'} ${request.maxHits}`);
+    const refusal = this.refusals.get(request.pid);
+    if (refusal !== undefined) return Promise.reject(refusal);
+    this.armed.set(`${request.pointId} ${request.pid}`, request);
+    this.whileArming(request);
+    return Promise.resolve({ engine: request.engine ?? 'uprobe', addresses: [0x1000n], refusals: [] });
+  }
+  disarm(pointId: string, pid: number): Promise<PointCounters | undefined> {
+    this.calls.push(`disarm ${pointId} ${pid}`);
+    return Promise.resolve(this.armed.delete(`${pointId} ${pid}`) ? this.countersNow : undefined);
+  }
+  counters(pointId: string, pid: number): Promise<PointCounters | undefined> {
+    return Promise.resolve(this.armed.has(`${pointId} ${pid}`) ? this.countersNow : undefined);
+  }
+  now(): Promise<CapturedProcess> {
+    return Promise.resolve(this.now_);
+  }
+  measure(
+    request: MeasureRequest,
+  ): Promise<{ readonly engine: EngineName; readonly counters: PointCounters }> {
+    return Promise.resolve({ engine: request.engine ?? 'uprobe', counters: this.countersNow });
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    this.calls.push('dispose');
+    return Promise.resolve();
+  }
+
+  hit(pointId: string, pid: number, more: Partial<CapturedProcess['capture']> = {}): void {
+    this.listener.hit(pointId, { capture: captureOf({ pid, tid: pid, ...more }), facts: factsOf({ pid }) });
+  }
+  end(pointId: string, pid: number, reason: PointEnd): void {
+    this.armed.delete(`${pointId} ${pid}`);
+    this.listener.ended(pointId, pid, reason);
+  }
+  die(reason: string): void {
+    this.armed.clear();
+    this.listener.restarted(reason);
+  }
+}
