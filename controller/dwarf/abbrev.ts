@@ -11,9 +11,9 @@ export interface Abbreviation {
   /** Values of DW_FORM_implicit_const, by index; shared and empty where there are none. */
   readonly implicit: ReadonlyMap<number, bigint>;
   /** Steps over all attributes: a positive number of bytes, or one of {@link SKIP}. */
-  readonly skip: Int32Array;
+  readonly skip: readonly number[];
   /** Where an attribute begins, counted from the first one; -1 when that depends on contents. */
-  readonly fixedOffsets: Int32Array;
+  readonly fixedOffsets: readonly number[];
   /** Index of DW_AT_sibling, or -1. */
   readonly sibling: number;
 }
@@ -137,18 +137,26 @@ export function parseAbbreviations(
 ): AbbreviationTable {
   const table = new AbbreviationTable();
   const cursor = sections.at('debug_abbrev', offset);
+  const { bytes } = cursor;
+  // Nearly all numbers here are one byte long.
+  const number = (): number => {
+    const byte = bytes[cursor.offset] ?? 0xff;
+    if (byte >= 0x80) return cursor.ulebNumber();
+    cursor.offset++;
+    return byte;
+  };
   for (;;) {
-    const code = cursor.ulebNumber();
+    const code = number();
     if (code === 0) return table;
-    const tag = cursor.ulebNumber();
+    const tag = number();
     const hasChildren = cursor.u8() !== 0;
     const attributes: number[] = [];
     const forms: number[] = [];
     let implicit: Map<number, bigint> | undefined;
     for (;;) {
       const at = cursor.offset;
-      const attribute = cursor.ulebNumber();
-      const form = cursor.ulebNumber();
+      const attribute = number();
+      const form = number();
       if (attribute === 0 && form === 0) break;
       if (attributes.length >= maxAttributes) {
         throw cursor.error(`abbreviation ${code} has more than ${maxAttributes} attributes`, at);
@@ -179,18 +187,24 @@ export function parseAbbreviations(
 function planSkip(
   forms: readonly number[],
   encoding: Encoding,
-): { skip: Int32Array; fixedOffsets: Int32Array } {
-  const steps: number[] = [];
-  const fixedOffsets = new Int32Array(forms.length);
+): { skip: readonly number[]; fixedOffsets: readonly number[] } {
+  const skip: number[] = [];
+  const fixedOffsets: number[] = [];
   let fixed = 0;
-  for (const [i, form] of forms.entries()) {
-    fixedOffsets[i] = fixed;
-    const step = formStep(form, encoding) ?? 0;
-    const last = steps.at(-1);
-    if (step === 0) continue;
-    if (step > 0 && last !== undefined && last > 0) steps[steps.length - 1] = last + step;
-    else steps.push(step);
-    fixed = step > 0 && fixed >= 0 ? fixed + step : -1;
+  let pending = 0;
+  for (let i = 0; i < forms.length; i++) {
+    fixedOffsets.push(fixed);
+    const step = formStep(forms[i] ?? 0, encoding) ?? 0;
+    if (step >= 0) {
+      pending += step;
+      if (fixed >= 0) fixed += step;
+    } else {
+      if (pending > 0) skip.push(pending);
+      skip.push(step);
+      pending = 0;
+      fixed = -1;
+    }
   }
-  return { skip: Int32Array.from(steps), fixedOffsets };
+  if (pending > 0) skip.push(pending);
+  return { skip, fixedOffsets };
 }

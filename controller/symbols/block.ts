@@ -66,19 +66,38 @@ function fill(block: Block, from: Die, callSites: Die[], depth: number, maxNesti
       `cannot read the blocks of a function: more than ${maxNesting} are nested at .debug_info offset 0x${from.offset.toString(16)}`,
     );
   }
-  const spokenOf = new Set<number>();
-  for (const child of from.children()) {
-    if (child.tag !== DW_TAG.call_site && child.tag !== DW_TAG.GNU_call_site) {
-      for (const one of originChain(child)) spokenOf.add(one.offset);
-    }
-    place(block, child, callSites, depth, maxNesting);
-  }
+  const children = [...from.children()];
+  for (const child of children) place(block, child, callSites, depth, maxNesting);
   // A concrete instance need not repeat what is gone; gdb shows it as optimised out, from the abstract instance.
   const origin = from.reference(DW_AT.abstract_origin);
   if (origin === undefined) return;
-  for (const child of origin.children()) {
+  const abstract = [...origin.children()];
+  const spokenOf = new Set(children.flatMap((child, i) => counterparts(child, i, children, abstract)));
+  for (const child of abstract) {
     if (!spokenOf.has(child.offset)) place(block, child, callSites, depth, maxNesting);
   }
+}
+
+/** Offsets of the abstract DIEs that a concrete child stands for. */
+function counterparts(
+  child: Die,
+  index: number,
+  children: readonly Die[],
+  abstract: readonly Die[],
+): number[] {
+  if (isCallSite(child)) return [];
+  if (child.has(DW_AT.abstract_origin)) return [...originChain(child)].map((one) => one.offset);
+  // clang does not say whose copy a lexical block is: where both lists are alike, that of the same place.
+  const alike =
+    child.tag === DW_TAG.lexical_block &&
+    children.length === abstract.length &&
+    children.every((one, i) => one.tag === abstract[i]?.tag);
+  const same = alike ? abstract[index] : undefined;
+  return same === undefined ? [] : [same.offset];
+}
+
+function isCallSite(die: Die): boolean {
+  return die.tag === DW_TAG.call_site || die.tag === DW_TAG.GNU_call_site;
 }
 
 function place(block: Block, die: Die, callSites: Die[], depth: number, maxNesting: number): void {
@@ -104,7 +123,9 @@ function place(block: Block, die: Die, callSites: Die[], depth: number, maxNesti
     case DW_TAG.inlined_subroutine: {
       const ranges = rangesOf(die);
       if (ranges.length === 0) return;
-      const inner = newBlock('inlined', die, ranges, block);
+      // gdb has no frame for a copy that does not say where it was called.
+      const called = die.has(DW_AT.call_line) && die.has(DW_AT.call_file);
+      const inner = newBlock(called ? 'inlined' : 'lexical', die, ranges, block);
       fill(inner, die, callSites, depth + 1, maxNesting);
       block.children.push(inner);
       return;

@@ -7,11 +7,12 @@ import { contains } from './block.js';
 import { callTargetOf, isTailCall } from './call-site.js';
 import { InlinedIndex } from './inlined-copies.js';
 import { type ConcreteFunction, type ModuleContext, toAddressRanges } from './module-context.js';
+import { toPc } from '../dwarf/sections.js';
 import type { FunctionSymbol, InlinedCopy, VariableSymbol } from './module-symbols.js';
 import { KIND } from './name-index.js';
 import { once } from './once.js';
 import { nameOf, owner, rootOf } from './origin.js';
-import { prologueEnd } from './prologue.js';
+import { hasValidLocations, prologueEnd } from './prologue.js';
 import { endOfFramePrologue } from './prologue-code.js';
 import { makeVariable } from './variable.js';
 
@@ -89,9 +90,29 @@ export class FunctionFinder {
       if (offset !== undefined) this.#made.set(offset, symbol);
     }
     const [first] = dies;
-    if (symbols.length > 0 || first === undefined || copies().length === 0) return symbols;
+    if (symbols.length > 0 || first === undefined) return symbols;
     const abstract = dies.find((die) => die.has(DW_AT.inline)) ?? first;
-    return [this.#symbol(abstract, undefined, copies)];
+    const body = this.#foldedBody(abstract);
+    if (body === undefined && copies().length === 0) return [];
+    const symbol = this.#symbol(abstract, undefined, copies);
+    return [body === undefined ? symbol : { ...symbol, ...body, inlinedCopies: copies() }];
+  }
+
+  /**
+   * gcc makes one body of several equal functions and describes it for one of them; what is left of the others is a symbol at a
+   * jump or at that body. Calls through a pointer come by there.
+   */
+  #foldedBody(abstract: Die): Pick<FunctionSymbol, 'ranges' | 'entry' | 'afterPrologue'> | undefined {
+    const name = nameOf(abstract);
+    const isExternal = owner(abstract, DW_AT.external) !== undefined;
+    if (name === undefined || !isExternal || abstract.flag(DW_AT.declaration)) return undefined;
+    const symbol = this.#fromElf(name);
+    if (symbol?.entry === undefined || this.#context.functionAt(toPc(symbol.entry)) !== undefined) {
+      return undefined;
+    }
+    const { ranges, entry } = symbol;
+    const valid = hasValidLocations(abstract.unit);
+    return { ranges, entry, ...(valid ? { afterPrologue: entry } : afterPrologueOf(symbol)) };
   }
 
   #copy(die: Die, into: Die): InlinedCopy[] {
@@ -196,4 +217,8 @@ export class FunctionFinder {
       parameters: () => [],
     };
   }
+}
+
+function afterPrologueOf({ afterPrologue }: FunctionSymbol): Pick<FunctionSymbol, 'afterPrologue'> {
+  return afterPrologue === undefined ? {} : { afterPrologue };
 }

@@ -175,6 +175,12 @@ export class NameIndex {
     else if (kind === KIND.enumeration) this.#add(kind, PLACE.none, 0, at);
     if (visit.linkageName >= 0) this.#addName(unit, kind, at, attributes, abbreviation, visit.linkageName);
     if (visit.origin >= 0) {
+      const fixed = abbreviation.fixedOffsets[visit.origin] ?? -1;
+      if (fixed >= 0 && abbreviation.forms[visit.origin] === DW_FORM.ref4) {
+        this.#linkFrom.push(at);
+        this.#linkTo.push(unit.offset + readU32(this.#info.bytes, attributes + fixed));
+        return;
+      }
       const value = Die.at(unit, at)?.value(abbreviation.attributes[visit.origin] ?? 0);
       if (value?.kind === 'reference') {
         this.#linkFrom.push(at);
@@ -192,8 +198,13 @@ export class NameIndex {
     index: number,
   ): void {
     const fixed = abbreviation.fixedOffsets[index] ?? -1;
-    if (fixed >= 0 && abbreviation.forms[index] === DW_FORM.strp && unit.offsetSize === 4) {
+    const form = abbreviation.forms[index];
+    if (fixed >= 0 && form === DW_FORM.strp && unit.offsetSize === 4) {
       this.#add(kind, PLACE.debug_str, readU32(this.#info.bytes, attributes + fixed), at);
+      return;
+    }
+    if (fixed >= 0 && form === DW_FORM.string) {
+      this.#add(kind, PLACE.debug_info, attributes + fixed, at);
       return;
     }
     const value = Die.at(unit, at)?.value(abbreviation.attributes[index] ?? 0);
@@ -223,9 +234,13 @@ function grown<T extends Uint8Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>(fro
   return into;
 }
 
+const passedBy: Visit = { kind: 0, name: -1, linkageName: -1, origin: -1, isNamespace: false };
+
 function visitOf(abbreviation: Abbreviation): Visit {
   const { tag, attributes } = abbreviation;
   const kind = kinds.get(tag) ?? 0;
+  const isNamespace = tag === DW_TAG.namespace || tag === DW_TAG.module;
+  if (kind === 0 && !isNamespace) return passedBy;
   // Types that are only declared lead nowhere; functions and variables that are may have a definition that names them.
   const isDeclaration = attributes.includes(DW_AT.declaration);
   const skipped = isDeclaration && (kind === KIND.type || kind === KIND.enumeration);
@@ -236,7 +251,7 @@ function visitOf(abbreviation: Abbreviation): Visit {
     name: attributes.indexOf(DW_AT.name),
     linkageName: linkage >= 0 ? linkage : attributes.indexOf(DW_AT.MIPS_linkage_name),
     origin: specification >= 0 ? specification : attributes.indexOf(DW_AT.abstract_origin),
-    isNamespace: tag === DW_TAG.namespace || tag === DW_TAG.module,
+    isNamespace,
   };
 }
 

@@ -65,8 +65,9 @@ function hasLocationLists(unit: Unit): boolean {
   return false;
 }
 
-export function isClang(producer: string): boolean {
-  return /(^| )(clang|flang) /.test(producer);
+/** NB: by the beginning of the producer, as gdb; the clang of Debian calls itself `Debian clang` and is none to it. */
+function isClang(producer: string): boolean {
+  return producer.startsWith('clang ') || producer.startsWith(' F90 Flang ');
 }
 
 function markedEnd(lines: UnitLines, file: string, start: number, end: number): number | undefined {
