@@ -68,7 +68,7 @@ int charge_order(struct order *order, struct worker_stats *stats) {
     return -1;
   }
   order->status = CHARGED; /* PROBE: charge */
-  stats->charged++;
+  stats->charged++; /* PROBE: charged */
   __atomic_add_fetch(&cents_charged, (uint64_t)due, __ATOMIC_RELAXED);
   return 0;
 }

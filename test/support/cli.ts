@@ -23,8 +23,12 @@ export interface Workplace extends AsyncDisposable {
   readonly environment: NodeJS.ProcessEnv;
   /** Starts `stillframe agent`; resolves when it is ready. */
   startAgent(options?: { listen?: string; args?: readonly string[] }): Promise<ChildProcess>;
-  /** Starts any program that prints a first line when it is ready. */
-  startProgram(path: string, args: readonly string[], options?: { ready?: RegExp }): Promise<StartedProgram>;
+  /** Starts any program; resolves at its first line, at the first one that matches, or when it is started. */
+  startProgram(
+    path: string,
+    args: readonly string[],
+    options?: { ready?: RegExp | 'started' },
+  ): Promise<StartedProgram>;
   run(...args: string[]): Promise<CliResult>;
   /** Runs with `--json`, demands status 0, and parses each line. */
   json(...args: string[]): Promise<unknown[]>;
@@ -79,14 +83,18 @@ export function openWorkplace(): Workplace {
     child.stderr?.on('data', (chunk: Buffer) => (log += chunk.toString()));
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`${path} was not ready: ${log}`)), defaultTimeoutMs);
+      const done = (): void => {
+        clearTimeout(timer);
+        resolve();
+      };
       if (child.stdout === null) throw new Error('no stdout');
       createInterface({ input: child.stdout }).on('line', (line) => {
         lines.push(line);
-        if (options.ready !== undefined && !options.ready.test(line)) return;
-        clearTimeout(timer);
-        resolve();
+        if (options.ready instanceof RegExp && !options.ready.test(line)) return;
+        done();
       });
       child.once('error', reject);
+      if (options.ready === 'started') child.once('spawn', done);
       child.once('exit', (status, signal) => {
         clearTimeout(timer);
         reject(new Error(`${path} ended with ${status ?? signal}: ${log}`));

@@ -1,0 +1,97 @@
+/**
+ * From the command to an armed point, cold: `stillframe snap PID setGenericCommand --detach` on redis-server, whole process
+ * start to exit, against gdb attaching and setting the same breakpoint. Prints medians and the ratio.
+ * usage: node dist/bench/arm-redis.js [runs]
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { machineFacts, median, ratio } from './machine.js';
+
+const root = process.cwd();
+const runs = Number(process.argv[2] ?? 5);
+const folder = mkdtempSync(join(tmpdir(), 'stillframe-bench-'));
+const environment = {
+  ...process.env,
+  XDG_DATA_HOME: folder,
+  STILLFRAME_AGENT: `unix:${join(folder, 'agent.sock')}`,
+};
+
+function build(): string {
+  const run = spawnSync(process.execPath, ['native-fixtures/redis.mjs'], { cwd: root, encoding: 'utf8' });
+  if (run.status !== 0) throw new Error(run.stderr);
+  return run.stdout.trim();
+}
+
+async function start(
+  command: string,
+  args: readonly string[],
+  ready: RegExp,
+): Promise<ReturnType<typeof spawn>> {
+  const child = spawn(command, args, { env: environment, stdio: ['ignore', 'pipe', 'inherit'] });
+  await new Promise<void>((resolve, reject) => {
+    if (child.stdout === null) throw new Error('no stdout');
+    createInterface({ input: child.stdout }).on('line', (line) => ready.test(line) && resolve());
+    child.once('exit', (status) => reject(new Error(`${command} ended with ${status}`)));
+  });
+  return child;
+}
+
+function time(command: string, args: readonly string[]): number {
+  const begin = process.hrtime.bigint();
+  const run = spawnSync(command, args, { env: environment, encoding: 'utf8' });
+  const ms = Number(process.hrtime.bigint() - begin) / 1e6;
+  if (run.status !== 0) throw new Error(`${command}: ${run.stdout}${run.stderr}`);
+  return ms;
+}
+
+const stillframe = join(root, 'bin', 'stillframe.js');
+const program = build();
+const socket = join(folder, 'redis.sock');
+const redis = await start(
+  program,
+  ['--port', '0', '--unixsocket', socket, '--save', '', '--dir', folder],
+  /Ready to accept/,
+);
+const agentArgs = [
+  stillframe,
+  'agent',
+  '--listen',
+  environment.STILLFRAME_AGENT,
+  '--spool',
+  join(folder, 'spool'),
+];
+const agent = await start(process.execPath, agentArgs, /./);
+try {
+  const pid = String(redis.pid);
+  const ours: number[] = [];
+  const theirs: number[] = [];
+  for (let i = 0; i < runs; i++) {
+    const snap = [stillframe, 'snap', pid, 'setGenericCommand', '--if', 'c->argc == 3', '--detach', '--json'];
+    ours.push(time(process.execPath, snap));
+    const gdb = [
+      '-q',
+      '-nx',
+      '-batch',
+      '-p',
+      pid,
+      '-ex',
+      'break setGenericCommand if c->argc == 3',
+      '-ex',
+      'detach',
+    ];
+    theirs.push(time('gdb', gdb));
+  }
+  console.log(machineFacts());
+  console.log(
+    `stillframe snap --detach, command to armed: ${median(ours).toFixed(0)} ms (of ${runs}: ${ours.map((ms) => ms.toFixed(0)).join(' ')})`,
+  );
+  console.log(`gdb -p, break, detach:                      ${median(theirs).toFixed(0)} ms`);
+  console.log(`ratio: ${ratio(median(ours), median(theirs))}; target: at most 1000 ms`);
+} finally {
+  agent.kill('SIGTERM');
+  redis.kill('SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
+}
