@@ -6,6 +6,7 @@ import type { Limits } from '../../format/limits.js';
 import type { PlanRange } from '../../format/plan/plan.js';
 import { dwarfRsp } from '../../format/registers/x86-64.js';
 import { checkExpression } from '../expression/check.js';
+import { inText } from '../expression/in-text.js';
 import { Collector } from '../expression/collect.js';
 import type { Typed } from '../expression/typed.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
@@ -49,7 +50,7 @@ export function collectAskedFor(
     isCovered: (variable) => isCovered(site, variable, stackBytes),
   });
   const outcomes = captures.map((expression): CaptureOutcome => {
-    const node = checkExpression(expression, site.names);
+    const node = inText(expression, () => checkExpression(expression, site.names));
     const failed = collector.capture(node, depth);
     return {
       expression,

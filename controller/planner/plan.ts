@@ -7,6 +7,7 @@ import { StillframeError } from '../../format/error.js';
 import { defaultLimits, type Limits } from '../../format/limits.js';
 import { flattenRanges, type Plan, type PlanSite } from '../../format/plan/plan.js';
 import { checkCondition } from '../expression/check.js';
+import { inText } from '../expression/in-text.js';
 import { isUnlowered, lowerCondition } from '../expression/lower.js';
 import type { Typed } from '../expression/typed.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
@@ -168,7 +169,7 @@ function conditionOf(
   | { readonly refusal: StillframeError }
   | undefined {
   if (text === undefined) return undefined;
-  const node = checkCondition(text, site.names);
+  const node = inText(text, () => checkCondition(text, site.names));
   const expression = lowerCondition(node, site);
   if (!isUnlowered(expression)) return { node, text, expression };
   const { unsupported, absent, position, length } = expression;

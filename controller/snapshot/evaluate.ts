@@ -2,6 +2,7 @@
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { runtimeAddress, toLink, toRuntime } from '../../format/address.js';
 import { checkExpression } from '../expression/check.js';
+import { inText } from '../expression/in-text.js';
 import { evaluate } from '../expression/evaluate.js';
 import type { EvaluationFrame } from '../expression/scope.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
@@ -21,7 +22,10 @@ export function evaluateText(
   frame: LogicalFrame | undefined,
 ): Value {
   const names = snapshotNames(snapshot, frame);
-  return evaluate(checkExpression(text, names), evaluationFrame(snapshot, thread, frame, names));
+  return evaluate(
+    inText(text, () => checkExpression(text, names)),
+    evaluationFrame(snapshot, thread, frame, names),
+  );
 }
 
 function evaluationFrame(
