@@ -17,7 +17,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'agent/policy': ['format'],
   'agent/session': ['format', 'agent/policy', 'agent/tracer'],
   'agent/rpc': ['format', 'proto', 'agent/policy', 'agent/session', 'agent/tracer'],
-  agent: ['format', 'agent/policy', 'agent/session', 'agent/rpc', 'agent/tracer'],
+  agent: ['format', 'proto', 'agent/policy', 'agent/session', 'agent/rpc', 'agent/tracer'],
   'controller/dwarf': ['format'],
   'controller/types': ['format', 'controller/dwarf'],
   'controller/symbols': ['format', 'controller/dwarf', 'controller/types'],

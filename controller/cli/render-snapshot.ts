@@ -11,7 +11,7 @@ import type {
   ThreadDocument,
 } from '../snapshot/document.js';
 import type { VariableDocument } from '../types/value-document.js';
-import { absentText, renderValueText } from './render-value.js';
+import { absentText, renderValueText, type ValueTextOptions } from './render-value.js';
 import { bytesText, clean, colors, durationText, grouped, plural } from './style.js';
 
 export interface SnapshotTextOptions {
@@ -21,6 +21,8 @@ export interface SnapshotTextOptions {
   /** Lines of source around the position of each frame, not only the line itself. */
   readonly source?: boolean;
   readonly width?: number;
+  /** Objects that were shown before in the same text. */
+  readonly shown?: Set<string>;
 }
 
 const defaultWidth = 110;
@@ -29,15 +31,16 @@ const maxSourceBytes = 4 * 1024 * 1024;
 
 export function renderSnapshot(document: SnapshotDocument, options: SnapshotTextOptions = {}): string {
   const parts = [heading(document)];
+  const shown = options.shown ?? new Set<string>();
   const frames = document.frames.filter(
     ({ index }) => options.frame === undefined || index === options.frame,
   );
   // "Now" has no point and no thread that hit: all threads are what was asked for.
   const isNow = document.point === '' && document.threads.length > 1;
   if (isNow || options.allThreads === true)
-    parts.push(...document.threads.map((thread) => renderThread(thread, options)));
-  else parts.push(frames.map((frame) => renderFrame(frame, options)).join('\n'));
-  if (document.captures.length > 0) parts.push(renderCaptures(document.captures, options));
+    parts.push(...document.threads.map((thread) => renderThread(thread, { ...options, shown })));
+  else parts.push(frames.map((frame) => renderFrame(frame, { ...options, shown })).join('\n'));
+  if (document.captures.length > 0) parts.push(renderCaptures(document.captures, { ...options, shown }));
   if (document.cost !== undefined) parts.push(renderCost(document.cost));
   return parts.join('\n\n');
 }
@@ -91,13 +94,18 @@ function renderFrame(frame: FrameDocument, options: SnapshotTextOptions): string
 function renderVariable(variable: VariableDocument, options: SnapshotTextOptions): string {
   const shadowed = variable.shadowed === true ? colors.dim(' (shadowed)') : '';
   const type = colors.dim(clean(variable.type));
-  const value = renderValueText(variable, { indent: 5, width: options.width ?? defaultWidth });
+  const value = renderValueText(variable, valueOptions(options, 5));
   return `     ${colors.cyan(clean(variable.name))}${shadowed} ${type} = ${value}`;
+}
+
+function valueOptions(options: SnapshotTextOptions, indent: number): ValueTextOptions {
+  const { shown, width = defaultWidth } = options;
+  return { indent, width, ...(shown === undefined ? {} : { shown }) };
 }
 
 function renderCaptures(captures: readonly CaptureDocument[], options: SnapshotTextOptions): string {
   const lines = captures.map((capture) => {
-    const value = renderValueText(capture, { indent: 2, width: options.width ?? defaultWidth });
+    const value = renderValueText(capture, valueOptions(options, 2));
     const hint = capture.absent?.hint === undefined ? '' : `\n    hint: ${clean(capture.absent.hint)}`;
     return `  ${colors.cyan(clean(capture.expression))} ${colors.dim(clean(capture.type))} = ${value}${hint}`;
   });

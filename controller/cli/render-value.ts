@@ -10,6 +10,8 @@ export interface ValueTextOptions {
   readonly indent: number;
   /** Columns to stay within where possible. */
   readonly width: number;
+  /** Objects that were shown in full before, by type and address: they are not told again. */
+  readonly shown?: Set<string>;
 }
 
 const step = 2;
@@ -54,9 +56,19 @@ function tree(value: ValueDocument, options: ValueTextOptions): string {
     );
     parts.push(`[\n${lines.join('\n')}\n${close}]`);
   } else if (value.target !== undefined && leadsOn(value)) {
-    parts.push(`→ ${tree(value.target, options)}`);
+    parts.push(
+      `→ ${toldBefore(value.target, options) ? colors.dim('{as above}') : tree(value.target, options)}`,
+    );
   }
   return parts.join(' ');
+}
+
+function toldBefore(object: ValueDocument, { shown }: ValueTextOptions): boolean {
+  if (shown === undefined || object.address === undefined || object.fields === undefined) return false;
+  const key = `${object.type}@${object.address}`;
+  if (shown.has(key)) return true;
+  shown.add(key);
+  return false;
 }
 
 /** What stands before the braces: the scalar, the text, why there is none. */
@@ -85,7 +97,9 @@ function head(value: ValueDocument): string[] {
 /** `<optimized out: available at lines 62-68>`. */
 export function absentText(missing: AbsentDocument): string {
   const reason = missing.reason.replaceAll('-', ' ');
-  const detail = clean(missing.detail);
+  const said = clean(missing.detail);
+  // Details often begin with the reason, for they are read alone in JSON.
+  const detail = said.replace(/^optimi[sz]ed out(: | at 0x[0-9a-f]+; )?/, '');
   if (detail === '' || detail === reason) return `<${reason}>`;
   return `<${reason}: ${detail.length > maxDetail ? `${detail.slice(0, maxDetail)}…` : detail}>`;
 }

@@ -5,18 +5,26 @@
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { runtimeAddress, toLink, toRuntime, type LinkAddress } from '../../format/address.js';
+import type { ExpressionContext } from '../../format/dwarf-op/context.js';
 import { evaluateValue } from '../../format/dwarf-op/evaluate.js';
 import type { CallSite, CallTarget, FunctionSymbol, Scope } from '../symbols/module-symbols.js';
-import { evaluationOf, expressionContext, type FrameEvaluation } from './frame-evaluation.js';
+import { evaluationOf, type EvaluationScope, type FrameEvaluation } from './located-frame.js';
 
 /** Functions that one function can reach by tail calls. */
 const maxTailCalls = 1000;
 
+/** How deep in entry values we are, and how an expression of a frame is evaluated there: it may need entry values again. */
+export interface Nested {
+  readonly nesting: number;
+  readonly contextFor: (evaluation: FrameEvaluation, scope: EvaluationScope) => ExpressionContext;
+}
+
 export function entryValue(
   evaluation: FrameEvaluation,
   expression: Uint8Array,
-  nesting: number,
+  nested: Nested,
 ): bigint | Absent {
+  const { nesting } = nested;
   const { snapshot, thread, index } = evaluation;
   if (nesting >= snapshot.limits.maxExpressionNesting)
     return absent('limit', `entry values nested deeper than ${snapshot.limits.maxExpressionNesting}`);
@@ -26,12 +34,12 @@ export function entryValue(
   const returnAddress = toLink(runtimeAddress(caller.frame.pc), caller.module.bias);
   const found = findCallSite(caller, returnAddress);
   if (found === undefined) return unknown('nothing is known of the call that entered the function');
-  const problem = verifyTarget(evaluation, caller, found, nesting);
+  const problem = verifyTarget(evaluation, caller, found, nested);
   if (problem !== undefined) return unknown(problem);
   const parameter = found.site.parameters.find((each) => equalBytes(each.location, expression));
   if (parameter === undefined)
     return unknown('the call that entered the function does not tell what was passed');
-  return evaluateValue(parameter.value, contextOf(caller, found.scope, nesting), snapshot.limits);
+  return evaluateValue(parameter.value, contextOf(caller, found.scope, nested), snapshot.limits);
 }
 
 function unknown(why: string): Absent {
@@ -54,9 +62,9 @@ function findCallSite(caller: FrameEvaluation, returnAddress: LinkAddress): Foun
 function contextOf(
   caller: FrameEvaluation,
   scope: Scope,
-  nesting: number,
-): ReturnType<typeof expressionContext> {
-  return expressionContext(caller, { scope, unit: scope.unit, nesting: nesting + 1 });
+  { nesting, contextFor }: Nested,
+): ExpressionContext {
+  return contextFor(caller, { scope, unit: scope.unit, nesting: nesting + 1 });
 }
 
 /** Why the call site may not be the one that entered the frame; undefined when it is. */
@@ -64,7 +72,7 @@ function verifyTarget(
   evaluation: FrameEvaluation,
   caller: FrameEvaluation,
   { site, scope }: FoundSite,
-  nesting: number,
+  nested: Nested,
 ): string | undefined {
   const callee = evaluation.symbols.functionAt(evaluation.address);
   if (callee?.entry === undefined) return 'the function has no known entry';
@@ -74,7 +82,7 @@ function verifyTarget(
   if (site.target.kind === 'expression') {
     const target = evaluateValue(
       site.target.expression,
-      contextOf(caller, scope, nesting),
+      contextOf(caller, scope, nested),
       caller.snapshot.limits,
     );
     if (isAbsent(target)) return `what was called is not known: ${target.detail}`;

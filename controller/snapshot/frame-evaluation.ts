@@ -3,56 +3,21 @@
  * What it gives is right or absent.
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
-import { linkAddress, runtimeAddress, toLink, toRuntime, type LinkAddress } from '../../format/address.js';
+import { linkAddress, toRuntime } from '../../format/address.js';
 import type { ExpressionContext } from '../../format/dwarf-op/context.js';
 import { evaluateLocation, evaluateValue } from '../../format/dwarf-op/evaluate.js';
 import { StillframeError } from '../../format/error.js';
-import type { ExpressionUnit, ModuleSymbols, Scope, VariableSymbol } from '../symbols/module-symbols.js';
+import type { Scope, VariableSymbol } from '../symbols/module-symbols.js';
 import { sizeOf } from '../types/layout.js';
 import type { ArrayType } from '../types/type.js';
 import type { Place } from '../types/value.js';
 import { FrameRegisters } from '../unwind/frame-registers.js';
-import type { PhysicalFrame } from '../unwind/unwind.js';
 import { entryValue } from './entry-value.js';
+import type { EvaluationScope, FrameEvaluation } from './located-frame.js';
 import type { SnapshotModule } from './module.js';
 import type { Snapshot, SnapshotThread } from './open.js';
 import { threadLocalAddress } from './thread-local.js';
 import { placeOfLocation } from './variable-place.js';
-
-export interface FrameEvaluation {
-  readonly snapshot: Snapshot;
-  readonly thread: SnapshotThread;
-  /** Index into the thread's physical frames. */
-  readonly index: number;
-  readonly frame: PhysicalFrame<SnapshotModule>;
-  readonly module: SnapshotModule;
-  readonly symbols: ModuleSymbols;
-  /** Address to look things up by. */
-  readonly address: LinkAddress;
-}
-
-/** Undefined when no module with usable debug information is at the frame's pc. */
-export function evaluationOf(
-  snapshot: Snapshot,
-  thread: SnapshotThread,
-  index: number,
-): FrameEvaluation | undefined {
-  const frame = snapshot.stackOf(thread).frames[index];
-  const module = frame?.module;
-  const symbols = module?.symbols();
-  if (frame === undefined || module === undefined || symbols === undefined || isAbsent(symbols))
-    return undefined;
-  const address = toLink(runtimeAddress(frame.lookupPc), module.bias);
-  return { snapshot, thread, index, frame, module, symbols, address };
-}
-
-/** Any scope of the frame's source stack knows the frame base of the concrete function. */
-export interface EvaluationScope {
-  readonly scope?: Scope | undefined;
-  readonly unit?: ExpressionUnit | undefined;
-  /** How deep entry values are nested in each other. */
-  readonly nesting?: number;
-}
 
 export function expressionContext(
   evaluation: FrameEvaluation,
@@ -69,7 +34,8 @@ export function expressionContext(
     memory: snapshot.memory,
     relocate: (address) => toRuntime(linkAddress(address), module.bias),
     callFrameCfa: () => frame.cfa,
-    entryValue: (expression) => entryValue(evaluation, expression, nesting),
+    entryValue: (expression) =>
+      entryValue(evaluation, expression, { nesting, contextFor: expressionContext }),
     tls: (offset) => threadLocalAddress(snapshot, thread, module, offset),
   };
   return {

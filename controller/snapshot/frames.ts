@@ -7,7 +7,7 @@ import { runtimeAddress, toLink } from '../../format/address.js';
 import { StillframeError } from '../../format/error.js';
 import type { SourceFrame } from '../symbols/module-symbols.js';
 import type { PhysicalFrame } from '../unwind/unwind.js';
-import { evaluationOf, type FrameEvaluation } from './frame-evaluation.js';
+import { evaluationOf, type FrameEvaluation } from './located-frame.js';
 import type { SnapshotModule } from './module.js';
 import type { Snapshot, SnapshotThread } from './open.js';
 
@@ -71,12 +71,18 @@ function partsOf(
         evaluation,
         absent: guessed,
       }));
-    return [{ ...nothing, evaluation, function: symbols.symbolAt(link)?.name, absent: guessed }];
+    const name = symbols.symbolAt(link)?.name;
+    return [{ ...nothing, evaluation, function: name, absent: guessed ?? nameless(name, module) }];
   } catch (thrown) {
     if (!(thrown instanceof StillframeError)) throw thrown;
     const name = symbols.symbolAt(link)?.name;
     return [{ ...nothing, function: name, absent: absent('no-debug-info', thrown.message) }];
   }
+}
+
+function nameless(name: string | undefined, { facts }: SnapshotModule): Absent | undefined {
+  if (name !== undefined) return undefined;
+  return absent('no-debug-info', `no debug information and no symbol of "${facts.path}" covers it`);
 }
 
 function noModule({ cfa }: PhysicalFrame): Absent | undefined {
