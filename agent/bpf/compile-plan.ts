@@ -12,13 +12,18 @@ import { type AssembledProgram, Assembler } from './assembler.js';
 import { compileExpression } from './compile-expression.js';
 import { type CollectContext, compileRange, compileStack } from './compile-range.js';
 import { bpfHelpers } from './helper-calls.js';
-import { type CounterName, counterNames, slotBytes, stateOffsets } from './point-state.js';
+import { type CounterName, counterNames, slotBytes, stateOffsets, wakeWindowNs } from './point-state.js';
 import { layoutRecord, recordHead, type RecordLayout } from './record-layout.js';
+
+const BPF_RB_AVAIL_DATA = 0n;
+const BPF_RB_NO_WAKEUP = 1n;
+const BPF_RB_FORCE_WAKEUP = 2n;
 
 export interface CompileOptions {
   readonly siteIndex: number;
   /** File descriptors of the point's maps. */
   readonly ringFd: number;
+  readonly ringBytes: number;
   readonly stateFd: number;
   /** A power of two. */
   readonly counterSlots: number;
@@ -82,7 +87,8 @@ class SiteCompiler {
     flattenRanges(this.#site.ranges).forEach(({ range, parent }, index) => {
       compileRange(range, { index, parent }, collect);
     });
-    asm.section('submit').mov(1, 9).load(2, 0n).call(bpfHelpers.bpf_ringbuf_submit);
+    asm.section('submit');
+    this.#submit();
     this.#leave();
     return asm.assemble();
   }
@@ -209,5 +215,31 @@ class SiteCompiler {
       .storeImm(8, 9, recordHead.dataLength, 0);
     for (let offset = 0; offset < ptRegsBytes; offset += 8)
       asm.loadMemory(8, 1, 6, offset).storeMemory(8, 9, recordHead.registers + offset, 1);
+  }
+
+  /** Submits, and wakes the consumer only where {@link wakeWindowNs} says so. */
+  #submit(): void {
+    const { ringFd, ringBytes, stateFd } = this.#options;
+    const asm = this.#asm;
+    const wake = asm.label('wake');
+    const submit = asm.label('submit');
+    asm
+      .loadMap(1, ringFd)
+      .load(2, BPF_RB_AVAIL_DATA)
+      .call(bpfHelpers.bpf_ringbuf_query)
+      .jumpIfImm('gt', 0, ringBytes / 2, wake)
+      .loadMapValue(8, stateFd, 0)
+      .loadMemory(8, 1, 9, recordHead.time)
+      .loadMemory(8, 3, 8, stateOffsets.lastWake)
+      .load(2, BPF_RB_NO_WAKEUP)
+      .mov(4, 1)
+      .alu('sub', 4, 3)
+      .jumpIfImm('lt', 4, wakeWindowNs, submit)
+      .storeMemory(8, 8, stateOffsets.lastWake, 1)
+      .bind(wake)
+      .load(2, BPF_RB_FORCE_WAKEUP)
+      .bind(submit)
+      .mov(1, 9)
+      .call(bpfHelpers.bpf_ringbuf_submit);
   }
 }

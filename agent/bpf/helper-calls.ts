@@ -15,6 +15,7 @@ export const bpfHelpers = {
   bpf_ringbuf_reserve: 131,
   bpf_ringbuf_submit: 132,
   bpf_ringbuf_discard: 133,
+  bpf_ringbuf_query: 134,
   bpf_copy_from_user: 148,
   bpf_task_pt_regs: 175,
   bpf_copy_from_user_task: 191,

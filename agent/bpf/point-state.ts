@@ -15,8 +15,16 @@ export const stateOffsets = {
   taken: 0,
   /** u64: time of the last hit that was let through. */
   lastTime: 8,
+  /** u64: time of the last hit that woke the consumer. */
+  lastWake: 16,
   slots: 64,
 } as const;
+/**
+ * To wake the consumer costs the hitting thread more than all else (an interrupt to itself, and in a virtual machine one to another CPU). So a hit
+ * wakes it only when none did for so long, or when the ring fills. The consumer looks again by itself for longer than this after it was woken.
+ */
+export const wakeWindowNs = 10_000_000;
+
 /** One cache line a CPU. */
 export const slotBytes = 64;
 

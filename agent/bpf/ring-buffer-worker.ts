@@ -6,6 +6,7 @@ import { readSync } from 'node:fs';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { StillframeError } from '../../format/error.js';
 import { poll } from '../linux/poll.js';
+import { wakeWindowNs } from './point-state.js';
 import { type RingPlace, RingReader } from './ring-buffer.js';
 
 export type ToWorker =
@@ -30,6 +31,10 @@ interface Entry {
   watchFd: number | undefined;
 }
 
+/** After a record, look again this often and for this long: hits within {@link wakeWindowNs} of one that woke us do not wake us again. */
+const lookAgainMs = 4;
+const alertMs = 4 * (wakeWindowNs / 1_000_000);
+
 /** How long a process that exits without saying so waits for this thread. */
 const maxWaitMs = 1000;
 
@@ -47,12 +52,14 @@ function run(port: NonNullable<typeof parentPort>, wakeFd: number): void {
   const post = (message: FromWorker, transfer: ArrayBuffer[] = []): void => {
     port.postMessage(message, transfer);
   };
+  let lastRecord = -alertMs;
   const drain = (id: number, entry: Entry): void => {
-    entry.reader.drain((record) => {
+    const count = entry.reader.drain((record) => {
       const bytes = new Uint8Array(record.length);
       bytes.set(record);
       post({ kind: 'record', id, bytes }, [bytes.buffer]);
     });
+    if (count > 0) lastRecord = performance.now();
   };
   const handle = (message: ToWorker): boolean => {
     if (message.kind === 'stop') return false;
@@ -75,7 +82,8 @@ function run(port: NonNullable<typeof parentPort>, wakeFd: number): void {
       fds.push(entry.fd);
       if (entry.watchFd !== undefined) fds.push(entry.watchFd);
     }
-    const ready = new Set(poll(fds, maxWaitMs).map(({ fd }) => fd));
+    const waitMs = performance.now() - lastRecord < alertMs ? lookAgainMs : maxWaitMs;
+    const ready = new Set(poll(fds, waitMs).map(({ fd }) => fd));
     for (const [id, entry] of entries) {
       if (ready.has(entry.fd)) drain(id, entry);
       if (entry.watchFd !== undefined && ready.has(entry.watchFd)) {

@@ -59,6 +59,7 @@ export class UprobePoint implements ArmedPoint {
       const program = compileSite(plan, {
         siteIndex,
         ringFd: ring.map.fd,
+        ringBytes: ring.place.ringBytes,
         stateFd: this.#state.fd,
         counterSlots: this.#slots,
         maxHits: request.maxHits,

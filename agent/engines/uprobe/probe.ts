@@ -30,6 +30,7 @@ export function tryWay(way: AttachWay): void {
   const program = compileSite(plan, {
     siteIndex: 0,
     ringFd: ring.map.fd,
+    ringBytes: ring.place.ringBytes,
     stateFd: state.fd,
     counterSlots: 1,
     maxHits: 1,
