@@ -13,7 +13,8 @@ import { ByteWriter } from '../format/bytes.js';
 import { DW_OP } from '../format/dwarf-op/opcodes.js';
 import type { Plan, PlanRange } from '../format/plan/plan.js';
 import { buildIdOf, symbolAddress } from './binary.js';
-import { best, compileBenchProgram, machineFacts, median, report } from './measure.js';
+import { median } from './machine.js';
+import { best, compileBenchProgram, report } from './measure.js';
 import { startLoop, type Loop } from './loop.js';
 
 const rounds = 15;
@@ -188,7 +189,6 @@ const [none, empty, condition] = [median(results.none), median(results.bpftrace)
 const [emptyBursts, captureBursts] = [median(results.bpftraceBursts), median(results.captureBursts)];
 const [emptyBest, captureBest] = [best(results.bpftraceBursts), best(results.captureBursts)];
 report('hit-cost', {
-  machine: machineFacts(),
   'ns a call': {
     'no probe': none,
     'bpftrace, empty': empty,
