@@ -36,6 +36,7 @@ export class OpWriter {
     else if (signed >= 0n && signed <= 0xffn) out.u8(DW_OP.DW_OP_const1u).u8(Number(signed));
     else if (signed >= -0x80n && signed < 0n) out.u8(DW_OP.DW_OP_const1s).u8(Number(signed & 0xffn));
     else if (signed >= 0n && signed <= 0xffffn) out.u8(DW_OP.DW_OP_const2u).u16(Number(signed));
+    else if (signed >= -0x8000n && signed < 0n) out.u8(DW_OP.DW_OP_const2s).u16(Number(signed & 0xffffn));
     else if (signed >= 0n && signed <= 0xffff_ffffn) out.u8(DW_OP.DW_OP_const4u).u32(Number(signed));
     else if (signed >= -0x8000_0000n && signed < 0n) out.u8(DW_OP.DW_OP_const4s).i32(Number(signed));
     else out.u8(DW_OP.DW_OP_const8u).u64(value);

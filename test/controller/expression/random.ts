@@ -121,16 +121,20 @@ const integerTypes = [
 
 const literal: fc.Arbitrary<string> = fc
   .tuple(word, fc.constantFrom('', 'u', 'l', 'ul'))
-  .map(([value, suffix]) => `${BigInt.asUintN(64, value)}${suffix}`);
+  .map(([value, suffix]) => {
+    const bits = BigInt.asUintN(64, value);
+    // gcc takes a decimal number that fits no signed 64 bits for an __int128; gdb and we take it as unsigned.
+    return `${bits}${bits >> 63n === 1n ? 'ul' : suffix}`;
+  });
 
 const literalText: fc.Arbitrary<string> = text.map((value) => JSON.stringify(value));
 
-/** `number`: an integer expression; `truth`: also comparisons of floats, strings and pointers. */
-export function expressions(leaves: readonly string[]): fc.Arbitrary<string> {
+/** Integer expressions over the leaves; `withObjects`: also pointers to objects of `order.ts`. */
+export function expressions(leaves: readonly string[], withObjects = true): fc.Arbitrary<string> {
   const { truth } = fc.letrec<{ number: string; truth: string; leaf: string; pointer: string }>((tie) => ({
     leaf: fc.oneof(fc.constantFrom(...leaves), literal),
     number: fc.oneof(
-      { maxDepth: 4, depthIdentifier: 'n' },
+      { maxDepth: 4, depthIdentifier: 'all' },
       tie('leaf'),
       tie('leaf'),
       fc
@@ -149,7 +153,7 @@ export function expressions(leaves: readonly string[]): fc.Arbitrary<string> {
       tie('truth'),
     ),
     pointer: fc.oneof(
-      { maxDepth: 2, depthIdentifier: 'p' },
+      { maxDepth: 4, depthIdentifier: 'all' },
       fc.constantFrom(
         'order',
         'nothing',
@@ -164,7 +168,7 @@ export function expressions(leaves: readonly string[]): fc.Arbitrary<string> {
       tie('number').map((a) => `(order + ${a})`),
     ),
     truth: fc.oneof(
-      { maxDepth: 4, depthIdentifier: 't' },
+      { maxDepth: 4, depthIdentifier: 'all' },
       tie('number'),
       fc
         .tuple(tie('number'), fc.constantFrom('==', '!=', '<', '<=', '>', '>='), tie('number'))
@@ -173,14 +177,18 @@ export function expressions(leaves: readonly string[]): fc.Arbitrary<string> {
         .tuple(tie('truth'), fc.constantFrom('&&', '||'), tie('truth'))
         .map(([a, operator, b]) => `(${a} ${operator} ${b})`),
       tie('truth').map((a) => `!${a}`),
-      fc
-        .tuple(tie('pointer'), fc.constantFrom('==', '!=', '<', '<=', '>', '>='), tie('pointer'))
-        .map(([a, operator, b]) => `(${a} ${operator} ${b})`),
-      fc.constantFrom(
-        '(&grid[1][2] - grid[0] == 5)',
-        '(&order->items[i] - order->items)',
-        '(order->items[l & 3])',
-      ),
+      ...(withObjects
+        ? [
+            fc
+              .tuple(tie('pointer'), fc.constantFrom('==', '!=', '<', '<=', '>', '>='), tie('pointer'))
+              .map(([a, operator, b]) => `(${a} ${operator} ${b})`),
+            fc.constantFrom(
+              '(&grid[1][2] - grid[0] == 5)',
+              '(&order->items[i] - order->items)',
+              '(order->items[l & 3])',
+            ),
+          ]
+        : []),
     ),
   }));
   return truth;
