@@ -14,6 +14,7 @@ import { defaultPolicy, readPolicy } from './policy/policy.js';
 import { dial } from './rpc/dial.js';
 import { listen, type ListeningServer } from './rpc/server.js';
 import { tlsFilesFrom } from './rpc/tls.js';
+import { PointRecords } from './session/point-records.js';
 import { Session } from './session/session.js';
 import { defaultSpoolBytes, Spool } from './session/spool.js';
 import { TracerSupervisor } from './tracer/supervisor.js';
@@ -73,11 +74,16 @@ async function run(options: AgentOptions): Promise<void> {
   const endpoints = asked.map(parseEndpoint);
   const dialed = options.dial === undefined ? undefined : parseEndpoint(options.dial);
 
-  const spool = new Spool({ folder: options.spool ?? defaultSpool(), maxBytes: spoolBytes });
+  const spoolFolder = options.spool ?? defaultSpool();
+  const spool = new Spool({ folder: spoolFolder, maxBytes: spoolBytes });
   const stopped = stopSignal(options.temporary === true);
   const tracer = new TracerSupervisor({ log: (level, message) => log[level]({ from: 'tracer' }, message) });
-  await using session = new Session({ tracer, spool, policy, host: hostname(), log });
+  // Points of an agent for one command end with that command.
+  const records =
+    options.temporary === true ? {} : { records: new PointRecords(join(spoolFolder, 'points')) };
+  await using session = new Session({ tracer, spool, policy, host: hostname(), log, ...records });
   await tracer.start();
+  await session.restore();
   const conversation = { session, hello: hello(), log };
   const servers: ListeningServer[] = [];
   let dialing: Disposable | undefined;

@@ -124,7 +124,7 @@ export class Conversation implements Disposable {
       }
       case 'measure': {
         const request = measureRequestFrom(command.measure);
-        const { engine, counters } = await session.tracer.measure(request);
+        const { engine, counters } = await session.measure(request);
         return {
           measured: { engine, durationMs: toLong(request.durationMs), counters: countersMessage(counters) },
         };

@@ -53,8 +53,12 @@ export class Point {
   delivered = 0;
   /** Snapshots that were taken and could not be kept. */
   lost = 0;
-  /** How often the tracer died while it was armed. */
+  /** How often the tracer died while it was armed, and how many agents armed it again. */
   restarts = 0;
+  restores = 0;
+  /** Processes whose end was told before the answer to their arming. */
+  readonly goneEarly: Set<number> = new Set();
+  readonly startTicks: Map<number, bigint> = new Map();
   readonly refusals: Set<string> = new Set();
   /** Of processes that are no longer armed. */
   #banked: PointCounters = noCounters;

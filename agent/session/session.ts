@@ -5,15 +5,23 @@
  * Arming is idempotent by id. A point leaves only by `remove`, by its hits, by expiry or with its target, and stays listed for a while.
  */
 import { randomBytes } from 'node:crypto';
-import type { CapturedProcess, PointCounters, PointEnd, TracerClient } from '../tracer/client.js';
+import type {
+  CapturedProcess,
+  MeasureRequest,
+  PointCounters,
+  PointEnd,
+  TracerClient,
+} from '../tracer/client.js';
 import type { CaptureCost, EngineName } from '../../format/capture.js';
 import { writeCore } from '../../format/core/write.js';
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import { makeIdentifier } from '../../format/identifier.js';
 import type { Policy } from '../policy/policy.js';
 import { redact } from '../policy/redact.js';
+import { Gate } from './gate.js';
 import { makeHeading } from './heading.js';
 import { Point, type PointEnding, type PointRequest, type PointView } from './point.js';
+import type { PointRecords } from './point-records.js';
 import type { Spool, SpooledSnapshot } from './spool.js';
 
 export interface SessionOptions {
@@ -22,6 +30,8 @@ export interface SessionOptions {
   readonly policy: Policy;
   readonly host: string;
   readonly log: SessionLog;
+  /** Undefined: points end with this agent. */
+  readonly records?: PointRecords;
 }
 
 /** What pino offers; messages and facts, never values of a target. */
@@ -44,15 +54,23 @@ export interface NowOrder {
   readonly engine?: EngineName;
 }
 
+export interface Measured {
+  readonly engine: EngineName;
+  readonly counters: PointCounters;
+}
+
 const tickMs = 1000;
 const maxEndedPoints = 100;
 /** A point that outlives so many tracers is suspected of killing them. */
 const maxRestarts = 3;
+/** Points that are alive at once. */
+const maxPoints = 200;
 
 export class Session implements AsyncDisposable {
   readonly tracer: TracerClient;
   readonly spool: Spool;
   readonly #options: SessionOptions;
+  readonly #gate: Gate;
   readonly #points = new Map<string, Point>();
   readonly #arming = new Map<string, Promise<PointView>>();
   readonly #listeners = new Set<SessionListener>();
@@ -61,6 +79,7 @@ export class Session implements AsyncDisposable {
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    this.#gate = new Gate(options.policy, options.tracer);
     this.tracer = options.tracer;
     this.spool = options.spool;
     this.tracer.listen({
@@ -91,55 +110,99 @@ export class Session implements AsyncDisposable {
     }
   }
 
-  async #arm(request: PointRequest): Promise<PointView> {
-    await this.#checkPolicy(request);
+  /** Arms what an earlier agent had armed and is neither expired nor used up. Processes that are gone are passed over. */
+  async restore(): Promise<void> {
+    for (const record of this.#options.records?.list() ?? []) {
+      const { request, delivered, restores, startTicks } = record;
+      const pids: number[] = [];
+      for (const [pid, ticks] of startTicks) {
+        const [target] = await this.tracer.listTargets(String(pid));
+        if (target?.startTicks === ticks) pids.push(pid);
+      }
+      const isOver =
+        Date.now() >= request.expiresMs || delivered >= request.maxHits || restores >= maxRestarts;
+      if (isOver || (pids.length === 0 && request.selector === '')) {
+        this.#options.records?.remove(request.id);
+        continue;
+      }
+      try {
+        await this.#arm({ ...request, pids }, { delivered, restores: restores + 1 });
+      } catch (error) {
+        const { message } = toStillframeError(error);
+        this.#options.log.warn({ point: request.id, error: message }, 'cannot arm again');
+        this.#options.records?.remove(request.id);
+      }
+    }
+  }
+
+  async #arm(
+    request: PointRequest,
+    before: { readonly delivered: number; readonly restores: number } = { delivered: 0, restores: 0 },
+  ): Promise<PointView> {
+    this.#gate.policy.checkPoint(request);
+    await this.#gate.checkPrograms(request.pids);
+    if ([...this.#points.values()].filter((known) => known.active).length >= maxPoints) {
+      throw new StillframeError(
+        'limit',
+        `cannot arm point ${request.id}: ${maxPoints} points are armed already`,
+        {
+          hint: '`stillframe points` lists them, `stillframe rm` removes them',
+        },
+      );
+    }
     const point = new Point(request);
+    point.delivered = before.delivered;
+    point.restores = before.restores;
     this.#points.set(request.id, point);
     const failures: StillframeError[] = [];
     for (const pid of request.pids) {
-      const failure = await this.#armProcess(point, pid, request.maxHits);
+      const failure = await this.#armProcess(point, pid, point.remaining(pid));
       if (failure !== undefined) failures.push(failure);
     }
     const [first] = failures;
-    if (first !== undefined && point.armed.size === 0 && point.active && point.delivered === 0) {
+    const isEmpty = point.armed.size === 0 && point.active;
+    if (first !== undefined && isEmpty && point.delivered === before.delivered) {
       this.#points.delete(request.id);
       throw first;
     }
     for (const failure of failures) point.refusals.add(failure.message);
-    if (point.phase === 'pending') point.detail = `no process fits ${request.selector} yet`;
+    if (isEmpty && request.selector === '') {
+      await this.#close(point, 'ended', 'target-gone', { detail: point.detail });
+    } else if (point.phase === 'pending') {
+      point.detail = `no process fits ${request.selector} yet`;
+    }
+    if (point.active) await this.#record(point);
     this.#log('point armed', point);
     return point.view();
   }
 
-  async #checkPolicy(request: PointRequest): Promise<void> {
-    const { policy } = this.#options;
-    policy.checkPoint(request);
-    if (!policy.restrictsPrograms) return;
-    for (const pid of request.pids) {
+  /** Writes down what another agent would need to arm the point again. */
+  async #record(point: Point): Promise<void> {
+    const { records } = this.#options;
+    if (records === undefined) return;
+    for (const pid of point.armed.keys()) {
+      if (point.startTicks.has(pid)) continue;
       const [target] = await this.tracer.listTargets(String(pid));
-      if (target !== undefined) policy.checkProgram(target);
+      if (target !== undefined) point.startTicks.set(pid, target.startTicks);
     }
+    // It may have ended meanwhile, and then its record is gone for good.
+    if (point.active) records.put(point);
   }
 
   async #armProcess(point: Point, pid: number, maxHits: number): Promise<StillframeError | undefined> {
     if (!point.active) return undefined;
-    const { id, plan, engine, minIntervalNs } = point.request;
-    const engines = engine === undefined ? (this.#options.policy.engines ?? [undefined]) : [engine];
-    let failure = new StillframeError('denied', 'the policy of this host allows no engine');
-    for (const candidate of engines) {
-      try {
-        const named = candidate === undefined ? {} : { engine: candidate };
-        const armed = await this.tracer.arm({ pointId: id, pid, plan, maxHits, minIntervalNs, ...named });
-        // Its hits may all have come before the answer did.
-        if (point.active) point.add(pid, armed);
-        else await this.tracer.disarm(id, pid);
-        return undefined;
-      } catch (error) {
-        failure = toStillframeError(error);
-        if (failure.code !== 'unsupported' && failure.code !== 'denied') break;
-      }
+    const { id, plan, minIntervalNs } = point.request;
+    try {
+      const armed = await this.#gate.withEngine(point.request.engine, (engine) =>
+        this.tracer.arm({ pointId: id, pid, plan, maxHits, minIntervalNs, ...engine }),
+      );
+      // Its hits may all have come, or its process gone, before the answer came.
+      if (!point.active) await this.tracer.disarm(id, pid);
+      else if (!point.goneEarly.delete(pid)) point.add(pid, armed);
+      return undefined;
+    } catch (error) {
+      return toStillframeError(error);
     }
-    return failure;
   }
 
   async remove(id: string): Promise<PointView> {
@@ -154,13 +217,20 @@ export class Session implements AsyncDisposable {
   }
 
   async now(order: NowOrder): Promise<SpooledSnapshot> {
-    const { policy } = this.#options;
-    policy.checkNow(order);
-    if (policy.restrictsPrograms) {
-      const [target] = await this.tracer.listTargets(String(order.pid));
-      if (target !== undefined) policy.checkProgram(target);
-    }
-    return this.#store(await this.tracer.now(order), undefined);
+    this.#gate.policy.checkNow(order);
+    await this.#gate.checkPrograms([order.pid]);
+    const captured = await this.#gate.withEngine(order.engine, (engine) =>
+      this.tracer.now({ ...order, ...engine }),
+    );
+    return this.#store(captured, undefined);
+  }
+
+  async measure(request: MeasureRequest): Promise<Measured> {
+    this.#gate.policy.checkPoint({ ...request, maxHits: 1, expiresMs: 0 });
+    await this.#gate.checkPrograms([request.pid]);
+    return await this.#gate.withEngine(request.engine, (engine) =>
+      this.tracer.measure({ ...request, ...engine }),
+    );
   }
 
   acknowledge(snapshotId: string): void {
@@ -170,7 +240,8 @@ export class Session implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
     for (const point of this.#points.values()) {
-      if (point.active) await this.#close(point, 'ended', 'removed', { detail: 'the agent was stopped' });
+      if (point.active)
+        await this.#close(point, 'ended', 'removed', { detail: 'the agent was stopped', keep: true });
     }
     await this.tracer[Symbol.asyncDispose]();
   }
@@ -213,6 +284,7 @@ export class Session implements AsyncDisposable {
     if (!point.request.everyProcess && point.remaining(pid) === 0) {
       void this.#close(point, 'ended', 'hits', { detail: allDelivered(point) });
     } else {
+      this.#options.records?.put(point);
       this.#announce(point);
     }
   }
@@ -238,6 +310,12 @@ export class Session implements AsyncDisposable {
   #ended(pointId: string, pid: number, reason: PointEnd): void {
     const point = this.#points.get(pointId);
     if (point === undefined || !point.active) return;
+    if (!point.armed.has(pid)) {
+      // Its arming has not been answered yet.
+      point.goneEarly.add(pid);
+      point.detail = reason.detail;
+      return;
+    }
     point.release(pid);
     if (point.armed.size > 0 || this.#arming.has(pointId)) return;
     if (point.request.selector !== '' && reason.kind !== 'failed' && point.remaining(pid) > 0) {
@@ -284,15 +362,16 @@ export class Session implements AsyncDisposable {
 
   /**
    * Marks first, so that no hit is taken any more; then disarms and waits for the kernel. What could not be disarmed is thrown when
-   * `demanded`, for then somebody waits for the kernel's word, and logged otherwise.
+   * `demanded`, for then somebody waits for the kernel's word, and logged otherwise. `keep`: the next agent arms it again.
    */
   async #close(
     point: Point,
     phase: 'ended' | 'failed',
     end: PointEnding,
-    about: { readonly detail: string; readonly demanded?: boolean },
+    about: { readonly detail: string; readonly demanded?: boolean; readonly keep?: boolean },
   ): Promise<void> {
     point.close(phase, end, about.detail);
+    if (about.keep !== true) this.#options.records?.remove(point.request.id);
     let failure: StillframeError | undefined;
     for (const pid of point.armed.keys()) {
       try {
@@ -348,9 +427,12 @@ export class Session implements AsyncDisposable {
   async #armNewcomers(point: Point): Promise<void> {
     for (const target of await this.tracer.listTargets(point.request.selector)) {
       if (point.armed.has(target.pid) || point.remaining(target.pid) === 0) continue;
+      if (this.#gate.isForbidden(target)) continue;
       const failure = await this.#armProcess(point, target.pid, point.remaining(target.pid));
-      if (failure === undefined) this.#announce(point);
-      else if (point.phase === 'pending') point.detail = failure.message;
+      if (failure === undefined) {
+        await this.#record(point);
+        this.#announce(point);
+      } else if (point.phase === 'pending') point.detail = failure.message;
     }
   }
 

@@ -25,10 +25,13 @@ export interface OutputStreams {
   readonly stderr: { write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number };
 }
 
+/** Between two lines of progress where they do not replace each other. */
+const quietMs = 10_000;
+
 export function makeOutput(json: boolean, streams: OutputStreams = process): Output {
   const { stdout, stderr } = streams;
   const isTerminal = stderr.isTTY === true;
-  let lasting = '';
+  let toldMs = 0;
   let isPending = false;
   const clear = (): void => {
     if (isPending) stderr.write('\r\u001B[K');
@@ -55,10 +58,10 @@ export function makeOutput(json: boolean, streams: OutputStreams = process): Out
         clear();
         stderr.write(text.slice(0, Math.max(20, (stderr.columns ?? 80) - 1)));
         isPending = true;
-      } else if (text !== lasting) {
+      } else if (Date.now() - toldMs >= quietMs) {
         stderr.write(`${text}\n`);
+        toldMs = Date.now();
       }
-      lasting = text;
     },
     error(error) {
       clear();

@@ -186,6 +186,20 @@ describe('kill -9', () => {
     expect(result.status).toBe(4);
   });
 
+  test('of the agent: the next one arms a detached point again, without any command', async () => {
+    const first = await workplace.startAgent();
+    const [armed] = (await workplace.json(
+      'snap', pid(), 'pass', '--if', 'tick->number == -1', '--detach',
+    )) as [{ id: string }]; // prettier-ignore
+    first.kill('SIGKILL');
+    await ended(first);
+    await workplace.startAgent();
+    await sleep(300);
+    const point = await pointIs('armed');
+    expect(point.id).toBe(armed.id);
+    expect(point.hits).toBeGreaterThan(0);
+  });
+
   test('of the tracer: the point is armed again and fires', async () => {
     const agent = await workplace.startAgent();
     const [armed] = (await workplace.json(

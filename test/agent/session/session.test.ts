@@ -1,9 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { defaultPolicy, type Policy } from '../../../agent/policy/policy.js';
 import type { PointRequest, PointView } from '../../../agent/session/point.js';
+import { PointRecords } from '../../../agent/session/point-records.js';
 import { Session } from '../../../agent/session/session.js';
 import { Spool, type SpooledSnapshot } from '../../../agent/session/spool.js';
 import { openCore } from '../../../format/core/read.js';
@@ -18,9 +19,16 @@ let session: Session;
 const snapshots: SpooledSnapshot[] = [];
 const views: PointView[] = [];
 
-function makeSession(policy: Policy = defaultPolicy()): Session {
+function makeSession(policy: Policy = defaultPolicy(), records?: PointRecords): Session {
   const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
-  const made = new Session({ tracer, spool, policy, host: 'here', log });
+  const made = new Session({
+    tracer,
+    spool,
+    policy,
+    host: 'here',
+    log,
+    ...(records === undefined ? {} : { records }),
+  });
   made.subscribe({ snapshot: (snapshot) => snapshots.push(snapshot), point: (view) => views.push(view) });
   return made;
 }
@@ -279,9 +287,11 @@ describe('a tracer that died', () => {
     await session.points();
     tracer.die('killed');
     await vi.waitFor(() => expect(tracer.calls).toEqual(['arm p1 100 best 3', 'arm p1 100 best 2']));
-    const [view] = await session.points();
-    // What was counted before is not forgotten.
-    expect(view?.counters).toMatchObject({ hits: 8n, conditionFalse: 6n, delivered: 1n });
+    await vi.waitFor(async () => {
+      const [view] = await session.points();
+      // What was counted before is not forgotten.
+      expect(view?.counters).toMatchObject({ hits: 8n, conditionFalse: 6n, delivered: 1n });
+    });
   });
 
   test('with the target gone meanwhile ends the point', async () => {
@@ -317,4 +327,93 @@ test('a selector arms processes as they appear', async () => {
     phase: 'pending',
     why: 'waiting for a process that fits name:app: process 300 exited',
   });
+});
+
+describe('an agent that was killed or stopped', () => {
+  const id = '0000000000p1';
+  const records = (): PointRecords => new PointRecords(join(folder, 'points'));
+  const files = (): string[] => readdirSync(join(folder, 'points'));
+
+  /** As after kill -9: the session is left as it is, and another starts with what is on disk. */
+  async function another(): Promise<void> {
+    tracer = new FakeTracer();
+    tracer.targets = [targetOf(100)];
+    session = makeSession(defaultPolicy(), records());
+    await session.restore();
+  }
+
+  beforeEach(async () => {
+    await session[Symbol.asyncDispose]();
+    tracer.targets = [targetOf(100)];
+    session = makeSession(defaultPolicy(), records());
+    await session.arm(requestOf({ id, maxHits: 3, minIntervalNs: 5n, engine: 'ptrace' }));
+    tracer.hit(id, 100);
+  });
+
+  test('is followed by one that arms its points again, for what is left', async () => {
+    await another();
+    expect(tracer.calls).toEqual([`arm ${id} 100 ptrace 2`]);
+    expect(tracer.armed.get(`${id} 100`)).toMatchObject({
+      minIntervalNs: 5n,
+      plan: { request: { location: 'app.c:7' } },
+    });
+    await session[Symbol.asyncDispose]();
+    await another();
+    expect(tracer.calls).toEqual([`arm ${id} 100 ptrace 2`]);
+  });
+
+  test('not in another process that has the pid by now', async () => {
+    tracer = new FakeTracer();
+    tracer.targets = [{ ...targetOf(100), startTicks: 77n }];
+    session = makeSession(defaultPolicy(), records());
+    await session.restore();
+    expect(tracer.calls).toEqual([]);
+    expect(files()).toEqual([]);
+  });
+
+  test('not what was removed, used up or expired', async () => {
+    await session.remove(id);
+    await session.arm(requestOf({ id: '0000000000p2' }));
+    tracer.hit('0000000000p2', 100);
+    await vi.waitFor(() => expect(files()).toEqual([]));
+    await session.arm(requestOf({ id: '0000000000p3', expiresMs: Date.now() + 20 }));
+    expect(files()).toEqual(['0000000000p3.json']);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    await another();
+    expect(tracer.calls).toEqual([]);
+    expect(files()).toEqual([]);
+  });
+
+  test('not for ever: a point that comes back again and again may be the cause', async () => {
+    for (let i = 0; i < 3; i++) await another();
+    expect(tracer.calls).toHaveLength(1);
+    await another();
+    expect(tracer.calls).toEqual([]);
+  });
+
+  test('a record that is damaged is removed', async () => {
+    writeFileSync(join(folder, 'points', `${id}.json`), '{"version":1');
+    await another();
+    expect(tracer.calls).toEqual([]);
+    expect(files()).toEqual([]);
+  });
+});
+
+test('a process that goes before its arming is answered ends the point', async () => {
+  tracer.whileArming = ({ pointId, pid }) =>
+    tracer.end(pointId, pid, { kind: 'target-gone', detail: 'process 100 exited' });
+  const view = await session.arm(requestOf());
+  expect(view).toMatchObject({
+    phase: 'ended',
+    end: 'target-gone',
+    why: 'process 100 exited',
+    processes: [],
+  });
+});
+
+test('more points than the limit are refused', async () => {
+  for (let i = 0; i < 200; i++) await session.arm(requestOf({ id: `p${i}` }));
+  await expect(session.arm(requestOf({ id: 'q' }))).rejects.toThrow(
+    'cannot arm point q: 200 points are armed already',
+  );
 });
