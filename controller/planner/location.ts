@@ -118,9 +118,13 @@ function lineSites(
   if (found.length === 0) throw noCode(symbols, text, file, wanted, line);
   return found.map(({ address, function: name, inlined }) => {
     // As gdb does: the line of a function's opening means the function, and its variables live only after the prologue.
-    const concrete = symbols.functionAt(address);
-    const moved = !inlined && concrete?.entry === address ? (concrete.afterPrologue ?? address) : address;
-    return { address: moved, function: name, inlined, afterPrologue: moved !== address };
+    const concrete = inlined ? undefined : symbols.functionAt(address);
+    const behind = concrete?.afterPrologue;
+    const moved = concrete?.entry === address ? (behind ?? address) : address;
+    const [innermost] = symbols.sourceStack(moved);
+    const isOther = innermost?.line !== undefined && innermost.line !== line;
+    const afterPrologue = moved !== address || (moved === behind && isOther);
+    return { address: moved, function: name, inlined, afterPrologue };
   });
 }
 
