@@ -13,33 +13,46 @@ import { evaluationOf, type EvaluationScope, type FrameEvaluation } from './loca
 /** Functions that one function can reach by tail calls. */
 const maxTailCalls = 1000;
 
-/** How deep in entry values we are, and how an expression of a frame is evaluated there: it may need entry values again. */
-export interface Nested {
-  readonly nesting: number;
-  readonly contextFor: (evaluation: FrameEvaluation, scope: EvaluationScope) => ExpressionContext;
-}
+/** How an expression of a frame is evaluated there. */
+export type ContextFor = (evaluation: FrameEvaluation, scope: EvaluationScope) => ExpressionContext;
+
+/** Known ones: each is asked for again by every frame that it was passed on to. */
+const known = new WeakMap<FrameEvaluation['frame'], Map<string, bigint | Absent>>();
 
 export function entryValue(
   evaluation: FrameEvaluation,
   expression: Uint8Array,
-  nested: Nested,
+  contextFor: ContextFor,
 ): bigint | Absent {
-  const { nesting } = nested;
+  const ofFrame = known.get(evaluation.frame) ?? new Map<string, bigint | Absent>();
+  known.set(evaluation.frame, ofFrame);
+  const key = expression.join(' ');
+  const value = ofFrame.get(key) ?? findEntryValue(evaluation, expression, contextFor);
+  ofFrame.set(key, value);
+  return value;
+}
+
+/** NB: the caller's expressions may have entry values themselves; that ends, for each is one frame further out. */
+function findEntryValue(
+  evaluation: FrameEvaluation,
+  expression: Uint8Array,
+  contextFor: ContextFor,
+): bigint | Absent {
   const { snapshot, thread, index } = evaluation;
-  if (nesting >= snapshot.limits.maxExpressionNesting)
-    return absent('limit', `entry values nested deeper than ${snapshot.limits.maxExpressionNesting}`);
   const caller = evaluationOf(snapshot, thread, index + 1);
   if (caller === undefined) return unknown('the caller of the function has no debug information');
   if (caller.frame.foundBy !== 'call-frame') return unknown('the function was not entered by a call');
   const returnAddress = toLink(runtimeAddress(caller.frame.pc), caller.module.bias);
   const found = findCallSite(caller, returnAddress);
   if (found === undefined) return unknown('nothing is known of the call that entered the function');
-  const problem = verifyTarget(evaluation, caller, found, nested);
+  const { site, scope } = found;
+  const context = contextFor(caller, { scope, unit: scope.unit });
+  const problem = verifyTarget(evaluation, caller, site, context);
   if (problem !== undefined) return unknown(problem);
-  const parameter = found.site.parameters.find((each) => equalBytes(each.location, expression));
+  const parameter = site.parameters.find((each) => equalBytes(each.location, expression));
   if (parameter === undefined)
     return unknown('the call that entered the function does not tell what was passed');
-  return evaluateValue(parameter.value, contextOf(caller, found.scope, nested), snapshot.limits);
+  return evaluateValue(parameter.value, context, snapshot.limits);
 }
 
 function unknown(why: string): Absent {
@@ -59,20 +72,12 @@ function findCallSite(caller: FrameEvaluation, returnAddress: LinkAddress): Foun
   return undefined;
 }
 
-function contextOf(
-  caller: FrameEvaluation,
-  scope: Scope,
-  { nesting, contextFor }: Nested,
-): ExpressionContext {
-  return contextFor(caller, { scope, unit: scope.unit, nesting: nesting + 1 });
-}
-
 /** Why the call site may not be the one that entered the frame; undefined when it is. */
 function verifyTarget(
   evaluation: FrameEvaluation,
   caller: FrameEvaluation,
-  { site, scope }: FoundSite,
-  nested: Nested,
+  site: CallSite,
+  context: ExpressionContext,
 ): string | undefined {
   const callee = evaluation.symbols.functionAt(evaluation.address);
   if (callee?.entry === undefined) return 'the function has no known entry';
@@ -80,11 +85,7 @@ function verifyTarget(
   if (site.target === undefined) return 'the call does not tell what it calls';
   const entry = toRuntime(callee.entry, evaluation.module.bias);
   if (site.target.kind === 'expression') {
-    const target = evaluateValue(
-      site.target.expression,
-      contextOf(caller, scope, nested),
-      caller.snapshot.limits,
-    );
+    const target = evaluateValue(site.target.expression, context, caller.snapshot.limits);
     if (isAbsent(target)) return `what was called is not known: ${target.detail}`;
     if (target !== entry) return 'it was entered by a jump from another function';
   } else if (!entriesOf(caller, site.target).includes(entry))

@@ -21,7 +21,7 @@ import { placeOfLocation } from './variable-place.js';
 
 export function expressionContext(
   evaluation: FrameEvaluation,
-  { scope, unit, nesting = 0 }: EvaluationScope,
+  { scope, unit }: EvaluationScope,
 ): ExpressionContext {
   const { snapshot, thread, frame, module } = evaluation;
   const context: ExpressionContext = {
@@ -34,8 +34,7 @@ export function expressionContext(
     memory: snapshot.memory,
     relocate: (address) => toRuntime(linkAddress(address), module.bias),
     callFrameCfa: () => frame.cfa,
-    entryValue: (expression) =>
-      entryValue(evaluation, expression, { nesting, contextFor: expressionContext }),
+    entryValue: (expression) => entryValue(evaluation, expression, expressionContext),
     tls: (offset) => threadLocalAddress(snapshot, thread, module, offset),
   };
   return {

@@ -37,6 +37,4 @@ export function evaluationOf(
 export interface EvaluationScope {
   readonly scope?: Scope | undefined;
   readonly unit?: ExpressionUnit | undefined;
-  /** How deep entry values are nested in each other. */
-  readonly nesting?: number;
 }

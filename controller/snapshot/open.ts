@@ -11,6 +11,7 @@ import type { NoteThread } from '../../format/core/stillframe-note.js';
 import { PF, PT } from '../../format/elf/constants.js';
 import { defaultLimits, type Limits } from '../../format/limits.js';
 import type { MemoryReader } from '../../format/memory.js';
+import { openModuleSymbols } from '../symbols/open.js';
 import { unwindThread, type Unwound } from '../unwind/unwind.js';
 import { openFileSource } from './file-source.js';
 import { discoverModules, vdsoAt } from './mapped-files.js';
@@ -24,7 +25,8 @@ export interface SnapshotOptions {
   /** A folder that has the files of the host that the core is from. */
   readonly sysroot?: string | undefined;
   readonly limits?: Limits;
-  readonly openSymbols: OpenSymbols;
+  /** For tests that want no debug information. */
+  readonly openSymbols?: OpenSymbols;
 }
 
 export interface SnapshotThread {
@@ -62,7 +64,7 @@ export class Snapshot implements Disposable {
       }));
     const modules = moduleFacts(core, options)
       .slice(0, this.limits.maxModules)
-      .map((facts) => new SnapshotModule(facts, options.openSymbols));
+      .map((facts) => new SnapshotModule(facts, options.openSymbols ?? openModuleSymbols));
     this.modules = new ModuleTable(modules, executable);
     this.memory = new SnapshotMemory(
       { memory: core.memory, starts: loads.map((segment) => segment.virtualAddress) },
@@ -126,7 +128,7 @@ export class Snapshot implements Disposable {
 }
 
 /** Opens a core by path, or any bytes that are one. Throws `not-found`, or `bad-data` when it is not a core. */
-export function openSnapshot(core: string | ByteSource, options: SnapshotOptions): Snapshot {
+export function openSnapshot(core: string | ByteSource, options: SnapshotOptions = {}): Snapshot {
   const limits = options.limits ?? defaultLimits;
   if (typeof core !== 'string') return new Snapshot(openCore(core, limits), options, undefined);
   const source = openFileSource(core);

@@ -56,6 +56,16 @@ export class FrameRegisters {
     return { bytes, provenance: register.provenance };
   }
 
+  /** The same, but for some. */
+  with(changed: ReadonlyMap<number, RegisterValue | Absent>): FrameRegisters {
+    return new FrameRegisters({
+      values: new Map([...this.#values, ...changed]),
+      wide: this.#wide,
+      nameOf: this.#nameOf,
+      otherwise: this.#otherwise,
+    });
+  }
+
   #missing(dwarfNumber: number): Absent {
     return absent('optimized-out', `register ${this.#nameOf(dwarfNumber)} ${this.#otherwise}`);
   }

@@ -73,17 +73,18 @@ function stepByStackTop(input: ResortInput): ResortStep | undefined {
   return stepToReturnAddress(input, 'stack-top', stack + 8n);
 }
 
-/** The CFA is known and nothing was saved but the return address. */
+/** Right after a call, or in the jump of a PLT entry, nothing was changed yet but the stack: all registers are the caller's. */
 function stepToReturnAddress(input: ResortInput, by: ResortStep['by'], cfa: bigint): ResortStep | undefined {
   const { architecture, registers } = input;
   const returnAddress = readSaved(input.memory, cfa - 8n);
   if (isAbsent(returnAddress) || !isAfterCall(input, returnAddress.value)) return undefined;
-  const values = new Map(
-    [...architecture.preserved].map((number) => [number, registers.get(number)] as const),
+  const caller = registers.with(
+    new Map([
+      [architecture.stackPointer, { value: cfa, provenance: returnAddress.provenance }],
+      [architecture.programCounter, returnAddress],
+    ]),
   );
-  values.set(architecture.stackPointer, { value: cfa, provenance: returnAddress.provenance });
-  values.set(architecture.programCounter, returnAddress);
-  return { by, cfa, caller: makeRegisters(input, values) };
+  return { by, cfa, caller };
 }
 
 /** `push rbp; mov rsp, rbp` at the beginning of every function makes a chain; plausible when it leads up the stack to a call. */
