@@ -32,7 +32,7 @@ export interface ModuleFacts {
   readonly deleted: boolean;
 }
 
-export type OpenSymbols = (elf: ElfFile, path: string, frames: CallFrameTable) => ModuleSymbols;
+export type OpenSymbols = (elf: ElfFile) => ModuleSymbols;
 
 export class SnapshotModule implements MappedModule, Disposable {
   readonly facts: ModuleFacts;
@@ -77,7 +77,7 @@ export class SnapshotModule implements MappedModule, Disposable {
 
   #trySymbols(elf: ElfFile): ModuleSymbols | Absent {
     try {
-      return this.#openSymbols(elf, this.facts.file, openCallFrames(elf));
+      return this.#openSymbols(elf);
     } catch (thrown) {
       if (thrown instanceof StillframeError) return absent('no-debug-info', thrown.message);
       throw thrown;

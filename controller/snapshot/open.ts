@@ -9,8 +9,11 @@ import { AT } from '../../format/core/auxv.js';
 import { openCore, type CoreFile, type CoreThread } from '../../format/core/read.js';
 import type { NoteThread } from '../../format/core/stillframe-note.js';
 import { PF, PT } from '../../format/elf/constants.js';
+import type { ElfFile } from '../../format/elf/file.js';
 import { defaultLimits, type Limits } from '../../format/limits.js';
 import type { MemoryReader } from '../../format/memory.js';
+import { openCallFrames } from '../dwarf/call-frame-table.js';
+import type { ModuleSymbols } from '../symbols/module-symbols.js';
 import { openModuleSymbols } from '../symbols/open.js';
 import { unwindThread, type Unwound } from '../unwind/unwind.js';
 import { openFileSource } from './file-source.js';
@@ -64,7 +67,7 @@ export class Snapshot implements Disposable {
       }));
     const modules = moduleFacts(core, options)
       .slice(0, this.limits.maxModules)
-      .map((facts) => new SnapshotModule(facts, options.openSymbols ?? openModuleSymbols));
+      .map((facts) => new SnapshotModule(facts, options.openSymbols ?? openSymbols));
     this.modules = new ModuleTable(modules, executable);
     this.memory = new SnapshotMemory(
       { memory: core.memory, starts: loads.map((segment) => segment.virtualAddress) },
@@ -138,6 +141,10 @@ export function openSnapshot(core: string | ByteSource, options: SnapshotOptions
     source[Symbol.dispose]();
     throw thrown;
   }
+}
+
+function openSymbols(elf: ElfFile): ModuleSymbols {
+  return openModuleSymbols(elf, elf.source.name, openCallFrames(elf));
 }
 
 function executableAddress(core: CoreFile): bigint | undefined {

@@ -164,9 +164,7 @@ function compareCore(program: string, core: string): Tally {
 
 const flagsOf = (opt: string, dwarf: string): string[] => ['-g', '-w', '-pthread', opt, dwarf];
 const builds = (['gcc', 'clang'] as const).flatMap((cc) =>
-  ['-O0', '-O2'].flatMap((opt) =>
-    ['-gdwarf-4', '-gdwarf-5'].map((dwarf) => [cc, opt, dwarf] as const),
-  ),
+  ['-O0', '-O2'].flatMap((opt) => ['-gdwarf-4', '-gdwarf-5'].map((dwarf) => [cc, opt, dwarf] as const)),
 );
 const modes = ['abort', 'deep', 'inline', 'signal', 'fault', 'null', 'values', 'crash-threads'];
 
