@@ -235,7 +235,7 @@ describe('kill -9', () => {
     await workplace.startAgent();
     const [snapshot] = (await workplace.json('show', 'last')) as [SnapshotJson];
     expect(snapshot.location.function).toBe('pass');
-    await until(() => readdirSync(spool).length === 0);
+    await until(() => !readdirSync(spool).some((file) => file.endsWith('.core')));
     expect(await workplace.json('snapshots')).toHaveLength(1);
   });
 });
