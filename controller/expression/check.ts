@@ -85,6 +85,15 @@ const pseudoConstants: ReadonlyMap<string, readonly [bigint, Type]> = new Map<
   ['false', [0n, builtinType('_Bool') ?? intType]],
 ]);
 
+/** A function of the symbol table: nothing is known of its type. */
+const unknownFunction: Type = {
+  kind: 'function',
+  result: () => intType,
+  parameters: () => [],
+  prototyped: false,
+  variadic: false,
+};
+
 export class Checker {
   readonly text: string;
   readonly scope: NameScope;
@@ -160,26 +169,22 @@ export class Checker {
   #name(expression: NameExpression): Typed {
     const { name, file } = expression;
     const place = this.place(expression);
-    const variable = this.#locate(expression);
+    const variable = this.#located(expression, () =>
+      expression.global ? this.scope.findGlobal(name, file) : this.scope.findVariable(name, file),
+    );
     if (variable !== undefined) {
       return throughReference({ kind: 'variable', variable, type: variable.type(), ...place });
     }
+    const enumerator = file === undefined ? this.scope.findEnumerator(name) : undefined;
+    if (enumerator !== undefined) {
+      return { ...constantNode(enumerator.value, enumerator.type, place), enumerator: true };
+    }
+    const target = this.#located(expression, () => this.scope.findFunction(name, file));
+    if (target !== undefined) {
+      const type = target.type ?? unknownFunction;
+      return { kind: 'function', address: target.address, type, ...place };
+    }
     if (file === undefined) {
-      const enumerator = this.scope.findEnumerator(name);
-      if (enumerator !== undefined) {
-        return { ...constantNode(enumerator.value, enumerator.type, place), enumerator: true };
-      }
-      const target = this.scope.findFunction(name);
-      if (target !== undefined) {
-        const type: Type = target.type ?? {
-          kind: 'function',
-          result: () => intType,
-          parameters: () => [],
-          prototyped: false,
-          variadic: false,
-        };
-        return { kind: 'function', address: target.address, type, ...place };
-      }
       const pseudo = pseudoConstants.get(name);
       if (pseudo !== undefined) return constantNode(pseudo[0], pseudo[1], place);
       if (this.scope.findType(name) !== undefined) {
@@ -196,10 +201,10 @@ export class Checker {
     );
   }
 
-  #locate(expression: NameExpression): ReturnType<NameScope['findVariable']> {
-    const { name, file, global } = expression;
+  /** What the scope says of a name; its complaint that there are several points to the name. */
+  #located<T>(expression: NameExpression, find: () => T): T {
     try {
-      return global ? this.scope.findGlobal(name, file) : this.scope.findVariable(name, file);
+      return find();
     } catch (error) {
       if (!(error instanceof StillframeError) || error.code !== 'bad-expression') throw error;
       throw badExpression(error.message, expression, { hint: error.hint, candidates: error.candidates });

@@ -18,7 +18,8 @@ export interface NameScope {
   findGlobal(name: string, file?: string): VariableSymbol | undefined;
   findType(name: string): Type | undefined;
   findEnumerator(name: string): { readonly type: Type; readonly value: bigint } | undefined;
-  findFunction(name: string): FunctionName | undefined;
+  /** With `file`: of that file only. */
+  findFunction(name: string, file?: string): FunctionName | undefined;
   /** Names of variables and functions, for near matches; locals first. */
   names(): Iterable<string>;
 }
@@ -64,12 +65,49 @@ function theOne(
     if (!places.has(key)) places.set(key, variable);
   }
   if (places.size < 2) return places.values().next().value ?? found[0];
-  const candidates = [...places.values()].map(
-    (variable) => `'${variable.declaredFile?.split('/').at(-1) ?? '?'}'::${name}`,
+  throw severalFiles(
+    name,
+    [...places.values()].map((variable) => variable.declaredFile),
   );
-  throw new StillframeError('bad-expression', `"${name}" is declared in ${places.size} files`, {
+}
+
+function oneFunction(
+  symbols: ModuleSymbols,
+  name: string,
+  file: string | undefined,
+  here: string | undefined,
+): FunctionName | undefined {
+  const isOf = (path: string | undefined, wanted: string): boolean =>
+    path !== undefined && (path === wanted || path.endsWith(`/${wanted}`));
+  const all = symbols.findFunctions(name).filter(({ entry }) => entry !== undefined);
+  const own = here === undefined ? [] : all.filter((each) => isOf(each.file, here));
+  const fitting =
+    file !== undefined ? all.filter((each) => isOf(each.file, file)) : own.length > 0 ? own : all;
+  const [found] = fitting;
+  if (found?.entry === undefined) {
+    const symbol = file === undefined ? symbols.findSymbol(name) : undefined;
+    return symbol === undefined ? undefined : { address: symbol.address };
+  }
+  const entries = new Map(fitting.map((each) => [each.entry, each]));
+  if (entries.size > 1)
+    throw severalFiles(
+      name,
+      [...entries.values()].map((each) => each.file),
+    );
+  const type: Type = {
+    kind: 'function',
+    result: () => found.returnType(),
+    parameters: () => found.parameters().map((parameter) => parameter.type()),
+    prototyped: true,
+    variadic: false,
+  };
+  return { address: found.entry, type };
+}
+
+function severalFiles(name: string, files: readonly (string | undefined)[]): StillframeError {
+  return new StillframeError('bad-expression', `"${name}" is declared in ${files.length} files`, {
     hint: 'say which file, as the candidates do',
-    candidates,
+    candidates: files.map((file) => `'${file?.split('/').at(-1) ?? '?'}'::${name}`),
   });
 }
 
@@ -93,22 +131,7 @@ export function moduleScope(symbols: ModuleSymbols, options: ModuleScopeOptions 
         : undefined) ?? findGlobal(name, file),
     findType: (name) => symbols.findType(name, address),
     findEnumerator: (name) => symbols.findEnumerator(name, address),
-    findFunction: (name) => {
-      const functions = symbols.findFunctions(name).filter((candidate) => candidate.entry !== undefined);
-      const [found] = functions;
-      if (found?.entry === undefined) {
-        const symbol = symbols.findSymbol(name);
-        return symbol === undefined ? undefined : { address: symbol.address };
-      }
-      const type: Type = {
-        kind: 'function',
-        result: () => found.returnType(),
-        parameters: () => found.parameters().map((parameter) => parameter.type()),
-        prototyped: true,
-        variadic: false,
-      };
-      return { address: found.entry, type };
-    },
+    findFunction: (name, file) => oneFunction(symbols, name, file, frame?.file),
     *names() {
       for (const local of locals) yield local.name;
       yield* symbols.globalNames();

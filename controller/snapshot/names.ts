@@ -45,9 +45,9 @@ export function snapshotNames(snapshot: Snapshot, frame: LogicalFrame | undefine
     findGlobal: (name, file) => first(({ module, scope }) => remember(module, scope.findGlobal(name, file))),
     findType: (name) => first(({ scope }) => scope.findType(name)),
     findEnumerator: (name) => first(({ scope }) => scope.findEnumerator(name)),
-    findFunction: (name) =>
+    findFunction: (name, file) =>
       first(({ module, scope }) => {
-        const found = scope.findFunction(name);
+        const found = scope.findFunction(name, file);
         if (found === undefined || module === home || bias === undefined) return found;
         return { ...found, address: linkAddress(found.address + module.bias - bias) };
       }),

@@ -95,8 +95,8 @@ export class Program implements NameScope {
   findEnumerator(name: string): { readonly type: Type; readonly value: bigint } | undefined {
     return this.#enumerators.get(name);
   }
-  findFunction(name: string): FunctionName | undefined {
-    return this.#functions.get(name);
+  findFunction(name: string, file?: string): FunctionName | undefined {
+    return this.#functions.get(file === undefined ? name : `'${file}'::${name}`);
   }
   *names(): Iterable<string> {
     yield* this.#variables.keys();
