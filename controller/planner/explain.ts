@@ -1,4 +1,4 @@
-/** What a plan will do, as data: every address, what is where there, what a hit collects and costs. The text of it is in `explain-text.ts`. */
+/** What a plan will do, as data: every address, what is where there, what a hit collects and costs. */
 import { type Absent, isAbsent } from '../../format/absent.js';
 import { hex } from '../../format/address.js';
 import { listExpression } from '../../format/dwarf-op/list.js';

@@ -1,6 +1,6 @@
 /**
- * LOCATION of CLI.md to addresses of one module: `file.c:42`, `function`, `file.c:function`, `*0x401136`, each with an optional
- * `lib.so!` in front. Addresses are link addresses at the beginning of an instruction: every inlined copy, after the prologue.
+ * LOCATION of CLI.md to addresses of one module: `file.c:42`, `function`, `file.c:function`, `*0x401136`; whoever
+ * knows the process has cut `lib.so!` off. Addresses are link addresses at the beginning of an instruction: every inlined copy, after the prologue.
  */
 import { hex, type LinkAddress, linkAddress } from '../../format/address.js';
 import { type ErrorCode, type ErrorOptions, StillframeError } from '../../format/error.js';
@@ -23,22 +23,7 @@ export type ParsedLocation =
   | { readonly kind: 'function'; readonly name: string; readonly file?: string }
   | { readonly kind: 'address'; readonly address: LinkAddress };
 
-/** Cuts `lib.so!` off, so that whoever knows the process can choose the module. */
-export function splitModule(location: string): { readonly module?: string; readonly rest: string } {
-  const match = /^([^!:\s]+)!(.+)$/.exec(location.trim());
-  return match?.[1] === undefined || match[2] === undefined
-    ? { rest: location.trim() }
-    : { module: match[1], rest: match[2] };
-}
-
-/** Whether a mapped file is the one that `lib.so!` names: its path, the end of it, or its name without a version (`libc.so` for `libc.so.6`). */
-export function moduleMatches(path: string, module: string): boolean {
-  if (path === module || path.endsWith(`/${module}`)) return true;
-  const name = path.slice(path.lastIndexOf('/') + 1);
-  return name.startsWith(`${module}.`) || name.startsWith(`${module}.so`);
-}
-
-/** Reads the text of a location without its module; throws `usage` or `unsupported`. */
+/** Reads the text of a location; throws `usage` or `unsupported`. */
 export function parseLocation(text: string): ParsedLocation {
   const rest = text.trim();
   if (rest === '') throw failure('usage', text, 'it is empty');
@@ -71,7 +56,7 @@ export function parseLocation(text: string): ParsedLocation {
 
 /** Addresses of a location in this module, ascending; throws `not-found` or `ambiguous` with candidates. */
 export function resolveLocation(symbols: ModuleSymbols, text: string): readonly LocatedSite[] {
-  const parsed = parseLocation(splitModule(text).rest);
+  const parsed = parseLocation(text);
   const sites = sitesOf(symbols, text, parsed);
   const distinct = new Map(sites.map((site) => [site.address, site]));
   return [...distinct.values()].toSorted((a, b) => (a.address < b.address ? -1 : 1));

@@ -23,7 +23,7 @@ export interface PlanRequestOptions {
   readonly symbols: ModuleSymbols;
   /** The path as the target maps it. */
   readonly modulePath: string;
-  /** LOCATION of CLI.md; a `module!` in front is the caller's matter and passed over here. */
+  /** LOCATION of CLI.md without `module!`, which is the caller's matter. */
   readonly location: string;
   readonly condition?: string;
   readonly captures?: readonly string[];

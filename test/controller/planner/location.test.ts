@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { linkAddress } from '../../../format/address.js';
 import { StillframeError } from '../../../format/error.js';
-import { moduleMatches, resolveLocation, splitModule } from '../../../controller/planner/location.js';
+import { resolveLocation } from '../../../controller/planner/location.js';
 import {
   functionSymbol,
   lineAddress,
@@ -59,7 +59,6 @@ describe('what resolves', () => {
     ['main.c:10', ['0x401004']],
     ['main', ['0x401004']],
     [' main ', ['0x401004']],
-    ['app!main', ['0x401004']],
     ['price', ['0x401020', '0x401040']],
     ['a.c:helper', ['0x401060']],
     ['lib/b.c:helper', ['0x401070']],
@@ -172,13 +171,4 @@ describe('what does not', () => {
       }),
     );
   });
-});
-
-test('modules', () => {
-  expect(splitModule('libssl.so.3!SSL_read')).toEqual({ module: 'libssl.so.3', rest: 'SSL_read' });
-  expect(splitModule('main.c:3')).toEqual({ rest: 'main.c:3' });
-  expect(moduleMatches('/usr/lib/libssl.so.3', 'libssl.so')).toBe(true);
-  expect(moduleMatches('/usr/lib/libssl.so.3', 'libssl.so.3')).toBe(true);
-  expect(moduleMatches('/usr/lib/libssl.so.3', 'libssl')).toBe(true);
-  expect(moduleMatches('/usr/lib/libssl3.so', 'libssl')).toBe(false);
 });
