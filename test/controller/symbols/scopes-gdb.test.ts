@@ -1,0 +1,86 @@
+import { describe, expect, test } from 'vitest';
+import { linkAddress } from '../../../format/address.js';
+import { DW_TAG } from '../../../controller/dwarf/constants.js';
+import type { Die } from '../../../controller/dwarf/die.js';
+import type { ModuleSymbols } from '../../../controller/symbols/module-symbols.js';
+import { nameOf } from '../../../controller/symbols/origin.js';
+import { buildRedis } from '../../support/fixtures.js';
+import { type GdbScope, gdbScopes } from '../../support/gdb-symbols.js';
+import { allStatements, debugInfoOf, symbolsOf } from '../../support/symbols.js';
+import { nameOfVariant, program, variants } from './programs.js';
+
+const byName = (a: readonly unknown[], b: readonly unknown[]): number =>
+  JSON.stringify(a) < JSON.stringify(b) ? -1 : 1;
+
+function scopeAt(symbols: ModuleSymbols, address: bigint): GdbScope {
+  const stack = symbols.sourceStack(linkAddress(address));
+  return {
+    file: stack[0]?.file ?? null,
+    line: stack[0]?.line ?? 0,
+    levels: stack.map(({ function: name, scope }) => ({
+      function: name,
+      variables: (scope?.variables ?? [])
+        .map(({ name: variable, parameter }) => [variable, parameter] as const)
+        .toSorted(byName),
+    })),
+  };
+}
+
+function sorted(scope: GdbScope): GdbScope {
+  return {
+    ...scope,
+    levels: scope.levels.map((level) => ({ ...level, variables: level.variables.toSorted(byName) })),
+  };
+}
+
+describe('every statement has the line, the inlined functions and the variables that gdb sees there', () => {
+  test.each(variants.map((variant) => [nameOfVariant(variant), variant] as const))('%s', (_, variant) => {
+    const path = program(variant);
+    const symbols = symbolsOf(path);
+    const addresses = allStatements(symbols);
+    expect(addresses.length).toBeGreaterThan(25);
+    const mine = addresses.map((address) => scopeAt(symbols, address));
+    expect(mine).toEqual(gdbScopes(path, addresses).map(sorted));
+  });
+});
+
+test('redis: every seventh statement has the line, the inlined functions and the variables that gdb sees there', () => {
+  const path = buildRedis();
+  const symbols = symbolsOf(path);
+  const addresses = allStatements(symbols)
+    .filter((_, i) => i % 7 === 0)
+    // Bodies that gcc made one of several equal functions are described once; the others have a symbol only.
+    .filter((address) => symbols.sourceStack(linkAddress(address))[0]?.scope !== undefined);
+  expect(addresses.length).toBeGreaterThan(3000);
+  const labels = labelsOf(path);
+  const gdb = gdbScopes(path, addresses).map((scope) => withoutLabels(sorted(scope), labels));
+  const different = addresses.flatMap((address, i) => {
+    const mine = withoutLabels(scopeAt(symbols, address), labels);
+    const theirs = gdb[i];
+    return JSON.stringify(mine) === JSON.stringify(theirs) ? [] : [{ address, mine, theirs }];
+  });
+  expect(different).toEqual([]);
+});
+
+/** gdb counts a `goto` label whose code is gone as a variable that is optimised out; a real variable may have its name. */
+function withoutLabels(theirs: GdbScope, labels: ReadonlySet<string>): GdbScope {
+  const levels = theirs.levels.map((level) => ({
+    ...level,
+    variables: level.variables.filter(([name]) => !labels.has(`${level.function} ${name}`)),
+  }));
+  return { ...theirs, levels };
+}
+
+/** `FUNCTION LABEL` of every label. */
+function labelsOf(path: string): Set<string> {
+  const labels = new Set<string>();
+  const walk = (die: Die, name: string): void => {
+    for (const child of die.children()) {
+      if (child.tag === DW_TAG.label) labels.add(`${name} ${nameOf(child) ?? ''}`);
+      else if (child.tag === DW_TAG.subprogram) walk(child, nameOf(child) ?? '');
+      else if (child.tag === DW_TAG.lexical_block) walk(child, name);
+    }
+  };
+  for (const unit of debugInfoOf(path).units) walk(unit.root, '');
+  return labels;
+}
