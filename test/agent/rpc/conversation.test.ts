@@ -1,0 +1,232 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { defaultPolicy } from '../../../agent/policy/policy.js';
+import { Conversation } from '../../../agent/rpc/conversation.js';
+import { Session } from '../../../agent/session/session.js';
+import { Spool } from '../../../agent/session/spool.js';
+import { StillframeError } from '../../../format/error.js';
+import { encodePlan } from '../../../format/plan/encode.js';
+import { fromLong, toLong } from '../../../proto/long.js';
+import {
+  decodeCommand,
+  decodeEvent,
+  encodeCommand,
+  encodeEvent,
+  type CommandProperties,
+  type Event,
+} from '../../../proto/service.js';
+import { planOf, siteOf } from '../../support/plan.js';
+import { FakeTracer } from '../session/fake-tracer.js';
+
+let folder: string;
+let tracer: FakeTracer;
+let session: Session;
+let conversation: Conversation;
+const events: Event[] = [];
+/** How many events were handed over and not yet taken. */
+let waiting = 0;
+let mostWaiting = 0;
+let takeMs = 0;
+
+function converse(): Conversation {
+  return new Conversation({
+    session,
+    hello: { version: 'x', host: 'here' },
+    log: { info: () => undefined, warn: () => undefined, error: () => undefined },
+    channel: {
+      async send(event) {
+        waiting += 1;
+        mostWaiting = Math.max(mostWaiting, waiting);
+        // Over the wire and back, so that nothing is seen that a controller would not see.
+        events.push(decodeEvent(encodeEvent(event)));
+        await new Promise((resolve) => setTimeout(resolve, takeMs));
+        waiting -= 1;
+      },
+    },
+  });
+}
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'stillframe-conversation-'));
+  tracer = new FakeTracer();
+  const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+  const spool = new Spool({ folder, maxBytes: 64 * 1024 * 1024 });
+  session = new Session({ tracer, spool, policy: defaultPolicy(), host: 'here', log });
+  conversation = converse();
+  events.length = 0;
+  waiting = 0;
+  mostWaiting = 0;
+  takeMs = 0;
+});
+afterEach(async () => {
+  conversation[Symbol.dispose]();
+  await session[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const say = (request: number, command: CommandProperties, to = conversation): Promise<void> =>
+  to.receive(decodeCommand(encodeCommand({ ...command, request: toLong(request) })));
+
+const arm: CommandProperties = {
+  arm: {
+    pointId: 'p1',
+    pids: [100],
+    plan: encodePlan(planOf([siteOf()])),
+    maxHits: 1,
+    expiresMs: toLong(Date.now() + 60_000),
+  },
+};
+
+function bodies(): string[] {
+  return events.map((event) => `${fromLong(event.request)} ${event.body ?? ''}`);
+}
+
+test('each command is answered with its number', async () => {
+  await say(1, { greeting: { version: 'y' } });
+  await say(2, { listTargets: {} });
+  await say(3, { probeEngines: {} });
+  await say(4, arm);
+  await say(5, { listPoints: {} });
+  await say(6, { disarm: { pointId: 'p1' } });
+  await say(7, { acknowledgeSnapshot: { snapshotId: 'nothing' } });
+  await say(8, { fetchSnapshots: {} });
+  expect(bodies()).toEqual([
+    '1 hello',
+    '2 targets',
+    '3 engines',
+    '4 pointState',
+    '5 points',
+    '0 pointState',
+    '6 pointState',
+    '7 done',
+    '8 fetched',
+  ]);
+});
+
+test.each<[string, CommandProperties, string, string]>([
+  ['an unknown command', {}, 'unsupported', 'unknown command: the controller is newer than this agent'],
+  ['an unknown point', { disarm: { pointId: 'nope' } }, 'not-found', 'this agent has no point nope'],
+  ['an unknown engine', { now: { pid: 1, engine: 'magic' } }, 'usage', 'unknown engine "magic"'],
+  ['a point without an id', { arm: { pids: [1] } }, 'usage', 'cannot arm a point without an id'],
+  [
+    'a point of nothing',
+    { arm: { pointId: 'p' } },
+    'usage',
+    'cannot arm point p: neither process nor selector is given',
+  ],
+  [
+    'a measurement of an hour',
+    { measure: { pid: 1, durationMs: toLong(3600_000) } },
+    'usage',
+    'cannot measure for 3600000 ms: 1 to 60000 are allowed',
+  ],
+])('%s is a failure, and the conversation goes on', async (_, command, code, message) => {
+  await say(9, command);
+  expect(events[0]).toMatchObject({ body: 'failure', failure: { code, message } });
+  await say(10, { listPoints: {} });
+  expect(events[1]?.body).toBe('points');
+});
+
+test('a hostile plan is refused before anything is armed', async () => {
+  const plan = encodePlan(planOf([siteOf()]));
+  for (let length = 0; length < plan.length; length += 3) {
+    await say(1, { arm: { ...arm.arm, plan: plan.subarray(0, length) } });
+    expect(events.at(-1)).toMatchObject({ body: 'failure', failure: { code: 'bad-data' } });
+  }
+  // A jump that goes back.
+  const looping = planOf([siteOf({ condition: Uint8Array.of(0x2f, 0xfd, 0xff) })]);
+  await say(2, { arm: { ...arm.arm, plan: encodePlan(looping) } });
+  expect(events.at(-1)?.body).toBe('failure');
+  expect(tracer.calls).toEqual([]);
+});
+
+test("an error's hint, candidates and detail arrive", async () => {
+  tracer.refusals.set(
+    100,
+    new StillframeError('mismatch', 'other file', {
+      hint: 'do this',
+      candidates: ['a', 'b'],
+      detail: { address: 0xffff_ffff_ffff_fff0n, pid: 100, errnoName: 'EPERM' },
+    }),
+  );
+  await say(1, arm);
+  expect(events[0]).toMatchObject({
+    body: 'failure',
+    failure: {
+      code: 'mismatch',
+      message: 'other file',
+      hint: 'do this',
+      candidates: ['a', 'b'],
+      detail: { address: '0xfffffffffffffff0', pid: 100, errnoName: 'EPERM' },
+    },
+  });
+});
+
+const bigBytes = 5 * 1024 * 1024;
+
+function hitBig(): void {
+  const bytes = new Uint8Array(bigBytes);
+  for (let i = 0; i < bytes.length; i += 997) bytes[i] = i & 0xff;
+  tracer.hit('p1', 100, { ranges: [{ address: 0x10000n, bytes, provenance: 'at-hit', path: 'big' }] });
+}
+
+function received(): Buffer {
+  const chunks: Buffer[] = [];
+  let next = 0;
+  for (const event of events) {
+    if (event.body !== 'snapshotChunk') continue;
+    const data = Buffer.from(event.snapshotChunk.data ?? new Uint8Array());
+    expect(data.length).toBeLessThanOrEqual(1024 * 1024);
+    expect(Number(fromLong(event.snapshotChunk.offset))).toBe(next);
+    next += data.length;
+    chunks.push(data);
+  }
+  return Buffer.concat(chunks);
+}
+
+test('a snapshot comes in pieces, whole, and no faster than it is taken', async () => {
+  await say(1, arm);
+  takeMs = 5;
+  hitBig();
+  await vi.waitFor(() => expect(bodies()).toContain('0 snapshotEnd'), 5000);
+  const begin = events.find((event) => event.body === 'snapshotBegin')?.snapshotBegin;
+  const file = received();
+  expect(file.length).toBe(Number(fromLong(begin?.size)));
+  expect(createHash('sha256').update(file).digest('hex')).toBe(begin?.sha256);
+  // The point's state may stand beside one piece.
+  expect(mostWaiting).toBeLessThanOrEqual(2);
+});
+
+test('a snapshot waits until it is acknowledged, and goes to the next conversation that has the point', async () => {
+  await say(1, arm);
+  conversation[Symbol.dispose]();
+  hitBig();
+  expect(session.spool.list()).toHaveLength(1);
+  events.length = 0;
+  conversation = converse();
+  await say(1, arm);
+  await vi.waitFor(() => expect(bodies()).toContain('0 snapshotEnd'), 5000);
+  expect(received().length).toBeGreaterThan(bigBytes);
+  const id = session.spool.list()[0]?.id ?? '';
+  // Not stored there after all: it is sent again.
+  events.length = 0;
+  await say(2, { fetchSnapshots: { pointIds: ['p1'] } });
+  expect(received().length).toBeGreaterThan(bigBytes);
+  await say(3, { acknowledgeSnapshot: { snapshotId: id } });
+  expect(session.spool.list()).toEqual([]);
+});
+
+test('snapshots of points of others are not sent', async () => {
+  using other = converse();
+  await say(1, arm, other);
+  events.length = 0;
+  conversation[Symbol.dispose]();
+  using bystander = converse();
+  other[Symbol.dispose]();
+  hitBig();
+  await say(1, { listPoints: {} }, bystander);
+  expect(bodies()).toEqual(['1 points']);
+});
