@@ -6,7 +6,7 @@ import { inText } from '../expression/in-text.js';
 import { evaluate } from '../expression/evaluate.js';
 import type { EvaluationFrame } from '../expression/scope.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
-import type { RenderContext } from '../types/render.js';
+import { hintToCapture, type RenderContext } from '../types/render.js';
 import type { ArrayType } from '../types/type.js';
 import type { Place, Value } from '../types/value.js';
 import { arrayCount, globalPlace, variablePlace } from './frame-evaluation.js';
@@ -77,6 +77,7 @@ export function renderContext(
     memory: snapshot.memory,
     limits: snapshot.limits,
     symbolize: (address) => symbolize(snapshot, address),
+    captureHint: (expression) => captureHint(snapshot, frame, expression),
     ...(options.depth === undefined ? {} : { depth: options.depth }),
     ...(options.raw === undefined ? {} : { raw: options.raw }),
     ...(evaluation === undefined
@@ -89,6 +90,19 @@ export function renderContext(
             }),
         }),
   };
+}
+
+/** Only a point captures, and only what can be named in the frame that it is in. */
+function captureHint(
+  snapshot: Snapshot,
+  frame: LogicalFrame | undefined,
+  expression: string,
+): string | undefined {
+  const point = snapshot.core.note?.point ?? '';
+  if (point === '') return undefined;
+  const hint = hintToCapture(expression);
+  if (frame === undefined || frame.frame.foundBy === 'thread') return hint;
+  return frame.function === undefined ? undefined : `set a point in "${frame.function}", and ${hint}`;
 }
 
 export interface RenderOptions {

@@ -29,6 +29,8 @@ export interface RenderContext {
   readonly evaluateCount?: (type: ArrayType) => number | Absent;
   /** The expression that gave the value, for hints. */
   readonly path?: string;
+  /** How to get what an expression names but was not captured; undefined when there is no way. Unless given: `--capture`. */
+  readonly captureHint?: (expression: string) => string | undefined;
   /** Layout as declared, without language views. C has no views. */
   readonly raw?: boolean;
 }
@@ -309,11 +311,10 @@ class Renderer {
   }
 
   #missing(reason: Absent, path: Path): { absent: AbsentDocument } {
+    const { captureHint = hintToCapture } = this.#context;
     const hint =
       reason.hint ??
-      (reason.absent === 'not-captured' && path !== undefined
-        ? `capture it with --capture ${quoted(captureText(path))}`
-        : undefined);
+      (reason.absent === 'not-captured' && path !== undefined ? captureHint(captureText(path)) : undefined);
     return {
       absent: {
         reason: reason.absent,
@@ -363,6 +364,11 @@ function inOrder(body: Body, address: bigint | undefined): Omit<ValueDocument, '
     ...(provenance === undefined ? {} : { provenance }),
     ...(missing === undefined ? {} : { absent: missing }),
   };
+}
+
+/** `capture it with --capture 'order->items'`. */
+export function hintToCapture(expression: string): string {
+  return `capture it with --capture ${quoted(expression)}`;
 }
 
 /** As an argument of a shell. */

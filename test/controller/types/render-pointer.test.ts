@@ -20,12 +20,9 @@ import { context, known, place } from '../../support/values.js';
 const text = (type: Type, memory: readonly LiteralRange[], more: Partial<RenderContext> = {}): object =>
   renderVariable('name', known(type, u64(0x1000)), context(memory, more));
 
-describe('pointers', () => {
-  const node: CompositeType = struct('node', 16, [
-    field('id', int, 0),
-    field('next', () => pointer(node), 8),
-  ]);
+const node: CompositeType = struct('node', 16, [field('id', int, 0), field('next', () => pointer(node), 8)]);
 
+describe('pointers', () => {
   test('null has no target', () => {
     expect(renderValue(known(pointer(node), u64(0)), context([]))).toEqual({
       type: 'struct node *',
@@ -189,6 +186,14 @@ describe('pointers', () => {
       provenance: 'at-hit',
     });
   });
+});
+
+test('who knows better how to capture it says so', () => {
+  const list = known(pointer(node), u64(0x1000));
+  const hintOf = (captureHint: (expression: string) => string | undefined): string | undefined =>
+    renderVariable('list', list, context([], { captureHint })).target?.absent?.hint;
+  expect(hintOf((expression) => `set a point there for ${expression}`)).toBe('set a point there for list');
+  expect(hintOf(() => undefined)).toBeUndefined();
 });
 
 describe('strings', () => {
