@@ -1,17 +1,18 @@
 /**
  * From the command to an armed point, cold: `stillframe snap PID setGenericCommand --detach` on redis-server, whole process
  * start to exit, against gdb attaching and setting the same breakpoint. Prints medians and the ratio.
- * usage: node dist/bench/arm-redis.js [runs]
+ * usage: node dist/bench/arm-redis.js [--json]
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { machineFacts, median, ratio } from './machine.js';
+import { median } from './machine.js';
+import { report } from './measure.js';
 
 const root = process.cwd();
-const runs = Number(process.argv[2] ?? 5);
+const runs = 7;
 const folder = mkdtempSync(join(tmpdir(), 'stillframe-bench-'));
 const environment = {
   ...process.env,
@@ -84,12 +85,14 @@ try {
     ];
     theirs.push(time('gdb', gdb));
   }
-  console.log(machineFacts());
-  console.log(
-    `stillframe snap --detach, command to armed: ${median(ours).toFixed(0)} ms (of ${runs}: ${ours.map((ms) => ms.toFixed(0)).join(' ')})`,
-  );
-  console.log(`gdb -p, break, detach:                      ${median(theirs).toFixed(0)} ms`);
-  console.log(`ratio: ${ratio(median(ours), median(theirs))}; target: at most 1000 ms`);
+  report('arm-redis', {
+    'ms from the command to an armed point': {
+      'stillframe snap --detach': median(ours),
+      'the slowest of them': Math.max(...ours),
+      'gdb -p, break, detach': median(theirs),
+    },
+    ratios: { 'stillframe / gdb': median(ours) / median(theirs) },
+  });
 } finally {
   agent.kill('SIGTERM');
   redis.kill('SIGKILL');

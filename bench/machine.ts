@@ -13,8 +13,3 @@ export function median(values: readonly number[]): number {
   if (middle === undefined) throw new RangeError('median of nothing');
   return middle;
 }
-
-/** `1.07x`. */
-export function ratio(ours: number, theirs: number): string {
-  return `${(ours / theirs).toFixed(2)}x`;
-}

@@ -99,7 +99,9 @@ export function absentText(missing: AbsentDocument): string {
   const reason = missing.reason.replaceAll('-', ' ');
   const said = clean(missing.detail);
   // Details often begin with the reason, for they are read alone in JSON.
-  const detail = said.replace(/^optimi[sz]ed out(: | at 0x[0-9a-f]+; )?/, '');
+  const detail = said
+    .replace(/^optimi[sz]ed out(: | at 0x[0-9a-f]+; )?/, '')
+    .replace(/^\d+ bytes at 0x[0-9a-f]+ were not captured$/, '');
   if (detail === '' || detail === reason) return `<${reason}>`;
   return `<${reason}: ${detail.length > maxDetail ? `${detail.slice(0, maxDetail)}…` : detail}>`;
 }

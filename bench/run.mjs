@@ -1,0 +1,52 @@
+// npm run bench: sets up, runs every benchmark one after another, and writes the table of README.md between its markers.
+// Plain JavaScript, for nothing is installed yet when it starts. usage: node bench/run.mjs [NAME ...]
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const all = ['hit-cost', 'observe', 'arm-redis'];
+const names = process.argv.length > 2 ? process.argv.slice(2) : all;
+
+function run(args) {
+  const result = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
+  if (result.status !== 0) process.exit(result.status ?? 1);
+}
+
+function resultOf(name) {
+  try {
+    return JSON.parse(readFileSync(join(root, 'bench', 'results', `${name}.json`), 'utf8'));
+  } catch (error) {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function table() {
+  const lines = ['| benchmark | measured | |', '|---|---:|---|'];
+  const machines = new Set();
+  for (const name of all) {
+    const result = resultOf(name);
+    if (result === undefined) continue;
+    const { machine, ...groups } = result;
+    machines.add(machine);
+    for (const [group, rows] of Object.entries(groups)) {
+      for (const [row, value] of Object.entries(rows)) {
+        lines.push(`| \`${name}\` | ${value.toFixed(2)} | ${group}: ${row} |`);
+      }
+    }
+  }
+  return [...lines, '', ...[...machines].map((machine) => `Measured on ${machine}.`)].join('\n');
+}
+
+run(['bin/prepare.mjs', 'bench']);
+for (const name of names) run([`dist/bench/${name}.js`, '--json']);
+const readme = join(root, 'README.md');
+const text = readFileSync(readme, 'utf8');
+const marked = /(<!-- bench -->\n)[\s\S]*?(\n<!-- \/bench -->)/;
+if (!marked.test(text)) throw new Error('README.md has no <!-- bench --> markers');
+writeFileSync(
+  readme,
+  text.replace(marked, (_, begin, end) => `${begin}${table()}${end}`),
+);
