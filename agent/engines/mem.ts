@@ -12,6 +12,7 @@ import {
   userRegisterOffset,
   userRegistersBytes,
 } from '../../format/registers/x86-64.js';
+import { ownProcessesOnly } from '../linux/capabilities.js';
 import { realtimeNs } from '../linux/clock.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { type ThreadSyscall, readMaps, readThreadStat, readThreadSyscall, readTids } from '../linux/proc.js';
@@ -39,7 +40,10 @@ function probe(): EngineSupport {
     if (mapping === undefined || !('bytes' in memory.read(mapping.start, 1))) {
       return { supported: 'unknown', detail: 'could not read its own memory through /proc/self/mem' };
     }
-    return { supported: 'yes', detail: '/proc/PID/mem and /proc/PID/task/TID/syscall can be read' };
+    return {
+      supported: 'yes',
+      detail: `/proc/PID/mem and /proc/PID/task/TID/syscall can be read${ownProcessesOnly()}`,
+    };
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
     return {

@@ -57,6 +57,12 @@ export function parseCapabilities(mask: bigint): ReadonlySet<CapabilityName> {
 export const readCapabilities = (): ReadonlySet<CapabilityName> =>
   parseCapabilities(readStatus(process.pid).capabilitiesEffective);
 
+/** What an engine adds to its report that works on some processes only; empty where it works on all. */
+export function ownProcessesOnly(): string {
+  if (readCapabilities().has('CAP_SYS_PTRACE')) return '';
+  return ', for processes of its own user only: others need CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH';
+}
+
 /** Sysctls that decide what is allowed; undefined where this kernel has none of that name. */
 export interface HostSysctls {
   readonly perfEventParanoid: number | undefined;

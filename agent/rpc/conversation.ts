@@ -41,6 +41,7 @@ const heartbeatMs = 10_000;
 export class Conversation implements Disposable {
   readonly #options: ConversationOptions;
   readonly #points = new Set<string>();
+  readonly #holds = new Map<string, Disposable>();
   /** Sent or being sent, and not asked for again. */
   readonly #shipped = new Set<string>();
   readonly #subscription: Disposable;
@@ -85,6 +86,8 @@ export class Conversation implements Disposable {
     this.#closed = true;
     clearInterval(this.#heartbeat);
     this.#subscription[Symbol.dispose]();
+    for (const hold of this.#holds.values()) hold[Symbol.dispose]();
+    this.#holds.clear();
   }
 
   async #answer(command: Command): Promise<Answer | undefined> {
@@ -154,6 +157,9 @@ export class Conversation implements Disposable {
     this.#points.add(request.id);
     try {
       const view = await session.arm(request);
+      const hold = session.hold(request.id);
+      if (this.#closed || this.#holds.has(request.id)) hold[Symbol.dispose]();
+      else this.#holds.set(request.id, hold);
       for (const snapshot of session.spool.list()) {
         if (snapshot.point === request.id) void this.#ship(snapshot);
       }

@@ -49,6 +49,7 @@ export function pointRequestFrom(arm: stillframe.v1.Arm.$Properties): PointReque
     everyProcess: arm.everyProcess ?? false,
     minIntervalNs: fromLong(arm.minIntervalNs),
     expiresMs: numberFromLong(arm.expiresMs),
+    whileConnected: arm.whileConnected ?? false,
   };
 }
 

@@ -16,6 +16,8 @@ export interface PointRequest {
   readonly everyProcess: boolean;
   readonly minIntervalNs: bigint;
   readonly expiresMs: number;
+  /** It goes when nobody waits for it any more. */
+  readonly whileConnected?: boolean;
 }
 
 export type PointPhase = 'pending' | 'armed' | 'suspended' | 'ended' | 'failed';
@@ -53,6 +55,9 @@ export class Point {
   delivered = 0;
   /** Snapshots that were taken and could not be kept. */
   lost = 0;
+  /** Who waits for it, and since when nobody does; only for a point that lives while somebody waits. */
+  holders = 0;
+  desertedMs: number | undefined;
   /** How often the tracer died while it was armed, and how many agents armed it again. */
   restarts = 0;
   restores = 0;

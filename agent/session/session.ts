@@ -60,6 +60,8 @@ export interface Measured {
 }
 
 const tickMs = 1000;
+/** How long a point outlives those who waited for it: a controller that lost its connection comes back sooner. */
+const desertedMs = 5000;
 const maxEndedPoints = 100;
 /** A point that outlives so many tracers is suspected of killing them. */
 const maxRestarts = 3;
@@ -203,6 +205,23 @@ export class Session implements AsyncDisposable {
     } catch (error) {
       return toStillframeError(error);
     }
+  }
+
+  /** Somebody waits for the point until it is disposed. For a point that was armed `whileConnected`; others do not care. */
+  hold(id: string): Disposable {
+    const point = this.#points.get(id);
+    if (point?.request.whileConnected !== true) return { [Symbol.dispose]: () => undefined };
+    let held = true;
+    point.holders += 1;
+    point.desertedMs = undefined;
+    return {
+      [Symbol.dispose]: () => {
+        if (!held) return;
+        held = false;
+        point.holders -= 1;
+        if (point.holders === 0) point.desertedMs = Date.now();
+      },
+    };
   }
 
   async remove(id: string): Promise<PointView> {
@@ -413,6 +432,10 @@ export class Session implements AsyncDisposable {
           const { why, counters } = await this.#fresh(point);
           const detail = counters.hits === 0n ? `expired, ${why}` : 'expired';
           await this.#close(point, 'ended', 'expired', { detail });
+        } else if (point.desertedMs !== undefined && Date.now() >= point.desertedMs + desertedMs) {
+          await this.#fresh(point);
+          const detail = 'removed, for the command that waited for it is gone';
+          await this.#close(point, 'ended', 'removed', { detail });
         } else if (point.request.selector !== '' && !this.#arming.has(point.request.id)) {
           await this.#armNewcomers(point);
         }

@@ -110,7 +110,8 @@ function readExecutable(
   } catch (error) {
     const known = procError(`cannot read the executable of process ${pid}`, pid, error);
     if (known.code === 'target-gone' && executable !== '') throw known;
-    return { executable, buildId: '', refusal: known.message };
+    const remedy = known.code === 'denied' && known.hint !== undefined ? ` (${known.hint})` : '';
+    return { executable, buildId: '', refusal: `${known.message}${remedy}` };
   }
 }
 

@@ -9,6 +9,8 @@ const durationsMs: Readonly<Record<string, number>> = {
   h: 3_600_000,
   d: 86_400_000,
 };
+/** Times and timers stay far from their ends. */
+const maxDurationMs = 365 * 86_400_000;
 const sizes: Readonly<Record<string, number>> = { '': 1, b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
 
 /** `500ms`, `2s`, `1.5h`, in milliseconds. */
@@ -21,7 +23,9 @@ export function parseDuration(option: string, text: string): number {
       'a number and a unit: ms, s, m, h or d, for example 30s',
     );
   }
-  return Math.round(Number(match[1]) * unit);
+  const ms = Math.round(Number(match[1]) * unit);
+  if (ms > maxDurationMs) throw usage(`${option}: "${text}" is too long`, 'at most 365d');
+  return ms;
 }
 
 /** `4096`, `16k`, `16KiB`, `1M`, in bytes. */

@@ -134,7 +134,10 @@ async function snap(
   let shown: Promise<void> = Promise.resolve();
   const show = async (record: SnapshotRecord): Promise<void> => {
     const depth = options.bounds.depth;
-    const document = await controller.show({ name: record.id }, depth === undefined ? {} : { depth });
+    const document = await controller.show(
+      { name: record.id, exe: options.exe },
+      depth === undefined ? {} : { depth },
+    );
     output.result(document, () => renderSnapshot(document));
   };
   try {

@@ -27,6 +27,8 @@ export interface SnapshotTextOptions {
 
 const defaultWidth = 110;
 const sourceContext = 3;
+/** Why a frame is not known is told whole: build ids stand in it. */
+const maxFrameDetail = 1000;
 const maxSourceBytes = 4 * 1024 * 1024;
 
 export function renderSnapshot(document: SnapshotDocument, options: SnapshotTextOptions = {}): string {
@@ -87,7 +89,10 @@ function renderFrame(frame: FrameDocument, options: SnapshotTextOptions): string
   const lines = [`${colors.bold(`#${frame.index}`).padEnd(4)} ${name}  ${place}${inlined}`];
   lines.push(...sourceLines(frame, options.source === true ? sourceContext : 0));
   for (const variable of frame.locals) lines.push(renderVariable(variable, options));
-  if (frame.absent !== undefined) lines.push(`     ${colors.yellow(absentText(frame.absent))}`);
+  if (frame.absent !== undefined) {
+    lines.push(`     ${colors.yellow(absentText(frame.absent, maxFrameDetail))}`);
+    if (frame.absent.hint !== undefined) lines.push(`     hint: ${clean(frame.absent.hint)}`);
+  }
   return lines.join('\n');
 }
 

@@ -95,7 +95,7 @@ function head(value: ValueDocument): string[] {
 }
 
 /** `<optimized out: available at lines 62-68>`. */
-export function absentText(missing: AbsentDocument): string {
+export function absentText(missing: AbsentDocument, most: number = maxDetail): string {
   const reason = missing.reason.replaceAll('-', ' ');
   const said = clean(missing.detail);
   // Details often begin with the reason, for they are read alone in JSON.
@@ -103,7 +103,7 @@ export function absentText(missing: AbsentDocument): string {
     .replace(/^optimi[sz]ed out(: | at 0x[0-9a-f]+; )?/, '')
     .replace(/^\d+ bytes at 0x[0-9a-f]+ were not captured$/, '');
   if (detail === '' || detail === reason) return `<${reason}>`;
-  return `<${reason}: ${detail.length > maxDetail ? `${detail.slice(0, maxDetail)}…` : detail}>`;
+  return `<${reason}: ${detail.length > most ? `${detail.slice(0, most)}…` : detail}>`;
 }
 
 function isText(value: ValueDocument): boolean {

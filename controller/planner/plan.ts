@@ -109,7 +109,7 @@ function settingsOf(options: PlanRequestOptions): Settings {
 function within(what: string, value: number, least: number, most: number): void {
   if (Number.isInteger(value) && value >= least && value <= most) return;
   throw new StillframeError(
-    'limit',
+    'usage',
     `cannot plan the point: ${what} must be from ${least} to ${most}, not ${value}`,
   );
 }

@@ -166,6 +166,7 @@ export class AgentClient implements Disposable {
         everyProcess: order.everyProcess,
         minIntervalNs: toLong(order.minIntervalNs),
         expiresMs: toLong(order.expiresMs),
+        whileConnected: order.whileConnected,
       },
     });
     return pointFrom(pointState);

@@ -91,6 +91,8 @@ export interface ArmOrder {
   readonly everyProcess: boolean;
   readonly minIntervalNs: bigint;
   readonly expiresMs: number;
+  /** The agent removes it when nobody waits for it any more, also when this process is killed. */
+  readonly whileConnected: boolean;
 }
 
 export interface NowOrder {

@@ -3,6 +3,7 @@
  */
 import { copyFileSync, existsSync, statSync } from 'node:fs';
 import type { EngineName } from '../../format/capture.js';
+import { isAbsent } from '../../format/absent.js';
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import { isIdentifier } from '../../format/identifier.js';
 import { defaultLimits } from '../../format/limits.js';
@@ -223,7 +224,13 @@ export class Controller {
   async #open(reference: SnapshotReference): Promise<Snapshot> {
     const { path } = await this.#locate(reference.name);
     const { exe, sysroot } = reference;
-    return openSnapshot(path, { exe, sysroot, openSymbols: this.#options.openSymbols });
+    const snapshot = openSnapshot(path, { exe, sysroot, openSymbols: this.#options.openSymbols });
+    const program = exe === undefined ? undefined : snapshot.executable?.elf;
+    if (program === undefined || !isAbsent(program)) return snapshot;
+    // What was named explicitly and does not fit is a mistake, and not something that this snapshot lacks.
+    snapshot[Symbol.dispose]();
+    const code = existsSync(exe ?? '') ? 'mismatch' : 'not-found';
+    throw new StillframeError(code, program.detail, { hint: 'give the file that was running with --exe' });
   }
 
   async #locate(name: string): Promise<{ readonly path: string; readonly id: string }> {

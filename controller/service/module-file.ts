@@ -21,7 +21,7 @@ export interface ModuleFileOptions {
   /** The agent shares this host's kernel and pid namespace: /proc/PID leads to the very file. */
   readonly local: boolean;
   readonly isExecutable: boolean;
-  /** `--exe`: before all others, for the executable. */
+  /** `--exe`: the only place to look, for the executable. */
   readonly exe?: string;
 }
 
@@ -35,6 +35,8 @@ export function openModuleFile(options: ModuleFileOptions): ModuleFile {
     try {
       source = openFileSource(file);
     } catch (error) {
+      // A file that the user named is the one that is meant.
+      if (file === options.exe) throw error;
       tried.push(toStillframeError(error).message);
       continue;
     }
@@ -49,9 +51,14 @@ export function openModuleFile(options: ModuleFileOptions): ModuleFile {
       if (found === module.buildId) return { elf, file, [Symbol.dispose]: () => source[Symbol.dispose]() };
       mismatch ??= mismatchOf(module, file, found);
     } catch (error) {
+      if (file === options.exe) {
+        source[Symbol.dispose]();
+        throw error;
+      }
       tried.push(toStillframeError(error).message);
     }
     source[Symbol.dispose]();
+    if (file === options.exe) break;
   }
   throw (
     mismatch ??
@@ -77,12 +84,12 @@ function mismatchOf(module: AgentModule, file: string, found: string): Stillfram
 const spell = (buildId: string): string => (buildId === '' ? 'no build id' : `build id ${buildId}`);
 
 function candidates({ pid, module, local, isExecutable, exe }: ModuleFileOptions): string[] {
-  const named = exe !== undefined && isExecutable ? [exe] : [];
-  if (!local) return [...named, module.path];
+  if (exe !== undefined && isExecutable) return [exe];
+  if (!local) return [module.path];
   const running = isExecutable ? [`/proc/${pid}/exe`] : mappedFiles(pid, module);
   // Without a build id nothing proves that what lies at the path now is what was mapped.
-  if (module.buildId === '' && module.deleted) return [...named, ...running];
-  return [...named, ...running, `/proc/${pid}/root${module.path}`, module.path];
+  if (module.buildId === '' && module.deleted) return running;
+  return [...running, `/proc/${pid}/root${module.path}`, module.path];
 }
 
 /** The kernel's links to the very inodes that are mapped, whatever lies at their path by now. */

@@ -73,6 +73,7 @@ export async function snap(
     everyProcess: options.everyProcess,
     minIntervalNs: options.minIntervalNs,
     expiresMs,
+    whileConnected: !options.detach,
   };
   context.store.putPoint({
     id,
@@ -96,7 +97,10 @@ export async function snap(
   try {
     return await wait.run();
   } catch (error) {
-    context.store.updatePoint(id, { phase: 'failed', why: toStillframeError(error).message });
+    // A point that was armed has an ending of its own by now, which says more than that nobody waits any longer.
+    if (!wait.wasArmed) {
+      context.store.updatePoint(id, { phase: 'failed', why: toStillframeError(error).message });
+    }
     throw error;
   }
 }
@@ -108,6 +112,7 @@ function checkOptions(context: SnapContext, options: SnapOptions): void {
       `--hits must be from 1 to ${defaultLimits.maxHits}, not ${options.hits}`,
     );
   }
+  if (options.expireMs === 0) throw new StillframeError('usage', '--expire must be longer than nothing');
   if (options.expireMs !== undefined && options.expireMs > defaultLimits.maxExpiryMs) {
     throw new StillframeError('usage', '--expire must be at most 30 days');
   }
@@ -134,6 +139,10 @@ class Wait {
     this.#order = order;
     this.#options = options;
     this.#hooks = hooks;
+  }
+
+  get wasArmed(): boolean {
+    return this.#view !== undefined;
   }
 
   async run(): Promise<SnapOutcome> {

@@ -12,6 +12,12 @@ export async function findTargets(
   selector: string,
   options: { readonly refused?: boolean } = {},
 ): Promise<readonly AgentTarget[]> {
+  // To the agent an empty selector means all processes: nobody who names none means that.
+  if (selector.trim() === '') {
+    throw new StillframeError('usage', 'cannot parse target "": it is empty', {
+      hint: 'a target is a pid, name:NAME, exe:PATH, unit:UNIT, container:PREFIX or service:NAME',
+    });
+  }
   const found = await client.listTargets(selector);
   if (found.length === 0) throw await noTarget(client, selector);
   if (options.refused === true) return found;

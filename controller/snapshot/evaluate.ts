@@ -1,6 +1,7 @@
 /** Evaluates the text of an expression in a frame of a snapshot. */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { runtimeAddress, toLink, toRuntime } from '../../format/address.js';
+import { StillframeError } from '../../format/error.js';
 import { checkExpression } from '../expression/check.js';
 import { inText } from '../expression/in-text.js';
 import { evaluate } from '../expression/evaluate.js';
@@ -23,9 +24,27 @@ export function evaluateText(
 ): Value {
   const names = snapshotNames(snapshot, frame);
   return evaluate(
-    inText(text, () => checkExpression(text, names)),
+    inText(text, () => withReason(frame, () => checkExpression(text, names))),
     evaluationFrame(snapshot, thread, frame, names),
   );
+}
+
+/** A name that is not known in a frame without debug information is no slip of the finger. */
+function withReason<T>(frame: LogicalFrame | undefined, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    const symbols = frame?.frame.module?.symbols();
+    if (!(error instanceof StillframeError) || symbols === undefined || !isAbsent(symbols)) throw error;
+    if (!error.message.startsWith('no variable ')) throw error;
+    const { code, message, detail, candidates } = error;
+    throw new StillframeError(code, `${message}; the frame has no debug information: ${symbols.detail}`, {
+      detail,
+      candidates,
+      cause: error,
+      ...(symbols.hint === undefined ? {} : { hint: symbols.hint }),
+    });
+  }
 }
 
 function evaluationFrame(

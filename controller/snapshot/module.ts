@@ -27,6 +27,8 @@ export interface ModuleFacts {
   readonly buildId: string | undefined;
   /** Where to open it: `path` unless the user says otherwise. */
   readonly file: string;
+  /** Where else it may be: the kernel's links to it, for as long as the process lives. Believed with the right build id only. */
+  readonly links?: readonly string[];
   /** A file that lies in the core's memory as a whole: the vdso. */
   readonly image?: ElfFile;
   readonly deleted: boolean;
@@ -57,8 +59,18 @@ export class SnapshotModule implements MappedModule, Disposable {
 
   /** The file, or why it cannot be used: `no-debug-info`. */
   get elf(): ElfFile | Absent {
-    this.#elf ??= this.facts.image ?? this.#openElf();
+    this.#elf ??= this.facts.image ?? this.#findElf();
     return this.#elf;
+  }
+
+  #findElf(): ElfFile | Absent {
+    const first = this.#openElf(this.facts.file);
+    if (!isAbsent(first) || !this.facts.buildId) return first;
+    for (const link of this.facts.links ?? []) {
+      const elf = this.#openElf(link);
+      if (!isAbsent(elf)) return elf;
+    }
+    return first;
   }
 
   callFrames(): CallFrameTable | Absent {
@@ -84,12 +96,14 @@ export class SnapshotModule implements MappedModule, Disposable {
     }
   }
 
-  #openElf(): ElfFile | Absent {
-    const { path, file, deleted } = this.facts;
+  #openElf(file: string): ElfFile | Absent {
+    const { path, deleted } = this.facts;
+    this.#source?.[Symbol.dispose]();
+    this.#source = undefined;
     try {
       this.#source = openFileSource(file);
       const elf = openElf(this.#source);
-      return this.#mismatch(elf) ?? elf;
+      return this.#mismatch(elf, file) ?? elf;
     } catch (thrown) {
       if (!(thrown instanceof StillframeError)) throw thrown;
       const gone = deleted ? ', which was deleted or replaced while it was running' : '';
@@ -99,8 +113,8 @@ export class SnapshotModule implements MappedModule, Disposable {
     }
   }
 
-  #mismatch(elf: ElfFile): Absent | undefined {
-    const { buildId, file, path, deleted } = this.facts;
+  #mismatch(elf: ElfFile, file: string): Absent | undefined {
+    const { buildId, path, deleted } = this.facts;
     if (buildId === undefined && deleted && file === path)
       return absent(
         'no-debug-info',

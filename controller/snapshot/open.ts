@@ -168,6 +168,8 @@ function moduleFacts(core: CoreFile, options: SnapshotOptions): ModuleFacts[] {
       bias: loadBias(bias),
       deleted,
       buildId: buildId === '' ? undefined : buildId,
+      // NB: the pid may be another process's by now, or be of another host: the build id decides.
+      ...(isExecutable && options.exe === undefined ? { links: [`/proc/${note.pid}/exe`] } : {}),
     };
   });
   const vdso = auxv.get(AT.AT_SYSINFO_EHDR);

@@ -8,6 +8,7 @@
 import type { Capture } from '../../../format/capture.js';
 import { StillframeError, toStillframeError } from '../../../format/error.js';
 import type { Plan } from '../../../format/plan/plan.js';
+import { ownProcessesOnly } from '../../linux/capabilities.js';
 import { monotonicToRealtime } from '../../linux/clock.js';
 import { readStat, readStatus, readTids, readThreadStatus } from '../../linux/proc.js';
 import { ElfFactsCache } from '../../targets/elf-facts.js';
@@ -44,7 +45,10 @@ class PtraceEngine implements Engine {
     try {
       await using thread = await TracingThread.open(process.pid, noEvents);
       await thread.request({ command: 'probe' });
-      return { supported: 'yes', detail: 'seize, interrupt and hardware breakpoints work' };
+      return {
+        supported: 'yes',
+        detail: `seize, interrupt and hardware breakpoints work${ownProcessesOnly()}`,
+      };
     } catch (error) {
       const { code, message, hint } = toStillframeError(error);
       if (code !== 'denied' && code !== 'system') return { supported: 'unknown', detail: message };

@@ -209,7 +209,7 @@ describe('the budget', () => {
     [{ depth: -1 }, 'the depth must be from 0 to 128, not -1'],
   ])('%o', (more, message) => {
     const error = errorOf(() => plan(more));
-    expect([error.code, error.message]).toEqual(['limit', `cannot plan the point: ${message}`]);
+    expect([error.code, error.message]).toEqual(['usage', `cannot plan the point: ${message}`]);
   });
 });
 
