@@ -118,8 +118,8 @@ function isComputed(draft: Draft): boolean {
   const { length, absolute, address, maxBytes } = draft;
   return ![
     constantLength(maxBytes),
-    lengthUnlessNull(address, maxBytes),
-    lengthUnlessNull(absolute, maxBytes),
+    lengthOfTarget(address, maxBytes),
+    lengthOfTarget(absolute, maxBytes),
   ].some((usual) => Buffer.compare(usual, length) === 0);
 }
 
@@ -154,11 +154,15 @@ export function constantLength(bytes: number): Uint8Array {
   return new OpWriter().constant(BigInt(bytes)).finish();
 }
 
-/** Nothing where the pointer is null: that is no fault. */
-export function lengthUnlessNull(pointer: Uint8Array, bytes: number): Uint8Array {
+/**
+ * Nothing where the pointer is null, or a small number or a negative one as unions and sentinels hold them: no program maps the first
+ * 64 KiB (vm.mmap_min_addr) or the kernel's half, so following them could only fault.
+ */
+export function lengthOfTarget(pointer: Uint8Array, bytes: number): Uint8Array {
   return new OpWriter()
     .raw(pointer)
-    .op(DW_OP.DW_OP_lit0, DW_OP.DW_OP_ne)
+    .constant(0xffffn)
+    .op(DW_OP.DW_OP_gt)
     .constant(BigInt(bytes))
     .op(DW_OP.DW_OP_mul)
     .finish();

@@ -314,7 +314,9 @@ class Renderer {
     const { captureHint = hintToCapture } = this.#context;
     const hint =
       reason.hint ??
-      (reason.absent === 'not-captured' && path !== undefined ? captureHint(captureText(path)) : undefined);
+      (reason.absent === 'not-captured' && path !== undefined && !isNowhere(reason.address)
+        ? captureHint(captureText(path))
+        : undefined);
     return {
       absent: {
         reason: reason.absent,
@@ -364,6 +366,11 @@ function inOrder(body: Body, address: bigint | undefined): Omit<ValueDocument, '
     ...(provenance === undefined ? {} : { provenance }),
     ...(missing === undefined ? {} : { absent: missing }),
   };
+}
+
+/** The first 64 KiB belong to nobody (vm.mmap_min_addr): to capture them is no advice. */
+function isNowhere(address: bigint | undefined): boolean {
+  return address !== undefined && address < 0x10000n;
 }
 
 /** `capture it with --capture 'order->items'`. */

@@ -89,11 +89,11 @@ describe('parameters and locals', () => {
   test('a pointer in a register is followed to the depth, strings beyond it; what the stack window has is not asked for', () => {
     const point = plan();
     expect(rangesOf(point)).toEqual([
-      '*order @ DW_OP_breg5 0 # DW_OP_breg5 0; DW_OP_lit0; DW_OP_ne; DW_OP_lit24; DW_OP_mul',
-      '  *order->customer @ DW_OP_push_object_address; DW_OP_deref # DW_OP_push_object_address; DW_OP_deref; DW_OP_lit0; DW_OP_ne; DW_OP_const1u 32; DW_OP_mul',
-      '    order->customer->name @ DW_OP_push_object_address; DW_OP_plus_uconst 8; DW_OP_deref # DW_OP_push_object_address; DW_OP_plus_uconst 8; DW_OP_deref; DW_OP_lit0; DW_OP_ne; DW_OP_const2u 1024; DW_OP_mul until NUL',
-      '    *order->customer->referrer @ DW_OP_push_object_address; DW_OP_plus_uconst 24; DW_OP_deref # DW_OP_push_object_address; DW_OP_plus_uconst 24; DW_OP_deref; DW_OP_lit0; DW_OP_ne; DW_OP_const1u 32; DW_OP_mul',
-      '      order->customer->referrer->name @ DW_OP_push_object_address; DW_OP_plus_uconst 8; DW_OP_deref # DW_OP_push_object_address; DW_OP_plus_uconst 8; DW_OP_deref; DW_OP_lit0; DW_OP_ne; DW_OP_const2u 1024; DW_OP_mul until NUL',
+      '*order @ DW_OP_breg5 0 # DW_OP_breg5 0; DW_OP_const2u 65535; DW_OP_gt; DW_OP_lit24; DW_OP_mul',
+      '  *order->customer @ DW_OP_push_object_address; DW_OP_deref # DW_OP_push_object_address; DW_OP_deref; DW_OP_const2u 65535; DW_OP_gt; DW_OP_const1u 32; DW_OP_mul',
+      '    order->customer->name @ DW_OP_push_object_address; DW_OP_plus_uconst 8; DW_OP_deref # DW_OP_push_object_address; DW_OP_plus_uconst 8; DW_OP_deref; DW_OP_const2u 65535; DW_OP_gt; DW_OP_const2u 1024; DW_OP_mul until NUL',
+      '    *order->customer->referrer @ DW_OP_push_object_address; DW_OP_plus_uconst 24; DW_OP_deref # DW_OP_push_object_address; DW_OP_plus_uconst 24; DW_OP_deref; DW_OP_const2u 65535; DW_OP_gt; DW_OP_const1u 32; DW_OP_mul',
+      '      order->customer->referrer->name @ DW_OP_push_object_address; DW_OP_plus_uconst 8; DW_OP_deref # DW_OP_push_object_address; DW_OP_plus_uconst 8; DW_OP_deref; DW_OP_const2u 65535; DW_OP_gt; DW_OP_const2u 1024; DW_OP_mul until NUL',
     ]);
     expect(point.plan).toMatchObject({
       version: 1,

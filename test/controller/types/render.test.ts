@@ -21,13 +21,13 @@ import { context, known, place } from '../../support/values.js';
 
 describe('arrays', () => {
   test('of integers', () => {
-    expect(renderValue(place(array(short, 2), 0x1000n), context([at(0x1000n, u16(1), u16(2))]))).toEqual({
+    expect(renderValue(place(array(short, 2), 0x71000n), context([at(0x71000n, u16(1), u16(2))]))).toEqual({
       type: 'short [2]',
       kind: 'array',
-      address: '0x1000',
+      address: '0x71000',
       elements: [
-        { type: 'short', kind: 'int', value: '1', address: '0x1000', provenance: 'at-hit' },
-        { type: 'short', kind: 'int', value: '2', address: '0x1002', provenance: 'at-hit' },
+        { type: 'short', kind: 'int', value: '1', address: '0x71000', provenance: 'at-hit' },
+        { type: 'short', kind: 'int', value: '2', address: '0x71002', provenance: 'at-hit' },
       ],
       length: 2,
       provenance: 'at-hit',
@@ -64,54 +64,54 @@ describe('arrays', () => {
   });
   test('more elements than the limit', () => {
     const document = renderValue(
-      place(array(int, 1000), 0x1000n),
-      context([at(0x1000n, new Uint8Array(400))]),
+      place(array(int, 1000), 0x71000n),
+      context([at(0x71000n, new Uint8Array(400))]),
     );
     expect(document).toMatchObject({ length: 1000, provenance: 'at-hit' });
     expect(document.elements).toHaveLength(100);
     expect(document.absent).toBeUndefined();
   });
   test('a long character array has its text beyond the elements', () => {
-    const range = at(0x1000n, 'y'.repeat(500), new Uint8Array(524));
-    const document = renderValue(place(array(char, 1024), 0x1000n), context([range]));
+    const range = at(0x71000n, 'y'.repeat(500), new Uint8Array(524));
+    const document = renderValue(place(array(char, 1024), 0x71000n), context([range]));
     expect(document.text).toBe('y'.repeat(500));
     expect(document.elements).toHaveLength(100);
     expect(document.length).toBe(1024);
   });
   test('a character array that is cut by the limit of strings', () => {
-    const range = at(0x1000n, 'y'.repeat(4096));
-    const document = renderValue(place(array(char, 4096), 0x1000n), context([range]));
+    const range = at(0x71000n, 'y'.repeat(4096));
+    const document = renderValue(place(array(char, 4096), 0x71000n), context([range]));
     expect(document.text).toBe('y'.repeat(1024));
     expect(document.absent).toEqual({
       reason: 'limit',
       detail: 'the string goes on after 1024 bytes',
-      address: '0x1400',
+      address: '0x71400',
     });
   });
   test('a character array without NUL is all of it', () => {
-    const document = renderValue(place(array(char, 3), 0x1000n), context([at(0x1000n, 'abc')]));
+    const document = renderValue(place(array(char, 3), 0x71000n), context([at(0x71000n, 'abc')]));
     expect(document).toMatchObject({ text: 'abc', length: 3 });
     expect(document.absent).toBeUndefined();
   });
   test('of char16_t', () => {
-    expect(renderValue(known(array(char16, 3), u16(0x20ac), u16(0x41), u16(0)), context([]))).toMatchObject({
+    expect(renderValue(known(array(char16, 3), u16(0x720ac), u16(0x41), u16(0)), context([]))).toMatchObject({
       text: '€A',
       length: 3,
     });
   });
   test('captured in part', () => {
     expect(
-      renderVariable('a', place(array(int, 2), 0x1000n), context([at(0x1000n, u32(1))])).elements,
+      renderVariable('a', place(array(int, 2), 0x71000n), context([at(0x71000n, u32(1))])).elements,
     ).toEqual([
-      { type: 'int', kind: 'int', value: '1', address: '0x1000', provenance: 'at-hit' },
+      { type: 'int', kind: 'int', value: '1', address: '0x71000', provenance: 'at-hit' },
       {
         type: 'int',
         kind: 'int',
-        address: '0x1004',
+        address: '0x71004',
         absent: {
           reason: 'not-captured',
-          detail: '0x1004 was not captured',
-          address: '0x1004',
+          detail: '0x71004 was not captured',
+          address: '0x71004',
           length: 4,
           hint: "capture it with --capture 'a[1]'",
         },
@@ -119,17 +119,17 @@ describe('arrays', () => {
     ]);
   });
   test('not captured', () => {
-    expect(renderVariable('a', place(array(int, 200), 0x1000n), context([]))).toEqual({
+    expect(renderVariable('a', place(array(int, 200), 0x71000n), context([]))).toEqual({
       name: 'a',
       type: 'int [200]',
       kind: 'array',
-      address: '0x1000',
+      address: '0x71000',
       elements: [],
       length: 200,
       absent: {
         reason: 'not-captured',
-        detail: '0x1000 was not captured',
-        address: '0x1000',
+        detail: '0x71000 was not captured',
+        address: '0x71000',
         length: 400,
         hint: "capture it with --capture 'a'",
       },
@@ -137,12 +137,12 @@ describe('arrays', () => {
   });
   test('flexible array member', () => {
     const packet = struct('packet', 4, [field('size', int, 0), field('data', array(uchar), 4)]);
-    const document = renderVariable('p', place(packet, 0x1000n), context([at(0x1000n, u32(3))]));
+    const document = renderVariable('p', place(packet, 0x71000n), context([at(0x71000n, u32(3))]));
     expect(document.fields?.[1]).toEqual({
       name: 'data',
       type: 'unsigned char []',
       kind: 'array',
-      address: '0x1004',
+      address: '0x71004',
       elements: [],
       absent: {
         reason: 'no-debug-info',
@@ -157,33 +157,33 @@ describe('arrays', () => {
       element: () => short,
       dynamicCount: { kind: 'count', expressionAt: () => undefined, isLocation: false, byteSize: 8 },
     };
-    const two = context([at(0x1000n, u16(1), u16(2))], { evaluateCount: () => 2 });
-    expect(renderValue(place(vla, 0x1000n), two)).toMatchObject({
+    const two = context([at(0x71000n, u16(1), u16(2))], { evaluateCount: () => 2 });
+    expect(renderValue(place(vla, 0x71000n), two)).toMatchObject({
       type: 'short [2]',
       length: 2,
       elements: [{ value: '1' }, { value: '2' }],
     });
     const nested: ArrayType = { ...vla, element: () => vla };
-    const four = context([at(0x1000n, u16(1), u16(2), u16(3), u16(4))], { evaluateCount: () => 2 });
-    expect(renderValue(place(nested, 0x1000n), four)).toMatchObject({
+    const four = context([at(0x71000n, u16(1), u16(2), u16(3), u16(4))], { evaluateCount: () => 2 });
+    expect(renderValue(place(nested, 0x71000n), four)).toMatchObject({
       type: 'short [2][2]',
       elements: [{ type: 'short [2]' }, { elements: [{ value: '3' }, { value: '4' }] }],
     });
     const gone = context([], { evaluateCount: () => absent('optimized-out', 'the bound is optimised out') });
-    expect(renderValue(place(vla, 0x1000n), gone)).toEqual({
+    expect(renderValue(place(vla, 0x71000n), gone)).toEqual({
       type: 'short [variable length]',
       kind: 'array',
-      address: '0x1000',
+      address: '0x71000',
       elements: [],
       absent: { reason: 'optimized-out', detail: 'the bound is optimised out' },
     });
-    expect(renderValue(place(vla, 0x1000n), context([])).absent?.reason).toBe('unsupported');
+    expect(renderValue(place(vla, 0x71000n), context([])).absent?.reason).toBe('unsupported');
   });
   test('of no elements', () => {
-    expect(renderValue(place(array(int, 0), 0x1000n), context([]))).toEqual({
+    expect(renderValue(place(array(int, 0), 0x71000n), context([]))).toEqual({
       type: 'int [0]',
       kind: 'array',
-      address: '0x1000',
+      address: '0x71000',
       elements: [],
       length: 0,
     });
@@ -214,10 +214,10 @@ describe('structs and unions', () => {
     });
   });
   test('without a size or members', () => {
-    expect(renderValue(place(struct('empty', 0, []), 0x1000n), context([]))).toEqual({
+    expect(renderValue(place(struct('empty', 0, []), 0x71000n), context([]))).toEqual({
       type: 'struct empty',
       kind: 'struct',
-      address: '0x1000',
+      address: '0x71000',
       fields: [],
     });
   });
@@ -236,10 +236,10 @@ describe('structs and unions', () => {
   test('the weakest provenance of its bytes is not hidden by a member that is missing', () => {
     const pair = struct('pair', 8, [field('a', int, 0), field('b', int, 4)]);
     const memory = [
-      { ...at(0x1000n, u32(1)), provenance: 'at-hit' as const },
-      { ...at(0x1004n, u32(2)), provenance: 'after-hit' as const },
+      { ...at(0x71000n, u32(1)), provenance: 'at-hit' as const },
+      { ...at(0x71004n, u32(2)), provenance: 'after-hit' as const },
     ];
-    const document = renderValue(place(pair, 0x1000n), context(memory));
+    const document = renderValue(place(pair, 0x71000n), context(memory));
     expect(document.fields?.map((each) => each.provenance)).toEqual(['at-hit', 'after-hit']);
   });
 });
@@ -258,7 +258,7 @@ describe('hostile types end', () => {
   });
   test('a reference to itself', () => {
     const loop: Type = reference(() => loop);
-    expect(renderValue(known(loop, u64(0x1000)), context([at(0x1000n, u64(0x1000))]))).toMatchObject({
+    expect(renderValue(known(loop, u64(0x71000)), context([at(0x71000n, u64(0x71000))]))).toMatchObject({
       kind: 'pointer',
       absent: { reason: 'limit' },
     });
