@@ -27,7 +27,7 @@ export function renderValueText(value: ValueDocument, options: ValueTextOptions)
 /** Without line breaks, however long. */
 export function inline(value: ValueDocument): string {
   const parts = head(value);
-  const { fields, elements, target } = value;
+  const { fields, elements, target } = brief(value);
   if (fields !== undefined) parts.push(`{${fields.map(inlineField).join(', ')}}`);
   else if (elements !== undefined && !isText(value))
     parts.push(`[${elementTexts(value, inline).join(', ')}]`);
@@ -39,8 +39,9 @@ function inlineField(field: VariableDocument): string {
   return `${fieldName(field)} = ${inline(field)}`;
 }
 
-function tree(value: ValueDocument, options: ValueTextOptions): string {
-  const parts = head(value);
+function tree(whole: ValueDocument, options: ValueTextOptions): string {
+  const parts = head(whole);
+  const value = brief(whole);
   const inner: ValueTextOptions = { ...options, indent: options.indent + step };
   const pad = ' '.repeat(inner.indent);
   const close = ' '.repeat(options.indent);
@@ -61,6 +62,23 @@ function tree(value: ValueDocument, options: ValueTextOptions): string {
     );
   }
   return parts.join(' ');
+}
+
+const plainlyNotCaptured = /^\d+ bytes at 0x[0-9a-f]+ were not captured$/;
+
+/** What is missing inside of a larger value is told shortly, or a struct that was not captured would fill the screen. */
+function brief(value: ValueDocument): ValueDocument {
+  const shorten = <T extends ValueDocument>(part: T): T =>
+    part.absent !== undefined && plainlyNotCaptured.test(part.absent.detail)
+      ? { ...part, absent: { ...part.absent, detail: '' } }
+      : part;
+  const { fields, elements, target } = value;
+  return {
+    ...value,
+    ...(fields === undefined ? {} : { fields: fields.map(shorten) }),
+    ...(elements === undefined ? {} : { elements: elements.map(shorten) }),
+    ...(target === undefined ? {} : { target: shorten(target) }),
+  };
 }
 
 function toldBefore(object: ValueDocument, { shown }: ValueTextOptions): boolean {
@@ -99,9 +117,7 @@ export function absentText(missing: AbsentDocument, most: number = maxDetail): s
   const reason = missing.reason.replaceAll('-', ' ');
   const said = clean(missing.detail);
   // Details often begin with the reason, for they are read alone in JSON.
-  const detail = said
-    .replace(/^optimi[sz]ed out(: | at 0x[0-9a-f]+; )?/, '')
-    .replace(/^\d+ bytes at 0x[0-9a-f]+ were not captured$/, '');
+  const detail = said.replace(/^optimi[sz]ed out(: | at 0x[0-9a-f]+; )?/, '');
   if (detail === '' || detail === reason) return `<${reason}>`;
   return `<${reason}: ${detail.length > most ? `${detail.slice(0, most)}…` : detail}>`;
 }
