@@ -37,7 +37,8 @@ function output(command: string, ...args: readonly string[]): string {
   return execFileSync(command, args, { encoding: 'utf8', maxBuffer: 1 << 28 });
 }
 
-describe.each(variants)('$cc -$opt, DWARF $dwarf, pie $pie', (variant) => {
+// gdb writes a core in under a second, and in half a minute where many others want the machine.
+describe.each(variants)('$cc -$opt, DWARF $dwarf, pie $pie', { timeout: 240_000 }, (variant) => {
   const program = buildFixture('order-service', variant);
   const symbols: ModuleSymbols = openSymbols(program);
   const plan = (location: string, more: object = {}): Plan =>

@@ -54,7 +54,7 @@ describe('no instruction', () => {
   });
 });
 
-describe('objdump finds the same lengths', () => {
+describe('objdump finds the same lengths', { timeout: 240_000 }, () => {
   const files = ['/lib/x86_64-linux-gnu/libc.so.6', '/lib/x86_64-linux-gnu/libm.so.6'];
   test.each(files)('%s', (file) => {
     const run = spawnSync('objdump', ['-d', '-w', '-j', '.text', file], {

@@ -108,7 +108,7 @@ test.each<['gcc' | 'clang', string]>([
   ['gcc', '-gdwarf-4'],
   ['clang', '-gdwarf-5'],
   ['clang', '-gdwarf-4'],
-])('values of %s %s are those of gdb', (compiler, version) => {
+])('values of %s %s are those of gdb', { timeout: 240_000 }, (compiler, version) => {
   const flags = ['-O0', '-g', version, '-no-pie', '-fno-pie', '-w'];
   const program = compileC(source, { name: 'kinds', flags, compiler });
   const file = readFileSync(program);
