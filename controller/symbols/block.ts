@@ -30,11 +30,20 @@ export interface FunctionBlocks {
 
 /** Builds the tree; throws `limit` when blocks are nested deeper than `maxNesting`. */
 export function buildBlocks(functionDie: Die, maxNesting: number): FunctionBlocks {
-  const callSites: Die[] = [];
+  const walk: Walk = { callSites: [], maxNesting, entries: 0 };
   const root = newBlock('function', functionDie, rangesOf(functionDie), undefined);
-  fill(root, functionDie, callSites, 0, maxNesting);
-  return { root, callSites };
+  fill(root, functionDie, walk, 0);
+  return { root, callSites: walk.callSites };
 }
+
+interface Walk {
+  readonly callSites: Die[];
+  readonly maxNesting: number;
+  /** DIEs placed so far; abstract instances that name each other could make more of them than any file has. */
+  entries: number;
+}
+
+const maxEntries = 1_000_000;
 
 /** The innermost block that contains an address; the root's own ranges are not looked at. */
 export function innermostBlock(root: Block, pc: number): Block {
@@ -59,7 +68,8 @@ function newBlock(
   return { kind, die, ranges, parent, children: [], variables: [], hasSymbols: false };
 }
 
-function fill(block: Block, from: Die, callSites: Die[], depth: number, maxNesting: number): void {
+function fill(block: Block, from: Die, walk: Walk, depth: number): void {
+  const { maxNesting } = walk;
   if (depth > maxNesting) {
     throw new StillframeError(
       'limit',
@@ -67,14 +77,14 @@ function fill(block: Block, from: Die, callSites: Die[], depth: number, maxNesti
     );
   }
   const children = [...from.children()];
-  for (const child of children) place(block, child, callSites, depth, maxNesting);
+  for (const child of children) place(block, child, walk, depth);
   // A concrete instance need not repeat what is gone; gdb shows it as optimised out, from the abstract instance.
   const origin = from.reference(DW_AT.abstract_origin);
   if (origin === undefined) return;
   const abstract = [...origin.children()];
   const spokenOf = new Set(children.flatMap((child, i) => counterparts(child, i, children, abstract)));
   for (const child of abstract) {
-    if (!spokenOf.has(child.offset)) place(block, child, callSites, depth, maxNesting);
+    if (!spokenOf.has(child.offset)) place(block, child, walk, depth);
   }
 }
 
@@ -100,7 +110,13 @@ function isCallSite(die: Die): boolean {
   return die.tag === DW_TAG.call_site || die.tag === DW_TAG.GNU_call_site;
 }
 
-function place(block: Block, die: Die, callSites: Die[], depth: number, maxNesting: number): void {
+function place(block: Block, die: Die, walk: Walk, depth: number): void {
+  if (++walk.entries > maxEntries) {
+    throw new StillframeError(
+      'limit',
+      `cannot read the blocks of a function: they have more than ${maxEntries} entries at .debug_info offset 0x${die.offset.toString(16)}`,
+    );
+  }
   switch (die.tag) {
     case DW_TAG.variable:
     case DW_TAG.formal_parameter:
@@ -113,10 +129,10 @@ function place(block: Block, die: Die, callSites: Die[], depth: number, maxNesti
       const ranges = rangesOf(die);
       if (ranges.length > 0) {
         const inner = newBlock('lexical', die, ranges, block);
-        fill(inner, die, callSites, depth + 1, maxNesting);
+        fill(inner, die, walk, depth + 1);
         block.children.push(inner);
       } else if (!die.has(DW_AT.low_pc) && !die.has(DW_AT.ranges)) {
-        fill(block, die, callSites, depth + 1, maxNesting);
+        fill(block, die, walk, depth + 1);
       }
       return;
     }
@@ -126,13 +142,13 @@ function place(block: Block, die: Die, callSites: Die[], depth: number, maxNesti
       // gdb has no frame for a copy that does not say where it was called.
       const called = die.has(DW_AT.call_line) && die.has(DW_AT.call_file);
       const inner = newBlock(called ? 'inlined' : 'lexical', die, ranges, block);
-      fill(inner, die, callSites, depth + 1, maxNesting);
+      fill(inner, die, walk, depth + 1);
       block.children.push(inner);
       return;
     }
     case DW_TAG.call_site:
     case DW_TAG.GNU_call_site:
-      callSites.push(die);
+      walk.callSites.push(die);
       return;
     case DW_TAG.label:
       if (die.has(DW_AT.low_pc)) block.hasSymbols = true;

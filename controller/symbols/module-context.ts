@@ -1,5 +1,6 @@
 /** What the pieces of one module's symbols share: the units, their lines, functions and types, each made once. */
 import { linkAddress } from '../../format/address.js';
+import { StillframeError } from '../../format/error.js';
 import type { ElfFile } from '../../format/elf/file.js';
 import type { Limits } from '../../format/limits.js';
 import { DW_AT, DW_TAG } from '../dwarf/constants.js';
@@ -117,7 +118,13 @@ export class ModuleContext implements VariableContext {
 
   path(die: Die, fileIndex: number): string | undefined {
     // NB: 0 means "no file" before version 5, and the unit's own file since.
-    return this.lines(die.unit).path(fileIndex);
+    try {
+      return this.lines(die.unit).path(fileIndex);
+    } catch (error) {
+      // A broken line table costs the names of files, not the variables that are declared in them.
+      if (error instanceof StillframeError) return undefined;
+      throw error;
+    }
   }
 
   expressionUnit(die: Die): ExpressionUnit {

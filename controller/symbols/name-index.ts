@@ -65,6 +65,7 @@ export class NameIndex {
     const inLineStr = this.#hasLineStr
       ? offsetsOfString(this.#info.sections.bytes('debug_line_str'), name)
       : undefined;
+    const needle = Buffer.from(`${name}\0`, 'utf8');
     const found: number[] = [];
     for (let i = 0; i < this.#count; i++) {
       if (this.#kinds[i] !== kind) continue;
@@ -74,7 +75,7 @@ export class NameIndex {
         place === PLACE.debug_str
           ? inStr.has(at)
           : place === PLACE.debug_info
-            ? this.#textAt(PLACE.debug_info, at) === name
+            ? startsWith(this.#info.bytes, at, needle)
             : place === PLACE.debug_line_str && inLineStr?.has(at) === true;
       if (same) found.push(this.#dies[i] ?? 0);
     }
@@ -227,6 +228,11 @@ export class NameIndex {
     this.#names[at] = name;
     this.#dies[at] = die;
   }
+}
+
+function startsWith(bytes: Uint8Array, at: number, needle: Uint8Array): boolean {
+  for (let i = 0; i < needle.length; i++) if (bytes[at + i] !== needle[i]) return false;
+  return true;
 }
 
 function grown<T extends Uint8Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>(from: T, into: T): T {

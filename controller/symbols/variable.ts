@@ -2,6 +2,7 @@
 import { type Absent, absent } from '../../format/absent.js';
 import { type LinkAddress, hex, linkAddress } from '../../format/address.js';
 import { ByteWriter } from '../../format/bytes.js';
+import { StillframeError } from '../../format/error.js';
 import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { type LocationAttribute, type LocationEntry, locationOf } from '../dwarf/location-list.js';
@@ -96,7 +97,17 @@ class DieVariable implements VariableSymbol {
     return this.#context.expressionUnit(owner(this.#die, DW_AT.location) ?? this.#die);
   }
 
+  /** Malformed debug information of one variable is that variable's matter alone. */
   locationAt(address: LinkAddress): VariableLocation | Absent {
+    try {
+      return this.#locate(address);
+    } catch (error) {
+      if (error instanceof StillframeError) return absent('no-debug-info', error.message);
+      throw error;
+    }
+  }
+
+  #locate(address: LinkAddress): VariableLocation | Absent {
     const location = this.#location();
     if (location === undefined) return this.#withoutLocation(address);
     if (location.kind === 'expression') return described(location.expression) ?? this.#gone(address, []);

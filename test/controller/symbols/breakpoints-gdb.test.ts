@@ -80,23 +80,23 @@ describe('every function and line of a program has the addresses that gdb choose
 });
 
 /** What may differ in a program of thousands of functions, each for a reason that the test above names. */
-test('redis: functions and lines have the addresses that gdb chooses', () => {
+test('redis: functions and lines have the addresses that gdb chooses', { timeout: 300_000 }, () => {
   const path = buildRedis();
   const symbols = symbolsOf(path);
   // gdb takes a minute for all of them.
-  const names = describedFunctions(symbols).filter((_, i) => i % 8 === 0);
+  const names = describedFunctions(symbols).filter((_, i) => i % 16 === 0);
   const gdb = gdbAddresses(path, names);
   const different = names.filter(
     (name) => JSON.stringify(functionAddresses(symbols, name)) !== JSON.stringify(gdb.get(name)),
   );
-  expect(names.length).toBeGreaterThan(400);
+  expect(names.length).toBeGreaterThan(200);
   expect(different).toEqual([]);
-  const byLine = [...withoutColdParts(symbols, lines(symbols))].filter((_, i) => i % 10 === 0);
+  const byLine = [...withoutColdParts(symbols, lines(symbols))].filter((_, i) => i % 20 === 0);
   const gdbLines = gdbAddresses(
     path,
     byLine.map(([spec]) => spec),
   );
-  expect(byLine.length).toBeGreaterThan(3000);
+  expect(byLine.length).toBeGreaterThan(1500);
   expect(
     byLine.filter(([spec, mine]) => JSON.stringify(mine) !== JSON.stringify(gdbLines.get(spec))),
   ).toEqual([]);
