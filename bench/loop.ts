@@ -9,8 +9,8 @@ export interface Loop extends AsyncDisposable {
   run(calls: number): Promise<{ readonly wallNs: number; readonly cpuNs: number }>;
 }
 
-export async function startLoop(program: string): Promise<Loop> {
-  const child = spawn(program, { stdio: ['pipe', 'pipe', 'inherit'] });
+export async function startLoop(program: string, args: readonly string[] = []): Promise<Loop> {
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   await lines.next();
   return {

@@ -40,6 +40,7 @@ export function compileStack(context: CollectContext): void {
     dataOffset: context.layout.stackOffset,
     lengthOffset: recordHead.stackLength,
     bytes: context.layout.stackBytes,
+    wholeFirst: true,
     read: () => {
       emitUserRead(asm, context.sleepable);
     },

@@ -1,4 +1,4 @@
-/** Emits the copying of a stack window into a record: all of it at once, and where that fails page by page up to the first that cannot be read. */
+/** Emits the copying of a stack window into a record, up to the first page that cannot be read. */
 import { pageBytes } from './record-layout.js';
 import type { Assembler, Register } from './assembler.js';
 
@@ -10,6 +10,11 @@ export interface WindowPlace {
   /** Where in the record the length goes, a u32; may come to exceed `bytes`. */
   readonly lengthOffset: number;
   readonly bytes: number;
+  /**
+   * Try all of it at once before going page by page: cheaper where it mostly succeeds. Where stacks are shorter than the window it fails after
+   * most of the work is done.
+   */
+  readonly wholeFirst: boolean;
   /** Emits the read of r2 bytes at r3 into r1; r0 is 0 when all were read. */
   readonly read: () => void;
 }
@@ -22,17 +27,15 @@ const local = -16;
  * every way out, and the verifier would walk the rest of the program once for each.
  */
 export function compileWindow(asm: Assembler, place: WindowPlace): void {
-  const { address, dataOffset, lengthOffset, bytes, read } = place;
+  const { address, dataOffset, lengthOffset, bytes, wholeFirst, read } = place;
   const done = asm.label('stack done');
-  const paged = asm.label('stack by page');
-  asm.mov(1, 9).aluImm('add', 1, dataOffset).load(2, BigInt(bytes)).mov(3, address);
-  read();
-  asm
-    .jumpIfImm('ne', 0, 0, paged)
-    .storeImm(4, 9, lengthOffset, bytes)
-    .jump(done)
-    .bind(paged)
-    .storeImm(4, 9, lengthOffset, 0);
+  if (wholeFirst) {
+    const paged = asm.label('stack by page');
+    asm.mov(1, 9).aluImm('add', 1, dataOffset).load(2, BigInt(bytes)).mov(3, address);
+    read();
+    asm.jumpIfImm('ne', 0, 0, paged).storeImm(4, 9, lengthOffset, bytes).jump(done).bind(paged);
+  }
+  asm.storeImm(4, 9, lengthOffset, 0);
   for (let i = 0; i < Math.ceil(bytes / pageBytes) + 1; i++) {
     asm
       .loadMemory(4, 8, 9, lengthOffset)

@@ -16,6 +16,7 @@ const commands = {
   BPF_PROG_LOAD: 5,
   BPF_LINK_CREATE: 28,
   BPF_LINK_GET_NEXT_ID: 31,
+  BPF_ENABLE_STATS: 32,
   BPF_ITER_CREATE: 33,
   BPF_OBJ_GET_INFO_BY_FD: 15,
 } as const;
@@ -212,6 +213,25 @@ function tryLoad(spec: ProgramSpec, log: Buffer | undefined): { value: bigint; e
   return bpf('BPF_PROG_LOAD', attributes);
 }
 
+/** While it is held, the kernel counts how long eBPF programs run (`BPF_ENABLE_STATS`), for all of the host. */
+export function enableRunStatistics(): BpfObject {
+  // BPF_STATS_RUN_TIME is 0.
+  return objectOf('cannot count the time of eBPF programs', bpf('BPF_ENABLE_STATS', new Attributes()));
+}
+
+/** How long a program ran so far, as far as {@link enableRunStatistics} was held meanwhile. */
+export function programRunTimeNs(program: BpfObject): number {
+  return Number(objectInfo(program.fd, 256).readBigUInt64LE(192));
+}
+
+function objectInfo(fd: number, length: number): Buffer {
+  const info = Buffer.alloc(length);
+  const attributes = new Attributes().u32(0, fd).u32(4, info.length).pointer(8, info);
+  const result = bpf('BPF_OBJ_GET_INFO_BY_FD', attributes);
+  if (result.value < 0n) throw systemError('cannot read the facts of an eBPF object', 'bpf', result.errno);
+  return info;
+}
+
 /** A link: a program attached. Closing it detaches, and returns when the kernel has done so. */
 export class BpfLink extends BpfObject {
   /** The kernel's id, by which others see it. */
@@ -219,16 +239,8 @@ export class BpfLink extends BpfObject {
 
   constructor(fd: number) {
     super(fd);
-    this.id = linkId(fd);
+    this.id = objectInfo(fd, 128).readUInt32LE(4);
   }
-}
-
-function linkId(fd: number): number {
-  const info = Buffer.alloc(128);
-  const attributes = new Attributes().u32(0, fd).u32(4, info.length).pointer(8, info);
-  const result = bpf('BPF_OBJ_GET_INFO_BY_FD', attributes);
-  if (result.value < 0n) throw systemError('cannot read a link', 'bpf', result.errno);
-  return info.readUInt32LE(4);
 }
 
 export interface UprobeMultiSpec {

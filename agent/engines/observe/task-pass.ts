@@ -5,7 +5,14 @@ import { readKernelBtf } from '../../bpf/btf.js';
 import { compileObserve, threadRecordBytes } from '../../bpf/compile-observe.js';
 import { loadAssembled } from '../../bpf/load.js';
 import { RingBuffer, ringBytesFor, RingReader } from '../../bpf/ring-buffer.js';
-import { type BpfMap, type BpfObject, createIterator, createMap, linkTaskIterator } from '../../linux/bpf.js';
+import {
+  type BpfMap,
+  type BpfObject,
+  createIterator,
+  createMap,
+  linkTaskIterator,
+  programRunTimeNs,
+} from '../../linux/bpf.js';
 import { Holder } from '../../linux/holder.js';
 import { type ObservedThread, readThreadRecord } from './thread-record.js';
 
@@ -55,6 +62,11 @@ export class TaskPass implements Disposable {
       name: 'stillframe',
       sleepable: true,
     });
+  }
+
+  /** The kernel's time in all passes over all threads, as far as it counts it. */
+  runTimeNs(): number {
+    return programRunTimeNs(this.#all);
   }
 
   /** Reads all threads of `pid`, or only those of `tids`. */
