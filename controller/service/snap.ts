@@ -49,7 +49,7 @@ export interface SnapContext {
 
 const progressMs = 1000;
 /** How long a point outlives a wait whose command was killed. */
-const graceMs = 10_000;
+const graceMs = 30_000;
 
 export async function snap(
   context: SnapContext,
@@ -133,12 +133,14 @@ class Wait {
   #view: AgentPoint | undefined;
   #failure: StillframeError | undefined;
   #wake: () => void = () => undefined;
+  #deadlineMs: number;
 
   constructor(context: SnapContext, order: ArmOrder, options: SnapOptions, hooks: SnapHooks) {
     this.#context = context;
     this.#order = order;
     this.#options = options;
     this.#hooks = hooks;
+    this.#deadlineMs = Date.now() + options.waitMs;
   }
 
   get wasArmed(): boolean {
@@ -146,17 +148,16 @@ class Wait {
   }
 
   async run(): Promise<SnapOutcome> {
-    const deadlineMs = Date.now() + this.#options.waitMs;
     let { agent } = this.#context;
     let own: ReachedAgent | undefined;
     try {
       for (;;) {
-        const outcome = await this.#converse(agent, deadlineMs);
+        const outcome = await this.#converse(agent);
         if (outcome !== undefined) return outcome;
         // The agent is gone. One that was started for this command does not come back.
         await own?.[Symbol.asyncDispose]();
         if (this.#context.agent.temporary) throw await agent.client.closed;
-        own = await this.#reconnect(agent, deadlineMs);
+        own = await this.#reconnect(agent);
         agent = own;
       }
     } finally {
@@ -165,7 +166,7 @@ class Wait {
   }
 
   /** Undefined when the agent hung up meanwhile. */
-  async #converse(agent: ReachedAgent, deadlineMs: number): Promise<SnapOutcome | undefined> {
+  async #converse(agent: ReachedAgent): Promise<SnapOutcome | undefined> {
     const { client } = agent;
     const { id } = this.#order;
     const state = { over: false };
@@ -192,14 +193,18 @@ class Wait {
     });
     const first = this.#view === undefined;
     this.#see(await client.arm(this.#order));
-    if (first) this.#hooks.armed?.(this.#document());
+    if (first) {
+      // The wait begins when the point is armed.
+      this.#deadlineMs = Date.now() + this.#options.waitMs;
+      this.#hooks.armed?.(this.#document());
+    }
     if (this.#options.detach) return { point: this.#document(), snapshots: [] };
 
     while (!state.over) {
       if (this.#isDone()) return await this.#finish(agent, false);
-      if (this.#hooks.signal?.aborted === true || Date.now() >= deadlineMs)
+      if (this.#hooks.signal?.aborted === true || Date.now() >= this.#deadlineMs)
         return await this.#finish(agent, true);
-      await this.#pause(Math.min(progressMs, deadlineMs - Date.now()));
+      await this.#pause(Math.min(progressMs, this.#deadlineMs - Date.now()));
       if (state.over || this.#isDone()) continue;
       const [view] = await client.points([id]).catch(() => []);
       if (view === undefined) continue;
@@ -256,10 +261,10 @@ class Wait {
     return pointDocument(this.#view, this.#context.store.findPoint(this.#order.id));
   }
 
-  async #reconnect(gone: ReachedAgent, deadlineMs: number): Promise<ReachedAgent> {
+  async #reconnect(gone: ReachedAgent): Promise<ReachedAgent> {
     for (;;) {
       const reason = await gone.client.closed;
-      if (Date.now() >= deadlineMs || this.#hooks.signal?.aborted === true) throw reason;
+      if (Date.now() >= this.#deadlineMs || this.#hooks.signal?.aborted === true) throw reason;
       this.#hooks.progress?.(`${reason.message}; trying again`);
       await this.#pause(progressMs);
       try {
