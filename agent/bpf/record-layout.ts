@@ -84,7 +84,9 @@ export function layoutRecord(plan: Plan, site: PlanSite): RecordLayout {
   const stackOffset = statusOffset(ranges.length);
   // A last piece that reaches past the window by less than a page is simpler for the verifier than one cut to size.
   const dataOffset = stackOffset + (stackBytes === 0 ? 0 : stackBytes + pageBytes);
-  const dataBytes = plan.maxBytes - stackBytes;
+  // Not more than the ranges can bring: a small record stays in the cache.
+  const sum = ranges.reduce((all, { range }) => all + range.maxBytes, 0);
+  const dataBytes = Math.min(plan.maxBytes - stackBytes, sum);
   const largest = ranges.reduce((most, { range }) => Math.max(most, range.maxBytes), 0);
   // The verifier knows "used < dataBytes" and "length <= largest", not their sum: so leave room for both, and for the NUL of a string.
   const slack = ranges.length === 0 ? 0 : Math.min(largest, dataBytes) + 1;
