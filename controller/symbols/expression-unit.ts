@@ -28,7 +28,8 @@ export function expressionUnitOf(unit: Unit): ExpressionUnit {
     callExpression(dieOffset, from) {
       const die = unit.info.die(from === 'unit' ? unit.offset + dieOffset : dieOffset);
       const location = locationOf(die, DW_AT.location);
-      return location?.kind === 'expression' ? location.expression : undefined;
+      // A list depends on the address, which is not known here: an operation that does not exist makes it unsupported.
+      return location?.kind === 'list' ? Uint8Array.of(0) : location?.expression;
     },
   };
 }
