@@ -67,6 +67,8 @@ export interface ArmedPoint {
   readonly engine: EngineName;
   /** Addresses that are armed, runtime. */
   readonly addresses: readonly bigint[];
+  /** What the user should know of how it was armed. */
+  readonly warning?: string | undefined;
   counters(): PointCounters;
   /** Disarms; resolves when the kernel says that no probe is left. Idempotent. */
   disarm(): Promise<void>;

@@ -21,12 +21,18 @@ export const PTRACE_SEIZE = 0x4206n;
 export const PTRACE_INTERRUPT = 0x4207n;
 export const PTRACE_LISTEN = 0x4208n;
 
+export const PTRACE_O_TRACEFORK = 0x2;
+export const PTRACE_O_TRACEVFORK = 0x4;
 export const PTRACE_O_TRACECLONE = 0x8;
 export const PTRACE_O_TRACEEXEC = 0x10;
+export const PTRACE_O_TRACEVFORKDONE = 0x20;
 export const PTRACE_O_EXITKILL = 0x10_0000;
 
+export const PTRACE_EVENT_FORK = 1;
+export const PTRACE_EVENT_VFORK = 2;
 export const PTRACE_EVENT_CLONE = 3;
 export const PTRACE_EVENT_EXEC = 4;
+export const PTRACE_EVENT_VFORK_DONE = 5;
 export const PTRACE_EVENT_STOP = 128;
 
 export const NT_PRSTATUS = 1;
@@ -76,6 +82,9 @@ export const resume = (tid: number, signal: number): string | undefined =>
   request(PTRACE_CONT, tid, 0n, BigInt(signal));
 export const singleStep = (tid: number, signal: number): string | undefined =>
   request(PTRACE_SINGLESTEP, tid, 0n, BigInt(signal));
+/** Of a stopped thread. */
+export const setOptions = (tid: number, options: number): string | undefined =>
+  request(PTRACE_SETOPTIONS, tid, 0n, BigInt(options));
 /** Leaves a group-stopped thread stopped, while it stays ours. */
 export const listen = (tid: number): string | undefined => request(PTRACE_LISTEN, tid, 0n, 0n);
 /** Lets go of a thread that stands in a ptrace-stop. */
@@ -171,8 +180,23 @@ export function wait(tid: number, options: number, status: Buffer): WaitResult {
 }
 
 const SYS_sched_yield = 24;
+const SYS_kcmp = 312;
+const KCMP_VM = 1n;
 
 /** Lets others run on this processor: what is waited for may need it. */
 export function yieldProcessor(): void {
   syscall(SYS_sched_yield);
+}
+
+/** Whether two processes share their memory; undefined when that cannot be told. */
+export function sharesMemory(one: number, other: number): boolean | undefined {
+  const { value } = syscall(
+    SYS_kcmp,
+    { i64: BigInt(one) },
+    { i64: BigInt(other) },
+    { i64: KCMP_VM },
+    { i64: 0n },
+    { i64: 0n },
+  );
+  return value < 0n ? undefined : value === 0n;
 }

@@ -4,6 +4,7 @@
  * It must stay killable at any instant: nothing that outlives it is held without a journal.
  */
 import { allEngines } from '../engines/all.js';
+import { Journal, defaultJournalFolder } from '../engines/ptrace/journal.js';
 import { toWireError } from '../engines/wire-error.js';
 import type { FromTracer, ToTracer } from './protocol.js';
 import { TracerService } from './service.js';
@@ -12,7 +13,9 @@ function send(message: FromTracer): void {
   if (process.connected) process.send?.(message);
 }
 
-const service = new TracerService(allEngines(), {
+const [, , journalFolder = defaultJournalFolder()] = process.argv;
+
+const service = new TracerService(allEngines({ journalFolder }), {
   hit: (pointId, captured) => send({ kind: 'hit', pointId, captured }),
   ended: (pointId, pid, reason) => send({ kind: 'ended', pointId, pid, reason }),
   log: (level, message) => send({ kind: 'log', level, message }),
@@ -75,4 +78,6 @@ process.on('disconnect', () => {
 process.on('message', (message: ToTracer) => {
   void answer(message);
 });
+// What a tracer before this one left when it was killed together with its front.
+for (const message of new Journal(journalFolder).replay()) send({ kind: 'log', level: 'warn', message });
 send({ kind: 'ready' });

@@ -81,7 +81,8 @@ export class TracerService {
     const { point, refusals } = await this.#armFirst(request, sink);
     // A point may have used up its hits by now.
     if (!ended) this.#points.set(key, point);
-    return { engine: point.engine, addresses: point.addresses, refusals };
+    const warnings = point.warning === undefined ? [] : [`${point.engine}: ${point.warning}`];
+    return { engine: point.engine, addresses: point.addresses, refusals: [...refusals, ...warnings] };
   }
 
   async disarm(which: PointOfProcess): Promise<PointCounters | undefined> {

@@ -5,7 +5,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EngineName, ProcessFacts } from '../../format/capture.js';
-import { StillframeError } from '../../format/error.js';
+import { StillframeError, toStillframeError } from '../../format/error.js';
+import { Journal, defaultJournalFolder } from '../engines/ptrace/journal.js';
 import { fromWireError } from '../engines/wire-error.js';
 import type {
   CapturedProcess,
@@ -28,6 +29,8 @@ export interface SupervisorOptions {
   /** The delay before the first restart; it doubles up to `maxRestartDelayMs`. */
   readonly restartDelayMs?: number;
   readonly maxRestartDelayMs?: number;
+  /** Where the ptrace engine journals software breakpoints. */
+  readonly journalFolder?: string;
 }
 
 const startTimeoutMs = 20_000;
@@ -63,6 +66,7 @@ export class TracerSupervisor implements TracerClient {
       callTimeoutMs: 60_000,
       restartDelayMs: 100,
       maxRestartDelayMs: 10_000,
+      journalFolder: defaultJournalFolder(),
       ...options,
     };
     this.#delayMs = this.#options.restartDelayMs;
@@ -167,7 +171,7 @@ export class TracerSupervisor implements TracerClient {
   }
 
   #spawn(): Tracer {
-    const child = fork(new URL('./main.js', import.meta.url), [], {
+    const child = fork(new URL('./main.js', import.meta.url), [this.#options.journalFolder], {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       execArgv: [],
@@ -226,6 +230,8 @@ export class TracerSupervisor implements TracerClient {
   }
 
   #died(child: ChildProcess, how: string): void {
+    // First of all: until then a thread that reaches a software breakpoint dies.
+    this.#replay();
     const reason = `the tracer (process ${child.pid}) ended with ${how}`;
     for (const id of this.#pending.keys()) {
       this.#settle(id)?.reject(new StillframeError('unreachable', reason));
@@ -234,6 +240,16 @@ export class TracerSupervisor implements TracerClient {
     this.#options.log('error', reason);
     this.#tracer = this.#restart(reason);
     this.#tracer.catch(() => undefined);
+  }
+
+  /** The front may not be allowed to; then the next tracer does it when it starts. */
+  #replay(): void {
+    try {
+      for (const message of new Journal(this.#options.journalFolder).replay())
+        this.#options.log('warn', message);
+    } catch (error) {
+      this.#options.log('error', toStillframeError(error).message);
+    }
   }
 
   async #restart(reason: string): Promise<Tracer> {

@@ -3,6 +3,7 @@
  * Points: hardware breakpoints that announce themselves by a signal which is ignored by default (breakpoints.ts), the condition decided here.
  * A hit stops the one thread that passed, also when the condition is false. Nothing is written to the target but, for a system call that
  * a stop interrupted, its own result register (interrupted-call.ts); if the tracer dies at any instant the target runs on.
+ * Where hardware breakpoints do not suffice: journalled `int3` (software-breakpoints.ts, which says what that risks).
  * Rules: ptrace(2) "PTRACE_SEIZE".
  */
 import type { Capture } from '../../../format/capture.js';
@@ -22,12 +23,18 @@ import type {
   PointCounters,
   PointSink,
 } from '../engine.js';
-import { maxBreakpoints } from './breakpoints.js';
+import { defaultJournalFolder } from './journal.js';
 import { type CounterSlot, counterSlots } from './messages.js';
+import { maxSoftwareBreakpoints } from './software-breakpoints.js';
 import { TracingThread } from './thread.js';
 
-export function ptraceEngine(): Engine {
-  return new PtraceEngine();
+export interface PtraceOptions {
+  /** Of the journal of software breakpoints; the front must know the same. */
+  readonly journalFolder?: string;
+}
+
+export function ptraceEngine(options: PtraceOptions = {}): Engine {
+  return new PtraceEngine(options.journalFolder ?? defaultJournalFolder());
 }
 
 const counterBytes = 8;
@@ -37,13 +44,18 @@ const detachMs = 2000;
 class PtraceEngine implements Engine {
   readonly name = 'ptrace';
   readonly #elf = new ElfFactsCache();
+  readonly #journal: string;
   /** Processes with points: one thread each. */
   readonly #processes = new Map<number, PointProcess>();
   readonly #work = new Map<number, Promise<unknown>>();
 
+  constructor(journal: string) {
+    this.#journal = journal;
+  }
+
   async probe(): Promise<EngineSupport> {
     try {
-      await using thread = await TracingThread.open(process.pid, noEvents);
+      await using thread = await TracingThread.open(process.pid, this.#journal, noEvents);
       await thread.request({ command: 'probe' });
       return {
         supported: 'yes',
@@ -59,8 +71,8 @@ class PtraceEngine implements Engine {
   refusal(plan: Plan): string | undefined {
     if (plan.sites.length === 0) return 'the plan has no sites';
     const addresses = new Set(plan.sites.map((site) => site.linkAddress)).size;
-    return addresses > maxBreakpoints
-      ? `it has ${addresses} addresses, and the processor has ${maxBreakpoints} breakpoints`
+    return addresses > maxSoftwareBreakpoints
+      ? `it has ${addresses} addresses, and ${maxSoftwareBreakpoints} breakpoints are the most`
       : undefined;
   }
 
@@ -91,7 +103,7 @@ class PtraceEngine implements Engine {
     const shared = this.#processes.get(request.pid);
     if (shared !== undefined)
       return inWallTime(await (await shared.thread).request({ command: 'now', request }));
-    await using thread = await TracingThread.open(request.pid, noEvents);
+    await using thread = await TracingThread.open(request.pid, this.#journal, noEvents);
     return inWallTime(await thread.request({ command: 'now', request }));
   }
 
@@ -112,7 +124,7 @@ class PtraceEngine implements Engine {
   #processOf(pid: number): PointProcess {
     const known = this.#processes.get(pid);
     if (known !== undefined) return known;
-    const created: PointProcess = new PointProcess(pid, () => {
+    const created: PointProcess = new PointProcess(pid, this.#journal, () => {
       if (this.#processes.get(pid) === created) this.#processes.delete(pid);
     });
     this.#processes.set(pid, created);
@@ -135,10 +147,10 @@ class PointProcess {
   readonly thread: Promise<TracingThread>;
   readonly #forget: () => void;
 
-  constructor(pid: number, forget: () => void) {
+  constructor(pid: number, journal: string, forget: () => void) {
     this.pid = pid;
     this.#forget = forget;
-    this.thread = TracingThread.open(pid, {
+    this.thread = TracingThread.open(pid, journal, {
       report: (report) => {
         const point = this.points.get(report.pointId);
         if (report.kind === 'hit') point?.hit(inWallTime(report.capture));
@@ -178,6 +190,7 @@ class PtracePoint implements ArmedPoint {
   readonly #counters = new SharedArrayBuffer(counterSlots.length * counterBytes);
   #disarmed: Promise<void> | undefined;
   #ended = false;
+  #warning: string | undefined;
 
   constructor(request: ArmRequest, file: ProbeFile, sink: PointSink, shared: PointProcess) {
     this.#request = request;
@@ -198,7 +211,8 @@ class PtracePoint implements ArmedPoint {
       minIntervalNs,
       counters: this.#counters,
     };
-    await thread.request({ command: 'arm', spec });
+    const reason = await thread.request({ command: 'arm', spec });
+    if (typeof reason === 'string') this.#warning = `software breakpoints are used: ${reason}`;
     if (readStat(pid).startTicks !== this.#startTicks) {
       throw new StillframeError(
         'target-gone',
@@ -208,6 +222,10 @@ class PtracePoint implements ArmedPoint {
         },
       );
     }
+  }
+
+  get warning(): string | undefined {
+    return this.#warning;
   }
 
   counters(): PointCounters {

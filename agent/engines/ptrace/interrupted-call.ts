@@ -1,8 +1,11 @@
 /**
- * A stop ends some system calls with EINTR even when no signal is delivered (signal(7), "Interruption of system calls by stop
- * signals"), which a program that never handles signals may take for an error. While the thread still stands in the stop, the result is changed
- * to ERESTARTNOHAND: the kernel then makes the call again with its own arguments, or returns EINTR after all when a
- * handler is to run. A timeout counts from the start again.
+ * Some system calls end with EINTR of a stop, or because a traced thread wakes also for signals that are ignored (signal(7), "Interruption of
+ * system calls by stop signals"), which a program that never handles signals may take for an error. While the thread
+ * stands in the stop, the result is changed to ERESTARTNOHAND: the kernel then makes the call again with its own
+ * arguments, or returns EINTR after all when a handler is to run. A timeout counts from the start again.
+ *
+ * NB: in a traced process with several threads, a thread can be woken by an ignored signal of the process which another thread then takes; it
+ * does not stop, and its call returns EINTR. So while a point is armed, SIGCHLD to a process without a handler can interrupt epoll_wait.
  */
 import {
   readUserRegister,
@@ -14,12 +17,16 @@ import type { RegisterSlots } from './registers.js';
 
 /** Only those that are safe to make again: they did nothing before they were interrupted. */
 const restartable: ReadonlySet<bigint> = new Set([
+  43n, // accept, with SO_RCVTIMEO, as the next two
+  45n, // recvfrom
+  47n, // recvmsg
   65n, // semop
   128n, // rt_sigtimedwait
   208n, // io_getevents
   220n, // semtimedop
   232n, // epoll_wait
   281n, // epoll_pwait
+  288n, // accept4
   333n, // io_pgetevents
   441n, // epoll_pwait2
 ]);

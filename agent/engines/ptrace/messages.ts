@@ -45,4 +45,6 @@ export interface ThreadData {
   readonly pid: number;
   /** A child process that rings when a command waits: see thread.ts. */
   readonly doorbell: number;
+  /** The folder of the journal of software breakpoints. */
+  readonly journal: string;
 }

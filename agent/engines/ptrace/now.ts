@@ -24,6 +24,7 @@ import type { Stop, Tracees } from './tracees.js';
 /** Threads that may appear between the count and the stop. */
 const spareThreads = 32;
 const nsPerMs = 1_000_000n;
+const uninterruptibleCheckNs = 500_000n;
 
 interface ThreadRecord {
   readonly tid: number;
@@ -40,24 +41,32 @@ interface ThreadRecord {
   endedNs: bigint;
 }
 
-/** `letGo` resumes a stopped thread: the way differs between processes with and without points. */
-export function captureNow(request: NowRequest, tracees: Tracees, letGo: (stop: Stop) => void): Capture {
-  return new NowCapture(request, tracees, letGo).take();
+/** What differs between processes with and without points. */
+export interface NowMeans {
+  readonly tracees: Tracees;
+  /** Resumes a stopped thread. */
+  readonly letGo: (stop: Stop) => void;
+  /** Where the thread really is, in its registers that were just read: a trap of ours lies behind its breakpoint. */
+  readonly correct?: (stop: Stop, registers: Buffer) => void;
+}
+
+export function captureNow(request: NowRequest, means: NowMeans): Capture {
+  return new NowCapture(request, means).take();
 }
 
 class NowCapture {
   readonly #request: NowRequest;
   readonly #tracees: Tracees;
-  readonly #letGo: (stop: Stop) => void;
+  readonly #means: NowMeans;
   readonly #threads: ThreadRecord[] = [];
   readonly #states = new Map<number, { readonly comm: string; readonly state: string }>();
   #mappings: readonly Mapping[] = [];
   #deadlineNs = 0n;
 
-  constructor(request: NowRequest, tracees: Tracees, letGo: (stop: Stop) => void) {
+  constructor(request: NowRequest, means: NowMeans) {
     this.#request = request;
-    this.#tracees = tracees;
-    this.#letGo = letGo;
+    this.#tracees = means.tracees;
+    this.#means = means;
   }
 
   take(): Capture {
@@ -143,11 +152,19 @@ class NowCapture {
     }
   }
 
+  /** Half of the time is for waiting. Threads in uninterruptible system calls are given up as soon as they are seen to be. */
   #waitFor(threads: readonly ThreadRecord[]): void {
+    const until = process.hrtime.bigint() + (this.#deadlineNs - process.hrtime.bigint()) / 2n;
+    let checkNs = process.hrtime.bigint() + uninterruptibleCheckNs;
     let waiting = threads.filter((thread) => this.#tracees.tids.has(thread.tid));
-    while (waiting.length > 0) {
+    for (;;) {
       waiting = waiting.filter(({ tid }) => !this.#tracees.stops.has(tid) && !this.#tracees.poll(tid));
-      if (waiting.length === 0 || this.#isLate()) break;
+      const nowNs = process.hrtime.bigint();
+      if (waiting.length === 0 || nowNs > until) break;
+      if (nowNs > checkNs) {
+        waiting = waiting.filter(({ tid }) => this.#readState(tid)?.state !== 'D');
+        checkNs = nowNs + uninterruptibleCheckNs;
+      }
       yieldProcessor();
     }
   }
@@ -160,11 +177,13 @@ class NowCapture {
     const pieces: { address: bigint; length: number }[] = [];
     let batchLength = 0;
     for (const [i, thread] of this.#threads.entries()) {
-      if (!this.#tracees.stops.has(thread.tid) || this.#isLate()) continue;
+      const stop = this.#tracees.stops.get(thread.tid);
+      if (stop === undefined || this.#isLate()) continue;
       if (!slots.readGeneral(i, thread.tid)) continue;
       thread.slot = i;
       const registers = slots.registers(i);
       if (registers === undefined) continue;
+      this.#means.correct?.(stop, registers);
       const sp = readUserRegister(registers, 'rsp');
       const window = stackWindow(this.#mappings, sp, this.#request.stackBytes);
       if (window === undefined) continue;
@@ -185,10 +204,14 @@ class NowCapture {
   #releaseAll(slots: RegisterSlots): void {
     for (const thread of this.#threads) {
       const stop = this.#tracees.stops.get(thread.tid);
-      if (stop === undefined) continue;
+      if (stop === undefined) {
+        // One that was let go before it may have had to let this one go too.
+        thread.endedNs = process.hrtime.bigint();
+        continue;
+      }
       if (thread.slot >= 0) restartInterrupted(thread.tid, slots, thread.slot);
       this.#tracees.stops.delete(thread.tid);
-      this.#letGo(stop);
+      this.#means.letGo(stop);
       thread.endedNs = process.hrtime.bigint();
     }
   }

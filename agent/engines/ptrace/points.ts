@@ -12,16 +12,23 @@ import type { RegisterSlots } from './registers.js';
 /** A hit as it was taken while the thread stood still; its capture is made after it runs again. */
 export interface TakenHit {
   readonly point: TracedPoint;
+  /** Counts from 1 to `maxHits`. */
+  readonly number: number;
   readonly capture: (stoppedNs: bigint) => Capture;
 }
 
+/** What stops threads at a point's addresses. */
+export type Mechanism = 'hardware' | 'software';
+
 export class TracedPoint {
   readonly spec: PointSpec;
+  readonly mechanism: Mechanism;
   readonly #counters: BigInt64Array;
   #lastNs: bigint | undefined;
 
-  constructor(spec: PointSpec) {
+  constructor(spec: PointSpec, mechanism: Mechanism) {
     this.spec = spec;
+    this.mechanism = mechanism;
     this.#counters = new BigInt64Array(spec.counters);
   }
 
@@ -68,6 +75,7 @@ export class TracedPoint {
     const copy = slots.copy(0);
     return {
       point: this,
+      number: this.counter('delivered'),
       capture: (stoppedNs) =>
         this.#capture({
           site,

@@ -42,6 +42,7 @@ export class TracingThread implements AsyncDisposable {
 
   private constructor(
     pid: number,
+    journal: string,
     doorbell: { readonly pid: number; readonly shell: ChildProcess },
     events: ThreadEvents,
   ) {
@@ -49,7 +50,7 @@ export class TracingThread implements AsyncDisposable {
     this.#doorbell = doorbell.pid;
     this.#shell = doorbell.shell;
     resolveForWorkers();
-    const workerData: ThreadData = { pid, doorbell: doorbell.pid };
+    const workerData: ThreadData = { pid, doorbell: doorbell.pid, journal };
     this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData,
       // It closes perf events, which Node has not opened.
@@ -75,8 +76,9 @@ export class TracingThread implements AsyncDisposable {
     });
   }
 
-  static async open(pid: number, events: ThreadEvents): Promise<TracingThread> {
-    return new TracingThread(pid, await startDoorbell(), events);
+  /** `journal` is the folder of the journal of software breakpoints. */
+  static async open(pid: number, journal: string, events: ThreadEvents): Promise<TracingThread> {
+    return new TracingThread(pid, journal, await startDoorbell(), events);
   }
 
   request(command: WithoutId<Command>): Promise<unknown> {

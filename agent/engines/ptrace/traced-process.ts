@@ -1,11 +1,12 @@
 /** One process as its tracing thread sees it: its threads, its points, and what each stop means. */
-import { StillframeError, toStillframeError } from '../../../format/error.js';
 import type { Capture } from '../../../format/capture.js';
+import { StillframeError, toStillframeError } from '../../../format/error.js';
 import { readUserRegister } from '../../../format/registers/x86-64.js';
 import { ProcessMemory } from '../../linux/memory.js';
 import { readStatus } from '../../linux/proc.js';
 import {
   PTRACE_EVENT_EXEC,
+  PTRACE_EVENT_STOP,
   PTRACE_O_TRACECLONE,
   PTRACE_O_TRACEEXEC,
   type WaitResult,
@@ -15,10 +16,12 @@ import {
 import type { NowRequest, PointEnd } from '../engine.js';
 import { Breakpoints, chooseSignal, isCaught } from './breakpoints.js';
 import type { PointSpec } from './messages.js';
+import { restartInterrupted } from './interrupted-call.js';
 import { captureNow } from './now.js';
-import { type TakenHit, TracedPoint } from './points.js';
+import { type Mechanism, type TakenHit, TracedPoint } from './points.js';
 import { RegisterSlots } from './registers.js';
-import { type Stop, Tracees, pendingSignal } from './tracees.js';
+import { SoftwareTracing, softwareOptions } from './software-tracing.js';
+import { type Stop, Tracees, isGroupStop, pendingSignal } from './tracees.js';
 
 export interface ProcessReports {
   hit(pointId: string, capture: Capture): void;
@@ -30,74 +33,144 @@ const POLL_IN = 1;
 const SI_SIGIO = -5;
 /** How often it is checked that the process has not got a handler for our signal. */
 const handlerCheckNs = 100_000_000n;
+/** Slot 0 is the thread at a breakpoint. */
+const otherSlot = 1;
 
 export class TracedProcess implements Disposable {
   readonly pid: number;
+  readonly #journal: string;
   readonly #reports: ProcessReports;
   readonly #tracees: Tracees;
   readonly #points = new Map<string, TracedPoint>();
-  readonly #slots = new RegisterSlots(1);
-  #breakpoints: Breakpoints | undefined;
+  readonly #slots = new RegisterSlots(2);
+  #hardware: Breakpoints | undefined;
+  #software: SoftwareTracing | undefined;
   #memory: ProcessMemory | undefined;
   #checkedNs = 0n;
+  /** Reports wait until the threads that stand still have been let run. */
+  readonly #reported: (() => void)[] = [];
+  #depth = 0;
 
-  constructor(pid: number, reports: ProcessReports) {
+  constructor(pid: number, journal: string, reports: ProcessReports) {
     this.pid = pid;
+    this.#journal = journal;
     this.#reports = reports;
     this.#tracees = new Tracees(pid);
   }
 
   now(request: NowRequest): Capture {
-    const stays = this.#breakpoints !== undefined;
-    return captureNow(request, this.#tracees, (stop) => {
-      if (stays) {
-        this.handle(stop);
-      } else {
-        detach(stop.tid, pendingSignal(stop));
-        this.#tracees.forget(stop.tid);
-      }
+    // A process that has, or had, points: threads may be in stops that only `handle` understands.
+    const stays = this.#tracees.options !== 0;
+    return captureNow(request, {
+      tracees: this.#tracees,
+      letGo: (stop) => {
+        if (stays) {
+          this.handle(stop);
+        } else {
+          detach(stop.tid, pendingSignal(stop));
+          this.#tracees.forget(stop.tid);
+        }
+      },
+      correct: (stop, registers) => this.#software?.correct(stop, registers),
     });
   }
 
-  /** Arms a point; throws, with nothing of it armed, when that cannot be. */
-  arm(spec: PointSpec): void {
+  /**
+   * Arms a point; throws, with nothing of it armed, when that cannot be. Gives why software breakpoints had to be taken, undefined
+   * when hardware breakpoints suffice.
+   */
+  arm(spec: PointSpec): string | undefined {
     this.#memory ??= new ProcessMemory(this.pid, 'at-hit');
-    this.#breakpoints ??= new Breakpoints(this.pid, chooseSignal(this.pid));
-    const before = new Set(this.#breakpoints.addresses);
-    this.#tracees.options = PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
-    this.#tracees.seizeAll();
-    for (const tid of this.#tracees.tids) this.#breakpoints.addThread(tid);
     try {
-      for (const address of spec.addresses) this.#breakpoints.addAddress(address);
+      this.#armHardware(spec);
+      this.#points.set(spec.pointId, new TracedPoint(spec, 'hardware'));
+      return undefined;
+    } catch (error) {
+      const { code, message } = toStillframeError(error);
+      if (code !== 'unsupported' && code !== 'denied' && code !== 'system') throw error;
+      this.#armSoftware(spec);
+      this.#points.set(spec.pointId, new TracedPoint(spec, 'software'));
+      return message;
+    }
+  }
+
+  #armHardware(spec: PointSpec): void {
+    this.#hardware ??= new Breakpoints(this.pid, chooseSignal(this.pid));
+    const before = new Set(this.#hardware.addresses);
+    this.#tracees.options ||= PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
+    this.#tracees.seizeAll();
+    try {
+      for (const tid of this.#tracees.tids) this.#hardware.addThread(tid);
+      for (const address of spec.addresses) this.#hardware.addAddress(address);
     } catch (error) {
       for (const address of spec.addresses) {
-        if (!before.has(address)) this.#breakpoints.removeAddress(address);
+        if (!before.has(address)) this.#hardware.removeAddress(address);
       }
       throw error;
     }
-    this.#points.set(spec.pointId, new TracedPoint(spec));
+  }
+
+  #armSoftware(spec: PointSpec): void {
+    this.#software ??= new SoftwareTracing(this.pid, this.#journal, {
+      tracees: this.#tracees,
+      slots: this.#slots,
+      handle: (stop) => this.handle(stop),
+      hit: (tid, address) => this.#hit('software', tid, address),
+      fail: (detail) => this.#endAll({ kind: 'failed', detail }, 'software'),
+    });
+    if (this.#tracees.tids.size === 0) this.#tracees.options = softwareOptions;
+    else this.#software.widenOptions();
+    // Before the first byte is patched: nobody may run into it who is not traced.
+    this.#tracees.seizeAll();
+    this.#software.breakpoints.add(spec.addresses);
   }
 
   disarm(pointId: string): void {
     const point = this.#points.get(pointId);
     if (point === undefined) return;
     this.#points.delete(pointId);
-    for (const address of point.spec.addresses) {
-      const shared = [...this.#points.values()].some((other) => other.spec.addresses.includes(address));
-      if (!shared) this.#breakpoints?.removeAddress(address);
+    const free = point.spec.addresses.filter(
+      (address) => this.#pointsAt(address, point.mechanism).length === 0,
+    );
+    if (point.mechanism === 'software') this.#software?.breakpoints.remove(free);
+    else for (const address of free) this.#hardware?.removeAddress(address);
+  }
+
+  /** Takes what wait4 said of any thread, and lets a stopped one run on. Reports when that is done. */
+  handle(result: Exclude<WaitResult, { kind: 'none' }>): void {
+    this.#depth++;
+    try {
+      this.#handle(result);
+      if (this.#depth === 1) this.#software?.releaseOthers();
+    } finally {
+      this.#depth--;
+    }
+    while (this.#depth === 0) {
+      const report = this.#reported.shift();
+      if (report === undefined) break;
+      report();
     }
   }
 
-  /** Takes what wait4 said of any thread, and lets a stopped one run on. */
-  handle(result: Exclude<WaitResult, { kind: 'none' }>): void {
+  #handle(result: Exclude<WaitResult, { kind: 'none' }>): void {
     if (result.kind === 'exited') this.#exited(result.tid);
     else if (result.event === PTRACE_EVENT_EXEC) this.#executed(result);
     else if (!this.#tracees.tids.has(result.tid)) this.#appeared(result);
-    else if (result.event === 0 && result.signal === this.#breakpoints?.signal) this.#signalled(result);
-    else this.#tracees.release(result);
+    else if (this.#software?.take(result) === true) return;
+    else if (result.event === 0 && result.signal === this.#hardware?.signal) this.#signalled(result);
+    else this.#release(result);
   }
 
-  /** A thread that was made by one of ours; other processes that come by clone are let go. */
+  /** A traced thread wakes also for signals that are ignored, and its system call may end of that. */
+  #release(stop: Stop): void {
+    const interrupted = stop.event === 0 || stop.event === PTRACE_EVENT_STOP;
+    if (interrupted && !isGroupStop(stop) && this.#slots.readGeneral(otherSlot, stop.tid)) {
+      restartInterrupted(stop.tid, this.#slots, otherSlot);
+    }
+    this.#tracees.release(stop);
+  }
+
+  /** A thread that was made by one of ours, or another process, which is let go. */
   #appeared(stop: Stop): void {
     let own = false;
     try {
@@ -105,22 +178,23 @@ export class TracedProcess implements Disposable {
     } catch {
       // It was killed meanwhile.
     }
-    if (!own || this.#breakpoints === undefined) {
+    if (!own || this.#points.size === 0) {
+      if (!own) this.#software?.restoreIn(stop.tid);
       detach(stop.tid, pendingSignal(stop));
       return;
     }
     this.#tracees.tids.add(stop.tid);
     try {
-      this.#breakpoints.addThread(stop.tid);
+      this.#hardware?.addThread(stop.tid);
     } catch (error) {
-      this.#endAll({ kind: 'failed', detail: toStillframeError(error).message });
+      this.#endAll({ kind: 'failed', detail: toStillframeError(error).message }, 'hardware');
     }
     this.#tracees.release(stop);
   }
 
   #exited(tid: number): void {
     this.#tracees.forget(tid);
-    this.#breakpoints?.removeThread(tid);
+    this.#hardware?.removeThread(tid);
     if (this.#tracees.tids.size === 0) {
       this.#endAll({ kind: 'target-gone', detail: `process ${this.pid} is gone` });
     }
@@ -128,13 +202,15 @@ export class TracedProcess implements Disposable {
 
   /** The addresses mean nothing in another program. */
   #executed(stop: Stop): void {
+    this.#software?.breakpoints.abandon();
     this.#endAll({ kind: 'target-gone', detail: `process ${this.pid} executed another program` });
-    this.#breakpoints?.[Symbol.dispose]();
+    this.#hardware?.[Symbol.dispose]();
     this.#tracees.release(stop);
   }
 
-  #endAll(reason: PointEnd): void {
-    for (const pointId of this.#points.keys()) {
+  #endAll(reason: PointEnd, mechanism?: Mechanism): void {
+    for (const [pointId, point] of this.#points) {
+      if (mechanism !== undefined && point.mechanism !== mechanism) continue;
       this.disarm(pointId);
       this.#reports.ended(pointId, reason);
     }
@@ -142,34 +218,46 @@ export class TracedProcess implements Disposable {
 
   /** Our signal, or one of the same number from elsewhere, which is passed on. */
   #signalled(stop: Stop): void {
-    const stoppedNs = process.hrtime.bigint();
     const { tid } = stop;
     const info = getSignalInfo(tid);
     const address =
       info !== undefined && (info.code === POLL_IN || info.code === SI_SIGIO)
-        ? this.#breakpoints?.addressOf(info.fd)
+        ? this.#hardware?.addressOf(info.fd)
         : undefined;
     if (address === undefined) {
-      this.#tracees.release(stop);
+      this.#release(stop);
       return;
     }
-    let taken: TakenHit[] = [];
-    try {
-      taken = this.#takeHits(tid, address);
-    } finally {
-      this.#tracees.release({ ...stop, signal: 0 });
-    }
-    const durationNs = process.hrtime.bigint() - stoppedNs;
-    for (const point of this.#pointsAt(address)) point.count('stoppedNs', durationNs);
-    for (const hit of taken) {
-      this.#reports.hit(hit.point.spec.pointId, hit.capture(durationNs));
-      if (hit.point.isUsedUp) this.#usedUp(hit.point);
-    }
-    this.#checkHandler(stoppedNs);
+    this.#hit('hardware', tid, address, () => this.#tracees.release({ ...stop, signal: 0 }));
+    this.#checkHandler();
   }
 
-  #takeHits(tid: number, address: bigint): TakenHit[] {
-    const points = this.#pointsAt(address);
+  /** A thread stands at an address. `release` lets it run before anything is reported. */
+  #hit(mechanism: Mechanism, tid: number, address: bigint, release?: () => void): void {
+    const stoppedNs = process.hrtime.bigint();
+    const points = this.#pointsAt(address, mechanism);
+    let taken: TakenHit[] = [];
+    try {
+      taken = this.#takeHits(points, tid, address);
+    } finally {
+      release?.();
+    }
+    const durationNs = process.hrtime.bigint() - stoppedNs;
+    for (const point of points) {
+      point.count('stoppedNs', durationNs);
+      if (point.isUsedUp) this.disarm(point.spec.pointId);
+    }
+    for (const hit of taken) this.#reported.push(() => this.#report(hit, durationNs));
+  }
+
+  #report({ point, number, capture }: TakenHit, durationNs: bigint): void {
+    const { pointId, maxHits } = point.spec;
+    this.#reports.hit(pointId, capture(durationNs));
+    if (number < maxHits) return;
+    this.#reports.ended(pointId, { kind: 'hits', detail: `${maxHits} of ${maxHits} hits delivered` });
+  }
+
+  #takeHits(points: readonly TracedPoint[], tid: number, address: bigint): TakenHit[] {
     if (this.#memory === undefined || !this.#slots.readGeneral(0, tid)) return [];
     const registers = this.#slots.registers(0);
     if (registers === undefined || readUserRegister(registers, 'rip') !== address) {
@@ -187,33 +275,29 @@ export class TracedProcess implements Disposable {
     return taken;
   }
 
-  #pointsAt(address: bigint): TracedPoint[] {
-    return [...this.#points.values()].filter((point) => point.spec.addresses.includes(address));
+  #pointsAt(address: bigint, mechanism: Mechanism): TracedPoint[] {
+    return [...this.#points.values()].filter(
+      (point) => point.mechanism === mechanism && point.spec.addresses.includes(address),
+    );
   }
 
-  #usedUp(point: TracedPoint): void {
-    const { pointId, maxHits } = point.spec;
-    if (!this.#points.has(pointId)) return;
-    this.disarm(pointId);
-    this.#reports.ended(pointId, { kind: 'hits', detail: `${maxHits} of ${maxHits} hits delivered` });
-  }
-
-  #checkHandler(nowNs: bigint): void {
-    if (this.#breakpoints === undefined || nowNs - this.#checkedNs < handlerCheckNs) return;
+  #checkHandler(): void {
+    const nowNs = process.hrtime.bigint();
+    if (this.#hardware === undefined || nowNs - this.#checkedNs < handlerCheckNs) return;
     this.#checkedNs = nowNs;
     try {
-      if (!isCaught(this.pid, this.#breakpoints.signal)) return;
+      if (!isCaught(this.pid, this.#hardware.signal)) return;
     } catch {
       return;
     }
-    this.#endAll({
-      kind: 'failed',
-      detail: `process ${this.pid} has got a handler for signal ${this.#breakpoints.signal}, which announces the breakpoints`,
-    });
+    const detail = `process ${this.pid} has got a handler for signal ${this.#hardware.signal}, which announces the breakpoints`;
+    this.#endAll({ kind: 'failed', detail }, 'hardware');
   }
 
   [Symbol.dispose](): void {
-    this.#breakpoints?.[Symbol.dispose]();
+    this.#points.clear();
+    this.#software?.[Symbol.dispose]();
+    this.#hardware?.[Symbol.dispose]();
     this.#memory?.[Symbol.dispose]();
     this.#slots[Symbol.dispose]();
   }

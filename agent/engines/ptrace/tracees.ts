@@ -13,6 +13,7 @@ import {
   resume,
   trySeize,
   wait,
+  yieldProcessor,
 } from '../../linux/ptrace.js';
 
 export type Stop = Extract<WaitResult, { kind: 'stopped' }>;
@@ -72,6 +73,17 @@ export class Tracees {
     if (result.kind === 'exited') this.forget(tid);
     else this.stops.set(tid, result);
     return true;
+  }
+
+  /** Interrupts all threads that run and waits until they stand still, or the time is over. */
+  stopAll(tids: readonly number[], deadlineNs: bigint): void {
+    let waiting = tids.filter((tid) => this.tids.has(tid) && !this.stops.has(tid));
+    for (const tid of waiting) this.interrupt(tid);
+    while (waiting.length > 0) {
+      waiting = waiting.filter((tid) => this.tids.has(tid) && !this.poll(tid));
+      if (waiting.length === 0 || process.hrtime.bigint() > deadlineNs) break;
+      yieldProcessor();
+    }
   }
 
   forget(tid: number): void {

@@ -35,7 +35,7 @@ class TracingLoop {
   constructor(port: MessagePort, data: ThreadData) {
     this.#port = port;
     this.#doorbell = data.doorbell;
-    this.#process = new TracedProcess(data.pid, {
+    this.#process = new TracedProcess(data.pid, data.journal, {
       hit: (pointId, capture) => this.#report({ kind: 'hit', pointId, capture }),
       ended: (pointId, reason) => this.#report({ kind: 'ended', pointId, reason }),
     });
@@ -115,7 +115,9 @@ class TracingLoop {
     const request = { pid: this.#doorbell, tids: [], stackBytes: 4096, maxBytes: 4096 };
     const tracees = new Tracees(this.#doorbell);
     tracees.tids.add(this.#doorbell);
-    for (let i = 0; i < rehearsals; i++) captureNow(request, tracees, (stop) => resume(stop.tid, 0));
+    for (let i = 0; i < rehearsals; i++) {
+      captureNow(request, { tracees, letGo: (stop) => resume(stop.tid, 0) });
+    }
   }
 
   #probe(): void {

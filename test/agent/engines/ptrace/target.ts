@@ -13,6 +13,7 @@ export const busyProgram: string = compileC(
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct order { long id; const char *name; };
@@ -25,13 +26,36 @@ __attribute__((noinline, noipa)) long work(struct order *order) {
 }
 
 __attribute__((noinline, noipa)) long second(long x) { return x + 1; }
+__attribute__((noinline, noipa)) long third(long x) { return x + 2; }
+__attribute__((noinline, noipa)) long fourth(long x) { return second(x) + 3; }
+__attribute__((noinline, noipa)) long fifth(long x) { return x == 0 ? 0 : x; }
+
+static volatile long children, bad_children;
+static void *forker(void *argument) {
+  while (!stop) {
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+      struct order order = { 5, "child" };
+      _exit(work(&order) == 15 && second(1) == 2 && third(1) == 3 && fourth(1) == 5 && fifth(1) == 1 ? 3 : 4);
+    }
+    if (waitpid(child, &status, 0) == child) {
+      children++;
+      if (!WIFEXITED(status) || WEXITSTATUS(status) != 3) bad_children++;
+    }
+    if (system("exit 3") != 3 << 8) bad_children++;
+    usleep(1000);
+  }
+  return argument;
+}
 
 static void *busy(void *argument) {
   struct order order = { 0, "abc" };
   (void)argument;
   while (!stop) {
     long id = order.id++;
-    if (work(&order) != (id + 1) * 3 || second(id) != id + 1) { puts("WRONG"); fflush(stdout); abort(); }
+    if (work(&order) != (id + 1) * 3 || second(id) != id + 1 ||
+        third(id) != id + 2 || fourth(id) != id + 4 || fifth(id) != id) { puts("WRONG"); fflush(stdout); abort(); }
     __atomic_add_fetch(&checksum, 1, __ATOMIC_SEQ_CST);
     if (id % 16 == 0) usleep(100);
   }
@@ -57,6 +81,10 @@ static void *spawner(void *argument) {
 static volatile long epoll_errors;
 static void *poller(void *argument) {
   int epoll = epoll_create1(0);
+  sigset_t handled;
+  sigemptyset(&handled);
+  sigaddset(&handled, SIGUSR1);
+  pthread_sigmask(SIG_BLOCK, &handled, 0);
   struct epoll_event event;
   while (!stop) if (epoll_wait(epoll, &event, 1, 100) < 0) epoll_errors++;
   return argument;
@@ -74,6 +102,7 @@ int main(int argc, char **argv) {
   if (argc > 2 && strchr(argv[2], 'c')) signal(SIGCHLD, on_winch);
   for (int i = 0; i < threads; i++) pthread_create(&thread, 0, busy, 0);
   if (argc > 2 && strchr(argv[2], 's')) pthread_create(&thread, 0, spawner, 0);
+  if (argc > 2 && strchr(argv[2], 'f')) pthread_create(&thread, 0, forker, 0);
   pthread_create(&thread, 0, poller, 0);
   puts("up");
   fflush(stdout);
@@ -81,7 +110,7 @@ int main(int argc, char **argv) {
   while (fgets(line, sizeof line, stdin)) {
     if (line[0] == 'q') break;
     if (line[0] == 'e') execl("/proc/self/exe", argv[0], "0", (char *)0);
-    printf("%ld %ld %ld %ld %ld %ld\\n", calls, checksum, usr1, winch, short_lived, epoll_errors);
+    printf("%ld %ld %ld %ld %ld %ld %ld %ld\\n", calls, checksum, usr1, winch, short_lived, epoll_errors, children, bad_children);
     fflush(stdout);
   }
   stop = 1;
@@ -186,6 +215,8 @@ export interface BusyCounts {
   readonly winch: number;
   readonly shortLived: number;
   readonly epollErrors: number;
+  readonly children: number;
+  readonly badChildren: number;
 }
 
 export async function askCounts(program: {
@@ -193,10 +224,15 @@ export async function askCounts(program: {
   nextLine(): Promise<string>;
 }): Promise<BusyCounts> {
   program.child.stdin.write('?\n');
-  const [calls = 0, checksum = 0, usr1 = 0, winch = 0, shortLived = 0, epollErrors = 0] = (
-    await program.nextLine()
-  )
-    .split(' ')
-    .map(Number);
-  return { calls, checksum, usr1, winch, shortLived, epollErrors };
+  const [
+    calls = 0,
+    checksum = 0,
+    usr1 = 0,
+    winch = 0,
+    shortLived = 0,
+    epollErrors = 0,
+    children = 0,
+    badChildren = 0,
+  ] = (await program.nextLine()).split(' ').map(Number);
+  return { calls, checksum, usr1, winch, shortLived, epollErrors, children, badChildren };
 }

@@ -1,0 +1,215 @@
+/** What stops mean where software breakpoints are set: traps, stepping over a breakpoint, children that inherit patched memory. */
+import { defaultLimits } from '../../../format/limits.js';
+import {
+  readUserRegister,
+  userRegisterOffset,
+  userRegistersBytes,
+} from '../../../format/registers/x86-64.js';
+import { readStatus } from '../../linux/proc.js';
+import {
+  NT_PRSTATUS,
+  PTRACE_EVENT_CLONE,
+  PTRACE_EVENT_FORK,
+  PTRACE_EVENT_VFORK,
+  PTRACE_EVENT_VFORK_DONE,
+  PTRACE_O_TRACECLONE,
+  PTRACE_O_TRACEEXEC,
+  PTRACE_O_TRACEFORK,
+  PTRACE_O_TRACEVFORK,
+  PTRACE_O_TRACEVFORKDONE,
+  getEventMessage,
+  getSignalInfo,
+  setOptions,
+  setRegisterSet,
+  sharesMemory,
+  singleStep,
+  yieldProcessor,
+} from '../../linux/ptrace.js';
+import { Journal } from './journal.js';
+import type { RegisterSlots } from './registers.js';
+import { SoftwareBreakpoints } from './software-breakpoints.js';
+import type { Stop, Tracees } from './tracees.js';
+
+const SIGTRAP = 5;
+/** si_code of the trap of an `int3`, and of a single step. */
+const SI_KERNEL = 0x80;
+const TRAP_TRACE = 2;
+const nsPerMs = 1_000_000n;
+/**
+ * How long others are waited for before a step. Once asked to stop, a thread runs no more code of the program than until an interrupt reaches
+ * its processor; one that has not reported by then is inside of the kernel, and stops before it leaves.
+ */
+const stepStopNs = 500_000n;
+/** The slot of registers of the thread that is handled. */
+const ownSlot = 0;
+
+/** Children must be seen: memory that they inherit is patched. */
+export const softwareOptions: number =
+  PTRACE_O_TRACECLONE |
+  PTRACE_O_TRACEEXEC |
+  PTRACE_O_TRACEFORK |
+  PTRACE_O_TRACEVFORK |
+  PTRACE_O_TRACEVFORKDONE;
+
+export interface SoftwareMeans {
+  readonly tracees: Tracees;
+  readonly slots: RegisterSlots;
+  /** Takes any stop, and lets the thread run on. */
+  readonly handle: (stop: Stop) => void;
+  /** A thread stands at an address, its registers in slot 0; it may take breakpoints away. */
+  readonly hit: (tid: number, address: bigint) => void;
+  /** The breakpoints cannot stay. */
+  readonly fail: (detail: string) => void;
+}
+
+export class SoftwareTracing implements Disposable {
+  readonly breakpoints: SoftwareBreakpoints;
+  readonly #means: SoftwareMeans;
+  readonly #tracees: Tracees;
+  /** Threads whose step has not ended in time. */
+  readonly #late = new Set<number>();
+  /** Threads that took a signal at a breakpoint and will come back to it: not another hit. */
+  readonly #returning = new Map<number, { readonly address: bigint; readonly sp: bigint }>();
+
+  constructor(pid: number, journal: string, means: SoftwareMeans) {
+    this.#means = means;
+    this.#tracees = means.tracees;
+    this.breakpoints = new SoftwareBreakpoints(pid, new Journal(journal));
+  }
+
+  /** Gives threads that were seized for less the options that children need. They stop for it. */
+  widenOptions(): void {
+    if (this.#tracees.options === softwareOptions) return;
+    const before = [...this.#tracees.tids];
+    this.#tracees.options = softwareOptions;
+    this.#tracees.stopAll(before, deadline());
+    for (const tid of before) if (this.#tracees.stops.has(tid)) setOptions(tid, softwareOptions);
+    this.releaseOthers();
+  }
+
+  /** Where a thread really is: the program counter of a trap of ours lies behind the breakpoint. */
+  correct(stop: Stop, registers: Buffer): void {
+    if (stop.event !== 0 || stop.signal !== SIGTRAP) return;
+    const address = readUserRegister(registers, 'rip') - 1n;
+    if (!this.breakpoints.owns(address) || getSignalInfo(stop.tid)?.code !== SI_KERNEL) return;
+    registers.writeBigUInt64LE(address, userRegisterOffset('rip'));
+  }
+
+  /** Takes the stop if it is a matter of software breakpoints. */
+  take(stop: Stop): boolean {
+    if (stop.event === 0 && stop.signal === SIGTRAP) return this.#trapped(stop);
+    // The child's memory is there by now, and the child has not run yet.
+    if (stop.event === PTRACE_EVENT_FORK) this.restoreIn(Number(getEventMessage(stop.tid) ?? 0n));
+    else if (stop.event === PTRACE_EVENT_VFORK) this.breakpoints.suspend();
+    else if (stop.event === PTRACE_EVENT_VFORK_DONE) this.breakpoints.resume();
+    else if (stop.event === PTRACE_EVENT_CLONE) this.#cloned(stop);
+    return false;
+  }
+
+  /** A child that inherited patched memory gets it back as it was, before it is let go. */
+  restoreIn(child: number): void {
+    try {
+      if (child > 0) this.breakpoints.restoreIn(child);
+    } catch {
+      // It is gone, and its memory with it.
+    }
+  }
+
+  /** A process that shares the memory for good cannot be let go while there are breakpoints in it. */
+  #cloned(stop: Stop): void {
+    const child = Number(getEventMessage(stop.tid) ?? 0n);
+    try {
+      if (child === 0 || readStatus(child).tgid === this.#tracees.pid) return;
+    } catch {
+      return;
+    }
+    if (sharesMemory(this.#tracees.pid, child) === false) {
+      this.restoreIn(child);
+      return;
+    }
+    this.#means.fail(`process ${child} may share the memory of process ${this.#tracees.pid}`);
+  }
+
+  #trapped(stop: Stop): boolean {
+    const { tid } = stop;
+    const code = getSignalInfo(tid)?.code;
+    if (code === TRAP_TRACE && this.#late.delete(tid)) {
+      this.#tracees.release({ ...stop, signal: 0 });
+      return true;
+    }
+    const { slots } = this.#means;
+    if (code !== SI_KERNEL || !slots.readGeneral(ownSlot, tid)) return false;
+    const registers = slots.registers(ownSlot);
+    const buffer = slots.general(ownSlot);
+    if (registers === undefined || buffer === undefined) return false;
+    const address = readUserRegister(registers, 'rip') - 1n;
+    if (!this.breakpoints.owns(address)) return false;
+    registers.writeBigUInt64LE(address, userRegisterOffset('rip'));
+    setRegisterSet(tid, NT_PRSTATUS, buffer, userRegistersBytes);
+    const returning = this.#returning.get(tid);
+    this.#returning.delete(tid);
+    const again = returning?.address === address && returning.sp === readUserRegister(registers, 'rsp');
+    if (!again && this.breakpoints.addresses.includes(address)) this.#means.hit(tid, address);
+    if (this.breakpoints.addresses.includes(address)) this.#stepOver(tid, address);
+    else this.#tracees.release({ ...stop, signal: 0 });
+    return true;
+  }
+
+  /**
+   * Runs the one instruction at the breakpoint in this thread, while all others stand still; they stay so until {@link releaseOthers}.
+   * Bounded by `maxStopMs`.
+   */
+  #stepOver(tid: number, address: bigint): void {
+    const deadlineNs = deadline();
+    const tracees = this.#tracees;
+    const others = [...tracees.tids].filter((other) => other !== tid);
+    tracees.stopAll(others, process.hrtime.bigint() + stepStopNs);
+    this.breakpoints.lift(address);
+    singleStep(tid, 0);
+    while (!tracees.poll(tid) && process.hrtime.bigint() < deadlineNs) yieldProcessor();
+    this.breakpoints.lower(address);
+    const stop = tracees.stops.get(tid);
+    if (stop === undefined) {
+      if (tracees.tids.has(tid)) this.#late.add(tid);
+    } else if (stop.event === 0 && stop.signal === SIGTRAP && getSignalInfo(tid)?.code === TRAP_TRACE) {
+      tracees.release({ ...stop, signal: 0 });
+    } else {
+      // A signal came first. It stays where it is, and will pass the breakpoint when the signal has been taken.
+      this.#willReturn(tid, address);
+    }
+  }
+
+  #willReturn(tid: number, address: bigint): void {
+    const { slots } = this.#means;
+    const registers = slots.readGeneral(ownSlot, tid) ? slots.registers(ownSlot) : undefined;
+    if (registers === undefined || readUserRegister(registers, 'rip') !== address) return;
+    this.#returning.set(tid, { address, sp: readUserRegister(registers, 'rsp') });
+  }
+
+  /** Lets all threads run that were stopped for a step. Those that stand at a breakpoint themselves are stepped first. */
+  releaseOthers(): void {
+    const { stops } = this.#tracees;
+    if (stops.size === 0) return;
+    const traps = [...stops.values()].filter((stop) => stop.event === 0 && stop.signal === SIGTRAP);
+    for (const stop of traps) {
+      stops.delete(stop.tid);
+      this.#means.handle(stop);
+    }
+    const held = [...stops.values()];
+    for (const stop of held) {
+      stops.delete(stop.tid);
+      this.#means.handle(stop);
+    }
+  }
+
+  /** Takes all breakpoints away, and every thread from the trap that it may have run into just before. */
+  [Symbol.dispose](): void {
+    this.breakpoints[Symbol.dispose]();
+    this.#tracees.stopAll([...this.#tracees.tids], deadline());
+    this.releaseOthers();
+  }
+}
+
+function deadline(): bigint {
+  return process.hrtime.bigint() + BigInt(defaultLimits.maxStopMs) * nsPerMs;
+}
