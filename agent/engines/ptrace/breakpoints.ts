@@ -88,6 +88,14 @@ export function isCaught(pid: number, signal: number): boolean {
   return (readStatus(pid).signalsCaught & bit(signal)) !== 0n;
 }
 
+export function tooMany(pid: number, addresses: number): StillframeError {
+  return new StillframeError(
+    'unsupported',
+    `cannot set breakpoints at ${addresses} addresses of process ${pid}: the processor has ${maxBreakpoints}`,
+    { detail: { pid } },
+  );
+}
+
 /** One event for each thread and address. */
 export class Breakpoints implements Disposable {
   readonly pid: number;
@@ -115,11 +123,7 @@ export class Breakpoints implements Disposable {
   addAddress(address: bigint): void {
     if (this.#attributes.has(address)) return;
     if (this.#attributes.size >= maxBreakpoints) {
-      throw new StillframeError(
-        'unsupported',
-        `cannot set a breakpoint at 0x${address.toString(16)}: the processor has ${maxBreakpoints} breakpoints, and all are taken in process ${this.pid}`,
-        { detail: { address, pid: this.pid } },
-      );
+      throw tooMany(this.pid, this.#attributes.size + 1);
     }
     this.#attributes.set(
       address,

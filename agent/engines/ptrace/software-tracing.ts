@@ -1,4 +1,5 @@
 /** What stops mean where software breakpoints are set: traps, stepping over a breakpoint, children that inherit patched memory. */
+import { StillframeError } from '../../../format/error.js';
 import { defaultLimits } from '../../../format/limits.js';
 import {
   readUserRegister,
@@ -68,6 +69,8 @@ export class SoftwareTracing implements Disposable {
   readonly #tracees: Tracees;
   /** Threads whose step has not ended in time. */
   readonly #late = new Set<number>();
+  /** Threads whose vfork child shares the memory now. */
+  readonly #vforking = new Set<number>();
   /** Threads that took a signal at a breakpoint and will come back to it: not another hit. */
   readonly #returning = new Map<number, { readonly address: bigint; readonly sp: bigint }>();
 
@@ -80,11 +83,23 @@ export class SoftwareTracing implements Disposable {
   /** Gives threads that were seized for less the options that children need. They stop for it. */
   widenOptions(): void {
     if (this.#tracees.options === softwareOptions) return;
+    const narrow = this.#tracees.options;
     const before = [...this.#tracees.tids];
     this.#tracees.options = softwareOptions;
     this.#tracees.stopAll(before, deadline());
-    for (const tid of before) if (this.#tracees.stops.has(tid)) setOptions(tid, softwareOptions);
+    const widened = before.filter(
+      (tid) => this.#tracees.stops.has(tid) && setOptions(tid, softwareOptions) === undefined,
+    );
+    const all = before.filter((tid) => this.#tracees.tids.has(tid)).length;
     this.releaseOthers();
+    if (widened.length >= all) return;
+    // A child of a thread without the options would keep patched memory, and die of it.
+    this.#tracees.options = narrow;
+    throw new StillframeError(
+      'unsupported',
+      `cannot set software breakpoints in process ${this.#tracees.pid}: ${all - widened.length} of its threads did not stop in time`,
+      { detail: { pid: this.#tracees.pid } },
+    );
   }
 
   /** Where a thread really is: the program counter of a trap of ours lies behind the breakpoint. */
@@ -100,10 +115,20 @@ export class SoftwareTracing implements Disposable {
     if (stop.event === 0 && stop.signal === SIGTRAP) return this.#trapped(stop);
     // The child's memory is there by now, and the child has not run yet.
     if (stop.event === PTRACE_EVENT_FORK) this.restoreIn(Number(getEventMessage(stop.tid) ?? 0n));
-    else if (stop.event === PTRACE_EVENT_VFORK) this.breakpoints.suspend();
-    else if (stop.event === PTRACE_EVENT_VFORK_DONE) this.breakpoints.resume();
+    else if (stop.event === PTRACE_EVENT_VFORK) this.#vforked(stop.tid);
+    else if (stop.event === PTRACE_EVENT_VFORK_DONE) this.#vforkDone(stop.tid);
     else if (stop.event === PTRACE_EVENT_CLONE) this.#cloned(stop);
     return false;
+  }
+
+  #vforked(tid: number): void {
+    this.#vforking.add(tid);
+    this.breakpoints.suspend();
+  }
+
+  #vforkDone(tid: number): void {
+    this.#vforking.delete(tid);
+    if (this.#vforking.size === 0) this.breakpoints.resume();
   }
 
   /** A child that inherited patched memory gets it back as it was, before it is let go. */
@@ -170,7 +195,12 @@ export class SoftwareTracing implements Disposable {
     this.breakpoints.lower(address);
     const stop = tracees.stops.get(tid);
     if (stop === undefined) {
+      // Its step is still to come: it may run into the breakpoint once more, and that is not another hit.
       if (tracees.tids.has(tid)) this.#late.add(tid);
+      const registers = this.#means.slots.registers(ownSlot);
+      if (registers !== undefined) {
+        this.#returning.set(tid, { address, sp: readUserRegister(registers, 'rsp') });
+      }
     } else if (stop.event === 0 && stop.signal === SIGTRAP && getSignalInfo(tid)?.code === TRAP_TRACE) {
       tracees.release({ ...stop, signal: 0 });
     } else {

@@ -14,7 +14,7 @@ import {
   getSignalInfo,
 } from '../../linux/ptrace.js';
 import type { NowRequest, PointEnd } from '../engine.js';
-import { Breakpoints, chooseSignal, isCaught } from './breakpoints.js';
+import { Breakpoints, chooseSignal, isCaught, maxBreakpoints, tooMany } from './breakpoints.js';
 import type { PointSpec } from './messages.js';
 import { restartInterrupted } from './interrupted-call.js';
 import { captureNow } from './now.js';
@@ -82,6 +82,9 @@ export class TracedProcess implements Disposable {
   arm(spec: PointSpec): string | undefined {
     this.#memory ??= new ProcessMemory(this.pid, 'at-hit');
     try {
+      // Told before anything is seized, since software breakpoints need other options from the start.
+      const count = new Set([...(this.#hardware?.addresses ?? []), ...spec.addresses]).size;
+      if (count > maxBreakpoints) throw tooMany(this.pid, count);
       this.#armHardware(spec);
       this.#points.set(spec.pointId, new TracedPoint(spec, 'hardware'));
       return undefined;

@@ -190,7 +190,7 @@ describe('ptrace, points', () => {
   test('the tracer may be killed at any instant, under load', { timeout: 120_000 }, async () => {
     await using target = startProgram(busyProgram, ['4', 's']);
     await target.nextLine();
-    for (let round = 0; round < 15; round++) {
+    for (let round = 0; round < 8; round++) {
       await using tracer = new TracerSupervisor({ restartDelayMs: 60_000 });
       const pid = await tracer.start();
       await tracer.arm({

@@ -65,13 +65,13 @@ describe('ptrace, software breakpoints', () => {
     await target.nextLine();
     await using tracer = new TracerSupervisor({ journalFolder });
     const heard = listen(tracer);
-    const armed = await tracer.arm({ ...arming, pid: target.pid, plan: planFor(five), maxHits: 200 });
+    const armed = await tracer.arm({ ...arming, pid: target.pid, plan: planFor(five), maxHits: 40 });
     expect(armed.refusals).toEqual([
-      `ptrace: software breakpoints are used: cannot set a breakpoint at 0x${armed.addresses[4]?.toString(16)}: the processor has 4 breakpoints, and all are taken in process ${target.pid}`,
+      `ptrace: software breakpoints are used: cannot set breakpoints at 5 addresses of process ${target.pid}: the processor has 4`,
     ]);
-    expect(await heard.ended).toEqual({ kind: 'hits', detail: '200 of 200 hits delivered' });
-    expect(heard.hits).toHaveLength(200);
-    expect(new Set(heard.hits.map(({ capture }) => capture.site)).size).toBe(5);
+    expect(await heard.ended).toEqual({ kind: 'hits', detail: '40 of 40 hits delivered' });
+    expect(heard.hits).toHaveLength(40);
+    expect(new Set(heard.hits.map(({ capture }) => capture.site)).size).toBeGreaterThan(3);
     for (const { capture } of heard.hits) {
       const registers = capture.threads[0]?.registers ?? new Uint8Array();
       expect(readUserRegister(registers, 'rip')).toBe(armed.addresses[capture.site ?? 0]);
@@ -117,7 +117,7 @@ describe('ptrace, software breakpoints', () => {
         expect(capture.threads.some((thread) => thread.registers !== undefined)).toBe(true);
       }
       const counters = await tracer.disarm('p', target.pid);
-      expect(counters?.hits).toBeGreaterThan(100n);
+      expect(counters?.hits).toBeGreaterThan(10n);
       expect(counters).toMatchObject({
         conditionFalse: counters?.hits,
         delivered: 0n,
