@@ -100,7 +100,8 @@ export class SnapshotMemory implements MemoryReader {
     const length = Number(end - at);
     const note = this.#missing.find((each) => overlaps(each, at, 1));
     if (note !== undefined) return reasonOf(note, at, length);
-    return absent('not-captured', `${length} bytes at ${hex(at)} were not captured`, { address: at, length });
+    const what = length === 1 ? `1 byte at ${hex(at)} was` : `${length} bytes at ${hex(at)} were`;
+    return absent('not-captured', `${what} not captured`, { address: at, length });
   }
 }
 

@@ -51,7 +51,8 @@ def symbols(frame):
     while block is not None:
         for symbol in block:
             constant = symbol.addr_class in (gdb.SYMBOL_LOC_CONST, gdb.SYMBOL_LOC_CONST_BYTES)
-            if not (symbol.is_variable or symbol.is_argument or constant):
+            label = str(symbol.type) == "__CORE_ADDR"
+            if label or not (symbol.is_variable or symbol.is_argument or constant):
                 continue
             entry = {"name": symbol.name, "parameter": symbol.is_argument, "shadowed": symbol.name in seen}
             seen.add(symbol.name)
