@@ -83,7 +83,7 @@ function planOf(condition: Uint8Array | undefined, ranges: readonly PlanRange[],
 
 async function armed(loop: Loop, plan: Plan): Promise<ArmedPoint> {
   const point = await uprobeEngine().arm?.(
-    { pointId: 'bench', pid: loop.pid, plan, maxHits: 1_000_000, minIntervalNs: 0n },
+    { pointId: 'bench', pid: loop.pid, plan, maxHits: 1_000_000, minIntervalNs: 0n, forced: false },
     { hit: () => undefined, ended: () => undefined },
   );
   if (point === undefined) throw new Error('the uprobe engine has no points');

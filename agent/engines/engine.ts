@@ -32,6 +32,8 @@ export interface ArmRequest {
   readonly maxHits: number;
   /** Least time between two delivered hits. */
   readonly minIntervalNs: bigint;
+  /** The user named this engine, and so accepts what it risks: the `ptrace` engine patches code only then. */
+  readonly forced: boolean;
 }
 
 export interface NowRequest {

@@ -149,7 +149,7 @@ export class TracerService {
     let first: StillframeError | undefined;
     for (const engine of choice.engines) {
       try {
-        const point = await engine.arm?.(request, sink);
+        const point = await engine.arm?.({ ...request, forced: request.engine !== undefined }, sink);
         if (point !== undefined) return { point, refusals };
       } catch (error) {
         const failure = toStillframeError(error);

@@ -5,7 +5,8 @@
 import pc from 'picocolors';
 
 export const colors: ReturnType<typeof pc.createColors> = pc.createColors(
-  pc.isColorSupported && process.stdout.isTTY,
+  // NB: undefined would mean picocolors' own choice, which colours pipes under CI.
+  pc.isColorSupported && Boolean(process.stdout.isTTY),
 );
 
 /** Control characters and those that change the direction of text, as `\xNN` or `\u{NNNN}`. */

@@ -201,7 +201,7 @@ class PtracePoint implements ArmedPoint {
   }
 
   async start(): Promise<void> {
-    const { pointId, pid, plan, maxHits, minIntervalNs } = this.#request;
+    const { pointId, pid, plan, maxHits, minIntervalNs, forced } = this.#request;
     const thread = await this.#process.thread;
     const spec = {
       pointId,
@@ -209,6 +209,7 @@ class PtracePoint implements ArmedPoint {
       addresses: this.addresses,
       maxHits,
       minIntervalNs,
+      allowSoftware: forced,
       counters: this.#counters,
     };
     const reason = await thread.request({ command: 'arm', spec });

@@ -11,6 +11,8 @@ export interface PointSpec {
   readonly addresses: readonly bigint[];
   readonly maxHits: number;
   readonly minIntervalNs: bigint;
+  /** Whether `int3` may be written where hardware breakpoints cannot be had. */
+  readonly allowSoftware: boolean;
   /** {@link counterSlots} 64-bit counters, shared with the main thread. */
   readonly counters: SharedArrayBuffer;
 }

@@ -89,8 +89,15 @@ export class TracedProcess implements Disposable {
       this.#points.set(spec.pointId, new TracedPoint(spec, 'hardware'));
       return undefined;
     } catch (error) {
-      const { code, message } = toStillframeError(error);
+      const { code, message, detail } = toStillframeError(error);
       if (code !== 'unsupported' && code !== 'denied' && code !== 'system') throw error;
+      if (!spec.allowSoftware) {
+        throw new StillframeError(code, message, {
+          detail,
+          cause: error,
+          hint: 'breakpoints in the code itself, which a kill -9 of the tracer can leave behind for a moment, are set only with --engine ptrace',
+        });
+      }
       this.#armSoftware(spec);
       this.#points.set(spec.pointId, new TracedPoint(spec, 'software'));
       return message;

@@ -33,7 +33,14 @@ async function arm(engine: Engine, pid: number, plan: Plan, budget: Budget = {})
   const captures: Capture[] = [];
   const ends: PointEnd[] = [];
   const point = await engine.arm?.(
-    { pointId: 'p', pid, plan, maxHits: budget.maxHits ?? 1000, minIntervalNs: budget.minIntervalNs ?? 0n },
+    {
+      pointId: 'p',
+      pid,
+      plan,
+      maxHits: budget.maxHits ?? 1000,
+      minIntervalNs: budget.minIntervalNs ?? 0n,
+      forced: false,
+    },
     { hit: (capture) => captures.push(capture), ended: (end) => ends.push(end) },
   );
   if (point === undefined) throw new Error('the engine has no points');
