@@ -4,9 +4,11 @@
  */
 import pc from 'picocolors';
 
+/** NB: a file's `isTTY` is undefined, which picocolors takes for its own choice: to colour pipes under CI. */
+const terminal: unknown = process.stdout.isTTY;
+
 export const colors: ReturnType<typeof pc.createColors> = pc.createColors(
-  // NB: undefined would mean picocolors' own choice, which colours pipes under CI.
-  pc.isColorSupported && Boolean(process.stdout.isTTY),
+  pc.isColorSupported && terminal === true,
 );
 
 /** Control characters and those that change the direction of text, as `\xNN` or `\u{NNNN}`. */
