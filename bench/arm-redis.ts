@@ -36,6 +36,7 @@ async function start(
     if (child.stdout === null) throw new Error('no stdout');
     createInterface({ input: child.stdout }).on('line', (line) => ready.test(line) && resolve());
     child.once('exit', (status) => reject(new Error(`${command} ended with ${status}`)));
+    setTimeout(() => reject(new Error(`${command} is not ready`)), 20_000).unref();
   });
   return child;
 }
@@ -54,7 +55,7 @@ const socket = join(folder, 'redis.sock');
 const redis = await start(
   program,
   ['--port', '0', '--unixsocket', socket, '--save', '', '--dir', folder],
-  /Ready to accept/,
+  /ready to accept/i,
 );
 const agentArgs = [
   stillframe,
