@@ -30,7 +30,7 @@ function table() {
     const result = resultOf(name);
     if (result === undefined) continue;
     const { machine, ...groups } = result;
-    machines.add(machine);
+    machines.add(machine.replace(/, load .*$/, ''));
     for (const [group, rows] of Object.entries(groups)) {
       for (const [row, value] of Object.entries(rows)) {
         lines.push(`| \`${name}\` | ${value.toFixed(2)} | ${group}: ${row} |`);
@@ -44,9 +44,9 @@ run(['bin/prepare.mjs', 'bench']);
 for (const name of names) run([`dist/bench/${name}.js`, '--json']);
 const readme = join(root, 'README.md');
 const text = readFileSync(readme, 'utf8');
-const marked = /(<!-- bench -->\n)[\s\S]*?(\n<!-- \/bench -->)/;
+const marked = /(<!-- bench -->\n)[\s\S]*?(<!-- \/bench -->)/;
 if (!marked.test(text)) throw new Error('README.md has no <!-- bench --> markers');
 writeFileSync(
   readme,
-  text.replace(marked, (_, begin, end) => `${begin}${table()}${end}`),
+  text.replace(marked, (_, begin, end) => `${begin}${table()}\n${end}`),
 );
