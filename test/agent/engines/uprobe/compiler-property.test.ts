@@ -119,10 +119,14 @@ async function settled(
   hits: bigint,
 ): Promise<void> {
   // Faults of ranges are counted with those of conditions, so wait for the count to stand still.
+  // Longer than the ring's reader may sleep, or a record of the last step fills the ring of the next.
+  const stillPolls = 12;
   let last = -1n;
+  let still = 0;
   for (let i = 0; i < 2000; i++) {
     const now = counters();
-    if (now.hits === hits && now.delivered === last && i > 3) return;
+    still = now.hits === hits && now.delivered === last ? still + 1 : 0;
+    if (still >= stillPolls) return;
     last = now.delivered;
     await sleep(2);
   }
