@@ -119,11 +119,12 @@ test('a thread that runs is never shown where it entered the kernel last', async
 
 test('a thread on a CPU is sampled there', async () => {
   await using program = await startSpinning();
-  using pass = new TaskPass({ stackBytes: 4096, threads: 4 });
+  const stackBytes = 1024;
+  using pass = new TaskPass({ stackBytes, threads: 4 });
   const threads = pass.run(program.pid);
   const found = new Map<number, ObservedThread>();
   for (let i = 0; i < 50 && found.size === 0; i++) {
-    for (const thread of await sampleRunning(threads, 4096)) found.set(thread.tid, thread);
+    for (const thread of await sampleRunning(threads, stackBytes)) found.set(thread.tid, thread);
   }
   const thread = found.get(program.pid);
   const registers = thread?.registers ?? new Uint8Array();
@@ -135,12 +136,15 @@ test('a thread on a CPU is sampled there', async () => {
     unknownRegisters: ['orig_rax', 'fs_base', 'gs_base', 'ds', 'es', 'fs', 'gs'],
     stackAddress: readUserRegister(registers, 'rsp'),
   });
-  expect(thread?.stack.length).toBe(4096);
+  // The main thread's stack ends behind its arguments and environment, which may be short.
+  const length = thread?.stack.length ?? 0;
+  expect(length).toBeGreaterThan(256);
+  expect(length).toBeLessThanOrEqual(stackBytes);
   // The loop keeps its frame: what is on its stack now was there when it was sampled, but for the few words in use.
   using memory = new ProcessMemory(program.pid);
-  const read = memory.read(thread?.stackAddress ?? 0n, 4096);
+  const read = memory.read(thread?.stackAddress ?? 0n, length);
   const same = 'bytes' in read ? read.bytes.filter((byte, i) => byte === thread?.stack[i]).length : 0;
-  expect(same).toBeGreaterThan(4000);
+  expect(same).toBeGreaterThan(length - 96);
 });
 
 test('threads that are gone are not sampled', async () => {
