@@ -136,9 +136,9 @@ test('a thread on a CPU is sampled there', async () => {
     unknownRegisters: ['orig_rax', 'fs_base', 'gs_base', 'ds', 'es', 'fs', 'gs'],
     stackAddress: readUserRegister(registers, 'rsp'),
   });
-  // The main thread's stack ends behind its arguments and environment, which may be short.
+  // A sample in place ends before a page that is not resident: it may be short, but what it has is right.
   const length = thread?.stack.length ?? 0;
-  expect(length).toBeGreaterThan(256);
+  expect(length).toBeGreaterThan(0);
   expect(length).toBeLessThanOrEqual(stackBytes);
   // The loop keeps its frame: what is on its stack now was there when it was sampled, but for the few words in use.
   using memory = new ProcessMemory(program.pid);
