@@ -46,15 +46,25 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'controller/expression',
   ],
   'controller/store': ['format', 'controller/types', 'controller/snapshot'],
+  'controller/fleet': ['format', 'controller'],
+  'controller/automation': ['format', 'controller'],
   'controller/rpc': ['format', 'proto', 'controller'],
+  'controller/http': ['format', 'controller'],
+  'controller/daemon': ['format', 'controller'],
   'controller/service': ['format', 'controller'],
   'controller/cli': ['format', 'controller'],
 };
 
+/** What only translates, and what puts all together. */
+const faces = ['controller/rpc', 'controller/http', 'controller/cli', 'controller/daemon'];
+
 /** What must never be imported from these folders, whatever the table says. */
 const never: Readonly<Record<string, readonly string[]>> = {
-  'controller/rpc': ['controller/cli'],
-  'controller/service': ['controller/cli'],
+  'controller/rpc': faces.filter((face) => face !== 'controller/rpc'),
+  'controller/http': faces.filter((face) => face !== 'controller/http'),
+  'controller/service': ['controller/cli', 'controller/http', 'controller/daemon'],
+  'controller/fleet': ['controller/cli', 'controller/http', 'controller/daemon'],
+  'controller/automation': ['controller/cli', 'controller/http', 'controller/daemon'],
 };
 
 const product = ['format', 'agent', 'controller'];

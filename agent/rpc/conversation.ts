@@ -134,6 +134,12 @@ export class Conversation implements Disposable {
       }
       case 'heartbeat':
         return undefined;
+      case 'followPoints':
+      case 'watchTargets':
+      case 'watchLog':
+      case 'watchUsage':
+      case 'unwatch':
+        throw new StillframeError('unsupported', `this agent does not know ${command.body}`);
       case undefined:
         throw new StillframeError('unsupported', 'unknown command: the controller is newer than this agent');
     }

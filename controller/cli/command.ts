@@ -7,7 +7,7 @@ import { exitStatus, exitStatusOf } from './exit-status.js';
 import { makeOutput } from './output.js';
 import { openWorkplace, type SharedOptions, type Workplace } from './workplace.js';
 import type { CaptureBounds, PointOptions } from '../service/planning.js';
-import type { SnapshotReference } from '../service/controller.js';
+import type { SnapshotReference } from '../service/controller-api.js';
 
 /** Opens the workplace, runs, and sets the exit status; what is thrown is told as CLI.md says. */
 export async function runCommand(

@@ -1,7 +1,7 @@
 /** Commands that look into processes: snap, now; and what becomes of points: points, rm. */
 import type { Command } from 'commander';
 import { StillframeError, toStillframeError } from '../../format/error.js';
-import type { SnapshotRecord } from '../store/store.js';
+import type { SnapshotId } from '../service/controller-api.js';
 import { parseCount, parseDuration, parseEngine } from './arguments.js';
 import {
   addBounds,
@@ -132,7 +132,7 @@ async function snap(
   process.on('SIGTERM', onSignal);
   const showing: Promise<void>[] = [];
   let shown: Promise<void> = Promise.resolve();
-  const show = async (record: SnapshotRecord): Promise<void> => {
+  const show = async (record: SnapshotId): Promise<void> => {
     const depth = options.bounds.depth;
     const document = await controller.show(
       { name: record.id, exe: options.exe },

@@ -167,6 +167,9 @@ export class AgentClient implements Disposable {
         minIntervalNs: toLong(order.minIntervalNs),
         expiresMs: toLong(order.expiresMs),
         whileConnected: order.whileConnected,
+        countOnly: order.countOnly,
+        owner: order.owner,
+        note: order.note,
       },
     });
     return pointFrom(pointState);

@@ -56,6 +56,10 @@ export interface AgentPoint {
   readonly condition: string;
   readonly expiresMs: number;
   readonly refusals: readonly string[];
+  readonly owner: string;
+  readonly note: string;
+  /** Nothing is captured. */
+  readonly countOnly: boolean;
 }
 
 export interface AgentCounters {
@@ -93,6 +97,10 @@ export interface ArmOrder {
   readonly expiresMs: number;
   /** The agent removes it when nobody waits for it any more, also when this process is killed. */
   readonly whileConnected: boolean;
+  /** Hits are counted, nothing is captured. */
+  readonly countOnly: boolean;
+  readonly owner: string;
+  readonly note: string;
 }
 
 export interface NowOrder {

@@ -84,6 +84,9 @@ export function pointFrom(state: stillframe.v1.PointState.$Properties): AgentPoi
     condition: state.condition ?? '',
     expiresMs: numberFromLong(state.expiresMs),
     refusals: state.refusals ?? [],
+    owner: state.owner ?? '',
+    note: state.note ?? '',
+    countOnly: state.countOnly ?? false,
   };
 }
 

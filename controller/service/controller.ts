@@ -2,7 +2,6 @@
  * The controller as an object: what every face calls. It keeps nothing but the store, and reaches agents when it must.
  */
 import { copyFileSync, existsSync, statSync } from 'node:fs';
-import type { EngineName } from '../../format/capture.js';
 import { isAbsent } from '../../format/absent.js';
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import { isIdentifier } from '../../format/identifier.js';
@@ -34,8 +33,16 @@ import {
   type TargetDocument,
 } from './documents.js';
 import { debugInfoOf } from './debug-info.js';
-import { isLocal, planFor, type CaptureBounds, type PointOptions } from './planning.js';
-import { snap, type SnapHooks, type SnapOptions, type SnapOutcome } from './snap.js';
+import { isLocal, planFor } from './planning.js';
+import type {
+  ExplainOptions,
+  NowOptions,
+  SnapHooks,
+  SnapOptions,
+  SnapOutcome,
+  SnapshotReference,
+} from './controller-api.js';
+import { snap } from './snap.js';
 import { findTarget, findTargets } from './targets.js';
 
 export interface ControllerOptions {
@@ -46,20 +53,6 @@ export interface ControllerOptions {
   readonly tls: TlsFiles | undefined;
   /** One line for people, on its way. */
   readonly notify: (message: string) => void;
-}
-
-/** SNAPSHOT of the command line, and where files of a core are that the core does not say. */
-export interface SnapshotReference {
-  readonly name: string;
-  readonly exe?: string | undefined;
-  readonly sysroot?: string | undefined;
-}
-
-export interface NowOptions {
-  readonly target: string;
-  readonly tids: readonly number[];
-  readonly engine: EngineName | '';
-  readonly bounds: CaptureBounds;
 }
 
 export class Controller {
@@ -89,7 +82,7 @@ export class Controller {
     return targets.map((target) => targetDocument(target, local ? debugInfoOf(target) : undefined));
   }
 
-  async explain(options: PointOptions & { readonly measureMs?: number }): Promise<ExplainDocument> {
+  async explain(options: ExplainOptions): Promise<ExplainDocument> {
     await using agent = await this.#reach();
     const { client } = agent;
     const planned = await planFor(client, options, this.#options.openSymbols);

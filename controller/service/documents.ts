@@ -45,6 +45,8 @@ export function doctorDocument(
 }
 
 export interface TargetDocument {
+  /** Of a fleet: the host that it runs on. */
+  readonly host?: string;
   readonly pid: number;
   readonly name: string;
   readonly executable: string;
@@ -102,6 +104,18 @@ export interface PointDocument {
   readonly expires: string;
   /** Why better engines, or other processes, were passed over. */
   readonly refusals?: readonly string[];
+  /** `count`: hits are counted and nothing is captured. */
+  readonly kind: 'snapshot' | 'count';
+  readonly owner?: string;
+  readonly note?: string;
+  readonly incident?: string;
+  /** Of a fleet: how it stands at each agent that has, or could have, a process that fits. */
+  readonly hosts?: readonly {
+    readonly host: string;
+    readonly state: string;
+    readonly why: string;
+    readonly hits: number;
+  }[];
 }
 
 /** What agent and store know of one point; either may not know it. */
@@ -129,7 +143,16 @@ export function pointDocument(view: AgentPoint | undefined, record: PointRecord 
       : { maxHits: record.maxHits, created: new Date(record.createdMs).toISOString() }),
     expires: new Date(record?.expiresMs ?? view?.expiresMs ?? 0).toISOString(),
     ...(refusals.length === 0 ? {} : { refusals }),
+    kind: record?.kind ?? (view?.countOnly === true ? 'count' : 'snapshot'),
+    ...optional('owner', record?.owner ?? view?.owner),
+    ...optional('note', record?.note ?? view?.note),
+    ...optional('incident', record?.incident),
   };
+}
+
+/** An empty text is one that nobody gave. */
+function optional<K extends string>(key: K, text: string | undefined): { readonly [P in K]?: string } {
+  return text === undefined || text === '' ? {} : ({ [key]: text } as { readonly [P in K]?: string });
 }
 
 /** A snapshot as lists show it: the head of its document. */

@@ -11,33 +11,8 @@ import type { OpenSymbols } from '../snapshot/module.js';
 import type { SnapshotRecord, Store } from '../store/store.js';
 import type { ReachedAgent } from './agent.js';
 import { pointDocument, type PointDocument } from './documents.js';
-import { planFor, type PointOptions } from './planning.js';
-
-export interface SnapOptions extends PointOptions {
-  readonly hits: number;
-  readonly minIntervalNs: bigint;
-  readonly everyProcess: boolean;
-  /** Undefined: a day when detached, and a little longer than the wait otherwise. */
-  readonly expireMs?: number;
-  readonly waitMs: number;
-  readonly detach: boolean;
-}
-
-export interface SnapHooks {
-  /** The point is armed. */
-  armed?(point: PointDocument): void;
-  /** Why it has not fired yet, about once a second. */
-  progress?(why: string): void;
-  /** A snapshot is in the store. */
-  snapshot?(record: SnapshotRecord): void;
-  /** Aborted: the point is removed, and what came so far is the outcome. */
-  readonly signal?: AbortSignal;
-}
-
-export interface SnapOutcome {
-  readonly point: PointDocument;
-  readonly snapshots: readonly SnapshotRecord[];
-}
+import type { SnapHooks, SnapOptions, SnapOutcome } from './controller-api.js';
+import { planFor } from './planning.js';
 
 export interface SnapContext {
   readonly agent: ReachedAgent;
@@ -74,6 +49,9 @@ export async function snap(
     minIntervalNs: options.minIntervalNs,
     expiresMs,
     whileConnected: !options.detach,
+    countOnly: false,
+    owner: options.owner ?? '',
+    note: options.note ?? '',
   };
   context.store.putPoint({
     id,
@@ -92,6 +70,11 @@ export async function snap(
     buildId: planned.module.buildId,
     plan: planned.encoded,
     status: { phase: 'pending', why: 'not armed yet' },
+    kind: 'snapshot',
+    everyProcess: options.everyProcess,
+    bounds: options.bounds,
+    owner: order.owner,
+    note: order.note,
   });
   const wait = new Wait(context, order, options, hooks);
   try {

@@ -41,6 +41,12 @@ export interface PointRow {
   readonly plan: Uint8Array;
   readonly phase: string;
   readonly why: string;
+  readonly kind: string;
+  readonly every_process: bigint;
+  readonly bounds: string;
+  readonly owner: string;
+  readonly note: string;
+  readonly incident: string | null;
 }
 
 export function rowOfSnapshot(record: SnapshotRecord): SnapshotRow {
@@ -104,6 +110,12 @@ export function rowOfPoint(record: PointRecord): PointRow {
     plan: record.plan,
     phase: record.status.phase,
     why: record.status.why,
+    kind: record.kind,
+    every_process: record.everyProcess ? 1n : 0n,
+    bounds: JSON.stringify(record.bounds),
+    owner: record.owner,
+    note: record.note,
+    incident: record.incident ?? null,
   };
 }
 
@@ -125,6 +137,12 @@ export function pointFromRow(row: PointRow): PointRecord {
     buildId: row.build_id,
     plan: row.plan,
     status: { phase: pointPhases.find((phase) => phase === row.phase) ?? 'failed', why: row.why },
+    kind: row.kind === 'count' ? 'count' : 'snapshot',
+    everyProcess: row.every_process !== 0n,
+    bounds: boundsFrom(row.bounds),
+    owner: row.owner,
+    note: row.note,
+    ...(row.incident === null ? {} : { incident: row.incident }),
   };
 }
 
@@ -137,4 +155,19 @@ function engineFrom(text: string): EngineName {
 function listFrom(json: string): unknown[] {
   const list: unknown = JSON.parse(json);
   return Array.isArray(list) ? list : [];
+}
+
+function boundsFrom(json: string): PointRecord['bounds'] {
+  const bounds: unknown = JSON.parse(json);
+  const of = (name: string): number | undefined => {
+    const value: unknown =
+      typeof bounds === 'object' && bounds !== null ? Reflect.get(bounds, name) : undefined;
+    return typeof value === 'number' ? value : undefined;
+  };
+  const [depth, stackBytes, bytes] = [of('depth'), of('stackBytes'), of('bytes')];
+  return {
+    ...(depth === undefined ? {} : { depth }),
+    ...(stackBytes === undefined ? {} : { stackBytes }),
+    ...(bytes === undefined ? {} : { bytes }),
+  };
 }

@@ -49,6 +49,15 @@ const steps: readonly string[] = [
     sha256 TEXT NOT NULL
   ) STRICT;
   `,
+  `
+  ALTER TABLE points ADD COLUMN kind TEXT NOT NULL DEFAULT 'snapshot';
+  ALTER TABLE points ADD COLUMN every_process INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE points ADD COLUMN bounds TEXT NOT NULL DEFAULT '{}';
+  ALTER TABLE points ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+  ALTER TABLE points ADD COLUMN note TEXT NOT NULL DEFAULT '';
+  ALTER TABLE points ADD COLUMN incident TEXT;
+  CREATE INDEX points_by_incident ON points (incident);
+  `,
 ];
 
 /** Brings the schema up to date; true when the index was empty before. */

@@ -163,7 +163,7 @@ function prepare(database: Database) {
   return {
     putPoint: database.prepare<[PointRow]>(
       `INSERT INTO points VALUES (@id, @created_ms, @target, @location, @condition, @captures, @engine, @max_hits, @min_interval_ns,
-       @expires_ms, @agent, @pids, @module_path, @build_id, @plan, @phase, @why)
+       @expires_ms, @agent, @pids, @module_path, @build_id, @plan, @phase, @why, @kind, @every_process, @bounds, @owner, @note, @incident)
        ON CONFLICT (id) DO UPDATE SET pids = excluded.pids, agent = excluded.agent, plan = excluded.plan,
        phase = excluded.phase, why = excluded.why`,
     ),

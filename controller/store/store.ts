@@ -84,9 +84,17 @@ export interface PointRecord {
   readonly pids: readonly number[];
   readonly modulePath: string;
   readonly buildId: string;
-  /** The encoded plan, to arm it again. */
+  /** The encoded plan, to arm it again. Empty for points of a fleet, which are planned for each build that fits. */
   readonly plan: Uint8Array;
   readonly status: PointStatus;
+  /** `count`: hits are counted and nothing is captured. */
+  readonly kind: 'snapshot' | 'count';
+  readonly everyProcess: boolean;
+  readonly bounds: { readonly depth?: number; readonly stackBytes?: number; readonly bytes?: number };
+  readonly owner: string;
+  readonly note: string;
+  /** The incident that it belongs to. */
+  readonly incident?: string;
 }
 
 /** The last that was heard of a point. */

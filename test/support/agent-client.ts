@@ -34,5 +34,8 @@ export async function orderFor(
     minIntervalNs: 0n,
     expiresMs: Date.now() + 3_600_000,
     whileConnected: false,
+    countOnly: false,
+    owner: '',
+    note: '',
   };
 }

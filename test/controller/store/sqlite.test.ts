@@ -44,6 +44,12 @@ const point: PointRecord = {
   buildId: 'abcd',
   plan: Uint8Array.of(0, 1, 255),
   status: { phase: 'armed', why: '' },
+  kind: 'snapshot',
+  everyProcess: false,
+  bounds: { depth: 2, stackBytes: 4096 },
+  owner: 'ada@host',
+  note: 'why totals are wrong',
+  incident: '0t3k9fx7q2ab',
 };
 
 describe('snapshots', () => {

@@ -1,0 +1,40 @@
+/** What `rules ls`, `rules test` and `rules fire` say, as JSON. */
+
+export interface RuleDocument {
+  readonly name: string;
+  /** File and line where it stands. */
+  readonly file: string;
+  readonly line: number;
+  readonly trigger: string;
+  /** `suspended`: it failed too often; `loading-failed`: the file has an error and the rule runs as it was before. */
+  readonly state: 'active' | 'cooling-down' | 'spent' | 'suspended' | 'disabled';
+  /** Why it is in that state, and what its trigger last saw: one line. */
+  readonly why: string;
+  readonly firings: number;
+  readonly refused: number;
+  readonly failures: number;
+  readonly lastFired?: string;
+  readonly openIncident?: string;
+}
+
+export interface RuleTestDocument {
+  readonly rule: string;
+  /** What would happen, step by step. */
+  readonly steps: readonly {
+    readonly step: string;
+    readonly ok: boolean;
+    /** Where it would be armed, or why it cannot be. */
+    readonly text: string;
+  }[];
+  readonly trigger: { readonly ok: boolean; readonly text: string };
+  readonly wouldFire: boolean;
+  readonly text: string;
+}
+
+export interface FiringDocument {
+  readonly rule: string;
+  readonly fired: boolean;
+  /** Why it did not: the bound that holds. */
+  readonly why: string;
+  readonly incident?: string;
+}

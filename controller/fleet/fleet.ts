@@ -1,0 +1,88 @@
+/**
+ * The agents that a controller holds conversations with, for as long as it runs: dialed with back-off, or dialing in. What is asked of a
+ * fleet is kept here and asked again of every agent that comes (back), so that whoever asks need not know which agents are there.
+ */
+import type { AgentClient } from '../rpc/agent-client.js';
+import type { AgentTarget } from '../rpc/agent-facts.js';
+
+export interface FleetAgent {
+  /** What its hello says; with a number behind it where two agents say the same. */
+  readonly host: string;
+  /** As it was dialed, or where it dials from. */
+  readonly address: string;
+  readonly client: AgentClient;
+}
+
+export interface AgentStatus {
+  readonly host: string;
+  readonly address: string;
+  readonly connected: boolean;
+  /** Since when, in milliseconds since the epoch. */
+  readonly sinceMs: number;
+  /** Why it is not connected. */
+  readonly error?: string;
+}
+
+/** Each watch lasts until it is disposed, over all agents whose host the selector (`…@HOST`) or `host` allows. */
+export interface FleetWatches {
+  watchTargets(selector: string, listener: TargetListener): Disposable;
+  watchLog(watch: LogWatch, listener: LogListener): Disposable;
+  watchUsage(watch: UsageWatch, listener: UsageListener): Disposable;
+}
+
+export interface Fleet extends FleetWatches {
+  /** Those that are connected now. */
+  agents(): readonly FleetAgent[];
+  /** All that are configured or were ever here. */
+  statuses(): readonly AgentStatus[];
+  listen(listener: FleetListener): Disposable;
+}
+
+export interface FleetListener {
+  connected?(agent: FleetAgent): void;
+  disconnected?(agent: FleetAgent, reason: string): void;
+}
+
+export interface TargetListener {
+  appeared(agent: FleetAgent, targets: readonly AgentTarget[]): void;
+  left(agent: FleetAgent, targets: readonly AgentTarget[]): void;
+}
+
+export interface LogWatch {
+  /** Undefined: on every host. */
+  readonly host?: string;
+  readonly path: string;
+  readonly pattern: string;
+}
+
+export interface LogListener {
+  matched(match: {
+    readonly host: string;
+    readonly timeMs: number;
+    readonly line: string;
+    readonly count: number;
+  }): void;
+  /** Why it does not watch at that host; empty when it does (again). */
+  state(host: string, detail: string): void;
+}
+
+export const resources = ['cpu', 'rss', 'threads', 'descriptors'] as const;
+export type Resource = (typeof resources)[number];
+
+export interface UsageWatch {
+  readonly selector: string;
+  readonly resource: Resource;
+  /** Percent of one CPU, bytes, or a number. */
+  readonly above: number;
+  readonly forMs: number;
+}
+
+export interface UsageListener {
+  exceeded(event: {
+    readonly host: string;
+    readonly timeMs: number;
+    readonly target: AgentTarget;
+    readonly value: number;
+  }): void;
+  state(host: string, detail: string): void;
+}

@@ -1,0 +1,127 @@
+/**
+ * What every face asks of a controller, wherever that runs: in this process over one agent (`controller.ts`), in this process over a
+ * fleet (`fleet-controller.ts`), or behind gRPC (`controller/rpc/controller-client.ts`). All methods reject with StillframeError.
+ */
+import type { EngineName } from '../../format/capture.js';
+import type { StillframeError } from '../../format/error.js';
+import type { IncidentDocument, IncidentSummary } from '../automation/incident.js';
+import type { FiringDocument, RuleDocument, RuleTestDocument } from '../automation/rule-document.js';
+import type { SnapshotDocument } from '../snapshot/document.js';
+import type { EvaluateOptions, ShowOptions } from '../snapshot/show.js';
+import type { SnapshotFilter } from '../store/store.js';
+import type { ValueDocument } from '../types/value-document.js';
+import type {
+  DoctorDocument,
+  ExplainDocument,
+  PointDocument,
+  SnapshotSummary,
+  TargetDocument,
+} from './documents.js';
+import type { CaptureBounds, PointOptions } from './planning.js';
+
+export interface ControllerApi {
+  /** One for each agent. */
+  doctor(): Promise<readonly DoctorDocument[]>;
+  /** Those that fit, or without a selector all that can be looked into. */
+  targets(selector?: string): Promise<readonly TargetDocument[]>;
+  explain(options: ExplainOptions): Promise<ExplainDocument>;
+  snap(options: SnapOptions, hooks: SnapHooks): Promise<SnapOutcome>;
+  now(options: NowOptions): Promise<SnapshotId>;
+  /** All points that are known, or those of one id or prefix. */
+  points(reference?: string): Promise<readonly PointDocument[]>;
+  /** Calls back with all that fit, then with those that changed, until the signal is aborted. */
+  watchPoints(reference: string | undefined, hooks: WatchHooks): Promise<void>;
+  /** Resolves when the kernels hold no probe of them any more, or the documents say which agent could not be asked. */
+  removePoints(references: readonly string[]): Promise<readonly PointDocument[]>;
+  snapshots(filter: SnapshotFilter): Promise<readonly SnapshotSummary[]>;
+  show(reference: SnapshotReference, options: ShowOptions): Promise<SnapshotDocument>;
+  evaluate(
+    reference: SnapshotReference,
+    expressions: readonly string[],
+    options: EvaluateOptions,
+  ): Promise<readonly (ValueDocument | StillframeError)[]>;
+  /** Copies the core file to `file`. */
+  exportCore(reference: SnapshotReference, file: string): Promise<Exported>;
+
+  rules(): Promise<readonly RuleDocument[]>;
+  testRule(name: string): Promise<RuleTestDocument>;
+  fireRule(name: string, options: FireOptions): Promise<FiringDocument>;
+  incidents(filter: IncidentFilter): Promise<readonly IncidentSummary[]>;
+  /** By id, prefix or `last`. */
+  incident(reference: string): Promise<IncidentDocument>;
+  /** Writes an archive: docs/automation.md says what is in it. */
+  exportIncident(reference: string, file: string): Promise<Exported>;
+}
+
+export interface ExplainOptions extends PointOptions {
+  /** Count hits for so long. */
+  readonly measureMs?: number;
+}
+
+export interface SnapOptions extends PointOptions {
+  readonly hits: number;
+  readonly minIntervalNs: bigint;
+  readonly everyProcess: boolean;
+  /** Undefined: a day when detached, and a little longer than the wait otherwise. */
+  readonly expireMs?: number;
+  readonly waitMs: number;
+  readonly detach: boolean;
+  /** Who asks; `user@host` of the command line. */
+  readonly owner?: string;
+  readonly note?: string;
+}
+
+export interface SnapHooks {
+  /** The point is armed, or kept until a process fits. */
+  armed?(point: PointDocument): void;
+  /** Why it has not fired yet, about once a second. */
+  progress?(why: string): void;
+  /** A snapshot is in the store. */
+  snapshot?(snapshot: SnapshotId): void;
+  /** Aborted: the point is removed, and what came so far is the outcome. */
+  readonly signal?: AbortSignal;
+}
+
+export interface SnapshotId {
+  readonly id: string;
+}
+
+export interface SnapOutcome {
+  readonly point: PointDocument;
+  readonly snapshots: readonly SnapshotId[];
+}
+
+export interface NowOptions {
+  readonly target: string;
+  readonly tids: readonly number[];
+  readonly engine: EngineName | '';
+  readonly bounds: CaptureBounds;
+}
+
+/** SNAPSHOT of the command line, and where files of a core are that the core does not say. */
+export interface SnapshotReference {
+  readonly name: string;
+  readonly exe?: string | undefined;
+  readonly sysroot?: string | undefined;
+}
+
+export interface WatchHooks {
+  points(points: readonly PointDocument[]): void;
+  readonly signal: AbortSignal;
+}
+
+export interface FireOptions {
+  /** Fills the rule's templates, as labels of an alert do. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly owner: string;
+}
+
+export interface IncidentFilter {
+  readonly rule?: string;
+  readonly sinceMs?: number;
+}
+
+export interface Exported {
+  readonly id: string;
+  readonly bytes: number;
+}
