@@ -24,3 +24,23 @@ export function makeIdentifier(timeMs: number, random: Uint8Array): string {
 export function isIdentifier(text: string): boolean {
   return identifierPattern.test(text);
 }
+
+const armingPattern = /^([0-9a-hjkmnp-tv-z]{12})-[0-9a-f]{8}$/;
+
+/**
+ * What a controller calls its point at an agent, where a point may be armed with several plans, one for each build of the program: the
+ * point's id and the start of the build id. The same point and build give the same name, so that arming again is arming once.
+ */
+export function makeArmingIdentifier(point: string, buildId: string): string {
+  return `${point}-${buildId.slice(0, 8).padEnd(8, '0')}`;
+}
+
+/** An id of a point as an agent may know it: the point's own, or one that `makeArmingIdentifier` made. */
+export function isPointIdentifier(text: string): boolean {
+  return isIdentifier(text) || armingPattern.test(text);
+}
+
+/** The point that an arming is of; a point's own id, or any other text, as it is. */
+export function pointOfArming(text: string): string {
+  return armingPattern.exec(text)?.[1] ?? text;
+}

@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest';
-import { isIdentifier, makeIdentifier } from '../../format/identifier.js';
+import {
+  isIdentifier,
+  isPointIdentifier,
+  makeArmingIdentifier,
+  makeIdentifier,
+  pointOfArming,
+} from '../../format/identifier.js';
 
 const random = Uint8Array.of(0, 31, 255, 18);
 
@@ -25,3 +31,13 @@ test.each(['', 'last', '../../etc/passwd', '000000000zz', '000000000zzi', '00000
     expect(isIdentifier(text)).toBe(false);
   },
 );
+
+test('an arming names its point and the build', () => {
+  const point = makeIdentifier(Date.UTC(2026, 0, 1), random);
+  const arming = makeArmingIdentifier(point, 'deadbeef00112233');
+  expect(arming).toBe(`${point}-deadbeef`);
+  expect(makeArmingIdentifier(point, '')).toBe(`${point}-00000000`);
+  expect([point, arming].every(isPointIdentifier)).toBe(true);
+  expect([arming, point, '', 'x-deadbeef'].map(pointOfArming)).toEqual([point, point, '', 'x-deadbeef']);
+  expect(isPointIdentifier(`${point}-../../..`)).toBe(false);
+});
