@@ -89,11 +89,11 @@ export class ControllerClient implements ControllerApi, Disposable {
     return readDocument(documentKinds.explain, json);
   };
 
-  snap(options: SnapOptions, hooks: SnapHooks): Promise<SnapOutcome> {
+  async snap(options: SnapOptions, hooks: SnapHooks): Promise<SnapOutcome> {
     const request = snapMessage(options);
     const open: SnapContext['open'] = (listener, hangUp) =>
       this.#stream(controllerMethods.snap, request, listener, hangUp);
-    return followSnap({ api: this, open, address: this.address }, options, hooks);
+    return await followSnap({ api: this, open, address: this.address }, options, hooks);
   }
 
   readonly now: ControllerApi['now'] = async (options) => {
@@ -250,24 +250,33 @@ export class ControllerClient implements ControllerApi, Disposable {
     return this.#client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request);
   }
 
-  async #download<Request>(
+  #download<Request>(
     method: Method<Request, Fields<'Chunk'>>,
     request: Request,
     file: string,
   ): Promise<Exported> {
+    return writeFileFrom(this.#answers(method, request), file);
+  }
+
+  /** Read no faster than whoever iterates; hangs up when that stops early. */
+  async *#answers<Request, Answer>(
+    method: Method<Request, Answer>,
+    request: Request,
+  ): AsyncGenerator<Answer, void> {
     await this.#connect();
     const stream = this.#open(method, request);
+    let failure: ServiceError | undefined;
+    // NB: grpc-js ends the stream first and emits the error after, so that iterating alone may miss it.
+    stream.on('error', (error: ServiceError) => (failure ??= error));
     try {
-      return await writeFileFrom(stream, file);
+      yield* stream as AsyncIterable<Answer>;
     } catch (error) {
+      if (failure === undefined) throw error;
+    } finally {
       stream.cancel();
-      throw isServiceError(error) ? errorOfCall(error, this.address) : error;
     }
+    if (failure !== undefined) throw errorOfCall(failure, this.address);
   }
-}
-
-function isServiceError(error: unknown): error is ServiceError {
-  return error instanceof Error && 'metadata' in error && 'details' in error;
 }
 
 /** What a controller has stored; files that lie here are read here. */
