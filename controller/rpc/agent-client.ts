@@ -66,6 +66,9 @@ const heartbeatMs = 10_000;
 const maxSilenceMs = 35_000;
 const maxMessageBytes = 16 * 1024 * 1024;
 
+/** What a conversation offers, whoever opened its stream; for fakes in tests, too. */
+export type AgentConversation = Pick<AgentClient, keyof AgentClient>;
+
 export class AgentClient implements Disposable {
   readonly address: string;
   /** Resolves, with the reason, when the conversation is over. */
