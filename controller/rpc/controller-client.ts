@@ -49,6 +49,8 @@ export class ControllerClient implements ControllerApi, Disposable {
   readonly address: string;
   readonly #client: Client;
   readonly #connectMs: number;
+  /** Streams that are open; closing the channel alone would leave them so. */
+  readonly #streams = new Set<{ cancel(): void }>();
 
   /** Dials at the first call. Throws `denied` where certificates are needed. */
   constructor({ endpoint, tls, connectTimeoutMs = defaultConnectMs }: ControllerClientOptions) {
@@ -70,6 +72,7 @@ export class ControllerClient implements ControllerApi, Disposable {
   }
 
   [Symbol.dispose](): void {
+    for (const stream of this.#streams) stream.cancel();
     this.#client.close();
   }
 
@@ -247,7 +250,10 @@ export class ControllerClient implements ControllerApi, Disposable {
     { path, requestSerialize, responseDeserialize }: Method<Request, Answer>,
     request: Request,
   ): ClientReadableStream<Answer> {
-    return this.#client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request);
+    const stream = this.#client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request);
+    this.#streams.add(stream);
+    stream.once('close', () => this.#streams.delete(stream));
+    return stream;
   }
 
   #download<Request>(

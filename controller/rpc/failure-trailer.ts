@@ -72,7 +72,7 @@ interface Description {
 
 function describe(error: ServiceError, address: string): Description {
   // "No connection established. Last error: connect ENOENT …. Resolution note: ": what is said last is the reason.
-  const details = (error.details || error.message).replace(/^.*Last error: /, '').replace(/\. Resolution note: .*$/, '');
+  const details = (error.details || error.message).replace(/^.*Last error: (?:Error: )?/, '').replace(/\. Resolution note: .*$/, '');
   if (error.code === grpcStatus.UNIMPLEMENTED) {
     return {
       code: 'unsupported',
