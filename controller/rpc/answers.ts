@@ -3,7 +3,7 @@
  * rely on must be there and of their kind; what else is in it is passed on.
  */
 import { badData, StillframeError } from '../../format/error.js';
-import { errorOf, type FailureFields } from '../../format/failure.js';
+import { errorOf } from '../../format/failure.js';
 import type { IncidentDocument, IncidentSummary } from '../automation/incident.js';
 import type { FiringDocument, RuleDocument, RuleTestDocument } from '../automation/rule-document.js';
 import type {
@@ -90,7 +90,7 @@ export function readDocuments<T>(
 /** A value, or the error that its expression has. */
 export function readValue(json: string): ValueDocument | StillframeError {
   const value = parse(json, documentKinds.value.name);
-  if (isObject(value) && isObject(value['error'])) return errorOf(value['error'] as FailureFields);
+  if (isObject(value) && isObject(value['error'])) return errorOf(value['error']);
   return check(documentKinds.value, value);
 }
 

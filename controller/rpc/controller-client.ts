@@ -2,12 +2,7 @@
  * A controller that runs elsewhere, as a ControllerApi: it asks over gRPC, and throws the errors that the controller threw. Where the
  * controller is away, or goes away meanwhile, that is `unreachable`, but for `snap`, which waits for it to come back.
  */
-import {
-  Client,
-  connectivityState,
-  type ClientReadableStream,
-  type ServiceError,
-} from '@grpc/grpc-js';
+import { Client, connectivityState, type ClientReadableStream, type ServiceError } from '@grpc/grpc-js';
 import { grpcTarget, refuseExposure, type Endpoint } from '../../format/endpoint.js';
 import { StillframeError } from '../../format/error.js';
 import { toLong } from '../../proto/long.js';
@@ -57,18 +52,14 @@ export class ControllerClient implements ControllerApi, Disposable {
     refuseExposure('dial', endpoint, tls !== undefined);
     this.address = grpcTarget(endpoint);
     this.#connectMs = connectTimeoutMs;
-    this.#client = new Client(
-      this.address,
-      channelCredentials(endpoint.kind === 'unix' ? undefined : tls),
-      {
-        'grpc.max_receive_message_length': maxAnswerBytes + 1024 * 1024,
-        'grpc.enable_retries': 0,
-        'grpc.keepalive_time_ms': 20_000,
-        'grpc.keepalive_timeout_ms': 20_000,
-        'grpc.initial_reconnect_backoff_ms': 200,
-        'grpc.max_reconnect_backoff_ms': 2000,
-      },
-    );
+    this.#client = new Client(this.address, channelCredentials(endpoint.kind === 'unix' ? undefined : tls), {
+      'grpc.max_receive_message_length': maxAnswerBytes + 1024 * 1024,
+      'grpc.enable_retries': 0,
+      'grpc.keepalive_time_ms': 20_000,
+      'grpc.keepalive_timeout_ms': 20_000,
+      'grpc.initial_reconnect_backoff_ms': 200,
+      'grpc.max_reconnect_backoff_ms': 2000,
+    });
   }
 
   [Symbol.dispose](): void {

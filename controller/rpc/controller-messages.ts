@@ -77,7 +77,9 @@ function engineFrom(name: Text): EngineName | '' {
   if (name === null || name === undefined || name === '') return '';
   const engine = engineNames.find((known) => known === name);
   if (engine !== undefined) return engine;
-  throw new StillframeError('usage', `there is no engine "${name.slice(0, 32)}"`, { candidates: engineNames });
+  throw new StillframeError('usage', `there is no engine "${name.slice(0, 32)}"`, {
+    candidates: engineNames,
+  });
 }
 
 /** A field that was not set is left out. */
@@ -164,9 +166,7 @@ export function snapOptionsFrom(request: Fields<'SnapRequest'>): SnapOptions {
     everyProcess: request.everyProcess ?? false,
     waitMs: countFrom('milliseconds to wait', request.waitMs, requestLimits.maxWaitMs),
     detach: request.detach ?? false,
-    ...given('expireMs', request.expireMs, (value) =>
-      countFrom('milliseconds to expiry', value, maxBound),
-    ),
+    ...given('expireMs', request.expireMs, (value) => countFrom('milliseconds to expiry', value, maxBound)),
     owner: bounded('owner', request.owner ?? '', requestLimits.maxOwnerLength),
     note: textFrom('note', request.note),
   };

@@ -72,16 +72,19 @@ interface Description {
 
 function describe(error: ServiceError, address: string): Description {
   // "No connection established. Last error: connect ENOENT …. Resolution note: ": what is said last is the reason.
-  const details = (error.details || error.message).replace(/^.*Last error: (?:Error: )?/, '').replace(/\. Resolution note: .*$/, '');
-  if (error.code === grpcStatus.UNIMPLEMENTED) {
+  const details = (error.details || error.message)
+    .replace(/^.*Last error: (?:Error: )?/, '')
+    .replace(/\. Resolution note: .*$/, '');
+  const status: number = error.code;
+  if (status === grpcStatus.UNIMPLEMENTED) {
     return {
       code: 'unsupported',
       text: `the controller at ${address} does not know this command: ${details}`,
       hint: 'it is older than this command line, or no stillframe controller listens there',
     };
   }
-  if (answered.has(error.code)) {
-    return { code: codeOfGrpcStatus(error.code), text: `the controller at ${address} refused: ${details}` };
+  if (answered.has(status)) {
+    return { code: codeOfGrpcStatus(status), text: `the controller at ${address} refused: ${details}` };
   }
   return {
     code: 'unreachable',

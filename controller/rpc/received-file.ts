@@ -6,10 +6,7 @@ import type { Fields } from '../../proto/service.js';
 import type { Exported } from '../service/controller-api.js';
 
 /** The stream ends, or throws what it failed with. */
-export async function writeFileFrom(
-  chunks: AsyncIterable<Fields<'Chunk'>>,
-  file: string,
-): Promise<Exported> {
+export async function writeFileFrom(chunks: AsyncIterable<Fields<'Chunk'>>, file: string): Promise<Exported> {
   // A device or a pipe is written as it is.
   const isPlain = (await stat(file).catch(() => undefined))?.isFile() ?? true;
   const path = isPlain ? `${file}.part-${process.pid}` : file;

@@ -10,13 +10,16 @@ const descriptorsFile = new URL('../../proto/generated/descriptors.bin', import.
 
 type PackageDefinition = ConstructorParameters<typeof ReflectionService>[0];
 
-/** Adds the service to a server that is not started yet. */
-export function serveReflection(server: Server): void {
+/** Adds the service to a server that is not started yet. `services`: full names of those that it has; the contract describes more. */
+export function serveReflection(server: Server, services: readonly string[]): void {
   const health = healthService['Check']?.requestType.fileDescriptorProtos ?? [];
   const files = [...filesOf(readFileSync(descriptorsFile)), ...health];
   // NB: of a package's definitions only the descriptors of its files are looked at.
   const definition = { fileDescriptorProtos: files, format: '', type: {} };
-  new ReflectionService({ all: definition } as unknown as PackageDefinition).addToServer(server);
+  const definitions = { all: definition } as unknown as PackageDefinition;
+  new ReflectionService(definitions, { services: [...services, 'grpc.health.v1.Health'] }).addToServer(
+    server,
+  );
 }
 
 /** The files of a FileDescriptorSet (`repeated FileDescriptorProto file = 1`), each encoded as it stands there. */

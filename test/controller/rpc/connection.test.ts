@@ -27,7 +27,11 @@ afterEach(async () => {
 
 const socket = (): string => `unix:${join(folder, 'controller.sock')}`;
 
-async function serve(methods: Partial<ControllerApi>, listen = socket(), tls?: TlsFiles): Promise<ServedController> {
+async function serve(
+  methods: Partial<ControllerApi>,
+  listen = socket(),
+  tls?: TlsFiles,
+): Promise<ServedController> {
   const served = await serveFake(methods, { listen, ...(tls === undefined ? {} : { tls }) });
   open.push(served);
   return served;
@@ -321,7 +325,12 @@ describe('hostile bytes', () => {
   const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
   const header = (path: string): Buffer =>
     // A SETTINGS frame, then HEADERS that are cut short and lie about their length.
-    Buffer.concat([Buffer.from(preface), Buffer.from('000000040000000000', 'hex'), Buffer.from('ffffff0105000000017fff', 'hex'), Buffer.from(path)]);
+    Buffer.concat([
+      Buffer.from(preface),
+      Buffer.from('000000040000000000', 'hex'),
+      Buffer.from('ffffff0105000000017fff', 'hex'),
+      Buffer.from(path),
+    ]);
 
   test.each<[string, () => Buffer]>([
     ['noise', () => randomBytes(65_536)],

@@ -109,7 +109,10 @@ const roundTrips: RoundTrip = {
     asked: [{ ...pointOptions, measureMs: 2000 }],
     answer: { targets: [{ pid: 7, name: 'orders' }] } as never,
   },
-  now: { asked: [{ target: '7', tids: [7, 8], engine: 'ptrace', bounds: { bytes: 1 } }], answer: { id: 's1' } },
+  now: {
+    asked: [{ target: '7', tids: [7, 8], engine: 'ptrace', bounds: { bytes: 1 } }],
+    answer: { id: 's1' },
+  },
   points: { asked: ['0t3k'], answer: [point, pointNamed('0000000000p2', { note: 'a "note"' })] },
   removePoints: { asked: [['p1', 'p2']], answer: [point] },
   snapshots: {
@@ -118,7 +121,7 @@ const roundTrips: RoundTrip = {
   },
   show: {
     asked: [{ name: 'last' }, { frame: 0, depth: 5, allThreads: false, raw: true }],
-    answer: snapshot as never,
+    answer: snapshot,
   },
   rules: { asked: [], answer: [rule] },
   testRule: { asked: ['errors'], answer: ruleTest },
@@ -299,7 +302,11 @@ describe('errors', () => {
 describe('bounds of requests', () => {
   const long = 'x'.repeat(20_000);
   test.each<[string, (api: ControllerApi) => Promise<unknown>, string]>([
-    ['a target', (api) => api.targets(long), 'target is too long: 20000 characters, at most 1024 are allowed'],
+    [
+      'a target',
+      (api) => api.targets(long),
+      'target is too long: 20000 characters, at most 1024 are allowed',
+    ],
     ['a condition', (api) => api.snap({ ...options, condition: long }, {}), 'condition is too long'],
     ['a capture', (api) => api.snap({ ...options, captures: [long] }, {}), 'capture is too long'],
     [
@@ -311,17 +318,30 @@ describe('bounds of requests', () => {
     ['a wait', (api) => api.snap({ ...options, waitMs: 2 ** 40 }, {}), 'milliseconds to wait is too large'],
     ['no location', (api) => api.snap({ ...options, location: '' }, {}), 'location is missing'],
     ['no target', (api) => api.snap({ ...options, target: '' }, {}), 'target is missing'],
-    ['an engine', (api) => api.explain({ ...pointOptions, engine: 'warp' as never }), 'there is no engine "warp"'],
+    [
+      'an engine',
+      (api) => api.explain({ ...pointOptions, engine: 'warp' as never }),
+      'there is no engine "warp"',
+    ],
     ['a measurement', (api) => api.explain({ ...pointOptions, measureMs: 60_001 }), 'measured milliseconds'],
     [
       'points',
       (api) => api.removePoints(Array.from({ length: 2000 }, () => 'p')),
       'too many points: 2000, at most 1024 are allowed',
     ],
-    ['a depth', (api) => api.show({ name: 's' }, { depth: 99 }), 'depth is too large: 99, at most 10 is allowed'],
+    [
+      'a depth',
+      (api) => api.show({ name: 's' }, { depth: 99 }),
+      'depth is too large: 99, at most 10 is allowed',
+    ],
     [
       'expressions',
-      (api) => api.evaluate({ name: 's' }, Array.from({ length: 300 }, () => 'x'), {}),
+      (api) =>
+        api.evaluate(
+          { name: 's' },
+          Array.from({ length: 300 }, () => 'x'),
+          {},
+        ),
       'too many expressions: 300, at most 256 are allowed',
     ],
     [
@@ -360,7 +380,9 @@ describe('bounds of requests', () => {
       .map(
         (each) =>
           new Promise<number>((resolve) => {
-            each.makeUnaryRequest(path, requestSerialize, responseDeserialize, {}, (error) => resolve(error?.code ?? 0));
+            each.makeUnaryRequest(path, requestSerialize, responseDeserialize, {}, (error) =>
+              resolve(error?.code ?? 0),
+            );
           }),
       );
     expect(await Promise.race(calls)).toBe(grpcStatus.RESOURCE_EXHAUSTED);
@@ -430,12 +452,12 @@ describe('watching', () => {
     let change: (state: string) => void = () => undefined;
     let ended = false;
     const api = await connect({
-      watchPoints: (reference, { points, signal }) =>
+      watchPoints: (reference, hooks) =>
         new Promise((resolve) => {
           expect(reference).toBe('p1');
-          points([point]);
-          change = (state) => points([{ ...point, state }]);
-          signal.addEventListener('abort', () => {
+          hooks.points([point]);
+          change = (state) => hooks.points([{ ...point, state }]);
+          hooks.signal.addEventListener('abort', () => {
             ended = true;
             resolve();
           });
@@ -457,10 +479,10 @@ describe('watching', () => {
 
   test('that there are none is said, too', async () => {
     const api = await connect({
-      watchPoints: (_, { points, signal }) =>
+      watchPoints: (_, hooks) =>
         new Promise((resolve) => {
-          points([]);
-          signal.addEventListener('abort', () => resolve());
+          hooks.points([]);
+          hooks.signal.addEventListener('abort', () => resolve());
         }),
     });
     const enough = new AbortController();
@@ -477,13 +499,13 @@ describe('watching', () => {
     let rounds = 0;
     const many = Array.from({ length: 3000 }, (_, i) => pointNamed(`p${i}`, { note: 'n'.repeat(500) }));
     const api = await connect({
-      watchPoints: async (_, { points, signal }) => {
+      watchPoints: async (_, hooks) => {
         for (rounds = 1; rounds <= 50; rounds++) {
-          points(many.map((each) => ({ ...each, hits: rounds })));
+          hooks.points(many.map((each) => ({ ...each, hits: rounds })));
           await new Promise(setImmediate);
         }
-        points(many.map((each) => ({ ...each, hits: 1000 })));
-        await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+        hooks.points(many.map((each) => ({ ...each, hits: 1000 })));
+        await new Promise<void>((resolve) => hooks.signal.addEventListener('abort', () => resolve()));
       },
     });
     const enough = new AbortController();
