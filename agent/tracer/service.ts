@@ -2,12 +2,13 @@
 import type { Capture, EngineName, ProcessFacts } from '../../format/capture.js';
 import { StillframeError, toStillframeError, withContext } from '../../format/error.js';
 import type { Plan } from '../../format/plan/plan.js';
+import { parseSelector } from '../../format/target-selector.js';
 import type { ArmedPoint, Engine, EngineSupport, NowRequest, PointSink } from '../engines/engine.js';
 import { readMaps, readStat } from '../linux/proc.js';
 import { ElfFactsCache } from '../targets/elf-facts.js';
 import { readProcessFacts } from '../targets/process-facts.js';
 import { listProcesses } from '../targets/processes.js';
-import { matches, parseSelector } from '../targets/select.js';
+import { matches } from '../targets/select.js';
 import { type ChoiceRequest, chooseForNow, chooseForPoint } from './choose.js';
 import type {
   CapturedProcess,

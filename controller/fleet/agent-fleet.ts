@@ -1,7 +1,6 @@
 /** A `Fleet` of real agents: dialed again and again, or taken over from the gateway that they dial. */
-import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { StillframeError } from '../../format/error.js';
-import type { CommandProperties, Event } from '../../proto/service.js';
+import type { AgentStream } from '../rpc/agent-channel.js';
 import type { TlsFiles } from '../rpc/tls.js';
 import type { Store } from '../store/store.js';
 import type {
@@ -24,9 +23,6 @@ export interface FleetOptions {
   readonly store: Store;
   readonly log: FleetLog;
 }
-
-/** What an agent that dialed this controller opened. */
-export type AgentStream = ServerDuplexStream<Event, CommandProperties>;
 
 export function openFleet(options: FleetOptions): AgentFleet {
   return new AgentFleet(options);
