@@ -81,7 +81,9 @@ export function dialChannel(options: {
       stream.on('drain', () => sink.drained());
       stream.on('error', (error: Error & { code?: number; details?: string }) => {
         const code = error.code === undefined ? 'unreachable' : codeOfGrpcStatus(error.code);
-        end(unreachable(code === 'internal' ? 'unreachable' : code, error.details ?? error.message));
+        end(
+          unreachable(code === 'internal' ? 'unreachable' : code, reasonOf(error.details ?? error.message)),
+        );
       });
       stream.on('end', () => end(new StillframeError('unreachable', `the agent at ${address} hung up`)));
     },
@@ -93,6 +95,11 @@ export function dialChannel(options: {
       client.close();
     },
   };
+}
+
+/** What gRPC says of a failed connection, without what it says around it: `connect ECONNREFUSED 127.0.0.1:7443`. */
+function reasonOf(details: string): string {
+  return /Last error: (?:Error: )?(.+?)\. Resolution note:/s.exec(details)?.[1] ?? details;
 }
 
 export function acceptChannel(stream: AgentStream): AgentChannel {
