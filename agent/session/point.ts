@@ -2,6 +2,8 @@
 import type { EngineName } from '../../format/capture.js';
 import type { Plan } from '../../format/plan/plan.js';
 import type { PointCounters, TracerArmed } from '../tracer/client.js';
+import { Delivered, type ProcessKey, keyOf } from './delivered.js';
+import type { PointRecord } from './point-records.js';
 import { addCounters, noCounters, whyLine } from './why.js';
 
 export interface PointRequest {
@@ -39,10 +41,8 @@ export interface PointView {
 }
 
 /** Where a point is armed: one process. */
-export interface Armed {
-  readonly pid: number;
+export interface Armed extends ProcessKey {
   readonly armed: TracerArmed;
-  delivered: number;
 }
 
 export class Point {
@@ -52,7 +52,7 @@ export class Point {
   end: PointEnding | undefined;
   /** What it says of itself where the counters say nothing. */
   detail = 'not armed yet';
-  delivered = 0;
+  readonly delivered: Delivered = new Delivered();
   /** Snapshots that were taken and could not be kept. */
   lost = 0;
   /** Who waits for it, and since when nobody does; only for a point that lives while somebody waits. */
@@ -63,7 +63,6 @@ export class Point {
   restores = 0;
   /** Processes whose end was told before the answer to their arming. */
   readonly goneEarly: Set<number> = new Set();
-  readonly startTicks: Map<number, bigint> = new Map();
   readonly refusals: Set<string> = new Set();
   /** Of processes that are no longer armed. */
   #banked: PointCounters = noCounters;
@@ -81,7 +80,7 @@ export class Point {
   }
 
   add(pid: number, armed: TracerArmed): void {
-    this.armed.set(pid, { pid, armed, delivered: 0 });
+    this.armed.set(pid, { pid, startTicks: armed.startTicks, armed });
     this.#engine = armed.engine;
     for (const refusal of armed.refusals) this.refusals.add(refusal);
     this.phase = 'armed';
@@ -99,9 +98,14 @@ export class Point {
   }
 
   /** Hits that one process may still deliver. */
-  remaining(pid: number): number {
-    const done = this.request.everyProcess ? (this.armed.get(pid)?.delivered ?? 0) : this.delivered;
-    return Math.max(0, this.request.maxHits - done);
+  remaining(process: ProcessKey): number {
+    const { everyProcess, maxHits } = this.request;
+    return Math.max(0, maxHits - (everyProcess ? this.delivered.of(process) : this.delivered.total));
+  }
+
+  /** Whether no process, whichever comes, may deliver anything. */
+  get isUsedUp(): boolean {
+    return !this.request.everyProcess && this.delivered.total >= this.request.maxHits;
   }
 
   close(phase: 'ended' | 'failed', end: PointEnding, detail: string): void {
@@ -113,7 +117,27 @@ export class Point {
   counters(): PointCounters {
     let sum = this.#banked;
     for (const counters of this.#seen.values()) sum = addCounters(sum, counters);
-    return { ...sum, delivered: BigInt(this.delivered), dropped: sum.dropped + BigInt(this.lost) };
+    return { ...sum, delivered: BigInt(this.delivered.total), dropped: sum.dropped + BigInt(this.lost) };
+  }
+
+  /** What another agent would need to go on with it. */
+  record(): PointRecord {
+    const { request, restores, phase, end, detail } = this;
+    const processes = new Map(
+      this.delivered.processes().map((process) => [keyOf(process), { ...process, armed: false }]),
+    );
+    for (const { pid, startTicks } of this.armed.values()) {
+      const process = { pid, startTicks };
+      const delivered = this.delivered.of(process);
+      processes.set(keyOf(process), { ...process, delivered, armed: true });
+    }
+    return {
+      request,
+      processes: [...processes.values()],
+      delivered: this.delivered.total,
+      restores,
+      ...(end === undefined ? {} : { ended: { phase: phase === 'failed' ? phase : 'ended', end, detail } }),
+    };
   }
 
   view(): PointView {

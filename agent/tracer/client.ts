@@ -41,6 +41,8 @@ export interface TracerListener {
 export interface CapturedProcess {
   readonly capture: Capture;
   readonly facts: ProcessFacts;
+  /** With the pid it names the process for good. */
+  readonly startTicks: bigint;
 }
 
 export interface EngineReport {
@@ -51,6 +53,8 @@ export interface EngineReport {
 export interface TracerArmRequest {
   readonly pointId: string;
   readonly pid: number;
+  /** Of the process that is meant: another one that has the pid by now is refused as `target-gone`. Undefined: whichever has it. */
+  readonly startTicks?: bigint;
   readonly plan: Plan;
   readonly engine?: EngineName;
   readonly maxHits: number;
@@ -59,6 +63,7 @@ export interface TracerArmRequest {
 
 export interface TracerArmed {
   readonly engine: EngineName;
+  readonly startTicks: bigint;
   readonly addresses: readonly bigint[];
   /** Why better engines were passed over: `uprobe: needs CAP_BPF`. */
   readonly refusals: readonly string[];

@@ -68,7 +68,8 @@ export class TracerService {
       throw new StillframeError('usage', `point "${pointId}" is already armed in process ${pid}`);
     }
     // Read before the first hit, so that a process that ends right after it still has its facts.
-    this.#factsOf(pid);
+    const { startTicks } = this.#factsOf(pid);
+    if (request.startTicks !== undefined && request.startTicks !== startTicks) throw anotherProcess(pid);
     let ended = false;
     const sink: PointSink = {
       hit: (capture) => this.#deliver(pointId, capture),
@@ -79,10 +80,15 @@ export class TracerService {
       },
     };
     const { point, refusals } = await this.#armFirst(request, sink);
+    if (hasAnother(pid, startTicks)) {
+      await point.disarm();
+      throw anotherProcess(pid);
+    }
     // A point may have used up its hits by now.
     if (!ended) this.#points.set(key, point);
     const warnings = point.warning === undefined ? [] : [`${point.engine}: ${point.warning}`];
-    return { engine: point.engine, addresses: point.addresses, refusals: [...refusals, ...warnings] };
+    const { engine, addresses } = point;
+    return { engine, startTicks, addresses, refusals: [...refusals, ...warnings] };
   }
 
   async disarm(which: PointOfProcess): Promise<PointCounters | undefined> {
@@ -104,7 +110,7 @@ export class TracerService {
       try {
         const capture = await engine.now?.(request);
         if (capture === undefined) continue;
-        return { capture, facts: this.#factsOf(request.pid) };
+        return { capture, ...this.#factsOf(request.pid) };
       } catch (error) {
         failures.push(toStillframeError(error));
         if (isFinal(failures.at(-1))) break;
@@ -183,42 +189,61 @@ export class TracerService {
 
   #deliver(pointId: string, capture: Capture): void {
     try {
-      this.#events.hit(pointId, { capture, facts: this.#factsOf(capture.pid) });
+      this.#events.hit(pointId, { capture, ...this.#factsOf(capture.pid) });
     } catch (error) {
       this.#events.log('error', `a hit of point "${pointId}" is lost: ${toStillframeError(error).message}`);
     }
   }
 
   /** Read again when the process or its mappings changed; those known last when it is gone by now. */
-  #factsOf(pid: number): ProcessFacts {
+  #factsOf(pid: number): FactsOfProcess {
     const known = this.#facts.get(pid);
     try {
-      const state = stateOf(pid);
-      if (known?.state === state) return known.facts;
+      const { startTicks } = readStat(pid);
+      const maps = mapsOf(pid);
+      if (known?.maps === maps && known.startTicks === startTicks) return { facts: known.facts, startTicks };
       const facts = readProcessFacts(pid, this.#elf);
       if (this.#facts.size >= maxKnownFacts) this.#facts.clear();
-      this.#facts.set(pid, { state, facts });
-      return facts;
+      this.#facts.set(pid, { maps, startTicks, facts });
+      return { facts, startTicks };
     } catch (error) {
-      if (known !== undefined && toStillframeError(error).code === 'target-gone') return known.facts;
-      throw error;
+      if (known === undefined || toStillframeError(error).code !== 'target-gone') throw error;
+      return { facts: known.facts, startTicks: known.startTicks };
     }
   }
 }
 
-interface KnownFacts {
-  readonly state: string;
+interface FactsOfProcess {
   readonly facts: ProcessFacts;
+  readonly startTicks: bigint;
 }
 
-const maxKnownFacts = 64;
-
-function stateOf(pid: number): string {
-  const maps = readMaps(pid).map(
-    (mapping) => `${mapping.start}-${mapping.end}${mapping.permissions}${mapping.path}`,
-  );
-  return `${readStat(pid).startTicks} ${maps.join('\n')}`;
+interface KnownFacts extends FactsOfProcess {
+  readonly maps: string;
 }
+
+const maxKnownFacts = 256;
+
+function mapsOf(pid: number): string {
+  return readMaps(pid)
+    .map((mapping) => `${mapping.start}-${mapping.end}${mapping.permissions}${mapping.path}`)
+    .join('\n');
+}
+
+/** Whether the number was given to another process. One that is gone is told of by its engine. */
+function hasAnother(pid: number, startTicks: bigint): boolean {
+  try {
+    return readStat(pid).startTicks !== startTicks;
+  } catch (error) {
+    if (toStillframeError(error).code === 'target-gone') return false;
+    throw error;
+  }
+}
+
+const anotherProcess = (pid: number): StillframeError =>
+  new StillframeError('target-gone', `process ${pid} is gone, and its number was given to another`, {
+    detail: { pid },
+  });
 
 const keyOf = (which: PointOfProcess): string => `${which.pid} ${which.pointId}`;
 
