@@ -59,6 +59,10 @@ const schema = z.strictObject({
   expiresMs: z.int(),
   delivered: z.int().nonnegative(),
   restores: z.int().nonnegative(),
+  countOnly: z.boolean().default(false),
+  owner: z.string().default(''),
+  note: z.string().default(''),
+  whileConnected: z.boolean().default(false),
   ended: z
     .strictObject({ phase: z.enum(['ended', 'failed']), end: z.enum(endings), detail: z.string() })
     .optional(),
@@ -93,6 +97,10 @@ export class PointRecords {
       expiresMs: request.expiresMs,
       delivered,
       restores,
+      countOnly: request.countOnly,
+      owner: request.owner,
+      note: request.note,
+      whileConnected: request.whileConnected === true,
       ...(ended === undefined ? {} : { ended }),
     };
     const path = join(this.#folder, `${request.id}.json`);
@@ -137,6 +145,10 @@ function parse(text: string): PointRecord {
       everyProcess: json.everyProcess,
       minIntervalNs: BigInt(json.minIntervalNs),
       expiresMs: json.expiresMs,
+      countOnly: json.countOnly,
+      owner: json.owner,
+      note: json.note,
+      whileConnected: json.whileConnected,
     },
     processes: json.processes.map(({ pid, startTicks, delivered = 0, armed = true }) => ({
       pid,

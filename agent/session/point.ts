@@ -13,11 +13,16 @@ export interface PointRequest {
   readonly selector: string;
   readonly plan: Plan;
   readonly engine?: EngineName;
+  /** Hits are counted and nothing is captured; it has no limit of hits. */
+  readonly countOnly: boolean;
   readonly maxHits: number;
   /** Each process may deliver `maxHits`; otherwise all of them together. */
   readonly everyProcess: boolean;
   readonly minIntervalNs: bigint;
   readonly expiresMs: number;
+  /** Who asked, and why: for whoever lists the points of this host. */
+  readonly owner: string;
+  readonly note: string;
   /** It goes when nobody waits for it any more. */
   readonly whileConnected?: boolean;
 }
@@ -38,6 +43,9 @@ export interface PointView {
   readonly condition?: string;
   readonly expiresMs: number;
   readonly refusals: readonly string[];
+  readonly owner: string;
+  readonly note: string;
+  readonly countOnly: boolean;
 }
 
 /** Where a point is armed: one process. */
@@ -99,13 +107,15 @@ export class Point {
 
   /** Hits that one process may still deliver. */
   remaining(process: ProcessKey): number {
-    const { everyProcess, maxHits } = this.request;
+    const { everyProcess, maxHits, countOnly } = this.request;
+    if (countOnly) return maxHits;
     return Math.max(0, maxHits - (everyProcess ? this.delivered.of(process) : this.delivered.total));
   }
 
   /** Whether no process, whichever comes, may deliver anything. */
   get isUsedUp(): boolean {
-    return !this.request.everyProcess && this.delivered.total >= this.request.maxHits;
+    const { everyProcess, maxHits, countOnly } = this.request;
+    return !countOnly && !everyProcess && this.delivered.total >= maxHits;
   }
 
   close(phase: 'ended' | 'failed', end: PointEnding, detail: string): void {
@@ -141,7 +151,7 @@ export class Point {
   }
 
   view(): PointView {
-    const { plan, id, expiresMs, maxHits } = this.request;
+    const { plan, id, expiresMs, maxHits, owner, note, countOnly } = this.request;
     const processes = [...this.armed.values()].map(({ pid, armed }) => ({ pid, addresses: armed.addresses }));
     const counters = this.counters();
     const addresses = processes.reduce((sum, process) => sum + process.addresses.length, 0);
@@ -167,6 +177,9 @@ export class Point {
       ...(condition === undefined ? {} : { condition }),
       expiresMs,
       refusals: [...this.refusals],
+      owner,
+      note,
+      countOnly,
     };
   }
 }

@@ -63,6 +63,8 @@ export interface Measured {
 const tickMs = 1000;
 /** How long a point outlives those who waited for it: a controller that lost its connection comes back sooner. */
 const desertedMs = 5000;
+/** How much longer it does so where it was the agent that went. */
+const reconnectMs = 25_000;
 const maxEndedPoints = 100;
 /** A point that outlives so many tracers is suspected of killing them. */
 const maxRestarts = 3;
@@ -98,7 +100,7 @@ export class Session implements AsyncDisposable {
     this.spool = options.spool;
     this.tracer.listen({
       hit: (pointId, captured) => this.#hit(pointId, captured),
-      ended: (pointId, pid, reason) => this.#ended(pointId, pid, reason),
+      ended: (pointId, pid, reason, last) => this.#ended(pointId, { pid, reason, last }),
       restarted: (reason) => void this.#restarted(reason),
     });
     this.#timer = setInterval(() => void this.#tick(), tickMs);
@@ -153,6 +155,8 @@ export class Session implements AsyncDisposable {
       point.restores = restores + 1;
       try {
         await this.#armOnce(request.id, () => this.#restore(point, record));
+        // Whoever waited for it has to find this agent first.
+        if (point.holders === 0) point.desertedMs = Date.now() + reconnectMs;
       } catch (error) {
         const { message } = toStillframeError(error);
         this.#options.log.warn({ point: request.id, error: message }, 'cannot arm again');
@@ -259,7 +263,7 @@ export class Session implements AsyncDisposable {
     process: ProcessToArm,
   ): Promise<StillframeError | 'armed' | 'used up' | 'over'> {
     if (!point.active) return 'over';
-    const { id, plan, minIntervalNs } = point.request;
+    const { id, plan, countOnly, minIntervalNs } = point.request;
     const { pid } = process;
     try {
       const startTicks = process.startTicks ?? (await this.#startOf(point, pid));
@@ -272,6 +276,7 @@ export class Session implements AsyncDisposable {
           pid,
           ...(startTicks === undefined ? {} : { startTicks }),
           plan,
+          countOnly,
           maxHits,
           minIntervalNs,
           ...engine,
@@ -308,6 +313,11 @@ export class Session implements AsyncDisposable {
         if (point.holders === 0) point.desertedMs = Date.now();
       },
     };
+  }
+
+  /** Also one that ended and is still listed. */
+  hasPoint(id: string): boolean {
+    return this.#points.has(id);
   }
 
   async remove(id: string): Promise<PointView> {
@@ -428,16 +438,20 @@ export class Session implements AsyncDisposable {
     return spooled;
   }
 
-  #ended(pointId: string, pid: number, reason: PointEnd): void {
+  #ended(
+    pointId: string,
+    { pid, reason, last }: { readonly pid: number; readonly reason: PointEnd; readonly last: PointCounters },
+  ): void {
     const point = this.#points.get(pointId);
     if (point === undefined || !point.active) return;
     if (!point.armed.has(pid)) {
       // Its arming has not been answered yet.
       point.goneEarly.add(pid);
+      point.release(pid, last);
       point.detail = reason.detail;
       return;
     }
-    point.release(pid);
+    point.release(pid, last);
     if (point.armed.size > 0 || this.#arming.has(pointId)) return;
     if (point.request.selector !== '' && reason.kind !== 'failed' && !point.isUsedUp) {
       point.phase = 'pending';
@@ -550,7 +564,7 @@ export class Session implements AsyncDisposable {
           const { why, counters } = await this.#fresh(point);
           const detail = counters.hits === 0n ? `expired, ${why}` : 'expired';
           await this.#close(point, 'ended', 'expired', { detail });
-        } else if (point.desertedMs !== undefined && Date.now() >= point.desertedMs + desertedMs) {
+        } else if (isDeserted(point)) {
           await this.#fresh(point);
           const detail = 'removed, for the command that waited for it is gone';
           await this.#close(point, 'ended', 'removed', { detail });
@@ -580,13 +594,22 @@ export class Session implements AsyncDisposable {
   }
 
   #log(message: string, point: Point): void {
-    const { why, engine } = point.view();
-    this.#options.log.info({ point: point.request.id, engine, why }, message);
+    const { why, engine, owner, note, countOnly } = point.view();
+    const asked = {
+      ...(owner === '' ? {} : { owner }),
+      ...(note === '' ? {} : { note }),
+      ...(countOnly ? { countOnly } : {}),
+    };
+    this.#options.log.info({ point: point.request.id, engine, why, ...asked }, message);
   }
 }
 
 const allDelivered = ({ delivered: { total } }: Point): string =>
   total === 1 ? 'delivered its hit' : `delivered ${total} hits, all that were asked`;
+
+function isDeserted({ request, desertedMs: since }: Point): boolean {
+  return request.whileConnected === true && since !== undefined && Date.now() >= since + desertedMs;
+}
 
 /** The engine's counters at a hit; a point that ends with it can no longer be asked. */
 function countersOf(cost: CaptureCost): PointCounters {

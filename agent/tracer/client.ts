@@ -32,7 +32,8 @@ export interface TracerClient extends AsyncDisposable {
 
 export interface TracerListener {
   hit(pointId: string, captured: CapturedProcess): void;
-  ended(pointId: string, pid: number, reason: PointEnd): void;
+  /** `last`: the counters as they were at the end. */
+  ended(pointId: string, pid: number, reason: PointEnd, last: PointCounters): void;
   /** The tracer died and a new one runs: nothing is armed any more. */
   restarted(reason: string): void;
 }
@@ -57,6 +58,8 @@ export interface TracerArmRequest {
   readonly startTicks?: bigint;
   readonly plan: Plan;
   readonly engine?: EngineName;
+  /** Hits are counted and none is delivered: ranges, `maxHits` and `minIntervalNs` are not looked at. */
+  readonly countOnly?: boolean;
   readonly maxHits: number;
   readonly minIntervalNs: bigint;
 }

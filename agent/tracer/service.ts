@@ -1,7 +1,7 @@
 /** What the tracer does for the front: one method a call. Holds the armed points; knows nothing of the channel. */
 import type { Capture, EngineName, ProcessFacts } from '../../format/capture.js';
 import { StillframeError, toStillframeError, withContext } from '../../format/error.js';
-import type { Plan } from '../../format/plan/plan.js';
+import { withoutRanges } from '../../format/plan/plan.js';
 import type { ArmedPoint, Engine, EngineSupport, NowRequest, PointSink } from '../engines/engine.js';
 import { readMaps, readStat } from '../linux/proc.js';
 import { ElfFactsCache } from '../targets/elf-facts.js';
@@ -23,12 +23,9 @@ import type { PointOfProcess } from './protocol.js';
 
 export interface TracerEvents {
   hit(pointId: string, captured: CapturedProcess): void;
-  ended(pointId: string, pid: number, reason: PointEnd): void;
+  ended(pointId: string, pid: number, reason: PointEnd, last: PointCounters): void;
   log(level: 'info' | 'warn' | 'error', message: string): void;
 }
-
-/** Longer than any measurement: the second hit is never delivered, so that a measured point does not end by itself. */
-const neverNs = 1n << 60n;
 
 export class TracerService {
   readonly #engines: readonly Engine[];
@@ -73,10 +70,10 @@ export class TracerService {
     let ended = false;
     const sink: PointSink = {
       hit: (capture) => this.#deliver(pointId, capture),
-      ended: (reason) => {
+      ended: (reason, last) => {
         ended = true;
         this.#points.delete(key);
-        this.#events.ended(pointId, pid, reason);
+        this.#events.ended(pointId, pid, reason, last);
       },
     };
     const { point, refusals } = await this.#armFirst(request, sink);
@@ -125,7 +122,7 @@ export class TracerService {
   ): Promise<{ readonly engine: EngineName; readonly counters: PointCounters }> {
     const pointId = `measurement ${++this.#measurements}`;
     const { point } = await this.#armFirst(
-      { ...request, pointId, plan: withoutRanges(request.plan), maxHits: 2, minIntervalNs: neverNs },
+      { ...request, pointId, countOnly: true, maxHits: 1, minIntervalNs: 0n },
       { hit: () => undefined, ended: () => undefined },
     );
     try {
@@ -150,12 +147,15 @@ export class TracerService {
     request: TracerArmRequest,
     sink: PointSink,
   ): Promise<{ point: ArmedPoint; refusals: readonly string[] }> {
-    const choice = chooseForPoint(await this.#choice(request.engine), request.plan);
+    const { countOnly = false } = request;
+    const plan = countOnly ? withoutRanges(request.plan) : request.plan;
+    const choice = chooseForPoint(await this.#choice(request.engine), plan);
     const refusals = [...choice.refusals];
     let first: StillframeError | undefined;
     for (const engine of choice.engines) {
       try {
-        const point = await engine.arm?.({ ...request, forced: request.engine !== undefined }, sink);
+        const forced = request.engine !== undefined;
+        const point = await engine.arm?.({ ...request, plan, countOnly, forced }, sink);
         if (point !== undefined) return { point, refusals };
       } catch (error) {
         const failure = toStillframeError(error);
@@ -252,8 +252,4 @@ function isFinal(error: StillframeError | undefined): boolean {
   return (
     error !== undefined && ['target-gone', 'mismatch', 'not-found', 'bad-data', 'usage'].includes(error.code)
   );
-}
-
-function withoutRanges(plan: Plan): Plan {
-  return { ...plan, stackBytes: 0, sites: plan.sites.map((site) => ({ ...site, ranges: [] })) };
 }

@@ -49,7 +49,8 @@ export class FakeTracer implements TracerClient {
     return Promise.resolve(factsOf());
   }
   arm(request: TracerArmRequest): Promise<TracerArmed> {
-    this.calls.push(`arm ${request.pointId} ${request.pid} ${request.engine ?? 'best'} ${request.maxHits}`);
+    const what = request.countOnly === true ? 'count' : request.maxHits;
+    this.calls.push(`arm ${request.pointId} ${request.pid} ${request.engine ?? 'best'} ${what}`);
     const refusal = this.refusals.get(request.pid);
     if (refusal !== undefined) return Promise.reject(refusal);
     this.armed.set(`${request.pointId} ${request.pid}`, request);
@@ -88,9 +89,9 @@ export class FakeTracer implements TracerClient {
       startTicks: this.startOf(pid),
     });
   }
-  end(pointId: string, pid: number, reason: PointEnd): void {
+  end(pointId: string, pid: number, reason: PointEnd, last: PointCounters = this.countersNow): void {
     this.armed.delete(`${pointId} ${pid}`);
-    this.listener.ended(pointId, pid, reason);
+    this.listener.ended(pointId, pid, reason, last);
   }
   die(reason: string): void {
     this.armed.clear();

@@ -88,9 +88,12 @@ function requestOf(more: Partial<PointRequest>): PointRequest {
     pids: [100, 200],
     selector: '',
     plan: planOf([siteOf()]),
+    countOnly: false,
     maxHits: 1,
     everyProcess: false,
     minIntervalNs: 0n,
+    owner: '',
+    note: '',
     expiresMs: Date.now() + 3600_000,
     ...more,
   };

@@ -53,9 +53,12 @@ function requestOf(more: Partial<PointRequest> = {}): PointRequest {
     pids: [100],
     selector: '',
     plan: planOf([siteOf()], { request: { location: 'app.c:7', condition: 'x > 1', captures: [] } }),
+    countOnly: false,
     maxHits: 1,
     everyProcess: false,
     minIntervalNs: 0n,
+    owner: '',
+    note: '',
     expiresMs: Date.now() + 3600_000,
     ...more,
   };
@@ -447,6 +450,35 @@ describe('an agent that was killed or stopped', () => {
     expect(await session.remove(id)).toMatchObject({ end: 'removed' });
     await another();
     expect(tracer.calls).toEqual([]);
+  });
+
+  test('points that only count are armed again too, and count from zero', async () => {
+    const counting = '0000000000p5-01234567';
+    const asked = { countOnly: true, owner: 'rules', note: 'errors' };
+    await session.arm(requestOf({ id: counting, ...asked }));
+    tracer.countersNow = { hits: 9n, conditionFalse: 1n, faults: 0n, dropped: 0n, delivered: 0n };
+    await session.points();
+    await another();
+    expect(tracer.calls).toContain(`arm ${counting} 100 best count`);
+    const [view] = await session.points([counting]);
+    expect(view).toMatchObject({ ...asked, phase: 'armed', counters: { hits: 0n } });
+    tracer.end(counting, 100, { kind: 'target-gone', detail: 'process 100 exited' });
+    expect(await session.points([counting])).toMatchObject([{ phase: 'ended', end: 'target-gone' }]);
+  });
+
+  test('a point that somebody waited for goes when nobody comes for it', async () => {
+    vi.useFakeTimers();
+    const [waited, kept] = ['0000000000p6', '0000000000p7'];
+    const more = { whileConnected: true, expiresMs: Date.now() + 3600_000 };
+    await session.arm(requestOf({ id: waited, ...more }));
+    await session.arm(requestOf({ id: kept, ...more }));
+    await another();
+    using _hold = session.hold(kept);
+    await vi.advanceTimersByTimeAsync(40_000);
+    expect(await session.points([waited, kept])).toMatchObject([
+      { phase: 'ended', end: 'removed', why: 'removed, for the command that waited for it is gone' },
+      { phase: 'armed' },
+    ]);
   });
 
   test('a record that is damaged is removed', async () => {
