@@ -6,7 +6,7 @@ import type { StillframeError } from '../../format/error.js';
 import { makeArmingIdentifier } from '../../format/identifier.js';
 import { parseSelector, type Selector } from '../../format/target-selector.js';
 import type { AgentPoint, AgentTarget } from '../rpc/agent-facts.js';
-import type { ArmingRecord, HitCounters, PointPhase, PointRecord } from '../store/store.js';
+import type { ArmingRecord, HitCount, HitCounters, PointPhase, PointRecord } from '../store/store.js';
 import { addHits, countHits, noCount, noHits } from './hit-count.js';
 
 export type PointEnding = 'hits' | 'expired' | 'removed' | 'target-gone' | 'failed';
@@ -112,7 +112,7 @@ export class Arming {
   readonly buildId: string;
   state: ArmingRecord['state'] = 'open';
   why = '';
-  count = noCount;
+  count: HitCount = noCount;
   /** What this conversation's agent said last; undefined where it has said nothing. */
   view: AgentPoint | undefined;
 
