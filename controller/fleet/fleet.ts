@@ -16,7 +16,9 @@ export interface FleetAgent {
 }
 
 export interface AgentStatus {
+  /** Its address where it never greeted. */
   readonly host: string;
+  readonly identity: string;
   readonly address: string;
   readonly connected: boolean;
   /** Since when, in milliseconds since the epoch. */
@@ -45,9 +47,15 @@ export interface FleetListener {
   disconnected?(agent: FleetAgent, reason: string): void;
 }
 
+/**
+ * All that fit are told when the watch begins, and when an agent comes back. Of those on an agent that went away nothing is told: what is
+ * there now nobody knows.
+ */
 export interface TargetListener {
   appeared(agent: FleetAgent, targets: readonly AgentTarget[]): void;
   left(agent: FleetAgent, targets: readonly AgentTarget[]): void;
+  /** Why they are not watched at that host; empty when they are (again). */
+  state?(host: string, detail: string): void;
 }
 
 export interface LogWatch {

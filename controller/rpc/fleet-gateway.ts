@@ -1,9 +1,7 @@
 /** The door for agents that dial: each stream of `FleetGateway.Converse` is handed to the fleet, which holds the conversation. */
 import type { Server, ServerOptions } from '@grpc/grpc-js';
 import { fleetGatewayService } from '../../proto/service.js';
-import type { AgentStream } from '../fleet/agent-fleet.js';
-
-const maxMessageBytes = 16 * 1024 * 1024;
+import { maxMessageBytes, type AgentStream } from './agent-channel.js';
 
 /** What a server that agents dial must be made with: a snapshot's pieces are larger than gRPC allows unasked. */
 export const gatewayServerOptions: ServerOptions = {
