@@ -41,6 +41,7 @@ const programs = {
     prometheus: 'prometheus',
     'prometheus-alertmanager': 'prometheus-alertmanager',
     'systemd-analyze': 'systemd',
+    strace: 'strace',
   },
   bench: { gcc: 'gcc', gdb: 'gdb', bpftrace: 'bpftrace', 'redis-benchmark': 'redis-tools', make: 'make' },
 };

@@ -3,7 +3,8 @@
  *   rps=<answers> p99us=<of their latency> maxus=<the longest> errors=<answers 5xx> wrong=<in all: not the answer that was due>
  * Lines on standard input change what is asked, in percent of all requests: `mix yen 5` (orders in yen with a coupon),
  * `mix gift 5` (a gift card), `mix review 1` (a review); it ends when standard input does.
- * usage: checkout-load --port N [--rate REQUESTS_PER_SECOND] [--connections N]
+ * With --yen PERCENT it sends those from the start, reads no input and runs until it is killed.
+ * usage: checkout-load --port N [--rate REQUESTS_PER_SECOND] [--connections N] [--yen PERCENT]
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -179,11 +180,12 @@ static int obey(void) {
 }
 
 int main(int argc, char **argv) {
-  int connections = 4;
+  int connections = 4, obedient = 1;
   double rate = 1000;
   for (int i = 1; i + 1 < argc; i += 2) {
     if (!strcmp(argv[i], "--port")) port = atoi(argv[i + 1]);
     else if (!strcmp(argv[i], "--rate")) rate = atof(argv[i + 1]);
+    else if (!strcmp(argv[i], "--yen")) percent[YEN] = atof(argv[i + 1]), obedient = 0;
     else if (!strcmp(argv[i], "--connections")) connections = atoi(argv[i + 1]);
     else return fprintf(stderr, "unknown option %s\n", argv[i]), 2;
   }
@@ -195,7 +197,7 @@ int main(int argc, char **argv) {
     if (pthread_create(&thread, NULL, client_main, (void *)(intptr_t)i) != 0) return perror("pthread_create"), 1;
   }
   for (int64_t due = now_ns() + 1000000000;;) {
-    struct pollfd commands = {.fd = 0, .events = POLLIN};
+    struct pollfd commands = {.fd = obedient ? 0 : -1, .events = POLLIN};
     int64_t wait = due - now_ns();
     if (wait > 0 && poll(&commands, 1, (int)(wait / 1000000) + 1) > 0 && !obey()) return 0;
     if (now_ns() < due) continue;
