@@ -83,7 +83,15 @@ function planOf(condition: Uint8Array | undefined, ranges: readonly PlanRange[],
 
 async function armed(loop: Loop, plan: Plan): Promise<ArmedPoint> {
   const point = await uprobeEngine().arm?.(
-    { pointId: 'bench', pid: loop.pid, plan, maxHits: 1_000_000, minIntervalNs: 0n, forced: false },
+    {
+      pointId: 'bench',
+      pid: loop.pid,
+      plan,
+      maxHits: 1_000_000,
+      minIntervalNs: 0n,
+      countOnly: false,
+      forced: false,
+    },
     { hit: () => undefined, ended: () => undefined },
   );
   if (point === undefined) throw new Error('the uprobe engine has no points');

@@ -30,9 +30,13 @@ const armingPattern = /^([0-9a-hjkmnp-tv-z]{12})-[0-9a-f]{8}$/;
 /**
  * What a controller calls its point at an agent, where a point may be armed with several plans, one for each build of the program: the
  * point's id and the start of the build id. The same point and build give the same name, so that arming again is arming once.
+ * `generation`: 0, or one more for each arming of that build that ended before all was had that the point asks for.
  */
-export function makeArmingIdentifier(point: string, buildId: string): string {
-  return `${point}-${buildId.slice(0, 8).padEnd(8, '0')}`;
+export function makeArmingIdentifier(point: string, buildId: string, generation = 0): string {
+  const build = buildId.padEnd(8, '0');
+  if (generation === 0) return `${point}-${build.slice(0, 8)}`;
+  if (generation > 0xff) throw new RangeError(`generation ${generation} does not fit two digits`);
+  return `${point}-${build.slice(0, 6)}${generation.toString(16).padStart(2, '0')}`;
 }
 
 /** An id of a point as an agent may know it: the point's own, or one that `makeArmingIdentifier` made. */

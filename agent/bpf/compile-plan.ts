@@ -21,20 +21,25 @@ const BPF_RB_FORCE_WAKEUP = 2n;
 
 export interface CompileOptions {
   readonly siteIndex: number;
-  /** File descriptors of the point's maps. */
-  readonly ringFd: number;
-  readonly ringBytes: number;
+  /** File descriptor of the point's counters. */
   readonly stateFd: number;
   /** A power of two. */
   readonly counterSlots: number;
-  readonly maxHits: number;
-  readonly minIntervalNs: bigint;
+  /** Undefined: hits are counted, and the program ends there. */
+  readonly delivery: DeliveryOptions | undefined;
   /** Sleepable programs read pages that are not resident. */
   readonly sleepable: boolean;
   /** BTF id of `bpf_copy_from_user_str`, where the kernel has it and the program is sleepable. */
   readonly copyStringBtfId?: number;
   /** Count only hits of this process; where the attachment itself does not filter. */
   readonly onlyPid?: number;
+}
+
+export interface DeliveryOptions {
+  readonly ringFd: number;
+  readonly ringBytes: number;
+  readonly maxHits: number;
+  readonly minIntervalNs: bigint;
 }
 
 export function compileSite(plan: Plan, options: CompileOptions): AssembledProgram {
@@ -69,9 +74,17 @@ class SiteCompiler {
     this.#condition();
     asm.section('budget');
     this.#count('wanted');
-    this.#interval();
-    this.#take();
-    this.#reserve();
+    const { delivery } = this.#options;
+    if (delivery !== undefined) this.#deliver(delivery);
+    this.#leave();
+    return asm.assemble();
+  }
+
+  #deliver(delivery: DeliveryOptions): void {
+    const asm = this.#asm;
+    this.#interval(delivery);
+    this.#take(delivery);
+    this.#reserve(delivery);
     asm.section('registers');
     this.#header();
     const collect: CollectContext = {
@@ -88,9 +101,7 @@ class SiteCompiler {
       compileRange(range, { index, parent }, collect);
     });
     asm.section('submit');
-    this.#submit();
-    this.#leave();
-    return asm.assemble();
+    this.#submit(delivery);
   }
 
   /** Returns 0: for a perf uprobe, "no sample". */
@@ -146,8 +157,8 @@ class SiteCompiler {
   }
 
   /** At most one hit in `minIntervalNs`, whichever thread comes first. */
-  #interval(): void {
-    const { minIntervalNs, stateFd } = this.#options;
+  #interval({ minIntervalNs }: DeliveryOptions): void {
+    const { stateFd } = this.#options;
     if (minIntervalNs <= 0n) return;
     const asm = this.#asm;
     const go = asm.label('interval over');
@@ -174,23 +185,23 @@ class SiteCompiler {
   }
 
   /** Takes one of `maxHits`. */
-  #take(): void {
+  #take({ maxHits }: DeliveryOptions): void {
     const asm = this.#asm;
     const go = asm.label('within budget');
     asm
       .loadMapValue(8, this.#options.stateFd, 0)
       .load(1, 1n)
       .atomic('fetchAdd', 8, 8, stateOffsets.taken, 1)
-      .jumpIfImm('lt', 1, this.#options.maxHits, go);
+      .jumpIfImm('lt', 1, maxHits, go);
     this.#leave();
     asm.bind(go);
   }
 
-  #reserve(): void {
+  #reserve({ ringFd }: DeliveryOptions): void {
     const asm = this.#asm;
     const go = asm.label('reserved');
     asm
-      .loadMap(1, this.#options.ringFd)
+      .loadMap(1, ringFd)
       .load(2, BigInt(this.#layout.bytes))
       .load(3, 0n)
       .call(bpfHelpers.bpf_ringbuf_reserve)
@@ -218,8 +229,8 @@ class SiteCompiler {
   }
 
   /** Submits, and wakes the consumer only where {@link wakeWindowNs} says so. */
-  #submit(): void {
-    const { ringFd, ringBytes, stateFd } = this.#options;
+  #submit({ ringFd, ringBytes }: DeliveryOptions): void {
+    const { stateFd } = this.#options;
     const asm = this.#asm;
     const wake = asm.label('wake');
     const submit = asm.label('submit');

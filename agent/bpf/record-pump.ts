@@ -109,13 +109,14 @@ export class RecordPump implements AsyncDisposable {
     }
   }
 
-  /** Puts a ring on the pump. `watchFd` stays the caller's; it must be open until the ring is removed. */
-  add(ring: RingBuffer, handlers: PumpHandlers, watchFd?: number): PumpedRing {
+  /** Puts a ring, or a descriptor to watch, or both, on the pump. `watchFd` stays the caller's; it must be open until they are removed. */
+  add(ring: RingBuffer | undefined, handlers: PumpHandlers, watchFd?: number): PumpedRing {
     if (this.#failure !== undefined) throw this.#failure;
     const id = this.#nextId++;
     this.#handlers.set(id, handlers);
     this.#worker.ref();
-    this.#send({ kind: 'add', id, fd: ring.map.fd, place: ring.place, watchFd });
+    const pumped = ring === undefined ? undefined : { fd: ring.map.fd, place: ring.place };
+    this.#send({ kind: 'add', id, ring: pumped, watchFd });
     let removed: Promise<void> | undefined;
     return {
       remove: () => {

@@ -13,8 +13,7 @@ export type ToWorker =
   | {
       readonly kind: 'add';
       readonly id: number;
-      readonly fd: number;
-      readonly place: RingPlace;
+      readonly ring: { readonly fd: number; readonly place: RingPlace } | undefined;
       readonly watchFd: number | undefined;
     }
   | { readonly kind: 'remove'; readonly id: number }
@@ -26,8 +25,7 @@ export type FromWorker =
   | { readonly kind: 'removed'; readonly id: number };
 
 interface Entry {
-  readonly fd: number;
-  readonly reader: RingReader;
+  readonly ring: { readonly fd: number; readonly reader: RingReader } | undefined;
   watchFd: number | undefined;
 }
 
@@ -54,7 +52,8 @@ function run(port: NonNullable<typeof parentPort>, wakeFd: number): void {
   };
   let lastRecord = -alertMs;
   const drain = (id: number, entry: Entry): void => {
-    const count = entry.reader.drain((record) => {
+    if (entry.ring === undefined) return;
+    const count = entry.ring.reader.drain((record) => {
       const bytes = new Uint8Array(record.length);
       bytes.set(record);
       post({ kind: 'record', id, bytes }, [bytes.buffer]);
@@ -64,8 +63,9 @@ function run(port: NonNullable<typeof parentPort>, wakeFd: number): void {
   const handle = (message: ToWorker): boolean => {
     if (message.kind === 'stop') return false;
     if (message.kind === 'add') {
-      const { fd, place, watchFd } = message;
-      entries.set(message.id, { fd, reader: new RingReader(place), watchFd });
+      const { ring, watchFd } = message;
+      const opened = ring === undefined ? undefined : { fd: ring.fd, reader: new RingReader(ring.place) };
+      entries.set(message.id, { ring: opened, watchFd });
     } else {
       const entry = entries.get(message.id);
       if (entry !== undefined) drain(message.id, entry);
@@ -79,13 +79,13 @@ function run(port: NonNullable<typeof parentPort>, wakeFd: number): void {
   for (;;) {
     const fds = [wakeFd];
     for (const entry of entries.values()) {
-      fds.push(entry.fd);
+      if (entry.ring !== undefined) fds.push(entry.ring.fd);
       if (entry.watchFd !== undefined) fds.push(entry.watchFd);
     }
     const waitMs = performance.now() - lastRecord < alertMs ? lookAgainMs : maxWaitMs;
     const ready = new Set(poll(fds, waitMs).map(({ fd }) => fd));
     for (const [id, entry] of entries) {
-      if (ready.has(entry.fd)) drain(id, entry);
+      if (entry.ring !== undefined && ready.has(entry.ring.fd)) drain(id, entry);
       if (entry.watchFd !== undefined && ready.has(entry.watchFd)) {
         drain(id, entry);
         entry.watchFd = undefined;

@@ -28,6 +28,8 @@ export interface ArmRequest {
   readonly pointId: string;
   readonly pid: number;
   readonly plan: Plan;
+  /** Hits are counted and none is delivered: the plan's ranges, `maxHits` and `minIntervalNs` are not looked at. */
+  readonly countOnly: boolean;
   /** Hits to deliver before the point disarms itself. */
   readonly maxHits: number;
   /** Least time between two delivered hits. */
@@ -47,8 +49,8 @@ export interface NowRequest {
 /** Where an armed point reports to. Calls come from the tracer's event loop, never from inside a stop window. */
 export interface PointSink {
   hit(capture: Capture): void;
-  /** The point ended by itself: hits used up, the process gone, the mechanism lost. */
-  ended(reason: PointEnd): void;
+  /** The point ended by itself: hits used up, the process gone, the mechanism lost. With the counters as they were at the end. */
+  ended(reason: PointEnd, last: PointCounters): void;
 }
 
 export interface PointEnd {
@@ -58,8 +60,10 @@ export interface PointEnd {
 
 /** Counters as the kernel (or the tracer) holds them now. */
 export interface PointCounters {
+  /** Threads that passed, whatever the condition said. */
   readonly hits: bigint;
   readonly conditionFalse: bigint;
+  /** Reads that failed. Of a point that only counts: hits whose condition could not be decided, so that the others are those that it is about. */
   readonly faults: bigint;
   readonly dropped: bigint;
   readonly delivered: bigint;

@@ -37,6 +37,8 @@ type Answer = Omit<EventProperties, 'request'>;
 
 const chunkBytes = 512 * 1024;
 const heartbeatMs = 10_000;
+/** Points, alive or not, whose states and snapshots one conversation may want. */
+const maxFollowed = 10_000;
 
 export class Conversation implements Disposable {
   readonly #options: ConversationOptions;
@@ -135,6 +137,7 @@ export class Conversation implements Disposable {
       case 'heartbeat':
         return undefined;
       case 'followPoints':
+        return await this.#follow(command.followPoints.pointIds ?? []);
       case 'watchTargets':
       case 'watchLog':
       case 'watchUsage':
@@ -163,16 +166,40 @@ export class Conversation implements Disposable {
     this.#points.add(request.id);
     try {
       const view = await session.arm(request);
-      const hold = session.hold(request.id);
-      if (this.#closed || this.#holds.has(request.id)) hold[Symbol.dispose]();
-      else this.#holds.set(request.id, hold);
-      for (const snapshot of session.spool.list()) {
-        if (snapshot.point === request.id) void this.#ship(snapshot);
-      }
+      this.#attach([request.id]);
       return { pointState: pointStateMessage(view) };
     } catch (error) {
       if (!attached) this.#points.delete(request.id);
       throw error;
+    }
+  }
+
+  async #follow(asked: readonly string[]): Promise<Answer> {
+    const { session } = this.#options;
+    const ids = [...new Set(asked)];
+    const followed = new Set([...this.#points, ...ids]);
+    if (followed.size > maxFollowed) {
+      throw new StillframeError(
+        'limit',
+        `cannot follow ${followed.size} points in one conversation: ${maxFollowed} are the most`,
+      );
+    }
+    for (const id of ids) this.#points.add(id);
+    this.#attach(ids);
+    const known = await session.points(ids.filter((id) => session.hasPoint(id)));
+    return { points: { points: known.map(pointStateMessage) } };
+  }
+
+  /** Somebody waits here for these points: they are held, and what waits of them is sent. */
+  #attach(ids: readonly string[]): void {
+    const { session } = this.#options;
+    const wanted = new Set(ids);
+    for (const id of wanted) {
+      if (this.#closed || this.#holds.has(id) || !session.hasPoint(id)) continue;
+      this.#holds.set(id, session.hold(id));
+    }
+    for (const snapshot of session.spool.list()) {
+      if (wanted.has(snapshot.point) && snapshot.point !== '') void this.#ship(snapshot);
     }
   }
 

@@ -2,7 +2,7 @@
 import { engineNames, type EngineName, type LoadedModule } from '../../format/capture.js';
 import { StillframeError } from '../../format/error.js';
 import { decodePlan } from '../../format/plan/encode.js';
-import type { Plan } from '../../format/plan/plan.js';
+import { type Plan, withoutRanges } from '../../format/plan/plan.js';
 import { verifyPlan } from '../../format/plan/verify.js';
 import { stillframe } from '../../proto/generated/stillframe.js';
 import { fromLong, numberFromLong, toLong } from '../../proto/long.js';
@@ -32,6 +32,8 @@ function planFrom(bytes: Uint8Array | null | undefined): Plan {
 export function pointRequestFrom(arm: stillframe.v1.Arm.$Properties): PointRequest {
   const engine = engineFrom(arm.engine);
   const pids = arm.pids ?? [];
+  const countOnly = arm.countOnly ?? false;
+  checkSizes(arm);
   if (!arm.pointId) throw new StillframeError('usage', 'cannot arm a point without an id');
   if (pids.length === 0 && !arm.selector) {
     throw new StillframeError(
@@ -39,18 +41,44 @@ export function pointRequestFrom(arm: stillframe.v1.Arm.$Properties): PointReque
       `cannot arm point ${arm.pointId}: neither process nor selector is given`,
     );
   }
+  const plan = planFrom(arm.plan);
   return {
     id: arm.pointId,
     pids,
     selector: arm.selector ?? '',
-    plan: planFrom(arm.plan),
+    plan: countOnly ? withoutRanges(plan) : plan,
     ...(engine === undefined ? {} : { engine }),
-    maxHits: arm.maxHits ?? 1,
+    countOnly,
+    maxHits: countOnly ? 1 : (arm.maxHits ?? 1),
     everyProcess: arm.everyProcess ?? false,
     minIntervalNs: fromLong(arm.minIntervalNs),
     expiresMs: numberFromLong(arm.expiresMs),
+    owner: arm.owner ?? '',
+    note: arm.note ?? '',
     whileConnected: arm.whileConnected ?? false,
   };
+}
+
+/** In characters: what is kept, logged and told to whoever lists points. */
+const maxTexts = { pointId: 64, selector: 4096, owner: 256, note: 4096 } as const;
+const maxPids = 1024;
+
+function checkSizes(arm: stillframe.v1.Arm.$Properties): void {
+  for (const [field, most] of Object.entries(maxTexts)) {
+    const length = arm[field as keyof typeof maxTexts]?.length ?? 0;
+    if (length <= most) continue;
+    throw new StillframeError(
+      'limit',
+      `cannot arm a point: ${field} has ${length} characters, ${most} are the most`,
+    );
+  }
+  const pids = arm.pids?.length ?? 0;
+  if (pids > maxPids) {
+    throw new StillframeError(
+      'limit',
+      `cannot arm a point in ${pids} processes at once, ${maxPids} are the most`,
+    );
+  }
 }
 
 export function nowOrderFrom(now: stillframe.v1.Now.$Properties): NowOrder {
@@ -104,6 +132,9 @@ export function pointStateMessage(view: PointView): stillframe.v1.PointState.$Pr
     condition: view.condition ?? '',
     expiresMs: toLong(view.expiresMs),
     refusals: [...view.refusals],
+    owner: view.owner,
+    note: view.note,
+    countOnly: view.countOnly,
   };
 }
 

@@ -14,7 +14,10 @@ export interface SnapshotContext {
   readonly plan?: Plan;
 }
 
-export function makeHeading({ capture, facts }: CapturedProcess, context: SnapshotContext): SnapshotHeading {
+export function makeHeading(
+  { capture, facts }: Pick<CapturedProcess, 'capture' | 'facts'>,
+  context: SnapshotContext,
+): SnapshotHeading {
   const { plan, snapshot, point, host } = context;
   const site = capture.site === undefined ? undefined : plan?.sites[capture.site];
   const module = plan === undefined ? executableOf(facts) : moduleOf(facts, plan);

@@ -1,31 +1,55 @@
 /**
  * Points on disk, so that an agent that was killed or upgraded arms them again: `points/ID.json` beside the spool, written whole
- * or not at all, removed when the point ends.
+ * or not at all. A point that ended is kept for as long as it is listed: whoever arms it again, not having heard of its end, must not get its hits
+ * a second time.
  */
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { engineNames } from '../../format/capture.js';
-import { withContext } from '../../format/error.js';
-import { isIdentifier } from '../../format/identifier.js';
+import { badData, withContext } from '../../format/error.js';
+import { isPointIdentifier } from '../../format/identifier.js';
 import { decodePlan, encodePlan } from '../../format/plan/encode.js';
 import { verifyPlan } from '../../format/plan/verify.js';
-import type { PointRequest } from './point.js';
-import { writeDurably } from './spool.js';
+import type { ProcessDelivered } from './delivered.js';
+import type { PointEnding, PointRequest } from './point.js';
+import { syncFolder, writeDurably } from './spool.js';
 
 export interface PointRecord {
+  /** Its pids are those that were asked for. */
   readonly request: PointRequest;
-  /** When each process started, in clock ticks since boot: a pid alone may mean another process by now. */
-  readonly startTicks: ReadonlyMap<number, bigint>;
+  /** Where it is armed, and which processes have delivered hits. */
+  readonly processes: readonly RecordedProcess[];
+  /** By all of them, those that are gone included. */
   readonly delivered: number;
   /** How many agents have armed it again. */
   readonly restores: number;
+  /** Undefined while it lives. */
+  readonly ended?: {
+    readonly phase: 'ended' | 'failed';
+    readonly end: PointEnding;
+    readonly detail: string;
+  };
 }
 
+export interface RecordedProcess extends ProcessDelivered {
+  readonly armed: boolean;
+}
+
+const endings = ['hits', 'expired', 'removed', 'target-gone', 'failed'] as const satisfies PointEnding[];
+
+/** What is optional was not written by the first agents. */
 const schema = z.strictObject({
   version: z.literal(1),
-  id: z.string().refine(isIdentifier),
-  processes: z.array(z.strictObject({ pid: z.int().positive(), startTicks: z.string().regex(/^\d+$/) })),
+  id: z.string().refine(isPointIdentifier),
+  processes: z.array(
+    z.strictObject({
+      pid: z.int().positive(),
+      startTicks: z.string().regex(/^\d+$/),
+      delivered: z.int().nonnegative().optional(),
+      armed: z.boolean().optional(),
+    }),
+  ),
   selector: z.string(),
   plan: z.base64(),
   engine: z.enum(engineNames).optional(),
@@ -35,6 +59,13 @@ const schema = z.strictObject({
   expiresMs: z.int(),
   delivered: z.int().nonnegative(),
   restores: z.int().nonnegative(),
+  countOnly: z.boolean().default(false),
+  owner: z.string().default(''),
+  note: z.string().default(''),
+  whileConnected: z.boolean().default(false),
+  ended: z
+    .strictObject({ phase: z.enum(['ended', 'failed']), end: z.enum(endings), detail: z.string() })
+    .optional(),
 });
 
 export class PointRecords {
@@ -51,12 +82,12 @@ export class PointRecords {
 
   /** Durable when it returns. */
   put(record: PointRecord): void {
-    const { request, delivered, restores } = record;
-    if (!isIdentifier(request.id)) return;
+    const { request, processes, delivered, restores, ended } = record;
+    if (!isPointIdentifier(request.id)) return;
     const json: z.input<typeof schema> = {
       version: 1,
       id: request.id,
-      processes: [...record.startTicks].map(([pid, ticks]) => ({ pid, startTicks: String(ticks) })),
+      processes: processes.map((process) => ({ ...process, startTicks: String(process.startTicks) })),
       selector: request.selector,
       plan: Buffer.from(encodePlan(request.plan)).toString('base64'),
       ...(request.engine === undefined ? {} : { engine: request.engine }),
@@ -66,22 +97,30 @@ export class PointRecords {
       expiresMs: request.expiresMs,
       delivered,
       restores,
+      countOnly: request.countOnly,
+      owner: request.owner,
+      note: request.note,
+      whileConnected: request.whileConnected === true,
+      ...(ended === undefined ? {} : { ended }),
     };
     const path = join(this.#folder, `${request.id}.json`);
     writeDurably(`${path}.new`, [Buffer.from(JSON.stringify(json))]);
     renameSync(`${path}.new`, path);
+    syncFolder(this.#folder);
   }
 
   remove(id: string): void {
-    if (isIdentifier(id)) rmSync(join(this.#folder, `${id}.json`), { force: true });
+    if (isPointIdentifier(id)) rmSync(join(this.#folder, `${id}.json`), { force: true });
   }
 
   /** Those that can be read; what cannot be read is left out and removed. */
   list(): readonly PointRecord[] {
     const records: PointRecord[] = [];
-    for (const file of readdirSync(this.#folder)) {
+    for (const file of readdirSync(this.#folder).toSorted()) {
       const path = join(this.#folder, file);
       try {
+        // Killed before it was moved into place: what lies there says as much as anybody was told.
+        if (file.endsWith('.new')) throw badData(`"${file}" was not finished`);
         records.push(parse(readFileSync(path, 'utf8')));
       } catch {
         rmSync(path, { force: true });
@@ -106,9 +145,19 @@ function parse(text: string): PointRecord {
       everyProcess: json.everyProcess,
       minIntervalNs: BigInt(json.minIntervalNs),
       expiresMs: json.expiresMs,
+      countOnly: json.countOnly,
+      owner: json.owner,
+      note: json.note,
+      whileConnected: json.whileConnected,
     },
-    startTicks: new Map(json.processes.map(({ pid, startTicks }) => [pid, BigInt(startTicks)])),
+    processes: json.processes.map(({ pid, startTicks, delivered = 0, armed = true }) => ({
+      pid,
+      startTicks: BigInt(startTicks),
+      delivered,
+      armed,
+    })),
     delivered: json.delivered,
     restores: json.restores,
+    ...(json.ended === undefined ? {} : { ended: json.ended }),
   };
 }

@@ -2,6 +2,8 @@
 import type { EngineName } from '../../format/capture.js';
 import type { Plan } from '../../format/plan/plan.js';
 import type { PointCounters, TracerArmed } from '../tracer/client.js';
+import { Delivered, type ProcessKey, keyOf } from './delivered.js';
+import type { PointRecord } from './point-records.js';
 import { addCounters, noCounters, whyLine } from './why.js';
 
 export interface PointRequest {
@@ -11,11 +13,16 @@ export interface PointRequest {
   readonly selector: string;
   readonly plan: Plan;
   readonly engine?: EngineName;
+  /** Hits are counted and nothing is captured; it has no limit of hits. */
+  readonly countOnly: boolean;
   readonly maxHits: number;
   /** Each process may deliver `maxHits`; otherwise all of them together. */
   readonly everyProcess: boolean;
   readonly minIntervalNs: bigint;
   readonly expiresMs: number;
+  /** Who asked, and why: for whoever lists the points of this host. */
+  readonly owner: string;
+  readonly note: string;
   /** It goes when nobody waits for it any more. */
   readonly whileConnected?: boolean;
 }
@@ -36,13 +43,14 @@ export interface PointView {
   readonly condition?: string;
   readonly expiresMs: number;
   readonly refusals: readonly string[];
+  readonly owner: string;
+  readonly note: string;
+  readonly countOnly: boolean;
 }
 
 /** Where a point is armed: one process. */
-export interface Armed {
-  readonly pid: number;
+export interface Armed extends ProcessKey {
   readonly armed: TracerArmed;
-  delivered: number;
 }
 
 export class Point {
@@ -52,7 +60,7 @@ export class Point {
   end: PointEnding | undefined;
   /** What it says of itself where the counters say nothing. */
   detail = 'not armed yet';
-  delivered = 0;
+  readonly delivered: Delivered = new Delivered();
   /** Snapshots that were taken and could not be kept. */
   lost = 0;
   /** Who waits for it, and since when nobody does; only for a point that lives while somebody waits. */
@@ -63,7 +71,6 @@ export class Point {
   restores = 0;
   /** Processes whose end was told before the answer to their arming. */
   readonly goneEarly: Set<number> = new Set();
-  readonly startTicks: Map<number, bigint> = new Map();
   readonly refusals: Set<string> = new Set();
   /** Of processes that are no longer armed. */
   #banked: PointCounters = noCounters;
@@ -81,7 +88,7 @@ export class Point {
   }
 
   add(pid: number, armed: TracerArmed): void {
-    this.armed.set(pid, { pid, armed, delivered: 0 });
+    this.armed.set(pid, { pid, startTicks: armed.startTicks, armed });
     this.#engine = armed.engine;
     for (const refusal of armed.refusals) this.refusals.add(refusal);
     this.phase = 'armed';
@@ -99,9 +106,16 @@ export class Point {
   }
 
   /** Hits that one process may still deliver. */
-  remaining(pid: number): number {
-    const done = this.request.everyProcess ? (this.armed.get(pid)?.delivered ?? 0) : this.delivered;
-    return Math.max(0, this.request.maxHits - done);
+  remaining(process: ProcessKey): number {
+    const { everyProcess, maxHits, countOnly } = this.request;
+    if (countOnly) return maxHits;
+    return Math.max(0, maxHits - (everyProcess ? this.delivered.of(process) : this.delivered.total));
+  }
+
+  /** Whether no process, whichever comes, may deliver anything. */
+  get isUsedUp(): boolean {
+    const { everyProcess, maxHits, countOnly } = this.request;
+    return !countOnly && !everyProcess && this.delivered.total >= maxHits;
   }
 
   close(phase: 'ended' | 'failed', end: PointEnding, detail: string): void {
@@ -113,11 +127,31 @@ export class Point {
   counters(): PointCounters {
     let sum = this.#banked;
     for (const counters of this.#seen.values()) sum = addCounters(sum, counters);
-    return { ...sum, delivered: BigInt(this.delivered), dropped: sum.dropped + BigInt(this.lost) };
+    return { ...sum, delivered: BigInt(this.delivered.total), dropped: sum.dropped + BigInt(this.lost) };
+  }
+
+  /** What another agent would need to go on with it. */
+  record(): PointRecord {
+    const { request, restores, phase, end, detail } = this;
+    const processes = new Map(
+      this.delivered.processes().map((process) => [keyOf(process), { ...process, armed: false }]),
+    );
+    for (const { pid, startTicks } of this.armed.values()) {
+      const process = { pid, startTicks };
+      const delivered = this.delivered.of(process);
+      processes.set(keyOf(process), { ...process, delivered, armed: true });
+    }
+    return {
+      request,
+      processes: [...processes.values()],
+      delivered: this.delivered.total,
+      restores,
+      ...(end === undefined ? {} : { ended: { phase: phase === 'failed' ? phase : 'ended', end, detail } }),
+    };
   }
 
   view(): PointView {
-    const { plan, id, expiresMs, maxHits } = this.request;
+    const { plan, id, expiresMs, maxHits, owner, note, countOnly } = this.request;
     const processes = [...this.armed.values()].map(({ pid, armed }) => ({ pid, addresses: armed.addresses }));
     const counters = this.counters();
     const addresses = processes.reduce((sum, process) => sum + process.addresses.length, 0);
@@ -143,6 +177,9 @@ export class Point {
       ...(condition === undefined ? {} : { condition }),
       expiresMs,
       refusals: [...this.refusals],
+      owner,
+      note,
+      countOnly,
     };
   }
 }

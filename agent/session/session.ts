@@ -18,11 +18,12 @@ import { StillframeError, toStillframeError } from '../../format/error.js';
 import { makeIdentifier } from '../../format/identifier.js';
 import type { Policy } from '../policy/policy.js';
 import { redact } from '../policy/redact.js';
+import type { ProcessKey } from './delivered.js';
 import { Gate } from './gate.js';
 import { makeHeading } from './heading.js';
 import { Point, type PointEnding, type PointRequest, type PointView } from './point.js';
-import type { PointRecords } from './point-records.js';
-import type { Spool, SpooledSnapshot } from './spool.js';
+import type { PointRecord, PointRecords } from './point-records.js';
+import type { Delivery, Spool, SpooledSnapshot } from './spool.js';
 
 export interface SessionOptions {
   readonly tracer: TracerClient;
@@ -62,11 +63,21 @@ export interface Measured {
 const tickMs = 1000;
 /** How long a point outlives those who waited for it: a controller that lost its connection comes back sooner. */
 const desertedMs = 5000;
+/** How much longer it does so where it was the agent that went. */
+const reconnectMs = 25_000;
 const maxEndedPoints = 100;
 /** A point that outlives so many tracers is suspected of killing them. */
 const maxRestarts = 3;
+/** An agent that lived so long with a point was not killed by it. */
+const healthyMs = 60_000;
 /** Points that are alive at once. */
 const maxPoints = 200;
+
+interface ProcessToArm {
+  readonly pid: number;
+  /** Undefined: whichever has the pid now. */
+  readonly startTicks?: bigint;
+}
 
 export class Session implements AsyncDisposable {
   readonly tracer: TracerClient;
@@ -75,8 +86,11 @@ export class Session implements AsyncDisposable {
   readonly #gate: Gate;
   readonly #points = new Map<string, Point>();
   readonly #arming = new Map<string, Promise<PointView>>();
+  /** Records of points that are not armed again unless somebody asks. */
+  readonly #dormant = new Map<string, PointRecord>();
   readonly #listeners = new Set<SessionListener>();
   readonly #timer: NodeJS.Timeout;
+  readonly #startedMs = Date.now();
   #ticking = false;
 
   constructor(options: SessionOptions) {
@@ -86,7 +100,7 @@ export class Session implements AsyncDisposable {
     this.spool = options.spool;
     this.tracer.listen({
       hit: (pointId, captured) => this.#hit(pointId, captured),
-      ended: (pointId, pid, reason) => this.#ended(pointId, pid, reason),
+      ended: (pointId, pid, reason, last) => this.#ended(pointId, { pid, reason, last }),
       restarted: (reason) => void this.#restarted(reason),
     });
     this.#timer = setInterval(() => void this.#tick(), tickMs);
@@ -103,46 +117,88 @@ export class Session implements AsyncDisposable {
     const arming = this.#arming.get(request.id);
     if (arming !== undefined) return await arming;
     if (known !== undefined) return await this.#fresh(known);
-    const promise = this.#arm(request);
-    this.#arming.set(request.id, promise);
+    return await this.#armOnce(request.id, () => this.#arm(request));
+  }
+
+  /** Whoever asks for the same point meanwhile gets the same answer. */
+  async #armOnce(id: string, work: () => Promise<PointView>): Promise<PointView> {
+    const promise = work();
+    this.#arming.set(id, promise);
     try {
       return await promise;
     } finally {
-      this.#arming.delete(request.id);
+      this.#arming.delete(id);
     }
   }
 
-  /** Arms what an earlier agent had armed and is neither expired nor used up. Processes that are gone are passed over. */
+  /**
+   * Arms what an earlier agent had armed and is neither expired nor used up, with the hits that are left. Processes that are gone are passed over. How
+   * many hits a point has delivered is said by its record, and by those of its snapshots that wait in the spool: the record of the last one may not
+   * have been written.
+   */
   async restore(): Promise<void> {
     for (const record of this.#options.records?.list() ?? []) {
-      const { request, delivered, restores, startTicks } = record;
-      const pids: number[] = [];
-      for (const [pid, ticks] of startTicks) {
-        const [target] = await this.tracer.listTargets(String(pid));
-        if (target?.startTicks === ticks) pids.push(pid);
-      }
-      const isOver =
-        Date.now() >= request.expiresMs || delivered >= request.maxHits || restores >= maxRestarts;
-      if (isOver || (pids.length === 0 && request.selector === '')) {
-        this.#options.records?.remove(request.id);
+      const { request, restores } = record;
+      if (this.#points.has(request.id)) continue;
+      const point = this.#recall(new Point(request), record);
+      if (record.ended !== undefined) {
+        const { phase, end, detail } = record.ended;
+        point.close(phase, end, detail);
+        this.#points.set(request.id, point);
         continue;
       }
+      this.#dormant.set(request.id, record);
+      if (restores >= maxRestarts) {
+        this.#options.log.warn({ point: request.id, restores }, 'not armed again, for it may be the cause');
+        continue;
+      }
+      point.restores = restores + 1;
       try {
-        await this.#arm({ ...request, pids }, { delivered, restores: restores + 1 });
+        await this.#armOnce(request.id, () => this.#restore(point, record));
+        // Whoever waited for it has to find this agent first.
+        if (point.holders === 0) point.desertedMs = Date.now() + reconnectMs;
       } catch (error) {
         const { message } = toStillframeError(error);
         this.#options.log.warn({ point: request.id, error: message }, 'cannot arm again');
-        this.#options.records?.remove(request.id);
       }
     }
+    this.#forgetOld();
   }
 
-  async #arm(
-    request: PointRequest,
-    before: { readonly delivered: number; readonly restores: number } = { delivered: 0, restores: 0 },
-  ): Promise<PointView> {
-    this.#gate.policy.checkPoint(request);
-    await this.#gate.checkPrograms(request.pids);
+  async #restore(point: Point, record: PointRecord): Promise<PointView> {
+    if (Date.now() >= point.request.expiresMs) {
+      return await this.#closeRestored(point, 'expired', 'expired while no agent ran');
+    }
+    const alive: ProcessKey[] = [];
+    for (const { pid, startTicks, armed } of record.processes) {
+      if (!armed) continue;
+      const [target] = await this.tracer.listTargets(String(pid));
+      if (target?.startTicks === startTicks) alive.push({ pid, startTicks });
+    }
+    if (alive.length === 0 && point.request.selector === '' && !point.isUsedUp) {
+      const detail = 'its process is gone, and no agent ran when it went';
+      return await this.#closeRestored(point, 'target-gone', detail);
+    }
+    return await this.#start(point, alive);
+  }
+
+  async #closeRestored(point: Point, end: PointEnding, detail: string): Promise<PointView> {
+    this.#dormant.delete(point.request.id);
+    this.#points.set(point.request.id, point);
+    await this.#close(point, 'ended', end, { detail });
+    return point.view();
+  }
+
+  /** What is known of an id from before: of an earlier agent, or of one that was told of the point and died. */
+  #recall(point: Point, record: PointRecord | undefined): Point {
+    if (record !== undefined) point.delivered.recall(record.delivered, record.processes);
+    for (const { delivered, pid, startTicks, ofProcess } of this.spool.deliveries(point.request.id)) {
+      point.delivered.recall(delivered, [{ pid, startTicks, delivered: ofProcess }]);
+    }
+    return point;
+  }
+
+  async #arm(request: PointRequest): Promise<PointView> {
     if ([...this.#points.values()].filter((known) => known.active).length >= maxPoints) {
       throw new StillframeError(
         'limit',
@@ -152,59 +208,94 @@ export class Session implements AsyncDisposable {
         },
       );
     }
-    const point = new Point(request);
-    point.delivered = before.delivered;
-    point.restores = before.restores;
+    const point = this.#recall(new Point(request), this.#dormant.get(request.id));
+    return await this.#start(
+      point,
+      request.pids.map((pid) => ({ pid })),
+    );
+  }
+
+  /** Throws, and the point is not known, when processes are given and none of them can be armed. */
+  async #start(point: Point, processes: readonly ProcessToArm[]): Promise<PointView> {
+    const { request } = point;
     this.#points.set(request.id, point);
+    try {
+      return await this.#armProcesses(point, processes);
+    } catch (error) {
+      this.#points.delete(request.id);
+      throw error;
+    }
+  }
+
+  async #armProcesses(point: Point, processes: readonly ProcessToArm[]): Promise<PointView> {
+    const { request } = point;
+    this.#gate.policy.checkPoint(request);
+    await this.#gate.checkPrograms(processes.map(({ pid }) => pid));
+    const before = point.delivered.total;
     const failures: StillframeError[] = [];
-    for (const pid of request.pids) {
-      const failure = await this.#armProcess(point, pid, point.remaining(pid));
-      if (failure !== undefined) failures.push(failure);
+    let usedUp = 0;
+    for (const process of processes) {
+      const outcome = await this.#armProcess(point, process);
+      if (outcome instanceof StillframeError) failures.push(outcome);
+      else if (outcome === 'used up') usedUp += 1;
     }
     const [first] = failures;
     const isEmpty = point.armed.size === 0 && point.active;
-    if (first !== undefined && isEmpty && point.delivered === before.delivered) {
-      this.#points.delete(request.id);
-      throw first;
-    }
+    if (first !== undefined && isEmpty && point.delivered.total === before) throw first;
     for (const failure of failures) point.refusals.add(failure.message);
-    if (isEmpty && request.selector === '') {
+    const isOver = point.isUsedUp || (request.selector === '' && usedUp === processes.length);
+    if (isEmpty && isOver) {
+      await this.#close(point, 'ended', 'hits', { detail: allDelivered(point) });
+    } else if (isEmpty && request.selector === '') {
       await this.#close(point, 'ended', 'target-gone', { detail: point.detail });
     } else if (point.phase === 'pending') {
       point.detail = `no process fits ${request.selector} yet`;
     }
-    if (point.active) await this.#record(point);
+    if (point.active) this.#keep(point);
+    this.#dormant.delete(request.id);
     this.#log('point armed', point);
     return point.view();
   }
 
-  /** Writes down what another agent would need to arm the point again. */
-  async #record(point: Point): Promise<void> {
-    const { records } = this.#options;
-    if (records === undefined) return;
-    for (const pid of point.armed.keys()) {
-      if (point.startTicks.has(pid)) continue;
-      const [target] = await this.tracer.listTargets(String(pid));
-      if (target !== undefined) point.startTicks.set(pid, target.startTicks);
-    }
-    // It may have ended meanwhile, and then its record is gone for good.
-    if (point.active) records.put(point);
-  }
-
-  async #armProcess(point: Point, pid: number, maxHits: number): Promise<StillframeError | undefined> {
-    if (!point.active) return undefined;
-    const { id, plan, minIntervalNs } = point.request;
+  /** Gives why it could not be armed, or that the process has delivered all that it may. */
+  async #armProcess(
+    point: Point,
+    process: ProcessToArm,
+  ): Promise<StillframeError | 'armed' | 'used up' | 'over'> {
+    if (!point.active) return 'over';
+    const { id, plan, countOnly, minIntervalNs } = point.request;
+    const { pid } = process;
     try {
+      const startTicks = process.startTicks ?? (await this.#startOf(point, pid));
+      // Where the start is not known nothing is known of the process.
+      const maxHits = point.remaining({ pid, startTicks: startTicks ?? -1n });
+      if (maxHits === 0) return 'used up';
       const armed = await this.#gate.withEngine(point.request.engine, (engine) =>
-        this.tracer.arm({ pointId: id, pid, plan, maxHits, minIntervalNs, ...engine }),
+        this.tracer.arm({
+          pointId: id,
+          pid,
+          ...(startTicks === undefined ? {} : { startTicks }),
+          plan,
+          countOnly,
+          maxHits,
+          minIntervalNs,
+          ...engine,
+        }),
       );
       // Its hits may all have come, or its process gone, before the answer came.
       if (!point.active) await this.tracer.disarm(id, pid);
       else if (!point.goneEarly.delete(pid)) point.add(pid, armed);
-      return undefined;
+      return 'armed';
     } catch (error) {
       return toStillframeError(error);
     }
+  }
+
+  /** Looked up only where it matters: when some process of this pid may have delivered hits already. */
+  async #startOf(point: Point, pid: number): Promise<bigint | undefined> {
+    if (!point.delivered.processes().some((process) => process.pid === pid)) return undefined;
+    const [target] = await this.tracer.listTargets(String(pid));
+    return target?.startTicks;
   }
 
   /** Somebody waits for the point until it is disposed. For a point that was armed `whileConnected`; others do not care. */
@@ -224,7 +315,17 @@ export class Session implements AsyncDisposable {
     };
   }
 
+  /** Also one that ended and is still listed. */
+  hasPoint(id: string): boolean {
+    return this.#points.has(id);
+  }
+
   async remove(id: string): Promise<PointView> {
+    const dormant = this.#dormant.get(id);
+    if (dormant !== undefined) {
+      const point = this.#recall(new Point(dormant.request), dormant);
+      return await this.#closeRestored(point, 'removed', 'removed');
+    }
     const point = this.#find(id);
     if (point.active) await this.#close(point, 'ended', 'removed', { detail: 'removed', demanded: true });
     return point.view();
@@ -241,7 +342,7 @@ export class Session implements AsyncDisposable {
     const captured = await this.#gate.withEngine(order.engine, (engine) =>
       this.tracer.now({ ...order, ...engine }),
     );
-    return this.#store(captured, undefined);
+    return this.#store(captured);
   }
 
   async measure(request: MeasureRequest): Promise<Measured> {
@@ -259,10 +360,18 @@ export class Session implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
     for (const point of this.#points.values()) {
-      if (point.active)
-        await this.#close(point, 'ended', 'removed', { detail: 'the agent was stopped', keep: true });
+      if (!point.active) continue;
+      this.#clear(point);
+      await this.#close(point, 'ended', 'removed', { detail: 'the agent was stopped', keep: true });
     }
     await this.tracer[Symbol.asyncDispose]();
+  }
+
+  /** It is not what kills agents: an end in order, or a long life, says so. */
+  #clear(point: Point): void {
+    if (point.restores === 0) return;
+    point.restores = 0;
+    this.#keep(point);
   }
 
   #find(id: string): Point {
@@ -289,35 +398,38 @@ export class Session implements AsyncDisposable {
   #hit(pointId: string, captured: CapturedProcess): void {
     const point = this.#points.get(pointId);
     const { pid } = captured.capture;
-    if (point === undefined || !point.active || point.remaining(pid) === 0) return;
-    point.delivered += 1;
-    const entry = point.armed.get(pid);
-    if (entry !== undefined) entry.delivered += 1;
+    const process = { pid, startTicks: captured.startTicks };
+    if (point === undefined || !point.active || point.remaining(process) === 0) return;
+    const delivery = point.delivered.add(process);
     point.seen(pid, countersOf(captured.capture.cost));
     try {
-      this.#store(captured, point);
+      this.#store(captured, { point, delivery });
     } catch (error) {
       point.lost += 1;
       this.#options.log.error({ point: pointId, error: toStillframeError(error).message }, 'snapshot lost');
     }
-    if (!point.request.everyProcess && point.remaining(pid) === 0) {
+    if (point.isUsedUp) {
       void this.#close(point, 'ended', 'hits', { detail: allDelivered(point) });
     } else {
-      this.#options.records?.put(point);
+      this.#keep(point);
       this.#announce(point);
     }
   }
 
-  #store(captured: CapturedProcess, point: Point | undefined): SpooledSnapshot {
+  #store(
+    captured: CapturedProcess,
+    hit?: { readonly point: Point; readonly delivery: Delivery },
+  ): SpooledSnapshot {
     const { host } = this.#options;
-    const plan = point?.request.plan;
+    const plan = hit?.point.request.plan;
     const capture = plan === undefined ? captured.capture : redact(captured.capture, plan);
     const id = makeIdentifier(Number(capture.timeNs / 1_000_000n), randomBytes(4));
-    const pointId = point?.request.id ?? '';
+    const pointId = hit?.point.request.id ?? '';
     const clean = { capture, facts: captured.facts };
     const context = { snapshot: id, point: pointId, host, ...(plan === undefined ? {} : { plan }) };
     const core = writeCore({ ...clean, heading: makeHeading(clean, context) });
-    const spooled = this.spool.put({ id, point: pointId, core });
+    const delivery = hit === undefined ? {} : { delivery: hit.delivery };
+    const spooled = this.spool.put({ id, point: pointId, core, ...delivery });
     this.#options.log.info(
       { snapshot: id, point: pointId, pid: capture.pid, size: spooled.size },
       'snapshot spooled',
@@ -326,18 +438,22 @@ export class Session implements AsyncDisposable {
     return spooled;
   }
 
-  #ended(pointId: string, pid: number, reason: PointEnd): void {
+  #ended(
+    pointId: string,
+    { pid, reason, last }: { readonly pid: number; readonly reason: PointEnd; readonly last: PointCounters },
+  ): void {
     const point = this.#points.get(pointId);
     if (point === undefined || !point.active) return;
     if (!point.armed.has(pid)) {
       // Its arming has not been answered yet.
       point.goneEarly.add(pid);
+      point.release(pid, last);
       point.detail = reason.detail;
       return;
     }
-    point.release(pid);
+    point.release(pid, last);
     if (point.armed.size > 0 || this.#arming.has(pointId)) return;
-    if (point.request.selector !== '' && reason.kind !== 'failed' && point.remaining(pid) > 0) {
+    if (point.request.selector !== '' && reason.kind !== 'failed' && !point.isUsedUp) {
       point.phase = 'pending';
       point.detail = `waiting for a process that fits ${point.request.selector}: ${reason.detail}`;
       this.#announce(point);
@@ -352,9 +468,8 @@ export class Session implements AsyncDisposable {
     this.#options.log.warn({ reason }, 'the tracer died and was restarted');
     for (const point of this.#points.values()) {
       if (!point.active) continue;
-      const pids = [...point.armed.keys()];
-      const remaining = new Map(pids.map((pid) => [pid, point.remaining(pid)]));
-      for (const pid of pids) point.release(pid);
+      const processes = [...point.armed.values()];
+      for (const { pid } of processes) point.release(pid);
       point.restarts += 1;
       if (point.restarts > maxRestarts) {
         await this.#close(point, 'failed', 'failed', {
@@ -363,9 +478,9 @@ export class Session implements AsyncDisposable {
         continue;
       }
       const failures: StillframeError[] = [];
-      for (const pid of pids) {
-        const failure = await this.#armProcess(point, pid, remaining.get(pid) ?? 1);
-        if (failure !== undefined) failures.push(failure);
+      for (const process of processes) {
+        const outcome = await this.#armProcess(point, process);
+        if (outcome instanceof StillframeError) failures.push(outcome);
       }
       const [first] = failures;
       if (point.armed.size === 0 && point.active && first !== undefined) {
@@ -390,7 +505,7 @@ export class Session implements AsyncDisposable {
     about: { readonly detail: string; readonly demanded?: boolean; readonly keep?: boolean },
   ): Promise<void> {
     point.close(phase, end, about.detail);
-    if (about.keep !== true) this.#options.records?.remove(point.request.id);
+    if (about.keep !== true) this.#keep(point);
     let failure: StillframeError | undefined;
     for (const pid of point.armed.keys()) {
       try {
@@ -410,6 +525,16 @@ export class Session implements AsyncDisposable {
     this.#options.log.error({ point: point.request.id, error: failure.message }, 'cannot disarm');
   }
 
+  /** A disk that is full costs the next agent what it would know, and not this one its life. */
+  #keep(point: Point): void {
+    try {
+      this.#options.records?.put(point.record());
+    } catch (error) {
+      const { message } = toStillframeError(error);
+      this.#options.log.error({ point: point.request.id, error: message }, 'cannot write down the point');
+    }
+  }
+
   #announce(point: Point): void {
     const view = point.view();
     for (const listener of this.#listeners) listener.point?.(view);
@@ -417,8 +542,9 @@ export class Session implements AsyncDisposable {
 
   #forgetOld(): void {
     const ended = [...this.#points.values()].filter((point) => !point.active);
-    for (const point of ended.slice(0, Math.max(0, ended.length - maxEndedPoints))) {
-      this.#points.delete(point.request.id);
+    for (const { request } of ended.slice(0, Math.max(0, ended.length - maxEndedPoints))) {
+      this.#points.delete(request.id);
+      this.#options.records?.remove(request.id);
     }
   }
 
@@ -426,13 +552,19 @@ export class Session implements AsyncDisposable {
     if (this.#ticking) return;
     this.#ticking = true;
     try {
+      for (const [id, { request }] of this.#dormant) {
+        if (Date.now() < request.expiresMs || this.#arming.has(id)) continue;
+        this.#dormant.delete(id);
+        this.#options.records?.remove(id);
+      }
       for (const point of this.#points.values()) {
         if (!point.active) continue;
+        if (Date.now() - this.#startedMs >= healthyMs) this.#clear(point);
         if (Date.now() >= point.request.expiresMs) {
           const { why, counters } = await this.#fresh(point);
           const detail = counters.hits === 0n ? `expired, ${why}` : 'expired';
           await this.#close(point, 'ended', 'expired', { detail });
-        } else if (point.desertedMs !== undefined && Date.now() >= point.desertedMs + desertedMs) {
+        } else if (isDeserted(point)) {
           await this.#fresh(point);
           const detail = 'removed, for the command that waited for it is gone';
           await this.#close(point, 'ended', 'removed', { detail });
@@ -449,24 +581,35 @@ export class Session implements AsyncDisposable {
 
   async #armNewcomers(point: Point): Promise<void> {
     for (const target of await this.tracer.listTargets(point.request.selector)) {
-      if (point.armed.has(target.pid) || point.remaining(target.pid) === 0) continue;
+      if (point.armed.has(target.pid) || point.remaining(target) === 0) continue;
       if (this.#gate.isForbidden(target)) continue;
-      const failure = await this.#armProcess(point, target.pid, point.remaining(target.pid));
-      if (failure === undefined) {
-        await this.#record(point);
+      const outcome = await this.#armProcess(point, target);
+      if (outcome === 'armed') {
+        this.#keep(point);
         this.#announce(point);
-      } else if (point.phase === 'pending') point.detail = failure.message;
+      } else if (outcome instanceof StillframeError && point.phase === 'pending') {
+        point.detail = outcome.message;
+      }
     }
   }
 
   #log(message: string, point: Point): void {
-    const { why, engine } = point.view();
-    this.#options.log.info({ point: point.request.id, engine, why }, message);
+    const { why, engine, owner, note, countOnly } = point.view();
+    const asked = {
+      ...(owner === '' ? {} : { owner }),
+      ...(note === '' ? {} : { note }),
+      ...(countOnly ? { countOnly } : {}),
+    };
+    this.#options.log.info({ point: point.request.id, engine, why, ...asked }, message);
   }
 }
 
-const allDelivered = (point: Point): string =>
-  point.delivered === 1 ? 'delivered its hit' : `delivered ${point.delivered} hits, all that were asked`;
+const allDelivered = ({ delivered: { total } }: Point): string =>
+  total === 1 ? 'delivered its hit' : `delivered ${total} hits, all that were asked`;
+
+function isDeserted({ request, desertedMs: since }: Point): boolean {
+  return request.whileConnected === true && since !== undefined && Date.now() >= since + desertedMs;
+}
 
 /** The engine's counters at a hit; a point that ends with it can no longer be asked. */
 function countersOf(cost: CaptureCost): PointCounters {

@@ -29,15 +29,48 @@ export interface SpooledSnapshot {
   /** Of the core file. */
   readonly size: number;
   readonly sha256: string;
+  /** Undefined for "now", and for what an older agent left. */
+  readonly delivery?: Delivery;
 }
 
-const sidecar: z.ZodType<SpooledSnapshot> = z.strictObject({
-  version: z.literal(1),
-  id: z.string().refine(isIdentifier),
-  point: z.string(),
-  size: z.int().nonnegative(),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
-});
+/**
+ * Which hit of its point a snapshot is. It appears on disk together with the snapshot, so that an agent which is killed before it has written
+ * down the point leaves behind that this hit was taken.
+ */
+export interface Delivery {
+  /** Hits that the point had delivered with this one. */
+  readonly delivered: number;
+  readonly pid: number;
+  readonly startTicks: bigint;
+  /** Hits that this process had delivered of the point with this one. */
+  readonly ofProcess: number;
+}
+
+const sidecar: z.ZodType<SpooledSnapshot> = z
+  .strictObject({
+    version: z.literal(1),
+    id: z.string().refine(isIdentifier),
+    point: z.string(),
+    size: z.int().nonnegative(),
+    sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    delivery: z
+      .strictObject({
+        delivered: z.int().positive(),
+        pid: z.int().positive(),
+        startTicks: z.string().regex(/^\d+$/).transform(BigInt),
+        ofProcess: z.int().positive(),
+      })
+      .optional(),
+  })
+  .transform(({ delivery, ...rest }) => ({ ...rest, ...(delivery === undefined ? {} : { delivery }) }));
+
+function renderSidecar({ delivery, ...rest }: SpooledSnapshot): string {
+  const json =
+    delivery === undefined
+      ? rest
+      : { ...rest, delivery: { ...delivery, startTicks: String(delivery.startTicks) } };
+  return JSON.stringify(json);
+}
 
 export interface SpoolOptions {
   readonly folder: string;
@@ -69,8 +102,9 @@ export class Spool {
     readonly id: string;
     readonly point: string;
     readonly core: readonly Uint8Array[];
+    readonly delivery?: Delivery;
   }): SpooledSnapshot {
-    const { id, point, core } = snapshot;
+    const { id, point, core, delivery } = snapshot;
     const size = core.reduce((sum, piece) => sum + piece.length, 0);
     if (this.bytes + size > this.#maxBytes) {
       throw new StillframeError(
@@ -81,10 +115,17 @@ export class Spool {
     }
     const hash = createHash('sha256');
     for (const piece of core) hash.update(piece);
-    const entry: SpooledSnapshot = { version: 1, id, point, size, sha256: hash.digest('hex') };
+    const entry: SpooledSnapshot = {
+      version: 1,
+      id,
+      point,
+      size,
+      sha256: hash.digest('hex'),
+      ...(delivery === undefined ? {} : { delivery }),
+    };
     const names = this.#names(id);
     writeDurably(names.newCore, core);
-    writeDurably(names.newSidecar, [Buffer.from(JSON.stringify(entry))]);
+    writeDurably(names.newSidecar, [Buffer.from(renderSidecar(entry))]);
     renameSync(names.newCore, names.core);
     renameSync(names.newSidecar, names.sidecar);
     syncFolder(this.#folder);
@@ -95,6 +136,13 @@ export class Spool {
   /** In the order of time. */
   list(): readonly SpooledSnapshot[] {
     return [...this.#entries.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  /** The hits of a point whose snapshots wait here. */
+  deliveries(point: string): readonly Delivery[] {
+    return [...this.#entries.values()].flatMap((entry) =>
+      entry.point === point && entry.delivery !== undefined ? [entry.delivery] : [],
+    );
   }
 
   get bytes(): number {
@@ -177,7 +225,7 @@ export function writeDurably(path: string, pieces: readonly Uint8Array[]): void 
   }
 }
 
-function syncFolder(folder: string): void {
+export function syncFolder(folder: string): void {
   const fd = openSync(folder, 'r');
   try {
     fsyncSync(fd);

@@ -32,7 +32,8 @@ export interface TracerClient extends AsyncDisposable {
 
 export interface TracerListener {
   hit(pointId: string, captured: CapturedProcess): void;
-  ended(pointId: string, pid: number, reason: PointEnd): void;
+  /** `last`: the counters as they were at the end. */
+  ended(pointId: string, pid: number, reason: PointEnd, last: PointCounters): void;
   /** The tracer died and a new one runs: nothing is armed any more. */
   restarted(reason: string): void;
 }
@@ -41,6 +42,8 @@ export interface TracerListener {
 export interface CapturedProcess {
   readonly capture: Capture;
   readonly facts: ProcessFacts;
+  /** With the pid it names the process for good. */
+  readonly startTicks: bigint;
 }
 
 export interface EngineReport {
@@ -51,14 +54,19 @@ export interface EngineReport {
 export interface TracerArmRequest {
   readonly pointId: string;
   readonly pid: number;
+  /** Of the process that is meant: another one that has the pid by now is refused as `target-gone`. Undefined: whichever has it. */
+  readonly startTicks?: bigint;
   readonly plan: Plan;
   readonly engine?: EngineName;
+  /** Hits are counted and none is delivered: ranges, `maxHits` and `minIntervalNs` are not looked at. */
+  readonly countOnly?: boolean;
   readonly maxHits: number;
   readonly minIntervalNs: bigint;
 }
 
 export interface TracerArmed {
   readonly engine: EngineName;
+  readonly startTicks: bigint;
   readonly addresses: readonly bigint[];
   /** Why better engines were passed over: `uprobe: needs CAP_BPF`. */
   readonly refusals: readonly string[];

@@ -17,7 +17,7 @@ const [, , journalFolder = defaultJournalFolder()] = process.argv;
 
 const service = new TracerService(allEngines({ journalFolder }), {
   hit: (pointId, captured) => send({ kind: 'hit', pointId, captured }),
-  ended: (pointId, pid, reason) => send({ kind: 'ended', pointId, pid, reason }),
+  ended: (pointId, pid, reason, last) => send({ kind: 'ended', pointId, pid, reason, last }),
   log: (level, message) => send({ kind: 'log', level, message }),
 });
 

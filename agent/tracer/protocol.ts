@@ -59,5 +59,11 @@ export type FromTracer =
   | { readonly kind: 'reply'; readonly id: number; readonly result: unknown }
   | { readonly kind: 'failed'; readonly id: number; readonly error: WireError }
   | { readonly kind: 'hit'; readonly pointId: string; readonly captured: CapturedProcess }
-  | { readonly kind: 'ended'; readonly pointId: string; readonly pid: number; readonly reason: PointEnd }
+  | {
+      readonly kind: 'ended';
+      readonly pointId: string;
+      readonly pid: number;
+      readonly reason: PointEnd;
+      readonly last: PointCounters;
+    }
   | { readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly message: string };

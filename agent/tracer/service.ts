@@ -1,13 +1,14 @@
 /** What the tracer does for the front: one method a call. Holds the armed points; knows nothing of the channel. */
 import type { Capture, EngineName, ProcessFacts } from '../../format/capture.js';
 import { StillframeError, toStillframeError, withContext } from '../../format/error.js';
-import type { Plan } from '../../format/plan/plan.js';
+import { withoutRanges } from '../../format/plan/plan.js';
+import { parseSelector } from '../../format/target-selector.js';
 import type { ArmedPoint, Engine, EngineSupport, NowRequest, PointSink } from '../engines/engine.js';
 import { readMaps, readStat } from '../linux/proc.js';
 import { ElfFactsCache } from '../targets/elf-facts.js';
 import { readProcessFacts } from '../targets/process-facts.js';
 import { listProcesses } from '../targets/processes.js';
-import { matches, parseSelector } from '../targets/select.js';
+import { matches } from '../targets/select.js';
 import { type ChoiceRequest, chooseForNow, chooseForPoint } from './choose.js';
 import type {
   CapturedProcess,
@@ -23,12 +24,9 @@ import type { PointOfProcess } from './protocol.js';
 
 export interface TracerEvents {
   hit(pointId: string, captured: CapturedProcess): void;
-  ended(pointId: string, pid: number, reason: PointEnd): void;
+  ended(pointId: string, pid: number, reason: PointEnd, last: PointCounters): void;
   log(level: 'info' | 'warn' | 'error', message: string): void;
 }
-
-/** Longer than any measurement: the second hit is never delivered, so that a measured point does not end by itself. */
-const neverNs = 1n << 60n;
 
 export class TracerService {
   readonly #engines: readonly Engine[];
@@ -68,21 +66,27 @@ export class TracerService {
       throw new StillframeError('usage', `point "${pointId}" is already armed in process ${pid}`);
     }
     // Read before the first hit, so that a process that ends right after it still has its facts.
-    this.#factsOf(pid);
+    const { startTicks } = this.#factsOf(pid);
+    if (request.startTicks !== undefined && request.startTicks !== startTicks) throw anotherProcess(pid);
     let ended = false;
     const sink: PointSink = {
       hit: (capture) => this.#deliver(pointId, capture),
-      ended: (reason) => {
+      ended: (reason, last) => {
         ended = true;
         this.#points.delete(key);
-        this.#events.ended(pointId, pid, reason);
+        this.#events.ended(pointId, pid, reason, last);
       },
     };
     const { point, refusals } = await this.#armFirst(request, sink);
+    if (hasAnother(pid, startTicks)) {
+      await point.disarm();
+      throw anotherProcess(pid);
+    }
     // A point may have used up its hits by now.
     if (!ended) this.#points.set(key, point);
     const warnings = point.warning === undefined ? [] : [`${point.engine}: ${point.warning}`];
-    return { engine: point.engine, addresses: point.addresses, refusals: [...refusals, ...warnings] };
+    const { engine, addresses } = point;
+    return { engine, startTicks, addresses, refusals: [...refusals, ...warnings] };
   }
 
   async disarm(which: PointOfProcess): Promise<PointCounters | undefined> {
@@ -104,7 +108,7 @@ export class TracerService {
       try {
         const capture = await engine.now?.(request);
         if (capture === undefined) continue;
-        return { capture, facts: this.#factsOf(request.pid) };
+        return { capture, ...this.#factsOf(request.pid) };
       } catch (error) {
         failures.push(toStillframeError(error));
         if (isFinal(failures.at(-1))) break;
@@ -119,7 +123,7 @@ export class TracerService {
   ): Promise<{ readonly engine: EngineName; readonly counters: PointCounters }> {
     const pointId = `measurement ${++this.#measurements}`;
     const { point } = await this.#armFirst(
-      { ...request, pointId, plan: withoutRanges(request.plan), maxHits: 2, minIntervalNs: neverNs },
+      { ...request, pointId, countOnly: true, maxHits: 1, minIntervalNs: 0n },
       { hit: () => undefined, ended: () => undefined },
     );
     try {
@@ -144,12 +148,15 @@ export class TracerService {
     request: TracerArmRequest,
     sink: PointSink,
   ): Promise<{ point: ArmedPoint; refusals: readonly string[] }> {
-    const choice = chooseForPoint(await this.#choice(request.engine), request.plan);
+    const { countOnly = false } = request;
+    const plan = countOnly ? withoutRanges(request.plan) : request.plan;
+    const choice = chooseForPoint(await this.#choice(request.engine), plan);
     const refusals = [...choice.refusals];
     let first: StillframeError | undefined;
     for (const engine of choice.engines) {
       try {
-        const point = await engine.arm?.({ ...request, forced: request.engine !== undefined }, sink);
+        const forced = request.engine !== undefined;
+        const point = await engine.arm?.({ ...request, plan, countOnly, forced }, sink);
         if (point !== undefined) return { point, refusals };
       } catch (error) {
         const failure = toStillframeError(error);
@@ -183,42 +190,61 @@ export class TracerService {
 
   #deliver(pointId: string, capture: Capture): void {
     try {
-      this.#events.hit(pointId, { capture, facts: this.#factsOf(capture.pid) });
+      this.#events.hit(pointId, { capture, ...this.#factsOf(capture.pid) });
     } catch (error) {
       this.#events.log('error', `a hit of point "${pointId}" is lost: ${toStillframeError(error).message}`);
     }
   }
 
   /** Read again when the process or its mappings changed; those known last when it is gone by now. */
-  #factsOf(pid: number): ProcessFacts {
+  #factsOf(pid: number): FactsOfProcess {
     const known = this.#facts.get(pid);
     try {
-      const state = stateOf(pid);
-      if (known?.state === state) return known.facts;
+      const { startTicks } = readStat(pid);
+      const maps = mapsOf(pid);
+      if (known?.maps === maps && known.startTicks === startTicks) return { facts: known.facts, startTicks };
       const facts = readProcessFacts(pid, this.#elf);
       if (this.#facts.size >= maxKnownFacts) this.#facts.clear();
-      this.#facts.set(pid, { state, facts });
-      return facts;
+      this.#facts.set(pid, { maps, startTicks, facts });
+      return { facts, startTicks };
     } catch (error) {
-      if (known !== undefined && toStillframeError(error).code === 'target-gone') return known.facts;
-      throw error;
+      if (known === undefined || toStillframeError(error).code !== 'target-gone') throw error;
+      return { facts: known.facts, startTicks: known.startTicks };
     }
   }
 }
 
-interface KnownFacts {
-  readonly state: string;
+interface FactsOfProcess {
   readonly facts: ProcessFacts;
+  readonly startTicks: bigint;
 }
 
-const maxKnownFacts = 64;
-
-function stateOf(pid: number): string {
-  const maps = readMaps(pid).map(
-    (mapping) => `${mapping.start}-${mapping.end}${mapping.permissions}${mapping.path}`,
-  );
-  return `${readStat(pid).startTicks} ${maps.join('\n')}`;
+interface KnownFacts extends FactsOfProcess {
+  readonly maps: string;
 }
+
+const maxKnownFacts = 256;
+
+function mapsOf(pid: number): string {
+  return readMaps(pid)
+    .map((mapping) => `${mapping.start}-${mapping.end}${mapping.permissions}${mapping.path}`)
+    .join('\n');
+}
+
+/** Whether the number was given to another process. One that is gone is told of by its engine. */
+function hasAnother(pid: number, startTicks: bigint): boolean {
+  try {
+    return readStat(pid).startTicks !== startTicks;
+  } catch (error) {
+    if (toStillframeError(error).code === 'target-gone') return false;
+    throw error;
+  }
+}
+
+const anotherProcess = (pid: number): StillframeError =>
+  new StillframeError('target-gone', `process ${pid} is gone, and its number was given to another`, {
+    detail: { pid },
+  });
 
 const keyOf = (which: PointOfProcess): string => `${which.pid} ${which.pointId}`;
 
@@ -227,8 +253,4 @@ function isFinal(error: StillframeError | undefined): boolean {
   return (
     error !== undefined && ['target-gone', 'mismatch', 'not-found', 'bad-data', 'usage'].includes(error.code)
   );
-}
-
-function withoutRanges(plan: Plan): Plan {
-  return { ...plan, stackBytes: 0, sites: plan.sites.map((site) => ({ ...site, ranges: [] })) };
 }

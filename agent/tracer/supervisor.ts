@@ -213,7 +213,7 @@ export class TracerSupervisor implements TracerClient {
         this.#listener?.hit(message.pointId, message.captured);
         break;
       case 'ended':
-        this.#listener?.ended(message.pointId, message.pid, message.reason);
+        this.#listener?.ended(message.pointId, message.pid, message.reason, message.last);
         break;
       case 'log':
         this.#options.log(message.level, message.message);

@@ -2,19 +2,23 @@
  * The agents that a controller holds conversations with, for as long as it runs: dialed with back-off, or dialing in. What is asked of a
  * fleet is kept here and asked again of every agent that comes (back), so that whoever asks need not know which agents are there.
  */
-import type { AgentClient } from '../rpc/agent-client.js';
+import type { AgentConversation } from '../rpc/agent-client.js';
 import type { AgentTarget } from '../rpc/agent-facts.js';
 
 export interface FleetAgent {
   /** What its hello says; with a number behind it where two agents say the same. */
   readonly host: string;
+  /** The same for the same agent whenever it comes back, also after this controller was restarted. */
+  readonly identity: string;
   /** As it was dialed, or where it dials from. */
   readonly address: string;
-  readonly client: AgentClient;
+  readonly client: AgentConversation;
 }
 
 export interface AgentStatus {
+  /** Its address where it never greeted. */
   readonly host: string;
+  readonly identity: string;
   readonly address: string;
   readonly connected: boolean;
   /** Since when, in milliseconds since the epoch. */
@@ -43,9 +47,15 @@ export interface FleetListener {
   disconnected?(agent: FleetAgent, reason: string): void;
 }
 
+/**
+ * All that fit are told when the watch begins, and when an agent comes back. Of those on an agent that went away nothing is told: what is
+ * there now nobody knows.
+ */
 export interface TargetListener {
   appeared(agent: FleetAgent, targets: readonly AgentTarget[]): void;
   left(agent: FleetAgent, targets: readonly AgentTarget[]): void;
+  /** Why they are not watched at that host; empty when they are (again). */
+  state?(host: string, detail: string): void;
 }
 
 export interface LogWatch {
@@ -85,4 +95,11 @@ export interface UsageListener {
     readonly value: number;
   }): void;
   state(host: string, detail: string): void;
+}
+
+/** What pino offers; messages and facts, never values of a target. */
+export interface FleetLog {
+  info(facts: object, message: string): void;
+  warn(facts: object, message: string): void;
+  error(facts: object, message: string): void;
 }

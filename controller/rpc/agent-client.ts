@@ -1,22 +1,17 @@
 /**
- * A controller's end of the conversation with an agent that it dialed: commands with answers, states of points as they change, and
- * snapshots, which go to the store as they come and are acknowledged when they are on disk.
+ * A controller's end of the conversation with one agent, whoever dialed: commands with answers, states of points as they change,
+ * watches, and snapshots, which go to the store as they come and are acknowledged when they are on disk.
+ *
+ * The agent is believed nothing: every answer has a deadline, what waits is bounded, and a message that makes no sense fails the
+ * command that it answers and nothing else.
  */
-import { Client, type ClientDuplexStream } from '@grpc/grpc-js';
-import { StillframeError, toStillframeError } from '../../format/error.js';
+import { badData, StillframeError, toStillframeError, withContext } from '../../format/error.js';
 import { errorOf } from '../../format/failure.js';
-import { grpcTarget, type Endpoint } from '../../format/endpoint.js';
-import { codeOfGrpcStatus } from '../../format/grpc-status.js';
-import { stillframe } from '../../proto/generated/stillframe.js';
+import type { Endpoint } from '../../format/endpoint.js';
 import { fromLong, numberFromLong, toLong } from '../../proto/long.js';
-import {
-  agentConversePath,
-  decodeEvent,
-  encodeCommand,
-  type CommandProperties,
-  type Event,
-} from '../../proto/service.js';
-import type { AnnouncedSnapshot, SnapshotRecord, SnapshotWriter } from '../store/store.js';
+import type { CommandProperties, Event } from '../../proto/service.js';
+import type { SnapshotRecord, SnapshotWriter } from '../store/store.js';
+import { dialChannel, type AgentChannel } from './agent-channel.js';
 import type {
   AgentFacts,
   AgentPoint,
@@ -27,71 +22,106 @@ import type {
   MeasureOrder,
   NowOrder,
   TargetFacts,
+  WatchEvent,
+  WatchOrder,
 } from './agent-facts.js';
-import { factsFrom, measuredFrom, pointFrom, engineFrom, targetFactsFrom, targetFrom } from './messages.js';
-import { channelCredentials, type TlsFiles } from './tls.js';
+import { IncomingSnapshots, type ComingSnapshot } from './incoming-snapshots.js';
+import {
+  armMessage,
+  engineFrom,
+  factsFrom,
+  measuredFrom,
+  pointFrom,
+  targetFactsFrom,
+  targetFrom,
+  watchEventFrom,
+  watchMessage,
+} from './messages.js';
+import type { TlsFiles } from './tls.js';
 
-export interface AgentClientOptions {
+export interface ConversationOptions {
+  /** Takes in what comes; `Store.receive`. */
+  readonly receive: (announced: ComingSnapshot) => SnapshotWriter;
+  /** For the agent's logs: who this is. */
+  readonly name?: string;
+}
+
+export interface AgentClientOptions extends ConversationOptions {
   readonly endpoint: Endpoint;
   readonly tls?: TlsFiles;
-  /** Takes in what comes; `Store.receive`. */
-  readonly receive: (announced: AnnouncedSnapshot) => SnapshotWriter;
   readonly connectTimeoutMs?: number;
 }
 
 export interface AgentListener {
   point?(point: AgentPoint): void;
-  /** It is stored. */
+  /** It is stored, and was not before. */
   snapshot?(record: SnapshotRecord): void;
-  /** A snapshot came and could not be stored. */
+  /** A snapshot came that its point did not ask for any more; it was not kept. */
+  surplus?(point: string): void;
+  watch?(event: WatchEvent): void;
+  /** A snapshot, or an event that nobody asked for, came and could not be taken. */
   failed?(error: StillframeError): void;
 }
 
-type Answer<B extends Event['body']> = Extract<Event, { body?: B }>;
+/** What a conversation offers, whoever opened its stream; for fakes in tests, too. */
+export type AgentConversation = Pick<AgentClient, keyof AgentClient>;
+
+type Body = NonNullable<Event['body']>;
+type Answer<B extends Body> = Extract<Event, { body?: B }>;
 
 interface Pending {
-  readonly wants: NonNullable<Event['body']>;
+  readonly wants: Body;
   readonly resolve: (event: Event) => void;
   readonly reject: (error: StillframeError) => void;
-}
-
-interface Incoming {
-  readonly writer: SnapshotWriter;
-  offset: number;
+  /** Put off by each piece of a snapshot, where one is awaited. */
+  deadlineMs: number;
+  readonly timeoutMs: number;
+  /** The snapshot that answers it, once it is stored. */
+  record?: SnapshotRecord;
 }
 
 const defaultConnectMs = 5000;
+const helloTimeoutMs = 10_000;
 const heartbeatMs = 10_000;
 /** Three heartbeats of the agent. */
 const maxSilenceMs = 35_000;
-const maxMessageBytes = 16 * 1024 * 1024;
+/** Arming in 256 processes, or listing all of a large host, is done well within it. */
+const answerMs = 60_000;
+const maxPending = 1024;
+/** Commands that wait for room in the stream. */
+const maxWaiting = 4096;
 
 export class AgentClient implements Disposable {
   readonly address: string;
+  readonly certificateName: string | undefined;
+  readonly dialedIn: boolean;
   /** Resolves, with the reason, when the conversation is over. */
   readonly closed: Promise<StillframeError>;
-  readonly #client: Client;
-  readonly #stream: ClientDuplexStream<CommandProperties, Event>;
-  readonly #receive: AgentClientOptions['receive'];
+  readonly #channel: AgentChannel;
   readonly #pending = new Map<bigint, Pending>();
-  readonly #incoming = new Map<string, Incoming>();
-  readonly #stored = new Map<string, SnapshotRecord>();
+  readonly #incoming: IncomingSnapshots;
   readonly #listeners = new Set<AgentListener>();
   readonly #heartbeat: NodeJS.Timeout;
+  #waiting: CommandProperties[] = [];
+  #full = false;
   #settleClosed: (error: StillframeError) => void = () => undefined;
   #facts: AgentFacts | undefined;
+  #greeted: (facts: AgentFacts) => void = () => undefined;
   #lastRequest = 0n;
   #heardMs: number = Date.now();
   #end: StillframeError | undefined;
 
   /** Dials and greets. Throws `unreachable`. */
-  static async connect(options: AgentClientOptions): Promise<AgentClient> {
-    const client = new AgentClient(options);
+  static connect(options: AgentClientOptions): Promise<AgentClient> {
+    const { endpoint, tls, connectTimeoutMs = defaultConnectMs } = options;
+    return AgentClient.converse(dialChannel({ endpoint, tls, connectTimeoutMs }), options);
+  }
+
+  /** Greets over a stream that is there. Throws `unreachable`, or `bad-data` where the hello makes no sense. */
+  static async converse(channel: AgentChannel, options: ConversationOptions): Promise<AgentClient> {
+    const client = new AgentClient(channel, options);
     try {
-      const { hello } = await client.#call('hello', {
-        greeting: { version: '0.1.0', controller: `cli ${process.pid}` },
-      });
-      client.#facts = factsFrom(hello);
+      await client.#greet(options.name ?? `cli ${process.pid}`);
       return client;
     } catch (error) {
       client[Symbol.dispose]();
@@ -99,33 +129,20 @@ export class AgentClient implements Disposable {
     }
   }
 
-  private constructor(options: AgentClientOptions) {
-    this.address = grpcTarget(options.endpoint);
-    this.#receive = options.receive;
+  private constructor(channel: AgentChannel, options: ConversationOptions) {
+    this.#channel = channel;
+    this.address = channel.address;
+    this.certificateName = channel.certificateName;
+    this.dialedIn = channel.dialedIn;
+    this.#incoming = new IncomingSnapshots(options.receive);
     this.closed = new Promise((resolve) => {
       this.#settleClosed = resolve;
     });
-    this.#client = new Client(this.address, channelCredentials(options.tls), {
-      'grpc.max_receive_message_length': maxMessageBytes,
-      'grpc.max_send_message_length': maxMessageBytes,
-      'grpc.enable_retries': 0,
+    channel.open({
+      heard: (event) => this.#hear(event),
+      drained: () => this.#flush(),
+      ended: (reason) => this.#close(reason),
     });
-    this.#client.waitForReady(Date.now() + (options.connectTimeoutMs ?? defaultConnectMs), (error) => {
-      if (error === undefined) return;
-      this.#close(
-        new StillframeError('unreachable', `cannot reach the agent at ${this.address}: ${error.message}`),
-      );
-    });
-    this.#stream = this.#client.makeBidiStreamRequest(agentConversePath, encodeCommand, decodeEvent);
-    this.#stream.on('data', (event: Event) => this.#hear(event));
-    this.#stream.on('error', (error: Error & { code?: number; details?: string }) => {
-      const code = error.code === undefined ? 'unreachable' : codeOfGrpcStatus(error.code);
-      const text = `cannot reach the agent at ${this.address}: ${error.details ?? error.message}`;
-      this.#close(new StillframeError(code === 'internal' ? 'unreachable' : code, text));
-    });
-    this.#stream.on('end', () =>
-      this.#close(new StillframeError('unreachable', `the agent at ${this.address} hung up`)),
-    );
     this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs);
   }
 
@@ -139,55 +156,49 @@ export class AgentClient implements Disposable {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  async listTargets(selector = ''): Promise<readonly AgentTarget[]> {
-    const { targets } = await this.#call('targets', { listTargets: { selector } });
-    return (targets.targets ?? []).map(targetFrom);
+  listTargets(selector = ''): Promise<readonly AgentTarget[]> {
+    return this.#call('targets', { listTargets: { selector } }, ({ targets }) =>
+      (targets.targets ?? []).map(targetFrom),
+    );
   }
 
-  async targetFacts(pid: number): Promise<TargetFacts> {
-    const { targetFacts } = await this.#call('targetFacts', { getTargetFacts: { pid } });
-    return targetFactsFrom(targetFacts);
+  targetFacts(pid: number): Promise<TargetFacts> {
+    return this.#call('targetFacts', { getTargetFacts: { pid } }, (event) =>
+      targetFactsFrom(event.targetFacts),
+    );
   }
 
-  async probeEngines(): Promise<readonly EngineStatus[]> {
-    const { engines } = await this.#call('engines', { probeEngines: {} });
-    return (engines.engines ?? []).map(engineFrom);
+  probeEngines(): Promise<readonly EngineStatus[]> {
+    return this.#call('engines', { probeEngines: {} }, ({ engines }) =>
+      (engines.engines ?? []).map(engineFrom),
+    );
   }
 
-  async arm(order: ArmOrder): Promise<AgentPoint> {
-    const { pointState } = await this.#call('pointState', {
-      arm: {
-        pointId: order.id,
-        pids: [...order.pids],
-        selector: order.selector,
-        plan: order.plan,
-        engine: order.engine,
-        maxHits: order.maxHits,
-        everyProcess: order.everyProcess,
-        minIntervalNs: toLong(order.minIntervalNs),
-        expiresMs: toLong(order.expiresMs),
-        whileConnected: order.whileConnected,
-        countOnly: order.countOnly,
-        owner: order.owner,
-        note: order.note,
-      },
-    });
-    return pointFrom(pointState);
+  arm(order: ArmOrder): Promise<AgentPoint> {
+    return this.#call('pointState', { arm: armMessage(order) }, (event) => pointFrom(event.pointState));
   }
 
   /** Resolves when the kernel holds no probe of the point any more. */
-  async disarm(pointId: string): Promise<AgentPoint> {
-    const { pointState } = await this.#call('pointState', { disarm: { pointId } });
-    return pointFrom(pointState);
+  disarm(pointId: string): Promise<AgentPoint> {
+    return this.#call('pointState', { disarm: { pointId } }, (event) => pointFrom(event.pointState));
   }
 
-  async points(pointIds: readonly string[] = []): Promise<readonly AgentPoint[]> {
-    const { points } = await this.#call('points', { listPoints: { pointIds: [...pointIds] } });
-    return (points.points ?? []).map(pointFrom);
+  /** With `watchMs`, states of changed points follow at that interval. */
+  points(pointIds: readonly string[] = [], watchMs = 0): Promise<readonly AgentPoint[]> {
+    return this.#call('points', { listPoints: { pointIds: [...pointIds], watchMs } }, ({ points }) =>
+      (points.points ?? []).map(pointFrom),
+    );
+  }
+
+  /** States and snapshots of points that are armed already come to this conversation, too. */
+  followPoints(pointIds: readonly string[]): Promise<readonly AgentPoint[]> {
+    return this.#call('points', { followPoints: { pointIds: [...pointIds] } }, ({ points }) =>
+      (points.points ?? []).map(pointFrom),
+    );
   }
 
   async now(order: NowOrder): Promise<SnapshotRecord> {
-    const { snapshotEnd } = await this.#call('snapshotEnd', {
+    const command = {
       now: {
         pid: order.pid,
         tids: [...order.tids],
@@ -195,57 +206,139 @@ export class AgentClient implements Disposable {
         maxBytes: toLong(order.maxBytes),
         engine: order.engine,
       },
+    };
+    return await this.#call('snapshotEnd', command, (event, { record }) => {
+      if (record !== undefined) return record;
+      const id = event.snapshotEnd.snapshotId ?? '';
+      throw new StillframeError('internal', `snapshot ${id} did not reach the store`);
     });
-    const id = snapshotEnd.snapshotId ?? '';
-    const record = this.#stored.get(id);
-    if (record === undefined) throw new StillframeError('internal', `snapshot ${id} did not reach the store`);
-    return record;
   }
 
   /** Brings what waits in the agent's spool into the store; gives how many there were. */
-  async fetch(pointIds: readonly string[] = []): Promise<number> {
-    const { fetched } = await this.#call('fetched', { fetchSnapshots: { pointIds: [...pointIds] } });
-    return fetched.count ?? 0;
+  fetch(pointIds: readonly string[] = []): Promise<number> {
+    return this.#call(
+      'fetched',
+      { fetchSnapshots: { pointIds: [...pointIds] } },
+      ({ fetched }) => fetched.count ?? 0,
+    );
   }
 
-  async measure(order: MeasureOrder): Promise<Measured> {
-    const { measured } = await this.#call('measured', {
-      measure: {
-        pid: order.pid,
-        plan: order.plan,
-        durationMs: toLong(order.durationMs),
-        engine: order.engine,
-      },
-    });
-    return measuredFrom(measured);
+  measure(order: MeasureOrder): Promise<Measured> {
+    const { pid, plan, durationMs, engine } = order;
+    return this.#call(
+      'measured',
+      { measure: { pid, plan, durationMs: toLong(durationMs), engine } },
+      ({ measured }) => measuredFrom(measured),
+      answerMs + durationMs,
+    );
+  }
+
+  /** Replaces the watch of the same id. What it sees comes to listeners' `watch`. */
+  async watch(order: WatchOrder): Promise<void> {
+    await this.#call('done', watchMessage(order), () => undefined);
+  }
+
+  async unwatch(watchId: string): Promise<void> {
+    await this.#call('done', { unwatch: { watchId } }, () => undefined);
   }
 
   [Symbol.dispose](): void {
     this.#close(new StillframeError('unreachable', `the conversation with ${this.address} was closed`));
   }
 
-  async #call<B extends NonNullable<Event['body']>>(
+  async #greet(controller: string): Promise<void> {
+    const greeting = { version: '0.1.0', controller };
+    if (!this.dialedIn) {
+      this.#facts = await this.#call('hello', { greeting }, ({ hello }) => factsFrom(hello));
+      return;
+    }
+    // An agent that dials says hello before it is asked; it is greeted all the same, so that it knows that somebody is here.
+    const timer = setTimeout(
+      () =>
+        this.#close(
+          new StillframeError(
+            'unreachable',
+            `the agent at ${this.address} did not say hello within ${helloTimeoutMs / 1000} s`,
+          ),
+        ),
+      helloTimeoutMs,
+    );
+    try {
+      const hello = new Promise<AgentFacts>((resolve) => {
+        this.#greeted = resolve;
+      });
+      const ended = this.closed.then((reason): never => {
+        throw reason;
+      });
+      this.#facts = await Promise.race([hello, ended]);
+    } finally {
+      clearTimeout(timer);
+    }
+    this.#call('hello', { greeting }, () => undefined).catch(() => undefined);
+  }
+
+  async #call<B extends Body, T>(
     wants: B,
     command: Omit<CommandProperties, 'request'>,
-  ): Promise<Answer<B>> {
+    read: (event: Answer<B>, pending: Pending) => T,
+    timeoutMs = answerMs,
+  ): Promise<T> {
     if (this.#end !== undefined) throw this.#end;
+    if (this.#pending.size >= maxPending) {
+      throw new StillframeError('limit', `${maxPending} commands wait for the agent at ${this.address}`);
+    }
     this.#lastRequest += 1n;
     const request = this.#lastRequest;
+    let entry: Pending | undefined;
     const answer = await new Promise<Event>((resolve, reject) => {
-      this.#pending.set(request, { wants, resolve, reject });
-      this.#stream.write({ ...command, request: toLong(request) });
+      entry = { wants, resolve, reject, timeoutMs, deadlineMs: Date.now() + timeoutMs };
+      this.#pending.set(request, entry);
+      this.#write({ ...command, request: toLong(request) });
     });
-    return answer as Answer<B>;
+    if (entry === undefined) throw new Error('unreachable code');
+    try {
+      return read(answer as Answer<B>, entry);
+    } catch (error) {
+      if (error instanceof StillframeError) throw withContext(`the agent at ${this.address}`, error);
+      throw badData(`the agent at ${this.address} answered ${wants} wrongly: ${String(error)}`);
+    }
+  }
+
+  #write(command: CommandProperties): void {
+    if (!this.#full) {
+      this.#full = !this.#channel.write(command);
+      return;
+    }
+    if (this.#waiting.length >= maxWaiting) {
+      this.#close(new StillframeError('unreachable', `the agent at ${this.address} takes no more commands`));
+      return;
+    }
+    this.#waiting.push(command);
+  }
+
+  #flush(): void {
+    this.#full = false;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const command of waiting) this.#write(command);
   }
 
   #hear(event: Event): void {
+    if (this.#end !== undefined) return;
     this.#heardMs = Date.now();
+    if (this.dialedIn && this.#facts === undefined) {
+      this.#hearHello(event);
+      return;
+    }
     const request = fromLong(event.request);
     const pending = this.#pending.get(request);
     try {
-      this.#take(event);
+      this.#take(event, pending);
     } catch (error) {
-      const failure = toStillframeError(error);
+      const failure =
+        error instanceof RangeError
+          ? badData(`the agent at ${this.address} sent ${event.body ?? 'nothing'}: ${error.message}`)
+          : toStillframeError(error);
       for (const listener of this.#listeners) listener.failed?.(failure);
       this.#pending.delete(request);
       pending?.reject(failure);
@@ -261,81 +354,96 @@ export class AgentClient implements Disposable {
     }
   }
 
-  #take(event: Event): void {
-    if (event.body === 'snapshotBegin') this.#begin(event.snapshotBegin);
-    else if (event.body === 'snapshotChunk') this.#chunk(event.snapshotChunk);
-    else if (event.body === 'snapshotEnd') this.#commit(event.snapshotEnd.snapshotId ?? '');
-    else if (event.body === 'pointState') {
-      const point = pointFrom(event.pointState);
-      for (const listener of this.#listeners) listener.point?.(point);
-    }
-  }
-
-  #begin(begin: stillframe.v1.SnapshotBegin.$Properties): void {
-    const id = begin.snapshotId ?? '';
-    this.#incoming.get(id)?.writer[Symbol.dispose]();
-    const writer = this.#receive({ id, size: numberFromLong(begin.size), sha256: begin.sha256 ?? '' });
-    this.#incoming.set(id, { writer, offset: 0 });
-  }
-
-  #chunk(chunk: stillframe.v1.SnapshotChunk.$Properties): void {
-    const id = chunk.snapshotId ?? '';
-    const incoming = this.#incoming.get(id);
-    // Of a snapshot that was refused already.
-    if (incoming === undefined) return;
+  /** The first event of an agent that dialed. */
+  #hearHello(event: Event): void {
     try {
-      const data = chunk.data ?? new Uint8Array();
-      const offset = numberFromLong(chunk.offset);
-      if (offset !== incoming.offset) {
-        throw new StillframeError(
-          'bad-data',
-          `cannot store snapshot ${id}: a piece at ${offset} came, ${incoming.offset} was next`,
+      if (event.body !== 'hello') {
+        throw badData(
+          `the agent at ${this.address} said "${event.body ?? 'nothing'}" where a hello was expected`,
         );
       }
-      incoming.writer.write(data);
-      incoming.offset += data.length;
+      this.#facts = factsFrom(event.hello);
+      this.#greeted(this.#facts);
     } catch (error) {
-      this.#incoming.delete(id);
-      incoming.writer[Symbol.dispose]();
-      throw error;
+      this.#close(toStillframeError(error));
     }
   }
 
-  #commit(id: string): void {
-    const incoming = this.#incoming.get(id);
-    if (incoming === undefined) return;
-    this.#incoming.delete(id);
-    let record: SnapshotRecord;
-    try {
-      record = incoming.writer.commit();
-    } finally {
-      incoming.writer[Symbol.dispose]();
+  #take(event: Event, pending: Pending | undefined): void {
+    if (event.body === 'snapshotBegin') {
+      const { snapshotId, pointId, size, sha256 } = event.snapshotBegin;
+      this.#incoming.begin({
+        id: snapshotId ?? '',
+        point: pointId ?? '',
+        size: numberFromLong(size),
+        sha256: sha256 ?? '',
+        asked: pending !== undefined,
+      });
+    } else if (event.body === 'snapshotChunk') {
+      const { snapshotId, offset, data } = event.snapshotChunk;
+      this.#incoming.piece(snapshotId ?? '', numberFromLong(offset), data ?? new Uint8Array());
+      this.#putOff();
+    } else if (event.body === 'snapshotEnd') {
+      this.#commit(event.snapshotEnd.snapshotId ?? '', pending);
+    } else if (event.body === 'pointState') {
+      const point = pointFrom(event.pointState);
+      for (const listener of this.#listeners) listener.point?.(point);
+    } else {
+      const seen = watchEventFrom(event);
+      if (seen === undefined) return;
+      for (const listener of this.#listeners) listener.watch?.(seen);
     }
-    this.#stored.set(id, record);
+  }
+
+  #commit(id: string, pending: Pending | undefined): void {
+    const received = this.#incoming.commit(id);
+    if (received === undefined) return;
+    if (pending !== undefined && received.record !== undefined) pending.record = received.record;
+    // On disk, or not wanted: either way the agent may forget it.
     this.#lastRequest += 1n;
-    this.#stream.write({ request: toLong(this.#lastRequest), acknowledgeSnapshot: { snapshotId: id } });
-    for (const listener of this.#listeners) listener.snapshot?.(record);
+    this.#write({ request: toLong(this.#lastRequest), acknowledgeSnapshot: { snapshotId: id } });
+    for (const listener of this.#listeners) {
+      if (received.kind === 'stored') listener.snapshot?.(received.record);
+      else if (received.kind === 'surplus') listener.surplus?.(received.point);
+    }
+  }
+
+  /** A command that brings snapshots is not late while they come. */
+  #putOff(): void {
+    for (const pending of this.#pending.values()) {
+      if (pending.wants === 'fetched' || pending.wants === 'snapshotEnd') {
+        pending.deadlineMs = Date.now() + pending.timeoutMs;
+      }
+    }
   }
 
   #beat(): void {
-    if (Date.now() - this.#heardMs > maxSilenceMs) {
+    const nowMs = Date.now();
+    if (nowMs - this.#heardMs > maxSilenceMs) {
       this.#close(new StillframeError('unreachable', `the agent at ${this.address} fell silent`));
-    } else {
-      this.#stream.write({ heartbeat: { timeMs: toLong(Date.now()) } });
+      return;
     }
+    for (const [request, pending] of this.#pending) {
+      if (nowMs < pending.deadlineMs) continue;
+      this.#pending.delete(request);
+      const seconds = pending.timeoutMs / 1000;
+      const what = `the agent at ${this.address} gave no ${pending.wants} within ${seconds} s`;
+      pending.reject(new StillframeError('unreachable', what));
+    }
+    // One that is full hears enough of us.
+    if (!this.#full) this.#write({ heartbeat: { timeMs: toLong(nowMs) } });
   }
 
   #close(reason: StillframeError): void {
     if (this.#end !== undefined) return;
     this.#end = reason;
     clearInterval(this.#heartbeat);
-    for (const { writer } of this.#incoming.values()) writer[Symbol.dispose]();
-    this.#incoming.clear();
+    this.#incoming[Symbol.dispose]();
     for (const pending of this.#pending.values()) pending.reject(reason);
     this.#pending.clear();
-    // Acknowledgements that were written still go out; what is left of the stream goes with the client.
-    this.#stream.end();
-    this.#client.close();
+    this.#waiting = [];
+    // Acknowledgements that were written still go out; what is left of the stream goes with the channel.
+    this.#channel.close();
     this.#settleClosed(reason);
   }
 }

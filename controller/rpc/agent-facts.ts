@@ -117,3 +117,28 @@ export interface MeasureOrder {
   readonly durationMs: number;
   readonly engine: EngineName | '';
 }
+
+/** What an agent looks out for, for as long as the conversation lasts. */
+export type WatchOrder = { readonly id: string } & (
+  | { readonly kind: 'targets'; readonly selector: string }
+  | { readonly kind: 'log'; readonly path: string; readonly pattern: string }
+  | {
+      readonly kind: 'usage';
+      readonly selector: string;
+      readonly resource: 'cpu' | 'rss' | 'threads' | 'descriptors';
+      readonly above: number;
+      readonly forMs: number;
+    }
+);
+
+/** What a watch saw, or (`state`) why it does not watch; empty when it does again. */
+export type WatchEvent = { readonly id: string } & (
+  | {
+      readonly kind: 'targets';
+      readonly appeared: readonly AgentTarget[];
+      readonly left: readonly AgentTarget[];
+    }
+  | { readonly kind: 'log'; readonly timeMs: number; readonly line: string; readonly count: number }
+  | { readonly kind: 'usage'; readonly timeMs: number; readonly target: AgentTarget; readonly value: number }
+  | { readonly kind: 'state'; readonly detail: string }
+);

@@ -1,6 +1,8 @@
 /** Messages of an agent to what the controller works with. Whatever is missing reads as proto3 means it. */
+import { badData } from '../../format/error.js';
 import { stillframe } from '../../proto/generated/stillframe.js';
-import { fromLong, numberFromLong } from '../../proto/long.js';
+import { fromLong, numberFromLong, toLong } from '../../proto/long.js';
+import type { CommandProperties, Event } from '../../proto/service.js';
 import type { PointPhase } from '../store/store.js';
 import type {
   AgentCounters,
@@ -8,14 +10,35 @@ import type {
   AgentModule,
   AgentPoint,
   AgentTarget,
+  ArmOrder,
   EngineStatus,
   Measured,
   TargetFacts,
+  WatchEvent,
+  WatchOrder,
 } from './agent-facts.js';
 
 const { v1 } = stillframe;
 
+/** What a host can be called: names go into selectors, lists and files, so nothing else is believed. */
+const hostPattern = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$/;
+const maxFactLength = 256;
+
+/** Throws `bad-data` for a hello that claims nonsense. */
 export function factsFrom(hello: stillframe.v1.Hello.$Properties): AgentFacts {
+  const { host, version, bootId, pidNamespace, kernel, architecture } = hello;
+  if (!hostPattern.test(host ?? '')) {
+    throw badData(
+      `an agent calls its host ${JSON.stringify((host ?? '').slice(0, 80))}, which is no host name`,
+    );
+  }
+  for (const [name, text] of Object.entries({ version, bootId, pidNamespace, kernel, architecture })) {
+    if ((text ?? '').length > maxFactLength || /\p{Cc}/u.test(text ?? '')) {
+      throw badData(
+        `an agent at host ${host ?? ''} says a ${name} that is none: ${(text ?? '').length} characters`,
+      );
+    }
+  }
   return {
     version: hello.version ?? '',
     host: hello.host ?? '',
@@ -40,9 +63,18 @@ export function targetFrom(target: stillframe.v1.Target.$Properties): AgentTarge
     container: target.container ?? '',
     service: target.service ?? '',
     startTicks: fromLong(target.startTicks),
-    startTimeMs: numberFromLong(target.startTimeMs),
+    startTimeMs: timeFrom(target.startTimeMs),
     refusal: target.refusal ?? '',
   };
+}
+
+/** The last that a Date can hold. */
+const maxTimeMs = 8.64e15;
+
+/** Milliseconds since the epoch that a Date can hold, whatever was sent. */
+function timeFrom(value: Parameters<typeof fromLong>[0]): number {
+  const time = fromLong(value);
+  return time > BigInt(maxTimeMs) ? maxTimeMs : Number(time);
 }
 
 function moduleFrom(module: stillframe.v1.Module.$Properties): AgentModule {
@@ -82,7 +114,7 @@ export function pointFrom(state: stillframe.v1.PointState.$Properties): AgentPoi
     end: state.end ?? '',
     location: state.location ?? '',
     condition: state.condition ?? '',
-    expiresMs: numberFromLong(state.expiresMs),
+    expiresMs: timeFrom(state.expiresMs),
     refusals: state.refusals ?? [],
     owner: state.owner ?? '',
     note: state.note ?? '',
@@ -120,4 +152,75 @@ export function measuredFrom(measured: stillframe.v1.Measured.$Properties): Meas
     durationMs: numberFromLong(measured.durationMs),
     counters: countersFrom(measured.counters ?? {}),
   };
+}
+
+export function armMessage(order: ArmOrder): stillframe.v1.Arm.$Properties {
+  return {
+    pointId: order.id,
+    pids: [...order.pids],
+    selector: order.selector,
+    plan: order.plan,
+    engine: order.engine,
+    maxHits: order.maxHits,
+    everyProcess: order.everyProcess,
+    minIntervalNs: toLong(order.minIntervalNs),
+    expiresMs: toLong(order.expiresMs),
+    whileConnected: order.whileConnected,
+    countOnly: order.countOnly,
+    owner: order.owner,
+    note: order.note,
+  };
+}
+
+const resources = {
+  cpu: v1.Resource.RESOURCE_CPU_PERCENT,
+  rss: v1.Resource.RESOURCE_RSS_BYTES,
+  threads: v1.Resource.RESOURCE_THREADS,
+  descriptors: v1.Resource.RESOURCE_DESCRIPTORS,
+} as const;
+
+export function watchMessage(order: WatchOrder): Omit<CommandProperties, 'request'> {
+  const watchId = order.id;
+  switch (order.kind) {
+    case 'targets':
+      return { watchTargets: { watchId, selector: order.selector } };
+    case 'log':
+      return { watchLog: { watchId, path: order.path, pattern: order.pattern } };
+    case 'usage': {
+      const { selector, above, forMs } = order;
+      const resource = resources[order.resource];
+      return { watchUsage: { watchId, selector, resource, above, forMs: toLong(forMs) } };
+    }
+  }
+}
+
+/** Undefined for an event that is not of a watch. */
+export function watchEventFrom(event: Event): WatchEvent | undefined {
+  if (event.body === 'targetsChanged') {
+    const { watchId, appeared, left } = event.targetsChanged;
+    return {
+      id: watchId ?? '',
+      kind: 'targets',
+      appeared: (appeared ?? []).map(targetFrom),
+      left: (left ?? []).map(targetFrom),
+    };
+  }
+  if (event.body === 'logMatched') {
+    const { watchId, timeMs, line, count } = event.logMatched;
+    return { id: watchId ?? '', kind: 'log', timeMs: timeFrom(timeMs), line: line ?? '', count: count ?? 0 };
+  }
+  if (event.body === 'usageExceeded') {
+    const { watchId, timeMs, target, value } = event.usageExceeded;
+    return {
+      id: watchId ?? '',
+      kind: 'usage',
+      timeMs: timeFrom(timeMs),
+      target: targetFrom(target ?? {}),
+      value: value ?? 0,
+    };
+  }
+  if (event.body === 'watchState') {
+    return { id: event.watchState.watchId ?? '', kind: 'state', detail: event.watchState.detail ?? '' };
+  }
+  return undefined;
 }

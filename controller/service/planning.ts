@@ -5,9 +5,10 @@ import type { EngineName } from '../../format/capture.js';
 import { encodePlan } from '../../format/plan/encode.js';
 import type { Explanation } from '../planner/explain.js';
 import { planPoint, type PlannedPoint } from '../planner/plan.js';
-import type { AgentClient } from '../rpc/agent-client.js';
-import type { AgentModule, AgentTarget, TargetFacts } from '../rpc/agent-facts.js';
+import type { AgentConversation } from '../rpc/agent-client.js';
+import type { AgentFacts, AgentModule, AgentTarget } from '../rpc/agent-facts.js';
 import type { OpenSymbols } from '../snapshot/module.js';
+import type { ModuleSymbols } from '../symbols/module-symbols.js';
 import { openModuleFile } from './module-file.js';
 import { chooseModule, executableOf, findTargets, splitLocation } from './targets.js';
 
@@ -36,29 +37,51 @@ export interface Planned extends PlannedPoint {
   readonly leftOut: readonly { readonly target: AgentTarget; readonly reason: string }[];
 }
 
+/** What is asked of the processes of one agent, as far as facts go. */
+export type FactsAgent = Pick<AgentConversation, 'facts' | 'targetFacts'>;
+
+export interface ChosenProcess {
+  readonly target: AgentTarget;
+  readonly module: AgentModule;
+  readonly isExecutable: boolean;
+}
+
+/** Processes of one agent whose module of the location is of the same build, and why the others were left out. */
+export interface ChosenProcesses {
+  /** Empty when none has such a module; `refusal` says why then. */
+  readonly chosen: readonly ChosenProcess[];
+  readonly leftOut: readonly { readonly target: AgentTarget; readonly reason: string }[];
+  readonly refusal: StillframeError | undefined;
+}
+
 /** Processes whose facts are read; more than that fit seldom, and one hit is enough. */
-const maxTargets = 256;
+export const maxTargets = 256;
 
 export async function planFor(
-  client: AgentClient,
+  client: FactsAgent & Pick<AgentConversation, 'listTargets'>,
   options: PointOptions,
   openSymbols: OpenSymbols,
 ): Promise<Planned> {
-  const found = (await findTargets(client, options.target)).slice(0, maxTargets);
-  const { module: moduleName, location } = splitLocation(options.location);
-  const chosen: { target: AgentTarget; module: AgentModule; isExecutable: boolean }[] = [];
+  const found = await findTargets(client, options.target);
+  return planChosen(client, await chooseProcesses(client, found, options.location), options, openSymbols);
+}
+
+/** Throws `unreachable`; what fails for one process leaves that one out. */
+export async function chooseProcesses(
+  client: FactsAgent,
+  targets: readonly AgentTarget[],
+  location: string,
+): Promise<ChosenProcesses> {
+  const { module: moduleName } = splitLocation(location);
+  const chosen: ChosenProcess[] = [];
   const leftOut: { target: AgentTarget; reason: string }[] = [];
   let refusal: StillframeError | undefined;
-  for (const target of found) {
+  for (const target of targets.slice(0, maxTargets)) {
     try {
-      const facts: TargetFacts = await client.targetFacts(target.pid);
-      const module = chooseModule(facts, moduleName);
+      const process = await chooseInProcess(client, target, moduleName);
       const [first] = chosen;
-      if (first === undefined || first.module.buildId === module.buildId) {
-        chosen.push({ target, module, isExecutable: module === executableOf(facts) });
-      } else {
-        leftOut.push({ target, reason: `it runs another build of "${module.path}"` });
-      }
+      if (first === undefined || first.module.buildId === process.module.buildId) chosen.push(process);
+      else leftOut.push({ target, reason: `it runs another build of "${process.module.path}"` });
     } catch (error) {
       const failure = toStillframeError(error);
       if (failure.code === 'unreachable') throw failure;
@@ -66,9 +89,31 @@ export async function planFor(
       leftOut.push({ target, reason: failure.message });
     }
   }
+  return { chosen, leftOut, refusal };
+}
+
+/** The module of that name in a process, or its executable. Throws `not-found`, `ambiguous` or what the agent refuses. */
+export async function chooseInProcess(
+  client: FactsAgent,
+  target: AgentTarget,
+  moduleName: string | undefined,
+): Promise<ChosenProcess> {
+  const facts = await client.targetFacts(target.pid);
+  const module = chooseModule(facts, moduleName);
+  return { target, module, isExecutable: module === executableOf(facts) };
+}
+
+/** Throws the refusal when nothing was chosen, and what opening the file or planning throws. */
+export function planChosen(
+  client: FactsAgent,
+  { chosen, leftOut, refusal }: ChosenProcesses,
+  options: PointOptions,
+  openSymbols: OpenSymbols,
+): Planned {
   const [first] = chosen;
-  if (first === undefined)
+  if (first === undefined) {
     throw refusal ?? new StillframeError('not-found', `no process fits "${options.target}"`);
+  }
   const { module, isExecutable } = first;
   using file = openModuleFile({
     pid: first.target.pid,
@@ -77,29 +122,39 @@ export async function planFor(
     local: isLocal(client),
     ...(options.exe === undefined ? {} : { exe: options.exe }),
   });
-  const { depth, stackBytes, bytes } = options.bounds;
+  const planned = planModule(openSymbols(file.elf), module.path, options);
+  return { ...planned, targets: chosen.map(({ target }) => target), module, leftOut };
+}
+
+export interface PlanTexts extends Pick<PointOptions, 'location' | 'condition' | 'captures' | 'bounds'> {
+  /** Hits are counted: nothing is collected but what the condition needs. */
+  readonly countOnly?: boolean;
+}
+
+/** Throws what `planPoint` throws. */
+export function planModule(
+  symbols: ModuleSymbols,
+  modulePath: string,
+  texts: PlanTexts,
+): PlannedPoint & { readonly encoded: Uint8Array } {
+  const { depth, stackBytes, bytes } = texts.bounds;
   const planned = planPoint({
-    symbols: openSymbols(file.elf),
-    modulePath: module.path,
-    location,
-    captures: options.captures,
-    ...(options.condition === undefined ? {} : { condition: options.condition }),
+    symbols,
+    modulePath,
+    location: splitLocation(texts.location).location,
+    captures: texts.captures,
+    ...(texts.condition === undefined ? {} : { condition: texts.condition }),
     ...(depth === undefined ? {} : { depth }),
     ...(stackBytes === undefined ? {} : { stackBytes }),
     ...(bytes === undefined ? {} : { maxBytes: bytes }),
+    ...(texts.countOnly === true ? { locals: false } : {}),
   });
-  return {
-    ...planned,
-    encoded: encodePlan(planned.plan),
-    targets: chosen.map(({ target }) => target),
-    module,
-    leftOut,
-  };
+  return { ...planned, encoded: encodePlan(planned.plan) };
 }
 
 /** Whether /proc/PID here is the agent's /proc/PID: the same boot of the same kernel, the same pid namespace. */
-export function isLocal(client: AgentClient): boolean {
-  const { bootId, pidNamespace } = client.facts;
+export function isLocal({ facts }: { readonly facts: AgentFacts }): boolean {
+  const { bootId, pidNamespace } = facts;
   try {
     return (
       bootId === readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim() &&

@@ -1,14 +1,17 @@
 /** From TARGET to processes, and from a process to the module that a location is in. */
 import { StillframeError } from '../../format/error.js';
-import type { AgentClient } from '../rpc/agent-client.js';
+import type { AgentConversation } from '../rpc/agent-client.js';
 import type { AgentModule, AgentTarget, TargetFacts } from '../rpc/agent-facts.js';
+
+/** What lists processes. */
+export type TargetsAgent = Pick<AgentConversation, 'listTargets'>;
 
 /**
  * Processes that fit, and (unless `refused`) may be looked into. Throws `not-found`, or `denied` when none of them can be
  * looked into.
  */
 export async function findTargets(
-  client: AgentClient,
+  client: TargetsAgent,
   selector: string,
   options: { readonly refused?: boolean } = {},
 ): Promise<readonly AgentTarget[]> {
@@ -36,7 +39,7 @@ export async function findTargets(
 }
 
 /** The one process that fits. Throws `ambiguous` with the candidates. */
-export async function findTarget(client: AgentClient, selector: string): Promise<AgentTarget> {
+export async function findTarget(client: TargetsAgent, selector: string): Promise<AgentTarget> {
   const [first, ...others] = await findTargets(client, selector);
   if (first !== undefined && others.length === 0) return first;
   const all = first === undefined ? others : [first, ...others];
@@ -48,7 +51,7 @@ export async function findTarget(client: AgentClient, selector: string): Promise
 
 const maxCandidates = 10;
 
-async function noTarget(client: AgentClient, selector: string): Promise<StillframeError> {
+async function noTarget(client: TargetsAgent, selector: string): Promise<StillframeError> {
   const what = /^\d+(@|$)/.test(selector)
     ? `there is no process ${selector}`
     : `no process fits "${selector}"`;

@@ -2,6 +2,7 @@
 import type { Absent, AbsentReason } from '../../format/absent.js';
 import { hex } from '../../format/address.js';
 import { StillframeError, type ErrorCode } from '../../format/error.js';
+import { pointOfArming } from '../../format/identifier.js';
 import { typeName } from '../types/type-name.js';
 import { renderValue, renderVariable } from '../types/render.js';
 import type { AbsentDocument, ValueDocument, VariableDocument } from '../types/value-document.js';
@@ -37,7 +38,7 @@ export function showSnapshot(snapshot: Snapshot, options: ShowOptions = {}): Sna
   const executable = snapshot.executable;
   return {
     id: note?.snapshot ?? options.id ?? snapshot.core.elf.source.name,
-    point: note?.point ?? '',
+    point: pointOfArming(note?.point ?? ''),
     pid: snapshot.pid,
     tid: first?.tid ?? snapshot.pid,
     comm: snapshot.comm,

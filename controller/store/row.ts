@@ -2,7 +2,15 @@
 import { engineNames, type EngineName } from '../../format/capture.js';
 import { badData } from '../../format/error.js';
 import { hex } from '../../format/address.js';
-import { pointPhases, type PointRecord, type SnapshotRecord } from './store.js';
+import {
+  armingStates,
+  pointPhases,
+  type ArmingRecord,
+  type HitCount,
+  type HitCounters,
+  type PointRecord,
+  type SnapshotRecord,
+} from './store.js';
 
 export interface SnapshotRow {
   readonly id: string;
@@ -47,6 +55,17 @@ export interface PointRow {
   readonly owner: string;
   readonly note: string;
   readonly incident: string | null;
+}
+
+export interface ArmingRow {
+  readonly id: string;
+  readonly point: string;
+  readonly agent: string;
+  readonly host: string;
+  readonly build_id: string;
+  readonly state: string;
+  readonly why: string;
+  readonly count: string;
 }
 
 export function rowOfSnapshot(record: SnapshotRecord): SnapshotRow {
@@ -170,4 +189,49 @@ function boundsFrom(json: string): PointRecord['bounds'] {
     ...(stackBytes === undefined ? {} : { stackBytes }),
     ...(bytes === undefined ? {} : { bytes }),
   };
+}
+
+export function rowOfArming(record: ArmingRecord): ArmingRow {
+  const { id, point, agent, host, buildId, state, why, count } = record;
+  const json = { life: count.life, total: textOfCounters(count.total), last: textOfCounters(count.last) };
+  return { id, point, agent, host, build_id: buildId, state, why, count: JSON.stringify(json) };
+}
+
+export function armingFromRow(row: ArmingRow): ArmingRecord {
+  return {
+    id: row.id,
+    point: row.point,
+    agent: row.agent,
+    host: row.host,
+    buildId: row.build_id,
+    state: armingStates.find((state) => state === row.state) ?? 'open',
+    why: row.why,
+    count: countFrom(row.count),
+  };
+}
+
+/** In the order of `HitCounters`: a number of JSON holds 53 bits. */
+function textOfCounters(counters: HitCounters): string[] {
+  const { hits, conditionFalse, faults, dropped, delivered } = counters;
+  return [hits, conditionFalse, faults, dropped, delivered].map(String);
+}
+
+function countFrom(json: string): HitCount {
+  const count: unknown = JSON.parse(json);
+  const of = (name: string): unknown =>
+    typeof count === 'object' && count !== null ? Reflect.get(count, name) : undefined;
+  const life = of('life');
+  return {
+    life: typeof life === 'string' ? life : '',
+    total: countersFrom(of('total')),
+    last: countersFrom(of('last')),
+  };
+}
+
+function countersFrom(list: unknown): HitCounters {
+  const at = (index: number): bigint => {
+    const text: unknown = Array.isArray(list) ? list[index] : undefined;
+    return typeof text === 'string' && /^\d{1,20}$/.test(text) ? BigInt(text) : 0n;
+  };
+  return { hits: at(0), conditionFalse: at(1), faults: at(2), dropped: at(3), delivered: at(4) };
 }

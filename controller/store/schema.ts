@@ -58,6 +58,26 @@ const steps: readonly string[] = [
   ALTER TABLE points ADD COLUMN incident TEXT;
   CREATE INDEX points_by_incident ON points (incident);
   `,
+  `
+  CREATE TABLE armings (
+    id TEXT NOT NULL,
+    point TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    host TEXT NOT NULL,
+    build_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    why TEXT NOT NULL,
+    count TEXT NOT NULL,
+    PRIMARY KEY (agent, id)
+  ) STRICT;
+  CREATE INDEX armings_by_point ON armings (point);
+  -- Snapshots that came when their point had all it asked for: by id, for one that comes twice is one.
+  CREATE TABLE surplus (
+    id TEXT PRIMARY KEY,
+    point TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX surplus_by_point ON surplus (point);
+  `,
 ];
 
 /** Brings the schema up to date; true when the index was empty before. */

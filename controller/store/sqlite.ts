@@ -5,12 +5,12 @@
  * one transaction. Whoever opens the store finishes what a killed writer left between; a lost index is rebuilt from the
  * notes of the cores themselves.
  */
-import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import Sqlite, { type Database } from 'better-sqlite3';
 import type { StillframeNote } from '../../format/core/stillframe-note.js';
 import { badData, withContext } from '../../format/error.js';
-import { isIdentifier } from '../../format/identifier.js';
+import { isIdentifier, pointOfArming } from '../../format/identifier.js';
 import { blobPath, listBlobs, sweepIncoming, writeBlob } from './blob.js';
 import {
   pointFromRow,
@@ -20,9 +20,17 @@ import {
   type PointRow,
   type SnapshotRow,
 } from './row.js';
+import { FleetTables } from './fleet-tables.js';
 import { oneOf } from './reference.js';
 import { migrate } from './schema.js';
-import type { PointRecord, SnapshotFilter, SnapshotRecord, SnapshotWriter, Store } from './store.js';
+import type {
+  PointRecord,
+  ReceivedSnapshot,
+  SnapshotFilter,
+  SnapshotRecord,
+  SnapshotWriter,
+  Store,
+} from './store.js';
 
 export interface StoreOptions {
   readonly folder: string;
@@ -47,19 +55,33 @@ export function openStore(options: StoreOptions): Store {
   }
   const isNew = migrate(database, path);
   const statements = prepare(database);
+  const fleet = new FleetTables(database, folder);
 
-  const index = (id: string, sha256: string): SnapshotRecord => {
+  const index = (id: string, sha256: string, point?: string): ReceivedSnapshot => {
     const file = blobPath(folder, sha256);
     const note = options.readNote(file);
     if (note.snapshot !== id) {
       throw badData(`cannot store snapshot ${id}: the note in the file says "${note.snapshot}"`);
     }
+    if (point !== undefined && note.point !== point) {
+      throw badData(
+        `cannot store snapshot ${id}: it was announced for point "${point}", the note in the file says "${note.point}"`,
+      );
+    }
     const record = recordOfNote(note, { size: statSync(file).size, sha256 });
-    database.transaction(() => {
-      statements.insertSnapshot.run(rowOfSnapshot(record));
+    // Counted and written in one transaction: a point never has more snapshots than it asks for, whoever else writes.
+    const insert = database.transaction((): ReceivedSnapshot => {
       statements.forget.run(id);
-    })();
-    return record;
+      if (statements.hasSnapshot.get(id) !== undefined) return { kind: 'known', record };
+      if (fleet.isFull(record.point)) {
+        rmSync(file, { force: true });
+        fleet.addSurplus(id, record.point);
+        return { kind: 'surplus', point: record.point };
+      }
+      statements.insertSnapshot.run(rowOfSnapshot(record));
+      return { kind: 'stored', record };
+    });
+    return insert.immediate();
   };
   const finish = (announced: readonly { readonly id: string; readonly sha256: string }[]): void => {
     for (const { id, sha256 } of announced) {
@@ -85,15 +107,27 @@ export function openStore(options: StoreOptions): Store {
       return pointFromRow(oneOf(rows, { noun: 'point', reference, nearest, list: 'stillframe points' }));
     },
 
-    receive({ id, size, sha256 }): SnapshotWriter {
+    getPoint(id) {
+      const row = statements.point.get(id);
+      return row === undefined ? undefined : pointFromRow(row);
+    },
+    deletePoint: (id) => fleet.deletePoint(id),
+    claimPoints: () => fleet.claim(),
+    putArmings: (armings) => fleet.putArmings(armings),
+    listArmings: (point) => fleet.listArmings(point),
+    countSnapshots: (point) => fleet.countSnapshots(point),
+
+    receive({ id, size, sha256, point }): SnapshotWriter {
       if (!isIdentifier(id)) throw badData(`cannot store a snapshot: "${id}" is no id`);
+      const known = statements.snapshot.get(id);
+      if (known !== undefined) return discard({ kind: 'known', record: snapshotFromRow(known) });
       const blob = writeBlob(folder, { size, sha256 });
       statements.announce.run(id, sha256);
       return {
         write: (bytes) => blob.write(bytes),
         commit() {
           blob.commit();
-          return index(id, sha256);
+          return index(id, sha256, point);
         },
         [Symbol.dispose]: () => blob[Symbol.dispose](),
       };
@@ -114,8 +148,16 @@ export function openStore(options: StoreOptions): Store {
     },
     hasSnapshot: (id) => statements.hasSnapshot.get(id) !== undefined,
     pathOf: (snapshot) => blobPath(folder, snapshot.sha256),
-    [Symbol.dispose]: () => database.close(),
+    [Symbol.dispose]() {
+      fleet.close();
+      database.close();
+    },
   };
+}
+
+/** Takes what is here already, and keeps none of it. */
+function discard(received: ReceivedSnapshot): SnapshotWriter {
+  return { write: () => undefined, commit: () => received, [Symbol.dispose]: () => undefined };
 }
 
 export function recordOfNote(
@@ -125,7 +167,7 @@ export function recordOfNote(
   const { location } = note;
   return {
     id: note.snapshot,
-    point: note.point,
+    point: pointOfArming(note.point),
     pid: note.pid,
     tid: note.tid,
     comm: note.comm,
@@ -172,6 +214,7 @@ function prepare(database: Database) {
     ),
     points: database.prepare<[], PointRow>('SELECT * FROM points ORDER BY id'),
     pointsByPrefix: database.prepare<[string, string], PointRow>(`SELECT * FROM points WHERE ${range}`),
+    point: database.prepare<[string], PointRow>('SELECT * FROM points WHERE id = ?'),
     announce: database.prepare<[string, string]>('INSERT OR REPLACE INTO incoming VALUES (?, ?)'),
     forget: database.prepare<[string]>('DELETE FROM incoming WHERE id = ?'),
     incoming: database.prepare<[], { id: string; sha256: string }>('SELECT id, sha256 FROM incoming'),
@@ -192,5 +235,6 @@ function prepare(database: Database) {
       'SELECT id FROM snapshots ORDER BY time_ns DESC LIMIT ?',
     ),
     hasSnapshot: database.prepare<[string], { one: bigint }>('SELECT 1 AS one FROM snapshots WHERE id = ?'),
+    snapshot: database.prepare<[string], SnapshotRow>('SELECT * FROM snapshots WHERE id = ?'),
   };
 }

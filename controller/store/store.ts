@@ -2,7 +2,7 @@
  * What a controller remembers: points that it asked for and snapshots that came. The store never interprets a snapshot; it keeps
  * the core file as it came, so that gdb opens it in place, and of its note what a list needs.
  *
- * A snapshot may be acknowledged to its agent when `put` has returned: file and row are then on disk.
+ * A snapshot may be acknowledged to its agent when `commit` has returned: file and row are then on disk.
  */
 import type { EngineName } from '../../format/capture.js';
 
@@ -15,10 +15,25 @@ export interface Store extends Disposable {
   listPoints(): readonly PointRecord[];
   /** By id or unambiguous prefix; throws `not-found` or `ambiguous`. */
   findPoint(reference: string): PointRecord;
+  /** By id; undefined when there is none. */
+  getPoint(id: string): PointRecord | undefined;
+  /** With what is known of its armings. Snapshots of it stay. */
+  deletePoint(id: string): void;
+  /**
+   * For who keeps the points of this store, until it is disposed or the process ends, however it ends. Throws `usage` when
+   * another one does.
+   */
+  claimPoints(): Disposable;
+  /** All at once. */
+  putArmings(armings: readonly ArmingRecord[]): void;
+  /** Of one point, or of all. */
+  listArmings(point?: string): readonly ArmingRecord[];
 
   /** Takes in a core file piece by piece. Nothing is visible before `commit`. */
   receive(announced: AnnouncedSnapshot): SnapshotWriter;
   listSnapshots(filter?: SnapshotFilter): readonly SnapshotRecord[];
+  /** Snapshots of a point that are here, and those that came and were not kept. */
+  countSnapshots(point: string): { readonly stored: number; readonly surplus: number };
   /** By id, unambiguous prefix, or `last`; throws `not-found` or `ambiguous`. */
   findSnapshot(reference: string): SnapshotRecord;
   hasSnapshot(id: string): boolean;
@@ -31,13 +46,22 @@ export interface AnnouncedSnapshot {
   readonly size: number;
   /** Lower-case hex. */
   readonly sha256: string;
+  /** Where it is given, the note must say the same. */
+  readonly point?: string;
 }
 
 export interface SnapshotWriter extends Disposable {
   write(bytes: Uint8Array): void;
   /** Checks size and hash, makes it durable, and indexes it. Throws `bad-data` when what came is not what was announced. */
-  commit(): SnapshotRecord;
+  commit(): ReceivedSnapshot;
 }
+
+export type ReceivedSnapshot =
+  | { readonly kind: 'stored'; readonly record: SnapshotRecord }
+  /** It was here already. */
+  | { readonly kind: 'known'; readonly record: SnapshotRecord }
+  /** Its point, which a fleet keeps, has all the hits that it asks for: it is counted and not kept. */
+  | { readonly kind: 'surplus'; readonly point: string; readonly record?: undefined };
 
 export interface SnapshotFilter {
   /** A point's id or prefix. */
@@ -47,7 +71,7 @@ export interface SnapshotFilter {
 
 export interface SnapshotRecord {
   readonly id: string;
-  /** Empty for "now". */
+  /** Empty for "now". The point itself, also where the agent knows it by the name of an arming. */
   readonly point: string;
   readonly pid: number;
   readonly tid: number;
@@ -95,6 +119,53 @@ export interface PointRecord {
   readonly note: string;
   /** The incident that it belongs to. */
   readonly incident?: string;
+}
+
+/** Whether a controller with a fleet keeps it: such a point is planned for each build, and is nobody else's to judge. */
+export function isOfFleet(point: PointRecord): boolean {
+  return point.plan.length === 0;
+}
+
+/**
+ * A point of a fleet at one agent, for one build. Written before the agent is asked to arm it, so that nothing is armed anywhere that
+ * is not known here.
+ */
+export interface ArmingRecord {
+  /** What the agent calls it: `makeArmingIdentifier`. */
+  readonly id: string;
+  readonly point: string;
+  /** The agent's identity, and its name as people know it. */
+  readonly agent: string;
+  readonly host: string;
+  readonly buildId: string;
+  /**
+   * `open`: the agent may hold a probe or a snapshot of it. `closed`: it holds neither. `given-up`: it ended there without having been
+   * asked to, and is not armed again while the same agent runs.
+   */
+  readonly state: ArmingState;
+  /** Why it was given up. */
+  readonly why: string;
+  readonly count: HitCount;
+}
+
+export const armingStates = ['open', 'closed', 'given-up'] as const;
+export type ArmingState = (typeof armingStates)[number];
+
+/** Hits at one agent, over all its lives: its own counters begin at zero with each. */
+export interface HitCount {
+  /** Which life of the agent `last` is of. */
+  readonly life: string;
+  readonly total: HitCounters;
+  /** What the agent said last; part of `total`. */
+  readonly last: HitCounters;
+}
+
+export interface HitCounters {
+  readonly hits: bigint;
+  readonly conditionFalse: bigint;
+  readonly faults: bigint;
+  readonly dropped: bigint;
+  readonly delivered: bigint;
 }
 
 /** The last that was heard of a point. */

@@ -205,12 +205,13 @@ class PtracePoint implements ArmedPoint {
   }
 
   async start(): Promise<void> {
-    const { pointId, pid, plan, maxHits, minIntervalNs, forced } = this.#request;
+    const { pointId, pid, plan, countOnly, maxHits, minIntervalNs, forced } = this.#request;
     const thread = await this.#process.thread;
     const spec = {
       pointId,
       plan,
       addresses: this.addresses,
+      countOnly,
       maxHits,
       minIntervalNs,
       allowSoftware: forced,
@@ -260,8 +261,9 @@ class PtracePoint implements ArmedPoint {
     this.#ended = true;
     this.#disarmed ??= this.#process.remove(this.#request.pointId);
     this.#disarmed.then(
-      () => this.#sink.ended(reason),
-      (error: unknown) => this.#sink.ended({ kind: 'failed', detail: toStillframeError(error).message }),
+      () => this.#sink.ended(reason, this.counters()),
+      (error: unknown) =>
+        this.#sink.ended({ kind: 'failed', detail: toStillframeError(error).message }, this.counters()),
     );
   }
 }

@@ -9,6 +9,7 @@ export interface PointSpec {
   readonly plan: Plan;
   /** Runtime addresses, one for each site of the plan. */
   readonly addresses: readonly bigint[];
+  readonly countOnly: boolean;
   readonly maxHits: number;
   readonly minIntervalNs: bigint;
   /** Whether `int3` may be written where hardware breakpoints cannot be had. */

@@ -41,7 +41,7 @@ export class TracedPoint {
   }
 
   get isUsedUp(): boolean {
-    return this.counter('delivered') >= this.spec.maxHits;
+    return !this.spec.countOnly && this.counter('delivered') >= this.spec.maxHits;
   }
 
   /** Indices of the sites at an address. */
@@ -51,7 +51,7 @@ export class TracedPoint {
 
   /** Decides whether the stopped thread in `slot` is a hit, and takes what the plan wants. The thread stands still meanwhile. */
   take(siteIndex: number, tid: number, slots: RegisterSlots, memory: ProcessMemory): TakenHit | undefined {
-    const { plan, minIntervalNs } = this.spec;
+    const { plan, countOnly, minIntervalNs } = this.spec;
     const site = plan.sites[siteIndex];
     const view = slots.registers(0);
     if (site === undefined || view === undefined) return undefined;
@@ -63,6 +63,7 @@ export class TracedPoint {
       if (result.faults === 0) this.count('conditionFalse');
       return undefined;
     }
+    if (countOnly) return undefined;
     const nowNs = process.hrtime.bigint();
     if (this.#lastNs !== undefined && nowNs - this.#lastNs < minIntervalNs) return undefined;
     if (this.isUsedUp) return undefined;

@@ -52,18 +52,19 @@ export class UprobePoint implements ArmedPoint {
     using undo = new Holder();
     const process = undo.use(new PidFd(pid));
     this.#file = findProbeFile(pid, plan, means.elfFacts);
-    const largest = Math.max(0, ...this.#layouts.map((layout) => layout.bytes));
-    const ring = undo.use(new RingBuffer(ringBytesFor(largest, Math.min(request.maxHits, 16))));
+    const { maxHits, minIntervalNs } = request;
+    const ring = request.countOnly ? undefined : undo.use(this.#makeRing());
+    const delivery =
+      ring === undefined
+        ? undefined
+        : { ringFd: ring.map.fd, ringBytes: ring.place.ringBytes, maxHits, minIntervalNs };
     this.#state = undo.use(createPointState(this.#slots));
     plan.sites.forEach((site, siteIndex) => {
       const program = compileSite(plan, {
         siteIndex,
-        ringFd: ring.map.fd,
-        ringBytes: ring.place.ringBytes,
         stateFd: this.#state.fd,
         counterSlots: this.#slots,
-        maxHits: request.maxHits,
-        minIntervalNs: request.minIntervalNs,
+        delivery,
         sleepable: way.sleepable,
         ...(way.copyStringBtfId === undefined ? {} : { copyStringBtfId: way.copyStringBtfId }),
         ...(way.name === 'perf uprobe' ? { onlyPid: pid } : {}),
@@ -87,6 +88,11 @@ export class UprobePoint implements ArmedPoint {
       process.fd,
     );
     this.#held = undo.move();
+  }
+
+  #makeRing(): RingBuffer {
+    const largest = Math.max(0, ...this.#layouts.map((layout) => layout.bytes));
+    return new RingBuffer(ringBytesFor(largest, Math.min(this.#request.maxHits, 16)));
   }
 
   get addresses(): readonly bigint[] {
@@ -125,10 +131,10 @@ export class UprobePoint implements ArmedPoint {
     this.#ended = true;
     this.disarm().then(
       () => {
-        this.#sink.ended(reason);
+        this.#sink.ended(reason, this.counters());
       },
       (error: unknown) => {
-        this.#sink.ended({ kind: 'failed', detail: toStillframeError(error).message });
+        this.#sink.ended({ kind: 'failed', detail: toStillframeError(error).message }, this.counters());
       },
     );
   }

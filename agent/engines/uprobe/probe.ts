@@ -30,12 +30,9 @@ export function tryWay(way: AttachWay): void {
   using state = createPointState(1);
   const program = compileSite(plan, {
     siteIndex: 0,
-    ringFd: ring.map.fd,
-    ringBytes: ring.place.ringBytes,
     stateFd: state.fd,
     counterSlots: 1,
-    maxHits: 1,
-    minIntervalNs: 0n,
+    delivery: { ringFd: ring.map.fd, ringBytes: ring.place.ringBytes, maxHits: 1, minIntervalNs: 0n },
     sleepable: way.sleepable,
     ...(way.copyStringBtfId === undefined ? {} : { copyStringBtfId: way.copyStringBtfId }),
     ...(way.name === 'perf uprobe' ? { onlyPid: process.pid } : {}),

@@ -18,7 +18,7 @@ import {
   type CommandProperties,
   type Event,
 } from '../../../proto/service.js';
-import { planOf, siteOf } from '../../support/plan.js';
+import { planOf, rangeOf, siteOf } from '../../support/plan.js';
 import { FakeTracer } from '../session/fake-tracer.js';
 
 let folder: string;
@@ -49,12 +49,16 @@ function converse(): Conversation {
   });
 }
 
+function makeSession(): Session {
+  const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+  const spool = new Spool({ folder, maxBytes: 64 * 1024 * 1024 });
+  return new Session({ tracer, spool, policy: defaultPolicy(), host: 'here', log });
+}
+
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'stillframe-conversation-'));
   tracer = new FakeTracer();
-  const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
-  const spool = new Spool({ folder, maxBytes: 64 * 1024 * 1024 });
-  session = new Session({ tracer, spool, policy: defaultPolicy(), host: 'here', log });
+  session = makeSession();
   conversation = converse();
   events.length = 0;
   waiting = 0;
@@ -116,6 +120,24 @@ test.each<[string, CommandProperties, string, string]>([
     { arm: { pointId: 'p' } },
     'usage',
     'cannot arm point p: neither process nor selector is given',
+  ],
+  [
+    'a note that is a book',
+    { arm: { pointId: 'p', pids: [1], note: 'x'.repeat(5000) } },
+    'limit',
+    'cannot arm a point: note has 5000 characters, 4096 are the most',
+  ],
+  [
+    'a crowd of processes',
+    { arm: { pointId: 'p', pids: Array.from({ length: 2000 }, (_, i) => i + 1) } },
+    'limit',
+    'cannot arm a point in 2000 processes at once, 1024 are the most',
+  ],
+  [
+    'a crowd of points',
+    { followPoints: { pointIds: Array.from({ length: 10_001 }, (_, i) => `p${i}`) } },
+    'limit',
+    'cannot follow 10001 points in one conversation: 10000 are the most',
   ],
   [
     'a measurement of an hour',
@@ -217,6 +239,79 @@ test('a snapshot waits until it is acknowledged, and goes to the next conversati
   expect(received().length).toBeGreaterThan(bigBytes);
   await say(3, { acknowledgeSnapshot: { snapshotId: id } });
   expect(session.spool.list()).toEqual([]);
+});
+
+test('points that others armed are followed: their states, what waits of them, and what comes', async () => {
+  using other = converse();
+  await say(1, arm, other);
+  other[Symbol.dispose]();
+  tracer.hit('p1', 100);
+  await vi.waitFor(() => expect(session.spool.list()).toHaveLength(1));
+  await say(1, { arm: { ...arm.arm, pointId: 'p2', maxHits: 2 } }, other);
+  events.length = 0;
+  await say(2, { followPoints: { pointIds: ['p1', 'p2', 'p2', 'unknown'] } });
+  const answer = events.find((event) => event.body === 'points')?.points?.points;
+  expect(answer?.map(({ pointId, end }) => [pointId, end])).toEqual([
+    ['p1', 'hits'],
+    ['p2', ''],
+  ]);
+  await vi.waitFor(() => expect(bodies()).toContain('0 snapshotEnd'));
+  events.length = 0;
+  tracer.hit('p2', 100);
+  await vi.waitFor(() => expect(bodies().toSorted()).toContain('0 snapshotEnd'));
+  expect(events.find((event) => event.body === 'pointState')?.pointState).toMatchObject({ pointId: 'p2' });
+  // Also what is armed only later.
+  await say(3, { arm: { ...arm.arm, pointId: 'unknown' } }, other);
+  tracer.hit('unknown', 100);
+  await vi.waitFor(() =>
+    expect(events.filter(({ body }) => body === 'snapshotBegin').at(-1)?.snapshotBegin?.pointId).toBe(
+      'unknown',
+    ),
+  );
+});
+
+test('a point that lives while it is waited for lives on with those who follow it', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] });
+  try {
+    await session[Symbol.asyncDispose]();
+    session = makeSession();
+    const first = converse();
+    await say(
+      1,
+      { arm: { ...arm.arm, expiresMs: toLong(Date.now() + 3600_000), whileConnected: true } },
+      first,
+    );
+    const second = converse();
+    await say(2, { followPoints: { pointIds: ['p1'] } }, second);
+    first[Symbol.dispose]();
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(tracer.armed.size).toBe(1);
+    second[Symbol.dispose]();
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(tracer.armed.size).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test('who asked, why, and that it only counts is kept and told', async () => {
+  const plan = encodePlan(
+    planOf([siteOf({ ranges: [rangeOf('x', Uint8Array.of(0x30), Uint8Array.of(0x31))] })], {
+      stackBytes: 1024,
+    }),
+  );
+  await say(1, {
+    arm: { ...arm.arm, plan, countOnly: true, maxHits: 0, owner: 'alex@here', note: 'why is it slow' },
+  });
+  const asked = { owner: 'alex@here', note: 'why is it slow', countOnly: true };
+  expect(events[0]?.pointState).toMatchObject(asked);
+  const [request] = tracer.armed.values();
+  expect(request).toMatchObject({ countOnly: true, plan: { stackBytes: 0, sites: [{ ranges: [] }] } });
+  tracer.countersNow = { hits: 12n, conditionFalse: 2n, faults: 0n, dropped: 0n, delivered: 0n };
+  await say(2, { listPoints: {} });
+  expect(events[1]?.points?.points).toMatchObject([
+    { ...asked, why: 'armed at 1 address in process 100 by uprobe: 12 hits' },
+  ]);
 });
 
 test('snapshots of points of others are not sent', async () => {

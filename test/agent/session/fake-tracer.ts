@@ -21,7 +21,7 @@ export class FakeTracer implements TracerClient {
   /** Why a process cannot be armed. */
   readonly refusals: Map<number, StillframeError> = new Map();
   targets: TargetProcess[] = [];
-  now_: CapturedProcess = { capture: captureOf(), facts: factsOf() };
+  now_: CapturedProcess = { capture: captureOf(), facts: factsOf(), startTicks: 0n };
   countersNow: PointCounters = { hits: 0n, conditionFalse: 0n, faults: 0n, dropped: 0n, delivered: 0n };
   /** Called within `arm`, before it answers. */
   whileArming: (request: TracerArmRequest) => void = () => undefined;
@@ -38,19 +38,29 @@ export class FakeTracer implements TracerClient {
   probeEngines(): Promise<readonly EngineReport[]> {
     return Promise.resolve([]);
   }
-  listTargets(): Promise<readonly TargetProcess[]> {
-    return Promise.resolve(this.targets);
+  listTargets(selector = ''): Promise<readonly TargetProcess[]> {
+    const isPid = /^\d+$/.test(selector);
+    return Promise.resolve(this.targets.filter(({ pid }) => !isPid || String(pid) === selector));
+  }
+  startOf(pid: number): bigint {
+    return this.targets.find((target) => target.pid === pid)?.startTicks ?? 0n;
   }
   processFacts(): Promise<ProcessFacts> {
     return Promise.resolve(factsOf());
   }
   arm(request: TracerArmRequest): Promise<TracerArmed> {
-    this.calls.push(`arm ${request.pointId} ${request.pid} ${request.engine ?? 'best'} ${request.maxHits}`);
+    const what = request.countOnly === true ? 'count' : request.maxHits;
+    this.calls.push(`arm ${request.pointId} ${request.pid} ${request.engine ?? 'best'} ${what}`);
     const refusal = this.refusals.get(request.pid);
     if (refusal !== undefined) return Promise.reject(refusal);
     this.armed.set(`${request.pointId} ${request.pid}`, request);
     this.whileArming(request);
-    return Promise.resolve({ engine: request.engine ?? 'uprobe', addresses: [0x1000n], refusals: [] });
+    return Promise.resolve({
+      engine: request.engine ?? 'uprobe',
+      startTicks: this.startOf(request.pid),
+      addresses: [0x1000n],
+      refusals: [],
+    });
   }
   disarm(pointId: string, pid: number): Promise<PointCounters | undefined> {
     this.calls.push(`disarm ${pointId} ${pid}`);
@@ -73,11 +83,15 @@ export class FakeTracer implements TracerClient {
   }
 
   hit(pointId: string, pid: number, more: Partial<CapturedProcess['capture']> = {}): void {
-    this.listener.hit(pointId, { capture: captureOf({ pid, tid: pid, ...more }), facts: factsOf({ pid }) });
+    this.listener.hit(pointId, {
+      capture: captureOf({ pid, tid: pid, ...more }),
+      facts: factsOf({ pid }),
+      startTicks: this.startOf(pid),
+    });
   }
-  end(pointId: string, pid: number, reason: PointEnd): void {
+  end(pointId: string, pid: number, reason: PointEnd, last: PointCounters = this.countersNow): void {
     this.armed.delete(`${pointId} ${pid}`);
-    this.listener.ended(pointId, pid, reason);
+    this.listener.ended(pointId, pid, reason, last);
   }
   die(reason: string): void {
     this.armed.clear();

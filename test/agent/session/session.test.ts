@@ -53,9 +53,12 @@ function requestOf(more: Partial<PointRequest> = {}): PointRequest {
     pids: [100],
     selector: '',
     plan: planOf([siteOf()], { request: { location: 'app.c:7', condition: 'x > 1', captures: [] } }),
+    countOnly: false,
     maxHits: 1,
     everyProcess: false,
     minIntervalNs: 0n,
+    owner: '',
+    note: '',
     expiresMs: Date.now() + 3600_000,
     ...more,
   };
@@ -368,20 +371,62 @@ describe('an agent that was killed or stopped', () => {
     session = makeSession(defaultPolicy(), records());
     await session.restore();
     expect(tracer.calls).toEqual([]);
-    expect(files()).toEqual([]);
+    expect(await session.points()).toMatchObject([
+      { id, end: 'target-gone', why: 'its process is gone, and no agent ran when it went' },
+    ]);
   });
 
-  test('not what was removed, used up or expired', async () => {
+  test('not what was removed, used up or expired: it stays listed, and arming it again changes nothing', async () => {
     await session.remove(id);
-    await session.arm(requestOf({ id: '0000000000p2' }));
-    tracer.hit('0000000000p2', 100);
-    await vi.waitFor(() => expect(files()).toEqual([]));
-    await session.arm(requestOf({ id: '0000000000p3', expiresMs: Date.now() + 20 }));
-    expect(files()).toEqual(['0000000000p3.json']);
+    const [used, expired] = ['0000000000p2', '0000000000p3-89abcdef'];
+    await session.arm(requestOf({ id: used }));
+    tracer.hit(used, 100);
+    await session.arm(requestOf({ id: expired, expiresMs: Date.now() + 20 }));
+    expect(files()).toEqual([`${id}.json`, `${used}.json`, `${expired}.json`]);
     await new Promise((resolve) => setTimeout(resolve, 30));
     await another();
+    const ends = (): Promise<(string | undefined)[]> =>
+      session.points().then((points) => points.map(({ end }) => end));
+    expect(await ends()).toEqual(['removed', 'hits', 'expired']);
+    await session.arm(requestOf({ id, maxHits: 3 }));
+    await session.arm(requestOf({ id: used }));
+    expect(await ends()).toEqual(['removed', 'hits', 'expired']);
     expect(tracer.calls).toEqual([]);
-    expect(files()).toEqual([]);
+    await another();
+    expect(await ends()).toEqual(['removed', 'hits', 'expired']);
+  });
+
+  test('points that ended are forgotten when there are many, on disk too', async () => {
+    for (let i = 0; i < 110; i++) {
+      const each = `00000000${String(i).padStart(4, '0')}`;
+      await session.arm(requestOf({ id: each }));
+      await session.remove(each);
+    }
+    // The one that is alive, and the newest of the others.
+    expect(await session.points()).toHaveLength(101);
+    expect(files()).toHaveLength(101);
+  });
+
+  test('with each process for itself, each goes on with what it has left', async () => {
+    tracer.targets = [targetOf(100), targetOf(200)];
+    const each = '0000000000p4';
+    await session.arm(requestOf({ id: each, pids: [100, 200], everyProcess: true, maxHits: 2 }));
+    tracer.hit(each, 100);
+    tracer.hit(each, 100);
+    tracer.hit(each, 200);
+    tracer = new FakeTracer();
+    tracer.targets = [targetOf(100), targetOf(200)];
+    session = makeSession(defaultPolicy(), records());
+    await session.restore();
+    expect(tracer.calls).toEqual([`arm ${id} 100 ptrace 2`, `arm ${each} 200 best 1`]);
+  });
+
+  test('a stop in order is no suspicion', async () => {
+    for (let i = 0; i < 5; i++) {
+      await session[Symbol.asyncDispose]();
+      await another();
+    }
+    expect(tracer.calls).toEqual([`arm ${id} 100 ptrace 2`]);
   });
 
   test('not for ever: a point that comes back again and again may be the cause', async () => {
@@ -389,6 +434,51 @@ describe('an agent that was killed or stopped', () => {
     expect(tracer.calls).toHaveLength(1);
     await another();
     expect(tracer.calls).toEqual([]);
+    expect(await session.points()).toEqual([]);
+    // Unless somebody asks for it; what it has delivered is known.
+    await session.arm(requestOf({ id, maxHits: 3 }));
+    expect(tracer.calls).toEqual([`arm ${id} 100 best 2`]);
+  });
+
+  test('nor what cannot be armed; it can be removed', async () => {
+    tracer = new FakeTracer();
+    tracer.targets = [targetOf(100)];
+    tracer.refusals.set(100, new StillframeError('denied', 'no'));
+    session = makeSession(defaultPolicy(), records());
+    await session.restore();
+    expect(await session.points()).toEqual([]);
+    expect(await session.remove(id)).toMatchObject({ end: 'removed' });
+    await another();
+    expect(tracer.calls).toEqual([]);
+  });
+
+  test('points that only count are armed again too, and count from zero', async () => {
+    const counting = '0000000000p5-01234567';
+    const asked = { countOnly: true, owner: 'rules', note: 'errors' };
+    await session.arm(requestOf({ id: counting, ...asked }));
+    tracer.countersNow = { hits: 9n, conditionFalse: 1n, faults: 0n, dropped: 0n, delivered: 0n };
+    await session.points();
+    await another();
+    expect(tracer.calls).toContain(`arm ${counting} 100 best count`);
+    const [view] = await session.points([counting]);
+    expect(view).toMatchObject({ ...asked, phase: 'armed', counters: { hits: 0n } });
+    tracer.end(counting, 100, { kind: 'target-gone', detail: 'process 100 exited' });
+    expect(await session.points([counting])).toMatchObject([{ phase: 'ended', end: 'target-gone' }]);
+  });
+
+  test('a point that somebody waited for goes when nobody comes for it', async () => {
+    vi.useFakeTimers();
+    const [waited, kept] = ['0000000000p6', '0000000000p7'];
+    const more = { whileConnected: true, expiresMs: Date.now() + 3600_000 };
+    await session.arm(requestOf({ id: waited, ...more }));
+    await session.arm(requestOf({ id: kept, ...more }));
+    await another();
+    using _hold = session.hold(kept);
+    await vi.advanceTimersByTimeAsync(40_000);
+    expect(await session.points([waited, kept])).toMatchObject([
+      { phase: 'ended', end: 'removed', why: 'removed, for the command that waited for it is gone' },
+      { phase: 'armed' },
+    ]);
   });
 
   test('a record that is damaged is removed', async () => {
@@ -396,6 +486,14 @@ describe('an agent that was killed or stopped', () => {
     await another();
     expect(tracer.calls).toEqual([]);
     expect(files()).toEqual([]);
+  });
+
+  test('a record of the first agents is read', async () => {
+    const path = join(folder, 'points', `${id}.json`);
+    const { ...json } = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+    writeFileSync(path, JSON.stringify({ ...json, processes: [{ pid: 100, startTicks: '0' }] }));
+    await another();
+    expect(tracer.calls).toEqual([`arm ${id} 100 ptrace 2`]);
   });
 });
 

@@ -36,6 +36,16 @@ test('what is put is there, after a restart too, until it is acknowledged', () =
   expect(readdirSync(folder)).toEqual([]);
 });
 
+test('which hit a snapshot is stays with it; one of an older agent does not say', () => {
+  const delivery = { delivered: 3, pid: 7, startTicks: 1n << 60n, ofProcess: 2 };
+  open().put({ id, point: 'p', core, delivery });
+  open().put({ id: '0000000000a2', point: 'p', core });
+  const again = open();
+  expect(again.list().map((entry) => entry.delivery)).toEqual([delivery, undefined]);
+  expect(again.deliveries('p')).toEqual([delivery]);
+  expect(again.deliveries('q')).toEqual([]);
+});
+
 test('in the order of time', () => {
   const spool = open();
   for (const each of ['0000000000a2', '0000000000a1']) spool.put({ id: each, point: '', core });

@@ -2,8 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
-import { StillframeError } from '../../../format/error.js';
+import { expect, test } from 'vitest';
 import type { Plan } from '../../../format/plan/plan.js';
 import { readMaps } from '../../../agent/linux/proc.js';
 import { parseCgroupNames } from '../../../agent/targets/cgroup.js';
@@ -12,7 +11,8 @@ import { readModules } from '../../../agent/targets/modules.js';
 import { findProbeFile } from '../../../agent/targets/probe-file.js';
 import { readProcessFacts } from '../../../agent/targets/process-facts.js';
 import { findProcess, listProcesses, serviceName } from '../../../agent/targets/processes.js';
-import { matches, parseSelector } from '../../../agent/targets/select.js';
+import { matches } from '../../../agent/targets/select.js';
+import { parseSelector } from '../../../format/target-selector.js';
 import { compileC } from '../../support/compile-c.js';
 import { startProgram } from '../../support/running-program.js';
 
@@ -46,34 +46,6 @@ function symbolAddress(path: string, name: string): bigint {
     .find((text) => text.endsWith(` T ${name}`));
   return BigInt(`0x${line?.split(' ')[0]}`);
 }
-
-describe('parseSelector', () => {
-  test.each([
-    ['1234', { kind: 'pid', value: '1234' }],
-    ['1234@web1', { kind: 'pid', value: '1234', host: 'web1' }],
-    ['name:redis-server', { kind: 'name', value: 'redis-server' }],
-    ['exe:/usr/bin/a b@h', { kind: 'exe', value: '/usr/bin/a b', host: 'h' }],
-    ['unit:getty@tty1.service', { kind: 'unit', value: 'getty@tty1.service' }],
-    ['container:ab12', { kind: 'container', value: 'ab12' }],
-    ['service:orders@h', { kind: 'service', value: 'orders', host: 'h' }],
-  ])('reads %s', (text, expected) => {
-    expect(parseSelector(text)).toEqual(expected);
-  });
-
-  test.each([
-    ['redis', 'cannot parse target "redis": it has no known kind'],
-    ['pid:12', 'cannot parse target "pid:12": it has no known kind'],
-    ['name:', 'cannot parse target "name:": a part of it is empty'],
-    ['name:x@', 'cannot parse target "name:x@": a part of it is empty'],
-    ['-1', 'cannot parse target "-1": it has no known kind'],
-  ])('refuses %s', (text, message) => {
-    expect(() => parseSelector(text)).toThrow(
-      new StillframeError('usage', message, {
-        hint: 'a target is a pid, name:NAME, exe:PATH, unit:UNIT, container:PREFIX or service:NAME, with an optional @HOST',
-      }),
-    );
-  });
-});
 
 test.each([
   ['/system.slice/redis.service', 'redis.service', ''],

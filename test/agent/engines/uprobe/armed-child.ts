@@ -6,7 +6,15 @@ import { workersPlan } from './workers.js';
 const pid = Number(process.argv[2]);
 const engine = uprobeEngine();
 await engine.arm?.(
-  { pointId: 'child', pid, plan: workersPlan(), maxHits: 1000, minIntervalNs: 0n, forced: false },
+  {
+    pointId: 'child',
+    pid,
+    plan: workersPlan(),
+    maxHits: 1000,
+    minIntervalNs: 0n,
+    countOnly: false,
+    forced: false,
+  },
   { hit: () => undefined, ended: () => undefined },
 );
 console.log(JSON.stringify(heldLinkIds()));

@@ -59,7 +59,15 @@ test(`${plans} random plans at ${statesPerPlan} random states bring what the int
     verifyPlan(plan);
     const captures: Capture[] = [];
     const point = await engines[i % engines.length]?.arm?.(
-      { pointId: `${i}`, pid: lab.pid, plan, maxHits: 1000, minIntervalNs: 0n, forced: false },
+      {
+        pointId: `${i}`,
+        pid: lab.pid,
+        plan,
+        maxHits: 1000,
+        minIntervalNs: 0n,
+        countOnly: false,
+        forced: false,
+      },
       { hit: (capture) => captures.push(capture), ended: (reason) => expect(reason).toBe('still armed') },
     );
     if (point === undefined) throw new Error('the engine has no points');

@@ -39,6 +39,7 @@ async function arm(engine: Engine, pid: number, plan: Plan, budget: Budget = {})
       plan,
       maxHits: budget.maxHits ?? 1000,
       minIntervalNs: budget.minIntervalNs ?? 0n,
+      countOnly: false,
       forced: false,
     },
     { hit: (capture) => captures.push(capture), ended: (end) => ends.push(end) },
