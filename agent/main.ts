@@ -13,7 +13,7 @@ import type { stillframe } from '../proto/generated/stillframe.js';
 import { defaultPolicy, readPolicy } from './policy/policy.js';
 import { dial } from './rpc/dial.js';
 import { listen, type ListeningServer } from './rpc/server.js';
-import { tlsFilesFrom } from './rpc/tls.js';
+import { tlsFilesFrom } from '../format/tls-files.js';
 import { PointRecords } from './session/point-records.js';
 import { Session } from './session/session.js';
 import { defaultSpoolBytes, Spool } from './session/spool.js';

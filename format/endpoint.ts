@@ -1,4 +1,4 @@
-/** Where an agent listens or dials: `unix:PATH` or `HOST:PORT`. */
+/** Where agents and controllers listen or are dialed: `unix:PATH` or `HOST:PORT`. */
 import { StillframeError } from './error.js';
 
 export type Endpoint =
@@ -30,12 +30,29 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }
 
+/** Without TLS, TCP is for this host only; throws `denied`. `action`: "listen on" or "dial". */
+export function refuseExposure(action: string, endpoint: Endpoint, hasTls: boolean): void {
+  if (endpoint.kind !== 'tcp' || hasTls || isLoopback(endpoint.host)) return;
+  const elsewhere = action === 'listen on' ? ', or listen on 127.0.0.1 or a unix socket' : '';
+  throw new StillframeError('denied', `cannot ${action} ${endpoint.host} without TLS`, {
+    hint: `give --tls-cert, --tls-key and --tls-ca${elsewhere}`,
+  });
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /** Where the agent of this user listens when nothing else is said. */
-export function defaultSocket(
-  environment: Readonly<Record<string, string | undefined>>,
-  uid: number,
-): string {
-  if (uid === 0) return '/run/stillframe/agent.sock';
+export function defaultSocket(environment: Environment, uid: number): string {
+  return `${runtimeFolder(environment, uid)}/agent.sock`;
+}
+
+/** The same of a controller. The command line does not look for it: it is its own controller unless it is told of one. */
+export function defaultControllerSocket(environment: Environment, uid: number): string {
+  return `${runtimeFolder(environment, uid)}/controller.sock`;
+}
+
+function runtimeFolder(environment: Environment, uid: number): string {
+  if (uid === 0) return '/run/stillframe';
   const runtime = environment['XDG_RUNTIME_DIR'];
-  return `${runtime === undefined || runtime === '' ? `/run/user/${uid}` : runtime}/stillframe/agent.sock`;
+  return `${runtime === undefined || runtime === '' ? `/run/user/${uid}` : runtime}/stillframe`;
 }

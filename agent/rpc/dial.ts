@@ -1,7 +1,6 @@
 /** For agents behind a firewall: dials the controller and holds the same conversation, again and again. */
 import { Client, type ClientDuplexStream } from '@grpc/grpc-js';
-import { grpcTarget, isLoopback, type Endpoint } from '../../format/endpoint.js';
-import { StillframeError } from '../../format/error.js';
+import { grpcTarget, refuseExposure, type Endpoint } from '../../format/endpoint.js';
 import {
   decodeCommand,
   encodeEvent,
@@ -11,7 +10,8 @@ import {
 } from '../../proto/service.js';
 import { Conversation, type ConversationOptions } from './conversation.js';
 import { channelOf } from './server.js';
-import { channelCredentials, type TlsFiles } from './tls.js';
+import type { TlsFiles } from '../../format/tls-files.js';
+import { channelCredentials } from './tls.js';
 
 export interface DialOptions {
   readonly endpoint: Endpoint;
@@ -25,11 +25,7 @@ const maxDelayMs = 30_000;
 /** Dials until it is disposed. */
 export function dial(options: DialOptions): Disposable {
   const { endpoint, tls, conversation } = options;
-  if (endpoint.kind === 'tcp' && tls === undefined && !isLoopback(endpoint.host)) {
-    throw new StillframeError('denied', `cannot dial ${endpoint.host} without TLS`, {
-      hint: 'give --tls-cert, --tls-key and --tls-ca',
-    });
-  }
+  refuseExposure('dial', endpoint, tls !== undefined);
   let delayMs = firstDelayMs;
   let closed = false;
   let timer: NodeJS.Timeout | undefined;

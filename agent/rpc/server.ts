@@ -4,10 +4,11 @@ import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { Server, type ServerDuplexStream } from '@grpc/grpc-js';
 import { StillframeError } from '../../format/error.js';
-import { grpcTarget, isLoopback, type Endpoint } from '../../format/endpoint.js';
+import { grpcTarget, refuseExposure, type Endpoint } from '../../format/endpoint.js';
 import { agentService, type Command, type EventProperties } from '../../proto/service.js';
 import { Conversation, type ConversationOptions, type EventChannel } from './conversation.js';
-import { serverCredentials, type TlsFiles } from './tls.js';
+import type { TlsFiles } from '../../format/tls-files.js';
+import { serverCredentials } from './tls.js';
 
 export interface ListenOptions {
   readonly endpoint: Endpoint;
@@ -25,11 +26,7 @@ const shutdownMs = 1000;
 
 export async function listen(options: ListenOptions): Promise<ListeningServer> {
   const { endpoint, tls } = options;
-  if (endpoint.kind === 'tcp' && tls === undefined && !isLoopback(endpoint.host)) {
-    throw new StillframeError('denied', `cannot listen on ${endpoint.host} without TLS`, {
-      hint: 'give --tls-cert, --tls-key and --tls-ca, or listen on 127.0.0.1 or a unix socket',
-    });
-  }
+  refuseExposure('listen on', endpoint, tls !== undefined);
   const server = new Server({
     'grpc.max_receive_message_length': maxMessageBytes,
     'grpc.max_send_message_length': maxMessageBytes,

@@ -1,27 +1,8 @@
 /** Mutual TLS: both sides show a certificate of the same authority; anything less is refused. */
 import { readFileSync } from 'node:fs';
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
-import { StillframeError, withContext } from '../../format/error.js';
-
-export interface TlsFiles {
-  readonly cert: string;
-  readonly key: string;
-  readonly ca: string;
-}
-
-/** All three or none; throws `usage` for some. */
-export function tlsFilesFrom(options: {
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
-  readonly tlsCa?: string;
-}): TlsFiles | undefined {
-  const { tlsCert: cert, tlsKey: key, tlsCa: ca } = options;
-  if (cert !== undefined && key !== undefined && ca !== undefined) return { cert, key, ca };
-  if (cert === undefined && key === undefined && ca === undefined) return undefined;
-  throw new StillframeError('usage', '--tls-cert, --tls-key and --tls-ca go together', {
-    hint: 'TLS is mutual: a certificate, its key, and the authority that signed the other side',
-  });
-}
+import { withContext } from '../../format/error.js';
+import type { TlsFiles } from '../../format/tls-files.js';
 
 function read(path: string): Buffer {
   try {

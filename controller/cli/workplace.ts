@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { openCore } from '../../format/core/read.js';
 import type { StillframeNote } from '../../format/core/stillframe-note.js';
 import { badData, StillframeError } from '../../format/error.js';
-import { tlsFilesFrom } from '../rpc/tls.js';
+import { tlsFilesFrom } from '../../format/tls-files.js';
 import { Controller } from '../service/controller.js';
 import { openFileSource } from '../snapshot/file-source.js';
 import { openStore } from '../store/sqlite.js';

@@ -1,0 +1,279 @@
+/**
+ * Requests of the faces, to messages and back. What comes in is foreign: every text, list and number has a bound, and what is beyond it is
+ * refused as `usage` before anything is done.
+ */
+import { engineNames, type EngineName } from '../../format/capture.js';
+import { StillframeError } from '../../format/error.js';
+import { fromLong, toLong, type Long } from '../../proto/long.js';
+import type { Fields } from '../../proto/service.js';
+import type { ExplainOptions, FireOptions, NowOptions, SnapOptions } from '../service/controller-api.js';
+import type { CaptureBounds, PointOptions } from '../service/planning.js';
+import type { EvaluateOptions, ShowOptions } from '../snapshot/show.js';
+import type { SnapshotFilter } from '../store/store.js';
+
+export const requestLimits = {
+  /** Ids, names of rules, hosts, targets. */
+  maxNameLength: 1024,
+  /** Locations, conditions, captures, expressions, notes. */
+  maxTextLength: 16_384,
+  maxOwnerLength: 256,
+  maxCaptures: 64,
+  maxExpressions: 256,
+  maxPoints: 1024,
+  maxThreads: 4096,
+  maxLabels: 64,
+  /** Seven days. */
+  maxWaitMs: 604_800_000,
+  maxMeasureMs: 60_000,
+  /** Of values that are shown: what pointers lead to multiplies with each step. */
+  maxDepth: 10,
+} as const;
+
+type Text = string | null | undefined;
+
+/** A name of something; empty where that is allowed. */
+export function nameFrom(what: string, text: Text): string {
+  return bounded(what, text ?? '', requestLimits.maxNameLength);
+}
+
+export function requiredName(what: string, text: Text): string {
+  const name = nameFrom(what, text);
+  if (name === '') throw new StillframeError('usage', `${what} is missing`);
+  return name;
+}
+
+function textFrom(what: string, text: Text): string {
+  return bounded(what, text ?? '', requestLimits.maxTextLength);
+}
+
+function bounded(what: string, text: string, maxLength: number): string {
+  if (text.length <= maxLength) return text;
+  throw new StillframeError(
+    'usage',
+    `${what} is too long: ${text.length} characters, at most ${maxLength} are allowed`,
+  );
+}
+
+function listFrom<Item, Result>(
+  what: string,
+  items: readonly Item[] | null | undefined,
+  maxCount: number,
+  convert: (item: Item) => Result,
+): readonly Result[] {
+  const list = items ?? [];
+  if (list.length > maxCount) {
+    throw new StillframeError('usage', `too many ${what}: ${list.length}, at most ${maxCount} are allowed`);
+  }
+  return list.map(convert);
+}
+
+function countFrom(what: string, value: Long | number | null | undefined, most: number): number {
+  const count = typeof value === 'number' ? value : Number(fromLong(value));
+  if (count <= most) return count;
+  throw new StillframeError('usage', `${what} is too large: ${count}, at most ${most} is allowed`);
+}
+
+function engineFrom(name: Text): EngineName | '' {
+  if (name === null || name === undefined || name === '') return '';
+  const engine = engineNames.find((known) => known === name);
+  if (engine !== undefined) return engine;
+  throw new StillframeError('usage', `there is no engine "${name.slice(0, 32)}"`, {
+    candidates: engineNames,
+  });
+}
+
+/** A field that was not set is left out. */
+function given<Key extends string, From, To>(
+  key: Key,
+  value: From | null | undefined,
+  convert: (value: From) => To,
+): { readonly [P in Key]?: To } {
+  return value === null || value === undefined
+    ? {}
+    : ({ [key]: convert(value) } as { readonly [P in Key]?: To });
+}
+
+const same = <T>(value: T): T => value;
+
+/** What only the planner can judge, it judges; here it only has to be a number that fits. */
+const maxBound = Number.MAX_SAFE_INTEGER;
+
+function boundsFrom(bounds: Fields<'CaptureBounds'> | null | undefined): CaptureBounds {
+  return {
+    ...given('depth', bounds?.depth, same),
+    ...given('stackBytes', bounds?.stackBytes, (value) => countFrom('stack bytes', value, maxBound)),
+    ...given('bytes', bounds?.bytes, (value) => countFrom('bytes', value, maxBound)),
+  };
+}
+
+function boundsMessage(bounds: CaptureBounds): Fields<'CaptureBounds'> {
+  return {
+    ...given('depth', bounds.depth, same),
+    ...given('stackBytes', bounds.stackBytes, toLong),
+    ...given('bytes', bounds.bytes, toLong),
+  };
+}
+
+function pointOptionsFrom(point: Fields<'PointRequest'> | null | undefined): PointOptions {
+  const location = textFrom('location', point?.location);
+  if (location === '') throw new StillframeError('usage', 'location is missing');
+  return {
+    target: requiredName('target', point?.target),
+    location,
+    ...given('condition', point?.condition, (text) => textFrom('condition', text)),
+    captures: listFrom('captures', point?.captures, requestLimits.maxCaptures, (text) =>
+      textFrom('capture', text),
+    ),
+    engine: engineFrom(point?.engine),
+    bounds: boundsFrom(point?.bounds),
+  };
+}
+
+function pointMessage(options: PointOptions): Fields<'PointRequest'> {
+  if (options.exe !== undefined) {
+    throw new StillframeError('unsupported', 'cannot give a controller a program with --exe', {
+      hint: 'put the program, or its debug information, where the controller finds it by its build id',
+    });
+  }
+  return {
+    target: options.target,
+    location: options.location,
+    ...given('condition', options.condition, same),
+    captures: [...options.captures],
+    engine: options.engine,
+    bounds: boundsMessage(options.bounds),
+  };
+}
+
+export function explainOptionsFrom(request: Fields<'ExplainRequest'>): ExplainOptions {
+  return {
+    ...pointOptionsFrom(request.point),
+    ...given('measureMs', request.measureMs, (value) =>
+      countFrom('measured milliseconds', value, requestLimits.maxMeasureMs),
+    ),
+  };
+}
+
+export function explainMessage(options: ExplainOptions): Fields<'ExplainRequest'> {
+  return { point: pointMessage(options), ...given('measureMs', options.measureMs, toLong) };
+}
+
+export function snapOptionsFrom(request: Fields<'SnapRequest'>): SnapOptions {
+  return {
+    ...pointOptionsFrom(request.point),
+    hits: request.hits ?? 0,
+    minIntervalNs: fromLong(request.minIntervalNs),
+    everyProcess: request.everyProcess ?? false,
+    waitMs: countFrom('milliseconds to wait', request.waitMs, requestLimits.maxWaitMs),
+    detach: request.detach ?? false,
+    ...given('expireMs', request.expireMs, (value) => countFrom('milliseconds to expiry', value, maxBound)),
+    owner: bounded('owner', request.owner ?? '', requestLimits.maxOwnerLength),
+    note: textFrom('note', request.note),
+  };
+}
+
+export function snapMessage(options: SnapOptions): Fields<'SnapRequest'> {
+  return {
+    point: pointMessage(options),
+    hits: options.hits,
+    minIntervalNs: toLong(options.minIntervalNs),
+    everyProcess: options.everyProcess,
+    waitMs: toLong(options.waitMs),
+    detach: options.detach,
+    ...given('expireMs', options.expireMs, toLong),
+    owner: options.owner ?? '',
+    note: options.note ?? '',
+  };
+}
+
+export function nowOptionsFrom(request: Fields<'NowRequest'>): NowOptions {
+  return {
+    target: requiredName('target', request.target),
+    tids: listFrom('threads', request.tids, requestLimits.maxThreads, same),
+    engine: engineFrom(request.engine),
+    bounds: boundsFrom(request.bounds),
+  };
+}
+
+export function nowMessage(options: NowOptions): Fields<'NowRequest'> {
+  const { target, tids, engine, bounds } = options;
+  return { target, tids: [...tids], engine, bounds: boundsMessage(bounds) };
+}
+
+export function pointReferencesFrom(request: Fields<'RemovePointsRequest'>): readonly string[] {
+  return listFrom('points', request.points, requestLimits.maxPoints, (text) => requiredName('point', text));
+}
+
+export function snapshotFilterFrom(request: Fields<'SnapshotsRequest'>): SnapshotFilter {
+  const point = nameFrom('point', request.point);
+  const sinceNs = fromLong(request.sinceNs);
+  return { ...(point === '' ? {} : { point }), ...(sinceNs === 0n ? {} : { sinceNs }) };
+}
+
+export function snapshotFilterMessage(filter: SnapshotFilter): Fields<'SnapshotsRequest'> {
+  return { point: filter.point ?? '', sinceNs: toLong(filter.sinceNs ?? 0n) };
+}
+
+const depthFrom = (depth: number): number => countFrom('depth', depth, requestLimits.maxDepth);
+
+export function showOptionsFrom(request: Fields<'ShowRequest'>): ShowOptions {
+  return {
+    ...given('frame', request.frame, same),
+    ...given('depth', request.depth, depthFrom),
+    ...given('allThreads', request.allThreads, same),
+    raw: request.raw ?? false,
+  };
+}
+
+export function showMessage(snapshot: string, options: ShowOptions): Fields<'ShowRequest'> {
+  return {
+    snapshot,
+    ...given('frame', options.frame, same),
+    ...given('depth', options.depth, same),
+    ...given('allThreads', options.allThreads, same),
+    raw: options.raw ?? false,
+  };
+}
+
+export function expressionsFrom(request: Fields<'EvalRequest'>): readonly string[] {
+  return listFrom('expressions', request.expressions, requestLimits.maxExpressions, (text) =>
+    textFrom('expression', text),
+  );
+}
+
+export function evaluateOptionsFrom(request: Fields<'EvalRequest'>): EvaluateOptions {
+  return {
+    frame: request.frame ?? 0,
+    ...given('tid', request.tid, same),
+    ...given('depth', request.depth, depthFrom),
+    raw: request.raw ?? false,
+  };
+}
+
+export function evalMessage(
+  snapshot: string,
+  expressions: readonly string[],
+  options: EvaluateOptions,
+): Fields<'EvalRequest'> {
+  return {
+    snapshot,
+    expressions: [...expressions],
+    frame: options.frame ?? 0,
+    ...given('tid', options.tid, same),
+    ...given('depth', options.depth, same),
+    raw: options.raw ?? false,
+  };
+}
+
+export function fireOptionsFrom(request: Fields<'FireRuleRequest'>): FireOptions {
+  const labels = listFrom(
+    'labels',
+    Object.entries(request.labels ?? {}),
+    requestLimits.maxLabels,
+    ([name, value]): [string, string] => [requiredName('label', name), textFrom(`label "${name}"`, value)],
+  );
+  return {
+    labels: Object.fromEntries(labels),
+    owner: bounded('owner', request.owner ?? '', requestLimits.maxOwnerLength),
+  };
+}
