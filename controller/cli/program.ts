@@ -6,7 +6,8 @@ import { addLookCommands } from './look-commands.js';
 import { addPointCommands } from './point-commands.js';
 import { addSnapshotCommands } from './snapshot-commands.js';
 import { reportError } from './command.js';
-import { toStillframeError } from '../../format/error.js';
+import { StillframeError, toStillframeError } from '../../format/error.js';
+import { runAutomationDemo } from './demo-automation/story.js';
 
 export function makeProgram(): Command {
   const program = new Command('stillframe')
@@ -39,10 +40,20 @@ export function makeProgram(): Command {
   program
     .command('demo')
     .description('builds the sample service, runs it, takes a snapshot of it')
-    .addHelpText('after', '\nExamples:\n  stillframe demo')
-    .action(async () => {
+    .option('--automation', 'instead: an error rate rises, an alert fires, a rule takes the snapshots')
+    .option('--without-prometheus', 'with --automation: the error rate from a metric point alone')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  stillframe demo\n  stillframe demo --automation\n  stillframe demo --automation --without-prometheus',
+    )
+    .action(async (options: { readonly automation?: true; readonly withoutPrometheus?: true }) => {
       try {
-        process.exitCode = await runDemo();
+        const withoutPrometheus = options.withoutPrometheus === true;
+        if (withoutPrometheus && options.automation !== true) {
+          throw new StillframeError('usage', '--without-prometheus goes with --automation');
+        }
+        process.exitCode =
+          options.automation === true ? await runAutomationDemo({ withoutPrometheus }) : await runDemo();
       } catch (error) {
         reportError(toStillframeError(error), false);
       }
