@@ -1,13 +1,10 @@
 /** What every command needs: the store, a controller on it, and an output, from the options that all commands share. */
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { openCore } from '../../format/core/read.js';
-import type { StillframeNote } from '../../format/core/stillframe-note.js';
-import { badData, StillframeError } from '../../format/error.js';
+import { StillframeError } from '../../format/error.js';
 import { tlsFilesFrom } from '../../format/tls-files.js';
 import { Controller } from '../service/controller.js';
-import { openFileSource } from '../snapshot/file-source.js';
-import { openStore } from '../store/sqlite.js';
+import { openEmbeddedStore } from '../service/embedded-store.js';
 import { openSymbols } from '../service/symbols.js';
 import { makeOutput, type Output } from './output.js';
 
@@ -38,7 +35,7 @@ export function openWorkplace(options: SharedOptions): Workplace {
     );
   }
   const tls = tlsFilesFrom(options);
-  const store = openStore({ folder: dataFolder(), readNote });
+  const store = openEmbeddedStore(dataFolder());
   const controller = new Controller({
     store,
     openSymbols,
@@ -63,11 +60,4 @@ function dataFolder(): string {
 /** An empty variable is one that is not set. */
 function setting(name: string): string | undefined {
   return process.env[name] || undefined;
-}
-
-function readNote(path: string): StillframeNote {
-  using source = openFileSource(path);
-  const { note } = openCore(source);
-  if (note === undefined) throw badData(`cannot store "${path}": it has no STILLFRAME note`);
-  return note;
 }
