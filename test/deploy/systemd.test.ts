@@ -1,17 +1,30 @@
 /** The units, as systemd's own verifier sees them, and what they allow against what the programs do. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getuid } from 'node:process';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildProgram, errorLocation } from '../../controller/cli/demo-automation/checkout.js';
-import { openWorkplace } from '../support/cli.js';
+import { openWorkplace, type StartedProgram, type Workplace } from '../support/cli.js';
+import type { SnapshotJson } from '../support/documents.js';
 import { requireFeature } from '../support/require-feature.js';
-import { startAgentAsUnit, type UnitName, unitValues, writeRunnableUnit } from './unit-file.js';
+import {
+  asUnit,
+  makeOrdinaryFolder,
+  readUnit,
+  startAgentAsUnit,
+  stillframe,
+  type UnitName,
+  unitValues,
+  writeRunnableUnit,
+} from './unit-file.js';
 
 /** The exposure that systemd sees, times ten, at most: 100 is without any protection. */
-const units: readonly [UnitName, number][] = [['stillframe-agent', 30]];
+const units: readonly [UnitName, number][] = [
+  ['stillframe-agent', 30],
+  ['stillframe-controller', 20],
+];
 
 let folder: string;
 beforeAll(() => {
@@ -45,11 +58,17 @@ test.each(units)('%s is exposed to at most %d of 100', (name, threshold) => {
   expect(status, output).toBe(0);
 });
 
-test.each(units)('%s has what Node and other processes need', (name) => {
-  const file = writeRunnableUnit(name, folder);
-  const text = readFileSync(file, 'utf8');
-  for (const setting of ['MemoryDenyWriteExecute', 'PrivateUsers'])
-    expect(text).not.toMatch(new RegExp(`^${setting}=(?!no)`, 'm'));
+test('neither forbids what it lives on', () => {
+  const settings = (name: UnitName): string =>
+    readUnit(name)
+      .split('\n')
+      .filter((line) => /^[A-Z]\w+=/.test(line))
+      .join('\n');
+  expect(settings('stillframe-agent')).not.toMatch(
+    /^(?:MemoryDenyWriteExecute|PrivateUsers|ProtectProc|ProcSubset)=/m,
+  );
+  // It reads the boot id, to know agents of its own host.
+  expect(settings('stillframe-controller')).not.toMatch(/^(?:MemoryDenyWriteExecute|ProcSubset)=/m);
 });
 
 /** All system calls of a filter, its groups spelled out. */
@@ -69,34 +88,71 @@ function allowed(filter: readonly string[]): Set<string> {
   return calls;
 }
 
-test('the agent makes no system call that its unit forbids', async (context) => {
-  requireFeature(context, 'root', getuid?.() === 0 ? undefined : 'the tests do not run as root');
-  await using workplace = openWorkplace();
-  const service = await workplace.startProgram(buildProgram('checkout-service'), [], { ready: /^ready/ });
+/** strace leaves what it traced running when it ends; here that ends with it. */
+const recorded = (record: string): string[] => [
+  ...['strace', '--follow-forks', '--quiet=all', '--signal=none', '--output', record],
+  ...['setpriv', '--pdeathsig', 'KILL'],
+];
+
+function forbidden(record: string, unit: UnitName): string[] {
+  const names = [...readFileSync(record, 'utf8').matchAll(/^\d+ +([a-z]\w+)\(/gm)].map(
+    ([, name]) => name ?? '',
+  );
+  // What strace sees of a thread that it met between two calls.
+  const calls = new Set(names.filter((name) => name !== 'syscall_0xffffffffffffffff'));
+  expect([...calls]).toEqual(expect.arrayContaining(['execve', 'openat', 'epoll_ctl']));
+  const filter = unitValues(unit, 'SystemCallFilter');
+  const fine = allowed(filter.filter((entry) => !entry.startsWith('~')));
+  for (const call of allowed(
+    filter.filter((entry) => entry.startsWith('~')).map((entry) => entry.slice(1)),
+  )) {
+    fine.delete(call);
+  }
+  return [...calls].filter((call) => !fine.has(call));
+}
+
+/** A service under load, of a program that everybody may read. */
+async function startReadableService(workplace: Workplace): Promise<StartedProgram> {
+  chmodSync(workplace.folder, 0o711);
+  const program = join(workplace.folder, 'checkout-service');
+  copyFileSync(buildProgram('checkout-service'), program);
+  const service = await workplace.startProgram(program, [], { ready: /^ready/ });
   const port = /port=(\d+)$/.exec(service.lines.at(-1) ?? '')?.[1] ?? '';
   const load = ['--port', port, '--rate', '100', '--yen', '10'];
   await workplace.startProgram(buildProgram('checkout-load'), load, { ready: /^rps=/ });
-  const record = join(workplace.folder, 'traced', 'calls');
-  const agent = await startAgentAsUnit(workplace, 'traced', {
-    // strace leaves what it traced running when it ends; the agent must not.
-    under: ['strace', '--follow-forks', '--quiet=all', '--signal=none', '--output', record].concat([
-      'setpriv',
-      '--pdeathsig',
-      'KILL',
-    ]),
-  });
-  const at = ['--agent', agent.address];
-  // What works under a tracer: all but the ptrace engine, whose calls are in @debug by name.
-  await workplace.json('doctor', ...at);
-  await workplace.json('targets', ...at);
-  await workplace.json('snap', String(service.pid), errorLocation(), '--wait', '20s', ...at);
-  await workplace.json('now', String(service.pid), ...at);
+  return service;
+}
 
-  const text = readFileSync(record, 'utf8');
-  const names = [...text.matchAll(/^\d+ +([a-z]\w+)\(/gm)].map(([, name]) => name ?? '');
-  // What strace sees of a thread that it met between two calls.
-  const calls = new Set(names.filter((name) => name !== 'syscall_0xffffffffffffffff'));
-  expect([...calls]).toEqual(expect.arrayContaining(['bpf', 'ioctl', 'pidfd_open', 'execve']));
-  const fine = allowed(unitValues('stillframe-agent', 'SystemCallFilter'));
-  expect([...calls].filter((call) => !fine.has(call))).toEqual([]);
+test('agent and controller work as their units run them, and make no system call that these forbid', async (context) => {
+  requireFeature(context, 'root', getuid?.() === 0 ? undefined : 'the tests do not run as root');
+  await using workplace = openWorkplace();
+  const service = await startReadableService(workplace);
+  const agentCalls = join(workplace.folder, 'agent', 'calls');
+  const agent = await startAgentAsUnit(workplace, 'agent', { under: recorded(agentCalls) });
+  const mine = makeOrdinaryFolder(workplace.folder, 'controller');
+  const controllerCalls = join(mine, 'calls');
+  const socket = `unix:${join(mine, 'controller.sock')}`;
+  const options = ['--listen', socket, '--http', '127.0.0.1:0', '--store', `sqlite:${join(mine, 'store')}`];
+  const args = [process.execPath, stillframe, 'controller', ...options, '--agent', agent.address];
+  await workplace.startProgram(
+    'setpriv',
+    [...asUnit('stillframe-controller'), ...recorded(controllerCalls), ...args],
+    { ready: /^stillframe controller ready/ },
+  );
+
+  // What works under a tracer: all but the ptrace engine, whose calls are in @debug by name.
+  const at = ['--controller', socket];
+  await workplace.json('doctor', ...at);
+  const [target] = (await workplace.json('targets', String(service.pid), ...at)) as [
+    { readonly name: string },
+  ];
+  expect(target.name).toBe('checkout-servic');
+  const location = [String(service.pid), errorLocation()];
+  const [snapshot] = (await workplace.json('snap', ...location, '--wait', '20s', ...at)) as [SnapshotJson];
+  expect(snapshot.location.function).toBe('fail_order');
+  await workplace.json('now', String(service.pid), ...at);
+  await workplace.json('export', snapshot.id, '-o', join(workplace.folder, 'core'), ...at);
+
+  expect(forbidden(agentCalls, 'stillframe-agent')).toEqual([]);
+  expect(forbidden(controllerCalls, 'stillframe-controller')).toEqual([]);
 });

@@ -31,7 +31,7 @@ export const ordinaryUser = 65_534;
 
 /** Arguments of setpriv that leave a program what the unit leaves it, less what is `without`. */
 export function asUnit(name: UnitName, without?: string): string[] {
-  const capabilities = unitValues(name, 'AmbientCapabilities').filter((each) => each !== without);
+  const capabilities = unitValues(name, 'CapabilityBoundingSet').filter((each) => each !== without);
   const list = ['-all', ...capabilities.map((each) => `+${each.slice('CAP_'.length).toLowerCase()}`)].join();
   const user = ['--reuid', String(ordinaryUser), '--regid', String(ordinaryUser), '--clear-groups'];
   return [...user, '--no-new-privs', '--bounding-set', list, '--inh-caps', list, '--ambient-caps', list];
