@@ -29,6 +29,8 @@ const pollMs = 200;
 
 export interface Controller extends Disposable {
   readonly api: ControllerClient;
+  /** For --controller. */
+  readonly address: string;
   /** What Alertmanager delivers to, and what it shows there. */
   readonly webhook: string;
   readonly token: string;
@@ -75,6 +77,7 @@ export async function startController(
   const environment = { ...stage.environment, STILLFRAME_CONTROLLER: socket };
   return {
     api,
+    address: socket,
     token,
     webhook: `${started.ready[1]}/v1/alertmanager`,
     show(shown) {
