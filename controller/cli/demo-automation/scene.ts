@@ -79,7 +79,7 @@ export async function startController(
     api,
     address: socket,
     token,
-    webhook: `${started.ready[1]}/v1/alertmanager`,
+    webhook: `${started.ready[1]}/hooks/alertmanager`,
     show(shown) {
       commandLine(shown);
       const run = spawnSync(process.execPath, [program, ...shown], { env: environment, stdio: 'inherit' });

@@ -83,7 +83,8 @@ async function tellAlert(stage: Stage): Promise<void> {
   tellIncident(scene, incident);
 
   heading('The alert goes on; the rule does not', [
-    'Alertmanager repeats itself every 5 seconds. The rule cools down for ten minutes: it counts, and arms nothing.',
+    'Alertmanager repeats itself every 5 seconds: that is the same alert, and it is handled once. If it resolved and fired anew, the rule',
+    'would still be cooling down, and after five firings in a day it would rest until tomorrow.',
   ]);
   await sleep(6000);
   controller.show(['rules', 'ls']);
