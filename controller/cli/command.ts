@@ -4,7 +4,7 @@ import { StillframeError, toStillframeError } from '../../format/error.js';
 import { engineNames } from '../../format/capture.js';
 import { parseCount, parseEngine, parseSize } from './arguments.js';
 import { exitStatus, exitStatusOf } from './exit-status.js';
-import { makeOutput } from './output.js';
+import { makeOutput, type Output } from './output.js';
 import { openWorkplace, type SharedOptions, type Workplace } from './workplace.js';
 import type { CaptureBounds, PointOptions } from '../service/planning.js';
 import type { SnapshotReference } from '../service/controller-api.js';
@@ -17,6 +17,15 @@ export async function runCommand(
   try {
     using place = openWorkplace(options);
     process.exitCode = (await work(place)) ?? exitStatus.done;
+  } catch (thrown) {
+    reportError(toStillframeError(thrown), options.json === true);
+  }
+}
+
+/** For what needs neither store nor controller. */
+export function runLocally(options: SharedOptions, work: (output: Output) => number): void {
+  try {
+    process.exitCode = work(makeOutput(options.json === true));
   } catch (thrown) {
     reportError(toStillframeError(thrown), options.json === true);
   }

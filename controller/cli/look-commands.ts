@@ -1,5 +1,6 @@
 /** Commands that look at what can be done: doctor, targets, explain. */
 import type { Command } from 'commander';
+import { StillframeError } from '../../format/error.js';
 import { parseDuration } from './arguments.js';
 import { addPointOptions, pointOptionsFrom, runCommand, type PointFlags } from './command.js';
 import { renderExplanation } from './render-explain.js';
@@ -12,15 +13,21 @@ import { exitStatus } from './exit-status.js';
 export function addLookCommands(program: Command): void {
   program
     .command('doctor')
-    .description('what this host allows, engine by engine, and how to allow more')
+    .description('what each host allows, engine by engine, and how to allow more')
     .addHelpText('after', '\nExamples:\n  stillframe doctor\n  stillframe doctor --json | jq .engines')
     .action(async (_: unknown, command: Command) => {
       await runCommand(command.optsWithGlobals<SharedOptions>(), async ({ controller, output }) => {
-        const doctor = await controller.doctor();
-        output.result(doctor, () => renderDoctor(doctor));
-        return doctor.engines.some((engine) => engine.supported === 'yes')
-          ? exitStatus.done
-          : exitStatus.denied;
+        const doctors = await controller.doctor();
+        if (doctors.length === 0) {
+          throw new StillframeError('unreachable', 'no agent is connected to this controller', {
+            hint: 'start one with `stillframe agent`, and name it to the controller with --agent, or let it --dial',
+          });
+        }
+        for (const [i, doctor] of doctors.entries()) {
+          output.result(doctor, () => `${i === 0 ? '' : '\n'}${renderDoctor(doctor)}`);
+        }
+        const engines = doctors.flatMap((doctor) => doctor.engines);
+        return engines.some(({ supported }) => supported === 'yes') ? exitStatus.done : exitStatus.denied;
       });
     });
 

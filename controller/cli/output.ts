@@ -13,6 +13,8 @@ export interface Output {
   text(text: string): void;
   /** A line that lasts: what was done on the way. */
   notify(message: string): void;
+  /** Text that the next one replaces, on a terminal; undefined elsewhere. */
+  readonly live?: (text: string) => void;
   /** A line that the next one replaces. */
   progress(message: string): void;
   error(error: StillframeError): void;
@@ -21,7 +23,7 @@ export interface Output {
 }
 
 export interface OutputStreams {
-  readonly stdout: { write(text: string): unknown };
+  readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean; readonly rows?: number };
   readonly stderr: { write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number };
 }
 
@@ -44,6 +46,7 @@ export function makeOutput(json: boolean, streams: OutputStreams = process): Out
   return {
     json,
     clear,
+    ...(stdout.isTTY === true && !json ? { live: liveText(stdout) } : {}),
     result: (document, text) => print(json ? JSON.stringify(document) : text()),
     text(text) {
       if (!json) print(text);
@@ -68,6 +71,25 @@ export function makeOutput(json: boolean, streams: OutputStreams = process): Out
       if (json) stdout.write(`${JSON.stringify(errorDocument(error))}\n`);
       else stderr.write(`${errorText(error)}\n`);
     },
+  };
+}
+
+const defaultRows = 24;
+
+/** Never more than the screen holds: what has scrolled away cannot be replaced. */
+function liveText(stdout: OutputStreams['stdout']): (text: string) => void {
+  let shown = 0;
+  return (text) => {
+    const lines = text.split('\n');
+    const most = Math.max(2, (stdout.rows ?? defaultRows) - 1);
+    const cut =
+      lines.length <= most
+        ? lines
+        : [...lines.slice(0, most - 1), `… and ${lines.length - most + 1} more lines`];
+    const back = shown === 0 ? '' : `\u001B[${shown}A`;
+    // A longer line would take two, and the next text would start too low.
+    stdout.write(`${back}\r\u001B[J\u001B[?7l${cut.join('\n')}\n\u001B[?7h`);
+    shown = cut.length;
   };
 }
 

@@ -13,9 +13,12 @@ import {
   type PointFlags,
 } from './command.js';
 import { exitStatus } from './exit-status.js';
+import { catchInterrupt } from './interrupt.js';
+import { defaultOwner } from './owner.js';
 import { renderPoint, renderPoints } from './render-lists.js';
 import { renderSnapshot } from './render-snapshot.js';
 import { clean } from './style.js';
+import { watchPoints } from './watch-points.js';
 import type { SharedOptions, Workplace } from './workplace.js';
 
 interface SnapFlags extends PointFlags {
@@ -25,6 +28,7 @@ interface SnapFlags extends PointFlags {
   readonly wait?: string;
   readonly detach?: boolean;
   readonly everyProcess?: boolean;
+  readonly note?: string;
 }
 
 const defaultWaitMs = 60_000;
@@ -43,9 +47,10 @@ export function addPointCommands(program: Command): void {
     .option('--expire <duration>', 'remove the point after so long (default: a day when detached)')
     .option('--wait <duration>', 'wait for so long (default: 60s)')
     .option('--detach', 'leave it armed and return')
+    .option('--note <text>', 'why, for whoever lists the points')
     .addHelpText(
       'after',
-      "\nExamples:\n  stillframe snap 1234 orders.c:70\n  stillframe snap name:redis-server setGenericCommand --if 'c->argc == 3' --capture 'c->argv[1]->ptr'\n  stillframe snap 1234 handle_request --hits 3 --every 10s --detach",
+      "\nExamples:\n  stillframe snap 1234 orders.c:70\n  stillframe snap name:redis-server setGenericCommand --if 'c->argc == 3' --capture 'c->argv[1]->ptr'\n  stillframe snap 1234 handle_request --hits 3 --every 10s --detach --note 'TICKET-7'",
     )
     .action(async (target: string, location: string, _: unknown, command: Command) => {
       const flags = command.optsWithGlobals<SnapFlags>();
@@ -80,12 +85,19 @@ export function addPointCommands(program: Command): void {
     .command('points')
     .description('all points, their state, and why they have not fired')
     .argument('[id]', 'only this one')
-    .addHelpText('after', '\nExamples:\n  stillframe points\n  stillframe points --json')
+    .option('--watch', 'go on, and show what changes')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  stillframe points\n  stillframe points 0t3k --watch\n  stillframe points --watch --json',
+    )
     .action(async (id: string | undefined, _: unknown, command: Command) => {
-      await runCommand(command.optsWithGlobals<SharedOptions>(), async ({ controller, output }) => {
-        const points = await controller.points(id);
-        if (output.json) for (const point of points) output.result(point, () => '');
-        else output.text(renderPoints(points));
+      const flags = command.optsWithGlobals<SharedOptions & { watch?: boolean }>();
+      await runCommand(flags, async (place) => {
+        if (flags.watch === true) return await watchPoints(place, id);
+        const points = await place.controller.points(id);
+        if (place.output.json) for (const point of points) place.output.result(point, () => '');
+        else place.output.text(renderPoints(points));
+        return exitStatus.done;
       });
     });
 
@@ -120,16 +132,11 @@ async function snap(
     everyProcess: flags.everyProcess === true,
     waitMs: flags.wait === undefined ? defaultWaitMs : parseDuration('--wait', flags.wait),
     detach,
+    owner: defaultOwner(),
+    ...(flags.note === undefined ? {} : { note: flags.note }),
     ...(flags.expire === undefined ? {} : { expireMs: parseDuration('--expire', flags.expire) }),
   };
-  const interrupt = new AbortController();
-  const onSignal = (): void => {
-    // A second Ctrl-C does not wait for anything; the point expires.
-    if (interrupt.signal.aborted) process.exit(exitStatus.interrupted);
-    interrupt.abort();
-  };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
+  using interrupt = catchInterrupt();
   const showing: Promise<void>[] = [];
   let shown: Promise<void> = Promise.resolve();
   const show = async (record: SnapshotId): Promise<void> => {
@@ -163,8 +170,5 @@ async function snap(
     if (!interrupt.signal.aborted) throw error;
     output.error(toStillframeError(error));
     return exitStatus.interrupted;
-  } finally {
-    process.off('SIGINT', onSignal);
-    process.off('SIGTERM', onSignal);
   }
 }

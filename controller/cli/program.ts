@@ -2,8 +2,10 @@
 import tab from '@bomb.sh/tab/commander';
 import { Command } from 'commander';
 import { runDemo } from './demo.js';
+import { addIncidentCommands } from './incident-commands.js';
 import { addLookCommands } from './look-commands.js';
 import { addPointCommands } from './point-commands.js';
+import { addRulesCommands } from './rules-commands.js';
 import { addSnapshotCommands } from './snapshot-commands.js';
 import { reportError } from './command.js';
 import { StillframeError, toStillframeError } from '../../format/error.js';
@@ -17,10 +19,13 @@ export function makeProgram(): Command {
     .version('0.1.0')
     .option('--json', 'results as JSON, a document a line')
     .option('--agent <address>', 'the agent: unix:PATH or HOST:PORT (or STILLFRAME_AGENT)')
-    .option('--controller <address>', 'a controller that others share (or STILLFRAME_CONTROLLER)')
-    .option('--tls-cert <file>', 'certificate, for agents on other hosts')
+    .option(
+      '--controller <address>',
+      'a controller that others share: unix:PATH or HOST:PORT (or STILLFRAME_CONTROLLER)',
+    )
+    .option('--tls-cert <file>', 'certificate, for agents and controllers on other hosts')
     .option('--tls-key <file>', 'its key')
-    .option('--tls-ca <file>', 'authority that signed the certificates of agents')
+    .option('--tls-ca <file>', 'authority that signed their certificates')
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ writeErr: () => undefined })
     .exitOverride()
@@ -34,9 +39,19 @@ export function makeProgram(): Command {
     .helpOption(false)
     .allowUnknownOption()
     .allowExcessArguments();
+  program
+    .command('controller', { hidden: false })
+    .description(
+      'hold points, snapshots and rules for everybody, over many agents (stillframe controller --help)',
+    )
+    .helpOption(false)
+    .allowUnknownOption()
+    .allowExcessArguments();
   addLookCommands(program);
   addPointCommands(program);
   addSnapshotCommands(program);
+  addRulesCommands(program);
+  addIncidentCommands(program);
   program
     .command('demo')
     .description('builds the sample service, runs it, takes a snapshot of it')

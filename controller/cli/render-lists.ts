@@ -14,13 +14,13 @@ const supportMark = { yes: '✓', no: '✗', unknown: '?' } as const;
 export function renderDoctor(doctor: DoctorDocument): string {
   const { agent } = doctor;
   const lines = [
-    `${colors.bold(clean(doctor.host))}  Linux ${clean(doctor.kernel)} ${doctor.architecture}`,
+    `${colors.bold(clean(doctor.host))}  Linux ${clean(doctor.kernel)} ${clean(doctor.architecture)}`,
     `agent ${clean(doctor.version)} at ${clean(agent.address)}, process ${agent.pid}, user ${agent.uid}${agent.temporary ? ', for this command only' : ''}`,
     '',
   ];
   for (const { engine, supported, detail, remedy } of doctor.engines) {
     const color = { yes: colors.green, no: colors.red, unknown: colors.yellow }[supported];
-    lines.push(`${color(supportMark[supported])} ${colors.bold(engine.padEnd(8))} ${clean(detail)}`);
+    lines.push(`${color(supportMark[supported])} ${colors.bold(clean(engine).padEnd(8))} ${clean(detail)}`);
     if (remedy !== undefined)
       lines.push(`  ${' '.repeat(8)} ${colors.cyan('to allow it:')} ${clean(remedy)}`);
   }
@@ -29,7 +29,9 @@ export function renderDoctor(doctor: DoctorDocument): string {
 
 export function renderTargets(targets: readonly TargetDocument[]): string {
   if (targets.length === 0) return 'no process can be looked into';
+  const hasHosts = targets.some(({ host }) => host !== undefined);
   const rows = targets.map((target) => [
+    ...(hasHosts ? [clean(target.host ?? '')] : []),
     String(target.pid),
     clean(target.name),
     clean(target.service ?? target.unit ?? target.container?.slice(0, 12) ?? ''),
@@ -38,7 +40,15 @@ export function renderTargets(targets: readonly TargetDocument[]): string {
     clean(target.executable),
   ]);
   return renderTable(
-    ['PID', 'NAME', 'SERVICE, UNIT, CONTAINER', 'BUILD ID', 'DEBUG INFO', 'EXECUTABLE'],
+    [
+      ...(hasHosts ? ['HOST'] : []),
+      'PID',
+      'NAME',
+      'SERVICE, UNIT, CONTAINER',
+      'BUILD ID',
+      'DEBUG INFO',
+      'EXECUTABLE',
+    ],
     rows,
   );
 }
@@ -51,23 +61,39 @@ export function renderPoints(points: readonly PointDocument[]): string {
 export function renderPoint(point: PointDocument): string {
   const condition = point.condition === undefined ? '' : ` if ${clean(point.condition)}`;
   const target = point.target === '' ? '' : ` in ${clean(point.target)}`;
-  const state = point.state === 'armed' ? colors.green(point.state) : point.state;
-  const lines = [`${colors.bold(clean(point.id))}  ${state}  ${clean(point.location)}${target}${condition}`];
-  lines.push(`  ${clean(point.why)}`);
+  const state = point.state === 'armed' ? colors.green(point.state) : clean(point.state);
+  const counts = point.kind === 'count' ? '  counts only' : '';
+  const lines = [
+    `${colors.bold(clean(point.id))}  ${state}${counts}  ${clean(point.location)}${target}${condition}`,
+    `  ${clean(point.why)}`,
+  ];
+  for (const { host, state: there, why, hits } of point.hosts ?? []) {
+    lines.push(`  ${colors.cyan(clean(host))}  ${clean(there)}  ${plural(hits, 'hit')}  ${clean(why)}`);
+  }
   for (const refusal of point.refusals ?? []) lines.push(`  ${colors.dim(`not used: ${clean(refusal)}`)}`);
-  if (point.state === 'armed' || point.state === 'pending')
-    lines.push(`  ${colors.dim(`expires ${point.expires}`)}`);
+  const facts = pointFacts(point);
+  if (facts.length > 0) lines.push(`  ${colors.dim(facts.join(', '))}`);
   return lines.join('\n');
+}
+
+function pointFacts(point: PointDocument): string[] {
+  const isActive = point.state !== 'ended' && point.state !== 'failed';
+  return [
+    ...(isActive ? [`expires ${clean(point.expires)}`] : []),
+    ...(point.owner === undefined ? [] : [`set by ${clean(point.owner)}`]),
+    ...(point.incident === undefined ? [] : [`incident ${clean(point.incident)}`]),
+    ...(point.note === undefined ? [] : [`note: ${clean(point.note)}`]),
+  ];
 }
 
 export function renderSnapshots(snapshots: readonly SnapshotSummary[]): string {
   if (snapshots.length === 0) return 'no snapshots';
   const rows = snapshots.map((snapshot) => [
     clean(snapshot.id),
-    snapshot.time.replace(/\.(\d{3})\d*/, '.$1'),
+    clean(snapshot.time).replace(/\.(\d{3})\d*/, '.$1'),
     `${snapshot.pid}/${snapshot.tid}`,
     clean(snapshot.comm),
-    snapshot.engine,
+    clean(snapshot.engine),
     placeOf(snapshot),
     bytesText(snapshot.size),
     clean(snapshot.point),
@@ -85,7 +111,7 @@ function placeOf({ location }: SnapshotSummary): string {
 export function renderMeasured(measured: MeasuredDocument): string {
   const seconds = Number((measured.durationMs / 1000).toFixed(3));
   return [
-    `${colors.bold('measured')}  ${plural(measured.hits, 'hit')} in ${seconds} s by ${measured.engine}: ${grouped(measured.hitsPerSecond)} a second`,
+    `${colors.bold('measured')}  ${plural(measured.hits, 'hit')} in ${seconds} s by ${clean(measured.engine)}: ${grouped(measured.hitsPerSecond)} a second`,
     `condition false ${grouped(measured.conditionFalse)} times`,
     ...(measured.faults > 0 ? [`memory not readable ${grouped(measured.faults)} times`] : []),
   ].join(', ');

@@ -50,12 +50,12 @@ export function renderSnapshot(document: SnapshotDocument, options: SnapshotText
 function heading(document: SnapshotDocument): string {
   const who = `${clean(document.comm)} (pid ${document.pid}, thread ${document.tid})`;
   const where = document.host === '' ? '' : ` on ${clean(document.host)}`;
-  const when = document.time === undefined ? '' : `  ${document.time}`;
+  const when = document.time === undefined ? '' : `  ${clean(document.time)}`;
   const first = `${colors.bold(`snapshot ${clean(document.id)}`)}  ${who}${where}${when}`;
   const { location } = document;
   const place = location.file === undefined ? '' : ` at ${shortFile(location.file)}:${location.line ?? '?'}`;
   const point = document.point === '' ? '' : `, point ${clean(document.point)}`;
-  return `${first}\nin ${clean(location.function ?? '??')}${place}, engine ${document.engine}${point}`;
+  return `${first}\nin ${clean(location.function ?? '??')}${place}, engine ${clean(document.engine)}${point}`;
 }
 
 /** `12,345 hits …, nothing stopped`: what the process felt. */
@@ -84,7 +84,9 @@ export function renderThread(thread: ThreadDocument, options: SnapshotTextOption
 function renderFrame(frame: FrameDocument, options: SnapshotTextOptions): string {
   const name = colors.bold(clean(frame.function ?? '??'));
   const place =
-    frame.file === undefined ? colors.dim(frame.address) : `${shortFile(frame.file)}:${frame.line ?? '?'}`;
+    frame.file === undefined
+      ? colors.dim(clean(frame.address))
+      : `${shortFile(frame.file)}:${frame.line ?? '?'}`;
   const inlined = frame.inlined ? colors.dim('  (inlined)') : '';
   const lines = [`${colors.bold(`#${frame.index}`).padEnd(4)} ${name}  ${place}${inlined}`];
   lines.push(...sourceLines(frame, options.source === true ? sourceContext : 0));

@@ -68,15 +68,17 @@ export function addSnapshotCommands(program: Command): void {
     )
     .action(async (name: string, _: unknown, command: Command) => {
       const flags = command.optsWithGlobals<ShowFlags>();
-      await runCommand(flags, async ({ controller, output }) => {
+      await runCommand(flags, async ({ withSnapshot, output }) => {
         const frame = flags.frame === undefined ? undefined : parseCount('--frame', flags.frame);
         const depth = flags.depth === undefined ? undefined : parseCount('--depth', flags.depth);
-        const document = await controller.show(snapshotReferenceFrom(name, flags), {
+        const options = {
           ...(frame === undefined ? {} : { frame }),
           ...(depth === undefined ? {} : { depth }),
           ...(flags.allThreads === true ? { allThreads: true } : {}),
           ...(flags.raw === true ? { raw: true } : {}),
-        });
+        };
+        const reference = snapshotReferenceFrom(name, flags);
+        const document = await withSnapshot(name, (controller) => controller.show(reference, options));
         if (frame !== undefined && document.frames.length > 0 && frame >= document.frames.length) {
           throw new StillframeError(
             'not-found',
@@ -111,13 +113,17 @@ export function addSnapshotCommands(program: Command): void {
     )
     .action(async (name: string, expressions: readonly string[], _: unknown, command: Command) => {
       const flags = command.optsWithGlobals<EvalFlags>();
-      await runCommand(flags, async ({ controller, output }) => {
-        const results = await controller.evaluate(snapshotReferenceFrom(name, flags), expressions, {
+      await runCommand(flags, async ({ withSnapshot, output }) => {
+        const options = {
           frame: parseCount('--frame', flags.frame ?? '0'),
           ...(flags.thread === undefined ? {} : { tid: parseCount('--thread', flags.thread, 1) }),
           ...(flags.depth === undefined ? {} : { depth: parseCount('--depth', flags.depth) }),
           ...(flags.raw === true ? { raw: true } : {}),
-        });
+        };
+        const reference = snapshotReferenceFrom(name, flags);
+        const results = await withSnapshot(name, (controller) =>
+          controller.evaluate(reference, expressions, options),
+        );
         const format = Object.keys(formats).find((letter): letter is Format => letter === flags.format);
         let status: number = exitStatus.done;
         results.forEach((result, i) => {
@@ -145,8 +151,10 @@ export function addSnapshotCommands(program: Command): void {
     )
     .action(async (name: string, _: unknown, command: Command) => {
       const flags = command.optsWithGlobals<SharedOptions & { output: string }>();
-      await runCommand(flags, async ({ controller, output }) => {
-        const { id, bytes } = await controller.exportCore({ name }, flags.output);
+      await runCommand(flags, async ({ withSnapshot, output }) => {
+        const { id, bytes } = await withSnapshot(name, (controller) =>
+          controller.exportCore({ name }, flags.output),
+        );
         output.result(
           { id, file: flags.output, bytes },
           () => `wrote ${clean(flags.output)}, ${bytesText(bytes)}`,

@@ -1,8 +1,12 @@
-/** What every command needs: the store, a controller on it, and an output, from the options that all commands share. */
+/** What every command needs: a controller, here or elsewhere, and an output, from the options that all commands share. */
+import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { StillframeError } from '../../format/error.js';
-import { tlsFilesFrom } from '../../format/tls-files.js';
+import { parseEndpoint } from '../../format/endpoint.js';
+import { StillframeError, toStillframeError } from '../../format/error.js';
+import { tlsFilesFrom, type TlsFiles } from '../../format/tls-files.js';
+import { ControllerClient } from '../rpc/controller-client.js';
+import type { ControllerApi } from '../service/controller-api.js';
 import { Controller } from '../service/controller.js';
 import { openEmbeddedStore } from '../service/embedded-store.js';
 import { openSymbols } from '../service/symbols.js';
@@ -18,23 +22,26 @@ export interface SharedOptions {
 }
 
 export interface Workplace extends Disposable {
-  readonly controller: Controller;
+  readonly controller: ControllerApi;
   readonly output: Output;
+  /** With the controller that can read the snapshot: a core file lies here, wherever all else is kept. */
+  readonly withSnapshot: <T>(name: string, work: (controller: ControllerApi) => Promise<T>) => Promise<T>;
 }
 
 export function openWorkplace(options: SharedOptions): Workplace {
   const output = makeOutput(options.json === true);
-  const remote = options.controller ?? setting('STILLFRAME_CONTROLLER');
-  if (remote !== undefined) {
-    throw new StillframeError(
-      'unsupported',
-      `cannot use the controller at ${remote}: this version is its own controller`,
-      {
-        hint: 'leave out --controller and STILLFRAME_CONTROLLER',
-      },
-    );
-  }
+  const address = options.controller ?? setting('STILLFRAME_CONTROLLER');
   const tls = tlsFilesFrom(options);
+  return address === undefined
+    ? localWorkplace(openLocal(options, tls, output), output)
+    : remoteWorkplace(address, options, tls, output);
+}
+
+interface Local extends Disposable {
+  readonly controller: ControllerApi;
+}
+
+function openLocal(options: SharedOptions, tls: TlsFiles | undefined, output: Output): Local {
   const store = openEmbeddedStore(dataFolder());
   const controller = new Controller({
     store,
@@ -43,12 +50,54 @@ export function openWorkplace(options: SharedOptions): Workplace {
     tls,
     notify: (message) => output.notify(message),
   });
+  return { controller, [Symbol.dispose]: () => store[Symbol.dispose]() };
+}
+
+function localWorkplace(local: Local, output: Output): Workplace {
   return {
-    controller,
+    controller: local.controller,
     output,
+    withSnapshot: (_, work) => work(local.controller),
     [Symbol.dispose]() {
       output.clear();
-      store[Symbol.dispose]();
+      local[Symbol.dispose]();
+    },
+  };
+}
+
+function remoteWorkplace(
+  address: string,
+  options: SharedOptions,
+  tls: TlsFiles | undefined,
+  output: Output,
+): Workplace {
+  if (options.agent !== undefined) {
+    throw new StillframeError('usage', '--agent and --controller exclude each other', {
+      hint: 'a controller has agents of its own',
+    });
+  }
+  const client = new ControllerClient({ endpoint: parseEndpoint(address), tls });
+  let local: Local | undefined;
+  const here = (): ControllerApi => (local ??= openLocal(options, undefined, output)).controller;
+  return {
+    controller: client,
+    output,
+    async withSnapshot(name, work) {
+      if (name.includes('/')) return await work(here());
+      try {
+        return await work(client);
+      } catch (error) {
+        const { code } = toStillframeError(error);
+        // `core.1234` in this folder: what is stored goes first, as it does without a controller.
+        const isFile = (code === 'not-found' || code === 'usage') && existsSync(name);
+        if (!isFile || name === 'last') throw error;
+        return await work(here());
+      }
+    },
+    [Symbol.dispose]() {
+      output.clear();
+      client[Symbol.dispose]();
+      local?.[Symbol.dispose]();
     },
   };
 }

@@ -7,7 +7,7 @@ import { makeArmingIdentifier } from '../../format/identifier.js';
 import { parseSelector, type Selector } from '../../format/target-selector.js';
 import type { AgentPoint, AgentTarget } from '../rpc/agent-facts.js';
 import type { ArmingRecord, HitCount, HitCounters, PointPhase, PointRecord } from '../store/store.js';
-import { addHits, countHits, noCount, noHits } from './hit-count.js';
+import { addHits, countHits, isSameCount, noCount, noHits } from './hit-count.js';
 
 export type PointEnding = 'hits' | 'expired' | 'removed' | 'target-gone' | 'failed';
 
@@ -93,15 +93,19 @@ export interface PlacedTarget {
   readonly target: AgentTarget;
   /** Of the module that the location is in; undefined until it was looked at, or where it has none. */
   buildId?: string;
+  /** Why it cannot be armed, whatever its build; it is looked at again when that is due. */
+  refusal?: Refusal;
 }
 
-/** Why processes could not be armed, and when that is tried again. */
 export interface Refusal {
   readonly error: StillframeError;
-  readonly pids: readonly number[];
   readonly attempts: number;
-  /** Undefined: when another process appears. */
-  readonly retryAtMs: number | undefined;
+  readonly retryAtMs: number;
+}
+
+/** Why the processes of a build could not be armed; tried again when it is due, or when another process appears. */
+export interface BuildRefusal extends Refusal {
+  readonly keys: ReadonlySet<string>;
 }
 
 /** How the point stands at one agent, for one build. */
@@ -128,9 +132,12 @@ export class Arming {
     return this.view !== undefined && !isOver(this.view);
   }
 
-  see(view: AgentPoint, life: string): void {
+  /** True when it counted something. */
+  see(view: AgentPoint, life: string): boolean {
+    const before = this.count;
     this.view = view;
-    this.count = countHits(this.count, life, view.counters);
+    this.count = countHits(before, life, view.counters);
+    return before.life !== life || !isSameCount(before.last, this.count.last);
   }
 }
 
@@ -146,12 +153,16 @@ export class Place {
   readonly targets: Map<string, PlacedTarget> = new Map();
   /** By id. */
   readonly armings: Map<string, Arming> = new Map();
-  /** By build; under '' for processes that have none to plan for. */
-  readonly refusals: Map<string, Refusal> = new Map();
+  /** By build. */
+  readonly refusals: Map<string, BuildRefusal> = new Map();
   /** Why processes are not watched there. */
   watchDetail = '';
-  /** Arming records that are not in the store as they are here. */
+  /** The process that a pid names has left. */
+  isGone = false;
+  /** Its armings are not in the store as they are here. */
   dirty = false;
+  /** When to try again what failed as a whole. */
+  passRetryAtMs: number | undefined;
 
   constructor(point: string, agent: string, host: string) {
     this.point = point;
@@ -184,6 +195,8 @@ export class Place {
       const id = makeArmingIdentifier(this.point, buildId, generation);
       if (this.armings.has(id)) continue;
       const arming = new Arming({ id, point: this.point, agent: this.agent, buildId });
+      // Until the agent is asked.
+      arming.state = 'closed';
       this.armings.set(id, arming);
       return arming;
     }
@@ -199,10 +212,40 @@ export class Place {
     return arming;
   }
 
+  /** Processes that may be armed, by the build that the location is in. */
+  builds(): ReadonlyMap<string, readonly PlacedTarget[]> {
+    const builds = new Map<string, PlacedTarget[]>();
+    for (const placed of this.targets.values()) {
+      if (placed.buildId === undefined || placed.refusal !== undefined) continue;
+      const group = builds.get(placed.buildId);
+      if (group === undefined) builds.set(placed.buildId, [placed]);
+      else group.push(placed);
+    }
+    return builds;
+  }
+
+  /** Why processes that are there could not be armed. */
+  errors(): readonly StillframeError[] {
+    return [...this.targets.values(), ...[...this.refusals.values()].map((refusal) => ({ refusal }))].flatMap(
+      ({ refusal }) => (refusal === undefined ? [] : [refusal.error]),
+    );
+  }
+
+  /** When something that was refused is to be tried again. */
+  retryAtMs(): number | undefined {
+    const times = [...this.targets.values(), ...[...this.refusals.values()].map((refusal) => ({ refusal }))]
+      .map(({ refusal }) => refusal?.retryAtMs ?? Infinity)
+      .concat(this.passRetryAtMs ?? Infinity);
+    const first = Math.min(...times);
+    return first === Infinity ? undefined : first;
+  }
+
   /** The agent went away: what it said holds no longer, what was counted does. */
   forget(): void {
     this.targets.clear();
     this.refusals.clear();
+    this.passRetryAtMs = undefined;
+    this.isGone = false;
     this.watchDetail = '';
     for (const arming of this.armings.values()) arming.view = undefined;
   }

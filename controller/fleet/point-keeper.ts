@@ -1,46 +1,474 @@
 /**
  * Points as durable desired state: what the store says is armed on every agent and in every process that fits, until it is used up, has
- * expired or is removed.
+ * expired or is removed. Each step is written before what follows from it is done, so that a keeper that was killed at any instant goes
+ * on where it was: points from `points`, where they may be armed from `armings`, their hits from `snapshots`.
+ *
+ * What is done at one agent is in `agent-points.ts`, what is said of a point in `point-document.ts` and `point-why.ts`.
  */
-import { StillframeError } from '../../format/error.js';
+import { randomBytes } from 'node:crypto';
+import { StillframeError, toStillframeError } from '../../format/error.js';
+import { makeIdentifier } from '../../format/identifier.js';
 import type { PointDocument } from '../service/documents.js';
 import type { OpenSymbols } from '../snapshot/module.js';
-import type { Store } from '../store/store.js';
-import type { Fleet, FleetLog } from './fleet.js';
+import {
+  isOfFleet,
+  type ArmingRecord,
+  type PointRecord,
+  type SnapshotRecord,
+  type Store,
+} from '../store/store.js';
+import { AgentPoints, type PointContext } from './agent-points.js';
+import type { FleetLog } from './fleet.js';
+import { KeptPoint, statusText, type Ending, type Place } from './kept-point.js';
+import { Planner, type PointPlanner } from './planner.js';
+import type { PointAgent, PointFleet } from './point-agent.js';
+import { activeText, documentOf, documentOfRecord, endedText } from './point-document.js';
+import { PointListeners } from './point-listeners.js';
+import { checkSpec } from './point-spec.js';
 import type { PointListener, Points, PointSpec } from './points.js';
+import { ambiguous, findInFleet } from './target-search.js';
+import { isMeant } from './watches.js';
 
 export interface PointKeeperOptions {
   readonly store: Store;
-  readonly fleet: Fleet;
+  readonly fleet: PointFleet;
   readonly openSymbols: OpenSymbols;
   readonly log: FleetLog;
+  /** For tests: what makes plans; undefined: a `Planner`. */
+  readonly planner?: PointPlanner;
 }
+
+const tickMs = 1000;
+/** Counters and lines that changed are written down so often; what decides something is written at once. */
+const ticksPerWrite = 5;
+const counterMs = 1000;
+const maxActive = 1000;
+/** How long somebody who sets or removes a point waits for agents that do not answer. */
+const settleMs = 30_000;
+const refreshMs = 2000;
 
 /** Takes up all active points of the store when it is made; disposing it leaves them armed. To be disposed before its fleet. */
 export class PointKeeper implements Points, AsyncDisposable {
-  readonly options: PointKeeperOptions;
+  readonly #options: PointKeeperOptions;
+  readonly #planner: PointPlanner & Partial<Disposable>;
+  /** Active, or not yet gone everywhere. */
+  readonly #points = new Map<string, KeptPoint>();
+  readonly #watches = new Map<string, Disposable>();
+  /** By the agent's identity. */
+  readonly #agents = new Map<string, AgentPoints>();
+  readonly #listeners: PointListeners;
+  readonly #context: PointContext;
+  readonly #claim: Disposable;
+  readonly #listening: Disposable;
+  readonly #timer: NodeJS.Timeout;
+  readonly #expiring = new Set<KeptPoint>();
+  #ticks = 0;
+  #closed = false;
+
+  /** Throws `usage` when another keeper keeps the points of the same store. */
   constructor(options: PointKeeperOptions) {
-    this.options = options;
+    this.#options = options;
+    const { store, fleet, log } = options;
+    this.#claim = store.claimPoints();
+    this.#planner = options.planner ?? new Planner(options.openSymbols);
+    this.#listeners = new PointListeners({
+      documentOf: (point) => this.#document(point),
+      countersWanted: (wanted) => this.#watchCounters(wanted),
+      log,
+    });
+    this.#context = {
+      planner: this.#planner,
+      log,
+      points: () => this.#points.values(),
+      find: (id) => this.#points.get(id),
+      recall: (id) => this.#recall(id),
+      isOurs: (id) => this.#points.has(id) || isKeptHere(store.getPoint(id)),
+      write: (place) => this.#write([place]),
+      changed: (point) => this.#changed(point),
+      stored: (record, isNew) => this.#stored(record, isNew),
+      recount: (id) => this.#recount(id),
+      gone: (point, why) => this.#end(point, { end: 'target-gone', detail: why, final: true }),
+    };
+    this.#load();
+    this.#listening = fleet.listen({
+      connected: (agent) => this.#connected(agent),
+      disconnected: (agent) => this.#disconnected(agent),
+    });
+    for (const agent of fleet.agents()) this.#connected(agent);
+    for (const point of this.#points.values()) if (point.active) this.#watch(point);
+    this.#timer = setInterval(() => this.#tick(), tickMs);
   }
-  set(_spec: PointSpec, _options?: { readonly strict?: boolean }): Promise<PointDocument> {
-    return Promise.reject(notYet());
+
+  async set(spec: PointSpec, options: { readonly strict?: boolean } = {}): Promise<PointDocument> {
+    checkSpec(spec);
+    this.#checkOpen();
+    const active = [...this.#points.values()].filter((point) => point.active).length;
+    if (active >= maxActive) {
+      throw new StillframeError('limit', `cannot set a point: ${maxActive} are active already`, {
+        hint: '`stillframe points` lists them, `stillframe rm` removes them',
+      });
+    }
+    const nowMs = Date.now();
+    const point = new KeptPoint(recordOf(spec, makeIdentifier(nowMs, randomBytes(4)), nowMs));
+    if (point.selector.kind === 'pid') await this.#checkProcess(spec.target);
+    this.#checkOpen();
+    this.#options.store.putPoint(point.record);
+    this.#points.set(point.id, point);
+    this.#watch(point);
+    this.#changed(point);
+    if (options.strict === true) await this.#settle(point);
+    return this.#document(point);
   }
+
   list(): readonly PointDocument[] {
-    return [];
+    const { store } = this.#options;
+    const armings = new Map<string, ArmingRecord[]>();
+    for (const arming of store.listArmings()) {
+      const known = armings.get(arming.point);
+      if (known === undefined) armings.set(arming.point, [arming]);
+      else known.push(arming);
+    }
+    return store.listPoints().map((record) => {
+      const point = this.#points.get(record.id);
+      if (point !== undefined) return this.#document(point);
+      return documentOfRecord(record, armings.get(record.id) ?? [], store.countSnapshots(record.id));
+    });
   }
+
   /** Asks the agents that are connected for their counters, so that `list` gives them as they are now. */
-  refresh(): Promise<void> {
-    return Promise.reject(notYet());
+  async refresh(): Promise<void> {
+    const holding = [...this.#agents.values()].filter((agent) => agent.holds);
+    // One that does not answer costs nobody the rest: what it said last stands.
+    await within(Promise.allSettled(holding.map((agent) => agent.refresh())), refreshMs);
   }
-  remove(_id: string, _why: string): Promise<PointDocument> {
-    return Promise.reject(notYet());
+
+  async remove(id: string, why: string): Promise<PointDocument> {
+    this.#checkOpen();
+    const point = this.#points.get(id);
+    if (point === undefined) {
+      const record = this.#options.store.getPoint(id);
+      if (record === undefined) throw new StillframeError('not-found', `no point "${id}"`);
+      if (!isOfFleet(record) && record.status.phase !== 'ended' && record.status.phase !== 'failed') {
+        throw new StillframeError(
+          'usage',
+          `cannot remove point ${id}: a command line without a controller set it`,
+          {
+            hint: 'remove it the same way: `stillframe rm` without --controller',
+          },
+        );
+      }
+      return this.#documentOfRecord(record);
+    }
+    this.#end(point, { end: 'removed', detail: why, final: false });
+    await this.#clear(point);
+    return this.#document(point);
   }
-  listen(_listener: PointListener): Disposable {
-    throw notYet();
+
+  listen(listener: PointListener): Disposable {
+    return this.#listeners.add(listener);
   }
-  [Symbol.asyncDispose](): Promise<void> {
-    return Promise.resolve();
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#writeChanges();
+    this.#closed = true;
+    clearInterval(this.#timer);
+    this.#listening[Symbol.dispose]();
+    for (const watch of this.#watches.values()) watch[Symbol.dispose]();
+    for (const agent of this.#agents.values()) agent[Symbol.dispose]();
+    this.#listeners[Symbol.dispose]();
+    this.#planner[Symbol.dispose]?.();
+    this.#claim[Symbol.dispose]();
+    await Promise.resolve();
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new StillframeError('unreachable', 'the controller is being stopped');
+  }
+
+  /** A pid names a process that is there, and one only. */
+  async #checkProcess(target: string): Promise<void> {
+    const found = await findInFleet(this.#options.fleet, target);
+    if (found.length > 1) throw ambiguous(target, found);
+  }
+
+  // Taking up what an earlier controller left.
+
+  #load(): void {
+    const { store } = this.#options;
+    const armings = store.listArmings();
+    const open = new Set(armings.filter(({ state }) => state === 'open').map(({ point }) => point));
+    for (const record of store.listPoints()) {
+      if (!isOfFleet(record)) continue;
+      const isActive = record.status.phase !== 'ended' && record.status.phase !== 'failed';
+      if (!isActive && !open.has(record.id)) continue;
+      const point = this.#takeUp(
+        record,
+        armings.filter((arming) => arming.point === record.id),
+      );
+      if (point === undefined || !point.active) continue;
+      if (this.#isUsedUp(point)) this.#end(point, usedUp(point));
+      else if (Date.now() >= record.expiresMs) {
+        const detail = `expired while no controller ran; before: ${record.status.why}`;
+        this.#end(point, { end: 'expired', detail, final: true });
+      }
+    }
+  }
+
+  #takeUp(record: PointRecord, armings: readonly ArmingRecord[]): KeptPoint | undefined {
+    let point: KeptPoint;
+    try {
+      point = new KeptPoint(record);
+    } catch (error) {
+      // A point of another version, with a target that this one does not know.
+      this.#options.log.error(
+        { point: record.id, error: toStillframeError(error).message },
+        'cannot take up a point',
+      );
+      return undefined;
+    }
+    for (const arming of armings) point.place({ identity: arming.agent, host: arming.host }).add(arming);
+    Object.assign(point, this.#options.store.countSnapshots(record.id));
+    this.#points.set(point.id, point);
+    return point;
+  }
+
+  #recall(id: string): KeptPoint | undefined {
+    const { store } = this.#options;
+    const record = store.getPoint(id);
+    return isKeptHere(record) && record !== undefined
+      ? this.#takeUp(record, store.listArmings(id))
+      : undefined;
+  }
+
+  // Agents.
+
+  #connected(agent: PointAgent): void {
+    this.#agents.get(agent.identity)?.[Symbol.dispose]();
+    const points = new AgentPoints(agent, this.#context);
+    this.#agents.set(agent.identity, points);
+    if (this.#listeners.wantCounters) points.watch(counterMs);
+    this.#allChanged();
+  }
+
+  #disconnected(agent: PointAgent): void {
+    const points = this.#agents.get(agent.identity);
+    if (points?.agent !== agent) return;
+    points[Symbol.dispose]();
+    this.#agents.delete(agent.identity);
+    for (const point of this.#points.values()) point.places.get(agent.identity)?.forget();
+    this.#allChanged();
+  }
+
+  #watch(point: KeptPoint): void {
+    const ofAgent = (agent: PointAgent): AgentPoints | undefined => {
+      const points = this.#agents.get(agent.identity);
+      return points?.agent === agent ? points : undefined;
+    };
+    const watch = this.#options.fleet.watchTargets(point.record.target, {
+      appeared: (agent, targets) => ofAgent(agent)?.appeared(point, targets),
+      left: (agent, targets) => ofAgent(agent)?.left(point, targets),
+      state: (host, detail) => this.#watchState(point, host, detail),
+    });
+    this.#watches.set(point.id, watch);
+  }
+
+  #watchState(point: KeptPoint, host: string, detail: string): void {
+    const agent = [...this.#agents.values()].find((points) => points.agent.host === host)?.agent;
+    // One that is not connected says so by itself.
+    if (agent === undefined || (detail === '' && !point.places.has(agent.identity))) return;
+    point.place(agent).watchDetail = detail;
+    this.#changed(point);
+  }
+
+  #watchCounters(wanted: boolean): void {
+    for (const agent of this.#agents.values()) agent.watch(wanted ? counterMs : 0);
+  }
+
+  // Beginnings and ends.
+
+  /** With nothing kept when processes fit, and none of them could be armed. */
+  async #settle(point: KeptPoint): Promise<void> {
+    const meant = [...this.#agents.values()].filter(({ agent }) => isMeant(point.selector.host, agent));
+    const settled = Promise.allSettled(meant.map((agent) => agent.settle(point)));
+    const outcomes = await within(settled, settleMs);
+    const places = [...point.places.values()];
+    if (!point.active || places.some((place) => place.phases().length > 0)) return;
+    const refusal =
+      places.flatMap((place) => place.errors())[0] ??
+      outcomes?.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []))[0];
+    const found = places.some((place) => place.targets.size > 0);
+    if (refusal === undefined || (!found && point.selector.kind !== 'pid')) return;
+    this.#end(point, { end: 'removed', detail: 'it could not be armed', final: true });
+    await this.#clear(point);
+    // Unless an agent is not done with it: then it stays until that is.
+    if (![...point.places.values()].some((place) => place.open)) this.#options.store.deletePoint(point.id);
+    throw toStillframeError(refusal);
+  }
+
+  /** Ends it for good; durable when it returns. What agents hold of it is cleared after that. */
+  #end(point: KeptPoint, ending: Ending): void {
+    if (!point.active || this.#closed) return;
+    point.ending = ending;
+    this.#writeStatus(point);
+    this.#watches.get(point.id)?.[Symbol.dispose]();
+    this.#watches.delete(point.id);
+    this.#planner.forget(point.id);
+    for (const agent of this.#agents.values()) agent.mark(point);
+    this.#options.log.info({ point: point.id, end: ending.end, why: endedText(point) }, 'point ended');
+    this.#changed(point);
+  }
+
+  async #clear(point: KeptPoint): Promise<void> {
+    const holding = [...this.#agents.values()].filter(
+      ({ agent }) => point.places.get(agent.identity)?.open === true,
+    );
+    await within(Promise.allSettled(holding.map((agent) => agent.done(point))), settleMs);
+  }
+
+  #isUsedUp({ stored, record }: KeptPoint): boolean {
+    return record.kind === 'snapshot' && !record.everyProcess && stored >= record.maxHits;
+  }
+
+  #stored(record: SnapshotRecord, isNew: boolean): void {
+    if (record.point === '') return;
+    this.#recount(record.point);
+    const point = this.#points.get(record.point);
+    if (isNew) this.#listeners.snapshot(record, point ?? this.#documentById(record.point));
+  }
+
+  #recount(id: string): void {
+    const point = this.#points.get(id);
+    if (point === undefined || this.#closed) return;
+    Object.assign(point, this.#options.store.countSnapshots(id));
+    if (this.#isUsedUp(point)) this.#end(point, usedUp(point));
+    this.#changed(point);
+  }
+
+  // Time.
+
+  #tick(): void {
+    const nowMs = Date.now();
+    for (const point of this.#points.values()) {
+      if (point.active && nowMs >= point.record.expiresMs) void this.#expire(point);
+      else if (!point.active && !isNeeded(point)) this.#points.delete(point.id);
+    }
+    for (const agent of this.#agents.values()) agent.retry(nowMs);
+    this.#ticks += 1;
+    if (this.#ticks % ticksPerWrite === 0) this.#writeChanges();
+  }
+
+  /** By this clock, whatever an agent's says; with the last that is known of it. */
+  async #expire(point: KeptPoint): Promise<void> {
+    if (this.#expiring.has(point)) return;
+    this.#expiring.add(point);
+    await this.refresh();
+    this.#expiring.delete(point);
+    const detail = `expired, ${activeText(point, this.#options.fleet.statuses())}`;
+    this.#end(point, { end: 'expired', detail, final: true });
+  }
+
+  // What is written and told.
+
+  #changed(point: KeptPoint): void {
+    if (this.#closed) return;
+    this.#listeners.changed(point);
+    if (!point.written.startsWith(`${point.phase} `)) this.#writeStatus(point);
+  }
+
+  #allChanged(): void {
+    for (const point of this.#points.values()) this.#changed(point);
+  }
+
+  #writeStatus(point: KeptPoint): void {
+    const why = point.active ? activeText(point, this.#options.fleet.statuses()) : endedText(point);
+    const written = statusText(point.phase, why);
+    if (written === point.written) return;
+    this.#options.store.updatePoint(point.id, { phase: point.phase, why });
+    point.written = written;
+  }
+
+  #write(places: readonly Place[]): void {
+    if (this.#closed || places.length === 0) return;
+    this.#options.store.putArmings(places.flatMap((place) => place.records()));
+    for (const place of places) place.dirty = false;
+  }
+
+  #writeChanges(): void {
+    if (this.#closed) return;
+    const places = [...this.#points.values()].flatMap((point) => [...point.places.values()]);
+    this.#write(places.filter(({ dirty }) => dirty));
+    for (const point of this.#points.values()) this.#writeStatus(point);
+  }
+
+  #document(point: KeptPoint): PointDocument {
+    return documentOf(point, this.#options.fleet.statuses());
+  }
+
+  #documentById(id: string): PointDocument | undefined {
+    const record = this.#options.store.getPoint(id);
+    return record === undefined ? undefined : this.#documentOfRecord(record);
+  }
+
+  #documentOfRecord(record: PointRecord): PointDocument {
+    const { store } = this.#options;
+    return documentOfRecord(record, store.listArmings(record.id), store.countSnapshots(record.id));
   }
 }
 
-const notYet = (): Error => new StillframeError('internal', 'the point keeper is not built yet');
+function recordOf(spec: PointSpec, id: string, createdMs: number): PointRecord {
+  return {
+    id,
+    createdMs,
+    target: spec.target,
+    location: spec.location,
+    ...(spec.condition === undefined ? {} : { condition: spec.condition }),
+    captures: spec.captures,
+    engine: spec.engine,
+    maxHits: spec.maxHits,
+    minIntervalNs: spec.minIntervalNs,
+    expiresMs: spec.expiresMs,
+    agent: '',
+    pids: [],
+    modulePath: '',
+    buildId: '',
+    plan: new Uint8Array(),
+    status: { phase: 'pending', why: 'not armed yet' },
+    kind: spec.kind,
+    everyProcess: spec.everyProcess,
+    bounds: spec.bounds,
+    owner: spec.owner,
+    note: spec.note,
+    ...(spec.incident === undefined ? {} : { incident: spec.incident }),
+  };
+}
+
+function usedUp({ stored }: KeptPoint): Ending {
+  const detail = stored === 1 ? 'delivered its hit' : `delivered ${stored} hits, all that were asked`;
+  return { end: 'hits', detail, final: false };
+}
+
+function isKeptHere(record: PointRecord | undefined): boolean {
+  return record !== undefined && isOfFleet(record);
+}
+
+/** After its expiry no agent holds a probe of it, connected or not; its snapshots are taken in whenever they come. */
+function isNeeded(point: KeptPoint): boolean {
+  if (![...point.places.values()].some((place) => place.open)) return false;
+  return Date.now() < point.record.expiresMs + keptAfterExpiryMs;
+}
+
+const keptAfterExpiryMs = 7 * 24 * 3600_000;
+
+/** Undefined when it takes longer; it is not stopped. */
+async function within<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

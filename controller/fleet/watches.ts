@@ -23,7 +23,9 @@ interface Watch {
   readonly heard: (agent: FleetAgent, event: WatchEvent) => void;
   /** Why it is not watched there; empty when it is. */
   readonly state: (host: string, detail: string) => void;
-  readonly gone: (agent: FleetAgent) => void;
+  readonly gone: (agent: FleetAgent, reason: string) => void;
+  /** An agent that is not there when the watch begins. */
+  readonly missing: (host: string, reason: string) => void;
 }
 
 /** Of one watch at one agent. */
@@ -51,8 +53,7 @@ export class WatchBoard {
   disconnected(agent: FleetAgent, reason: string): void {
     for (const watch of this.#watches.values()) {
       if (!isMeant(watch.host, agent)) continue;
-      watch.gone(agent);
-      watch.state(agent.host, notConnected(agent.host, reason));
+      watch.gone(agent, reason);
     }
   }
 
@@ -76,6 +77,7 @@ export class WatchBoard {
         heard: (agent, event) => made.heard(agent, event),
         state: (name, detail) => made.state(name, detail),
         gone: (agent) => made.gone(agent),
+        missing: () => undefined,
       });
     }
     const watch = shared;
@@ -88,6 +90,7 @@ export class WatchBoard {
   }
 
   watchLog({ host, path, pattern }: LogWatch, listener: LogListener): Disposable {
+    const tell = onChange((name, detail) => listener.state(name, detail));
     return this.#add({
       order: (id) => ({ id, kind: 'log', path, pattern }),
       host,
@@ -96,14 +99,14 @@ export class WatchBoard {
         const { timeMs, line, count } = event;
         listener.matched({ host: agent.host, timeMs, line, count });
       },
-      state: onChange((name, detail) => listener.state(name, detail)),
-      gone: () => undefined,
+      ...tellingState(tell),
     });
   }
 
   watchUsage({ selector, resource, above, forMs }: UsageWatch, listener: UsageListener): Disposable {
     const { host, kind } = parseSelector(selector);
     const asked = kind === 'any' ? '' : selector;
+    const tell = onChange((name, detail) => listener.state(name, detail));
     return this.#add({
       order: (id) => ({ id, kind: 'usage', selector: asked, resource, above, forMs }),
       host,
@@ -112,8 +115,7 @@ export class WatchBoard {
         const { timeMs, target, value } = event;
         listener.exceeded({ host: agent.host, timeMs, target, value });
       },
-      state: onChange((name, detail) => listener.state(name, detail)),
-      gone: () => undefined,
+      ...tellingState(tell),
     });
   }
 
@@ -127,7 +129,7 @@ export class WatchBoard {
       if (!this.#watches.has(id)) return;
       for (const { host, connected, error } of this.#statuses()) {
         const meant = watch.host === undefined || watch.host === host;
-        if (!connected && meant) watch.state(host, notConnected(host, error ?? ''));
+        if (!connected && meant) watch.missing(host, error ?? '');
       }
     });
     return once(() => {
@@ -216,12 +218,21 @@ export function keyOf(target: AgentTarget): string {
 }
 
 /** Whether `…@HOST` means that agent: by its name here, or as it calls itself. */
-export function isMeant(host: string | undefined, agent: FleetAgent): boolean {
+export function isMeant(
+  host: string | undefined,
+  agent: { readonly host: string; readonly client: Pick<FleetAgent['client'], 'facts'> },
+): boolean {
   return host === undefined || host === agent.host || host === agent.client.facts.host;
 }
 
 export function notConnected(host: string, reason: string): string {
   return `agent ${host} is not connected${reason === '' ? '' : `: ${reason}`}`;
+}
+
+/** What is told of hosts to who watches logs or usage. */
+function tellingState(tell: Watch['state']): Pick<Watch, 'state' | 'gone' | 'missing'> {
+  const missing = (host: string, reason: string): void => tell(host, notConnected(host, reason));
+  return { state: tell, missing, gone: ({ host }, reason) => missing(host, reason) };
 }
 
 /** Tells each host's state when it differs from the last; nothing to say is the state before the first. */

@@ -54,8 +54,8 @@ export interface AgentClientOptions extends ConversationOptions {
 
 export interface AgentListener {
   point?(point: AgentPoint): void;
-  /** It is stored, and was not before. */
-  snapshot?(record: SnapshotRecord): void;
+  /** It is stored; `isNew`: and was not before. */
+  snapshot?(record: SnapshotRecord, isNew: boolean): void;
   /** A snapshot came that its point did not ask for any more; it was not kept. */
   surplus?(point: string): void;
   watch?(event: WatchEvent): void;
@@ -403,8 +403,8 @@ export class AgentClient implements Disposable {
     this.#lastRequest += 1n;
     this.#write({ request: toLong(this.#lastRequest), acknowledgeSnapshot: { snapshotId: id } });
     for (const listener of this.#listeners) {
-      if (received.kind === 'stored') listener.snapshot?.(received.record);
-      else if (received.kind === 'surplus') listener.surplus?.(received.point);
+      if (received.kind === 'surplus') listener.surplus?.(received.point);
+      else listener.snapshot?.(received.record, received.kind === 'stored');
     }
   }
 

@@ -35,15 +35,18 @@ import {
 import { debugInfoOf } from './debug-info.js';
 import { isLocal, planFor } from './planning.js';
 import type {
+  ControllerApi,
   ExplainOptions,
   NowOptions,
   SnapHooks,
   SnapOptions,
   SnapOutcome,
   SnapshotReference,
+  WatchHooks,
 } from './controller-api.js';
 import { snap } from './snap.js';
 import { findTarget, findTargets } from './targets.js';
+import { watchPoints } from './watch-points.js';
 
 export interface ControllerOptions {
   readonly store: Store;
@@ -55,7 +58,7 @@ export interface ControllerOptions {
   readonly notify: (message: string) => void;
 }
 
-export class Controller {
+export class Controller implements ControllerApi {
   readonly #options: ControllerOptions;
   readonly #store: Store;
 
@@ -64,10 +67,11 @@ export class Controller {
     this.#store = options.store;
   }
 
-  async doctor(): Promise<DoctorDocument> {
+  async doctor(): Promise<readonly DoctorDocument[]> {
     await using agent = await this.#reach();
     const { client, temporary } = agent;
-    return doctorDocument(client.facts, { address: client.address, temporary }, await client.probeEngines());
+    const engines = await client.probeEngines();
+    return [doctorDocument(client.facts, { address: client.address, temporary }, engines)];
   }
 
   /** Those that fit, or without a selector all that can be looked into. */
@@ -141,6 +145,10 @@ export class Controller {
     return chosen.map((id) => pointDocument(views.get(id), records.get(id)));
   }
 
+  watchPoints(reference: string | undefined, hooks: WatchHooks): Promise<void> {
+    return watchPoints(() => this.points(reference), hooks);
+  }
+
   /** Resolves when the kernel holds no probe of them any more. */
   async removePoints(references: readonly string[]): Promise<readonly PointDocument[]> {
     await using agent = await this.#find();
@@ -192,6 +200,14 @@ export class Controller {
     copyFileSync(path, file);
     return { id, bytes: statSync(file).size };
   }
+
+  // What acts on its own needs a controller that runs on.
+  readonly rules: ControllerApi['rules'] = () => noDaemon('rules');
+  readonly testRule: ControllerApi['testRule'] = () => noDaemon('rules');
+  readonly fireRule: ControllerApi['fireRule'] = () => noDaemon('rules');
+  readonly incidents: ControllerApi['incidents'] = () => noDaemon('incidents');
+  readonly incident: ControllerApi['incident'] = () => noDaemon('incidents');
+  readonly exportIncident: ControllerApi['exportIncident'] = () => noDaemon('incidents');
 
   #reach(): Promise<ReachedAgent> {
     const { store, agent, tls, notify } = this.#options;
@@ -258,6 +274,14 @@ export class Controller {
   #note(view: AgentPoint): void {
     this.#store.updatePoint(view.id, { phase: view.phase, why: view.why });
   }
+}
+
+function noDaemon(what: string): Promise<never> {
+  return Promise.reject(
+    new StillframeError('unsupported', `${what} are kept by a controller that runs as a daemon`, {
+      hint: 'start one with `stillframe controller --rules FILE`, and name it with --controller ADDRESS',
+    }),
+  );
 }
 
 const defaultNowBytes = 8 * 1024 * 1024;

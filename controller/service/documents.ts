@@ -144,14 +144,17 @@ export function pointDocument(view: AgentPoint | undefined, record: PointRecord 
     expires: new Date(record?.expiresMs ?? view?.expiresMs ?? 0).toISOString(),
     ...(refusals.length === 0 ? {} : { refusals }),
     kind: record?.kind ?? (view?.countOnly === true ? 'count' : 'snapshot'),
-    ...optional('owner', record?.owner ?? view?.owner),
-    ...optional('note', record?.note ?? view?.note),
-    ...optional('incident', record?.incident),
+    ...optionalText('owner', record?.owner ?? view?.owner),
+    ...optionalText('note', record?.note ?? view?.note),
+    ...optionalText('incident', record?.incident),
   };
 }
 
 /** An empty text is one that nobody gave. */
-function optional<K extends string>(key: K, text: string | undefined): { readonly [P in K]?: string } {
+export function optionalText<K extends string>(
+  key: K,
+  text: string | undefined,
+): { readonly [P in K]?: string } {
   return text === undefined || text === '' ? {} : ({ [key]: text } as { readonly [P in K]?: string });
 }
 

@@ -6,7 +6,7 @@ import { encodePlan } from '../../format/plan/encode.js';
 import type { Explanation } from '../planner/explain.js';
 import { planPoint, type PlannedPoint } from '../planner/plan.js';
 import type { AgentConversation } from '../rpc/agent-client.js';
-import type { AgentFacts, AgentModule, AgentTarget } from '../rpc/agent-facts.js';
+import type { AgentFacts, AgentModule, AgentTarget, TargetFacts } from '../rpc/agent-facts.js';
 import type { OpenSymbols } from '../snapshot/module.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
 import { openModuleFile } from './module-file.js';
@@ -78,7 +78,7 @@ export async function chooseProcesses(
   let refusal: StillframeError | undefined;
   for (const target of targets.slice(0, maxTargets)) {
     try {
-      const process = await chooseInProcess(client, target, moduleName);
+      const process = chooseInProcess(await client.targetFacts(target.pid), moduleName);
       const [first] = chosen;
       if (first === undefined || first.module.buildId === process.module.buildId) chosen.push(process);
       else leftOut.push({ target, reason: `it runs another build of "${process.module.path}"` });
@@ -92,15 +92,10 @@ export async function chooseProcesses(
   return { chosen, leftOut, refusal };
 }
 
-/** The module of that name in a process, or its executable. Throws `not-found`, `ambiguous` or what the agent refuses. */
-export async function chooseInProcess(
-  client: FactsAgent,
-  target: AgentTarget,
-  moduleName: string | undefined,
-): Promise<ChosenProcess> {
-  const facts = await client.targetFacts(target.pid);
+/** The module of that name in a process, or its executable. Throws `not-found` or `ambiguous`. */
+export function chooseInProcess(facts: TargetFacts, moduleName: string | undefined): ChosenProcess {
   const module = chooseModule(facts, moduleName);
-  return { target, module, isExecutable: module === executableOf(facts) };
+  return { target: facts.target, module, isExecutable: module === executableOf(facts) };
 }
 
 /** Throws the refusal when nothing was chosen, and what opening the file or planning throws. */

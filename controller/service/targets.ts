@@ -1,5 +1,6 @@
 /** From TARGET to processes, and from a process to the module that a location is in. */
 import { StillframeError } from '../../format/error.js';
+import { parseSelector } from '../../format/target-selector.js';
 import type { AgentConversation } from '../rpc/agent-client.js';
 import type { AgentModule, AgentTarget, TargetFacts } from '../rpc/agent-facts.js';
 
@@ -55,7 +56,7 @@ async function noTarget(client: TargetsAgent, selector: string): Promise<Stillfr
   const what = /^\d+(@|$)/.test(selector)
     ? `there is no process ${selector}`
     : `no process fits "${selector}"`;
-  const wanted = selector.slice(selector.indexOf(':') + 1).toLowerCase();
+  const wanted = wantedName(selector);
   const near = (await client.listTargets())
     .filter((target) => isNear(wanted, target))
     .slice(0, maxCandidates)
@@ -66,8 +67,13 @@ async function noTarget(client: TargetsAgent, selector: string): Promise<Stillfr
   });
 }
 
+/** What a selector names, for `isNear`. */
+export function wantedName(selector: string): string {
+  return parseSelector(selector).value.toLowerCase();
+}
+
 /** Names that hold what was asked, or the other way round: `redis` for `redis-server`. */
-function isNear(wanted: string, target: AgentTarget): boolean {
+export function isNear(wanted: string, target: AgentTarget): boolean {
   if (wanted.length < 3 || /^\d+$/.test(wanted)) return false;
   const names = [
     target.comm,

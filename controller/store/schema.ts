@@ -78,6 +78,26 @@ const steps: readonly string[] = [
   ) STRICT;
   CREATE INDEX surplus_by_point ON surplus (point);
   `,
+  `
+  -- Of rules, as controller/automation/rule-state.ts writes them.
+  CREATE TABLE rule_states (
+    rule TEXT PRIMARY KEY,
+    json TEXT NOT NULL
+  ) STRICT;
+  -- Accepted from a webhook: worked off while done is 0, and kept after that for their keys alone.
+  CREATE TABLE alerts (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    rule TEXT NOT NULL,
+    key TEXT NOT NULL,
+    json TEXT NOT NULL,
+    received_ms INTEGER NOT NULL,
+    seen_ms INTEGER NOT NULL,
+    done INTEGER NOT NULL,
+    UNIQUE (rule, key)
+  ) STRICT;
+  CREATE INDEX alerts_waiting ON alerts (number) WHERE done = 0;
+  CREATE INDEX alerts_by_seen ON alerts (seen_ms) WHERE done = 1;
+  `,
 ];
 
 /** Brings the schema up to date; true when the index was empty before. */

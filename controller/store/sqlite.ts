@@ -8,6 +8,7 @@
 import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import Sqlite, { type Database } from 'better-sqlite3';
+import type { RuleStore } from '../automation/rule-store.js';
 import type { StillframeNote } from '../../format/core/stillframe-note.js';
 import { badData, withContext } from '../../format/error.js';
 import { isIdentifier, pointOfArming } from '../../format/identifier.js';
@@ -22,6 +23,7 @@ import {
 } from './row.js';
 import { FleetTables } from './fleet-tables.js';
 import { oneOf } from './reference.js';
+import { openRuleStore } from './rule-store.js';
 import { migrate } from './schema.js';
 import type {
   PointRecord,
@@ -41,7 +43,12 @@ export interface StoreOptions {
 const busyTimeoutMs = 10_000;
 const maxNearest = 10;
 
-export function openStore(options: StoreOptions): Store {
+/** What automation remembers lies in the same index, and is closed with it. */
+export interface EmbeddedStore extends Store {
+  readonly rules: RuleStore;
+}
+
+export function openStore(options: StoreOptions): EmbeddedStore {
   const { folder } = options;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const path = join(folder, 'index.db');
@@ -98,6 +105,7 @@ export function openStore(options: StoreOptions): Store {
 
   return {
     folder,
+    rules: openRuleStore(database),
     putPoint: (point) => void statements.putPoint.run(rowOfPoint(point)),
     updatePoint: (id, status) => void statements.updatePoint.run({ id, ...status }),
     listPoints: () => statements.points.all().map(pointFromRow),

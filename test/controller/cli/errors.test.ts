@@ -127,12 +127,13 @@ test('a store of a newer version is left alone, status 6', async () => {
   const database = new Sqlite(path);
   database.pragma('user_version = 99');
   database.close();
-  const result = await place.run('snapshots');
-  expect(result).toEqual({
+  const { stderr, ...result } = await place.run('snapshots');
+  // How many this one knows grows with it.
+  expect({ ...result, stderr: stderr.replace(/knows \d+/, 'knows N') }).toEqual({
     status: 6,
     stdout: '',
     stderr:
-      `error: cannot open the store "${path}": it has schema 99, this program knows 1\n` +
+      `error: cannot open the store "${path}": it has schema 99, this program knows N\n` +
       'hint: it was written by a newer Stillframe: use that one, or another XDG_DATA_HOME\n',
   });
   await place[Symbol.asyncDispose]();

@@ -35,8 +35,8 @@ const rule = {
 } as const; // prettier-ignore
 const source: MetricsSource = {
   agents: () => [
-    { host: 'a', address: 'x', connected: true, sinceMs: 0 },
-    { host: 'b', address: 'y', connected: false, sinceMs: 0, error: 'away' },
+    { host: 'a', identity: 'a', address: 'x', connected: true, sinceMs: 0 },
+    { host: 'b', identity: 'b', address: 'y', connected: false, sinceMs: 0, error: 'away' },
   ],
   points: () => [pointNamed('p1', { hits: 7 }), pointNamed('p2', { state: 'pending' })],
   rules: () => Promise.resolve([rule]),

@@ -1,0 +1,556 @@
+/**
+ * Points at one agent, for as long as the conversation with it lasts: brings what is armed there to what is wanted, one point after
+ * another. Told again and again that a point may have changed (`mark`), it looks at what is and does what is missing; so nothing depends
+ * on the order in which news come, and what fails is tried again later.
+ *
+ * It touches only armings of points that this controller keeps.
+ */
+import { engineNames } from '../../format/capture.js';
+import { StillframeError, toStillframeError } from '../../format/error.js';
+import { pointOfArming } from '../../format/identifier.js';
+import type { AgentPoint, AgentTarget, ArmOrder, TargetFacts } from '../rpc/agent-facts.js';
+import { chooseInProcess, isLocal, maxTargets, type ChosenProcess } from '../service/planning.js';
+import { splitLocation } from '../service/targets.js';
+import type { SnapshotRecord } from '../store/store.js';
+import type { FleetLog } from './fleet.js';
+import {
+  isOver,
+  type Arming,
+  type KeptPoint,
+  type Place,
+  type PlacedTarget,
+  type Refusal,
+} from './kept-point.js';
+import type { PointPlanner } from './planner.js';
+import type { PointAgent } from './point-agent.js';
+import { keyOf } from './watches.js';
+
+/** What a keeper does for its agents. */
+export interface PointContext {
+  readonly planner: PointPlanner;
+  readonly log: FleetLog;
+  /** Those that are active, or that some agent may still hold something of. */
+  points(): Iterable<KeptPoint>;
+  /** One of those. */
+  find(id: string): KeptPoint | undefined;
+  /** One of this controller's that is long over, and is armed somewhere all the same. */
+  recall(id: string): KeptPoint | undefined;
+  /** Whether a point of that id is kept by this controller's store. */
+  isOurs(id: string): boolean;
+  /** Durable when it returns. */
+  write(place: Place): void;
+  changed(point: KeptPoint): void;
+  stored(record: SnapshotRecord, isNew: boolean): void;
+  /** Counts anew what is stored of a point, and ends it when that is all. */
+  recount(id: string): void;
+  /** The process that it names is gone. */
+  gone(point: KeptPoint, why: string): void;
+}
+
+const firstRetryMs = 5000;
+const maxRetryMs = 5 * 60_000;
+const beginRetryMs = 2000;
+/** Processes of a group that are asked for their modules before planning is given up for now. */
+const maxAsked = 3;
+/** A pid that was given away again after the point was set is another process; clocks of two hosts may differ by so much. */
+const clockSkewMs = 5000;
+
+export class AgentPoints implements Disposable {
+  readonly agent: PointAgent;
+  readonly #context: PointContext;
+  /** Which life of the agent this is: its counters begin at zero with each. */
+  readonly #life: string;
+  readonly #local: boolean;
+  readonly #listening: Disposable;
+  readonly #dirty = new Set<KeptPoint>();
+  readonly #waiting = new Map<KeptPoint, (() => void)[]>();
+  readonly #retries = new Map<KeptPoint, number>();
+  /** Armings that are alive there. */
+  readonly #held = new Set<string>();
+  #ready = false;
+  #running = false;
+  #closed = false;
+  #watchMs = 0;
+  #askedWatchMs = 0;
+  #beginTimer: NodeJS.Timeout | undefined;
+
+  constructor(agent: PointAgent, context: PointContext) {
+    this.agent = agent;
+    this.#context = context;
+    const { facts } = agent.client;
+    this.#life = `${facts.bootId}/${facts.pid}`;
+    this.#local = isLocal(agent.client);
+    this.#listening = agent.client.listen({
+      point: (view) => this.#hear(view),
+      snapshot: (record, isNew) => context.stored(record, isNew),
+      surplus: (id) => context.recount(id),
+    });
+    void this.#begin();
+  }
+
+  [Symbol.dispose](): void {
+    this.#closed = true;
+    clearTimeout(this.#beginTimer);
+    this.#listening[Symbol.dispose]();
+    for (const waiting of this.#waiting.values()) for (const done of waiting) done();
+    this.#waiting.clear();
+  }
+
+  /** The point may have changed, or what is there for it. */
+  mark(point: KeptPoint): void {
+    this.#dirty.add(point);
+    void this.#run();
+  }
+
+  /** Something of ours is armed there. */
+  get holds(): boolean {
+    return this.#held.size > 0;
+  }
+
+  /** Resolves when what was marked before has been done, or could not be. */
+  done(point: KeptPoint): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    return new Promise((resolve) => {
+      const waiting = this.#waiting.get(point);
+      if (waiting === undefined) this.#waiting.set(point, [resolve]);
+      else waiting.push(resolve);
+      this.mark(point);
+    });
+  }
+
+  /** Asks for the processes that fit now, and resolves when each is armed or refused. */
+  async settle(point: KeptPoint): Promise<void> {
+    const targets = await this.agent.client.listTargets(point.agentSelector);
+    if (this.#closed) return;
+    this.appeared(point, targets);
+    await this.done(point);
+  }
+
+  appeared(point: KeptPoint, targets: readonly AgentTarget[]): void {
+    if (this.#closed || !point.active) return;
+    for (const target of targets) {
+      if (point.selector.kind === 'pid' && target.startTimeMs > point.record.createdMs + clockSkewMs)
+        continue;
+      const place = point.place(this.agent);
+      const known = place.targets.get(keyOf(target))?.target;
+      const same = known?.buildId === target.buildId && known.refusal === target.refusal;
+      place.isGone = false;
+      if (!same) place.targets.set(keyOf(target), { target });
+    }
+    this.mark(point);
+    this.#context.changed(point);
+  }
+
+  left(point: KeptPoint, targets: readonly AgentTarget[]): void {
+    const place = point.places.get(this.agent.identity);
+    if (this.#closed || place === undefined) return;
+    let wasKnown = false;
+    for (const target of targets) wasKnown = place.targets.delete(keyOf(target)) || wasKnown;
+    if (!wasKnown) return;
+    this.#context.changed(point);
+    place.isGone = point.selector.kind === 'pid' && place.targets.size === 0;
+    if (place.isGone) this.mark(point);
+  }
+
+  /** Tries again what is due. */
+  retry(nowMs: number): void {
+    for (const [point, atMs] of this.#retries) {
+      if (atMs > nowMs) continue;
+      this.#retries.delete(point);
+      this.mark(point);
+    }
+  }
+
+  /** States of all points as they are now. */
+  async refresh(): Promise<void> {
+    if (!this.#ready) return;
+    const views = await this.agent.client.points();
+    if (!this.#closed) this.#take(views);
+  }
+
+  /** Has counters told at that interval, while there is something to count; 0: no more. */
+  watch(intervalMs: number): void {
+    this.#watchMs = intervalMs;
+    this.#updateWatch();
+  }
+
+  #updateWatch(): void {
+    const wantedMs = this.holds ? this.#watchMs : 0;
+    if (this.#closed || !this.#ready || wantedMs === this.#askedWatchMs) return;
+    this.#askedWatchMs = wantedMs;
+    this.agent.client.points([], wantedMs).then(
+      (views) => {
+        if (!this.#closed) this.#take(views);
+      },
+      // One that went away says so by itself, and one that cannot is asked when somebody wants to know.
+      () => undefined,
+    );
+  }
+
+  /** What an earlier conversation, or an earlier controller on this store, left here: its snapshots first, for they decide what is wanted. */
+  async #begin(delayMs = beginRetryMs): Promise<void> {
+    const { client, host } = this.agent;
+    try {
+      const views = await client.points();
+      if (this.#closed) return;
+      const ids = this.#knownIds(views);
+      if (ids.length > 0) await client.fetch(ids);
+      if (this.#closed) return;
+      this.#take([...views, ...(ids.length > 0 ? await this.#follow(ids) : [])]);
+      if (this.#closed) return;
+      this.#ready = true;
+      for (const point of this.#context.points()) this.#dirty.add(point);
+      this.#updateWatch();
+      void this.#run();
+    } catch (error) {
+      if (this.#closed) return;
+      const { message } = toStillframeError(error);
+      this.#context.log.warn({ agent: host, error: message }, 'cannot take up the points of an agent');
+      const nextMs = Math.min(delayMs * 2, maxRetryMs);
+      this.#beginTimer = setTimeout(() => void this.#begin(nextMs), delayMs);
+    }
+  }
+
+  /** All that may be armed, or wait in the spool, under a name of ours; also under one that was given when the agent was known otherwise. */
+  #knownIds(views: readonly AgentPoint[]): string[] {
+    const ids = new Set<string>();
+    for (const point of this.#context.points()) {
+      for (const place of point.places.values()) {
+        for (const { id, state } of place.armings.values()) if (state !== 'closed') ids.add(id);
+      }
+    }
+    for (const { id } of views) if (this.#context.isOurs(pointOfArming(id))) ids.add(id);
+    return [...ids];
+  }
+
+  async #follow(ids: readonly string[]): Promise<readonly AgentPoint[]> {
+    try {
+      return await this.agent.client.followPoints(ids);
+    } catch (error) {
+      // An older agent tells who arms, and arming what is armed already is following it.
+      if (toStillframeError(error).code === 'unsupported') return [];
+      throw error;
+    }
+  }
+
+  /** A list of all that the agent has. What it has no more is armed again. */
+  #take(views: readonly AgentPoint[]): void {
+    const listed = new Set(views.map(({ id }) => id));
+    for (const view of views) this.#see(view);
+    for (const point of this.#context.points()) {
+      const place = point.places.get(this.agent.identity);
+      for (const arming of place?.armings.values() ?? []) {
+        if (!arming.live || listed.has(arming.id)) continue;
+        arming.view = undefined;
+        this.#held.delete(arming.id);
+        this.mark(point);
+      }
+    }
+  }
+
+  #hear(view: AgentPoint): void {
+    if (!this.#closed) this.#see(view);
+  }
+
+  #see(view: AgentPoint): void {
+    const id = pointOfArming(view.id);
+    // Under its own name a point is one of a command line that has no controller.
+    if (id === view.id) return;
+    // One that is over here and there is of no interest any more.
+    const point = this.#context.find(id) ?? (isOver(view) ? undefined : this.#context.recall(id));
+    if (point === undefined) return;
+    const place = point.place(this.agent);
+    const arming = place.arming(view.id, view.id.slice(id.length + 1));
+    const before = arming.view;
+    if (arming.see(view, this.#life)) place.dirty = true;
+    if (isOver(view)) this.#held.delete(view.id);
+    else this.#held.add(view.id);
+    this.#updateWatch();
+    if (!isOver(view)) {
+      arming.state = 'open';
+      arming.why = '';
+      if (!point.active) this.mark(point);
+    } else if (point.active && (before === undefined || !isOver(before))) {
+      this.#overWhileWanted(point, place, arming);
+    }
+    this.#context.changed(point);
+  }
+
+  #overWhileWanted(point: KeptPoint, place: Place, arming: Arming): void {
+    const { end, why } = arming.view ?? { end: '', why: '' };
+    if (end === 'hits') {
+      this.mark(point);
+    } else if (end === 'target-gone') {
+      place.isGone = point.selector.kind === 'pid';
+      this.mark(point);
+    } else {
+      // Somebody at that host removed it, or it did not work there: not to be forced upon it.
+      arming.state = 'given-up';
+      arming.why = why;
+      this.#context.write(place);
+    }
+  }
+
+  async #run(): Promise<void> {
+    if (this.#running || !this.#ready) return;
+    this.#running = true;
+    try {
+      for (const point of this.#dirty) {
+        if (this.#closed) break;
+        this.#dirty.delete(point);
+        const waiting = this.#waiting.get(point) ?? [];
+        this.#waiting.delete(point);
+        await this.#pass(point);
+        for (const done of waiting) done();
+      }
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  async #pass(point: KeptPoint): Promise<void> {
+    const place = point.places.get(this.agent.identity);
+    if (place === undefined) return;
+    place.passRetryAtMs = undefined;
+    try {
+      if (!point.active) await this.#clear(place);
+      else if (point.remaining > 0) await this.#arm(point, place);
+    } catch (error) {
+      if (this.#closed) return;
+      const { message } = toStillframeError(error);
+      this.#context.log.warn({ agent: place.host, point: point.id, error: message }, 'will be tried again');
+      place.passRetryAtMs = Date.now() + firstRetryMs;
+    }
+    if (this.#closed) return;
+    const retryAtMs = place.retryAtMs();
+    if (retryAtMs !== undefined) this.#retries.set(point, retryAtMs);
+    this.#context.changed(point);
+  }
+
+  /** Disarms what is armed, and brings in what came of it. */
+  async #clear(place: Place): Promise<void> {
+    const { client } = this.agent;
+    for (const arming of place.armings.values()) {
+      if (arming.state !== 'open' && !arming.live) continue;
+      try {
+        arming.see(await client.disarm(arming.id), this.#life);
+        this.#held.delete(arming.id);
+      } catch (error) {
+        if (toStillframeError(error).code !== 'not-found') throw error;
+        arming.view = undefined;
+      }
+      await client.fetch([arming.id]);
+      if (this.#closed) return;
+      arming.state = 'closed';
+    }
+    place.targets.clear();
+    place.refusals.clear();
+    this.#context.write(place);
+  }
+
+  async #arm(point: KeptPoint, place: Place): Promise<void> {
+    if (place.isGone) {
+      await this.#endGone(point, place);
+      return;
+    }
+    const looked = [...place.targets.values()].slice(0, maxTargets);
+    for (const placed of looked) {
+      await this.#look(point, place, placed);
+      if (this.#isStale(point)) return;
+    }
+    for (const [buildId, group] of place.builds()) {
+      await this.#armBuild(point, place, { buildId, group });
+      if (this.#isStale(point)) return;
+    }
+  }
+
+  /** Its one process is gone: what it left is taken in, and if that is not all that was wanted, no more will come. */
+  async #endGone(point: KeptPoint, place: Place): Promise<void> {
+    const armings = [...place.armings.values()];
+    const held = armings.find(({ live }) => live);
+    // The agent says more of the end than that the process is not there.
+    if (held !== undefined) return;
+    if (armings.length > 0) await this.agent.client.fetch(armings.map(({ id }) => id));
+    if (this.#closed) return;
+    this.#context.recount(point.id);
+    const why = armings.map(({ view }) => view?.why).find((text) => text !== undefined);
+    this.#context.gone(point, why ?? `process ${point.selector.value} at ${place.host} has ended`);
+  }
+
+  #isStale(point: KeptPoint): boolean {
+    return this.#closed || !point.active || point.remaining === 0;
+  }
+
+  /** Which build the location is in, in one process. */
+  async #look(point: KeptPoint, place: Place, placed: PlacedTarget): Promise<void> {
+    const { target } = placed;
+    if (placed.refusal !== undefined && placed.refusal.retryAtMs > Date.now()) return;
+    if (placed.buildId !== undefined && placed.refusal === undefined) return;
+    const before = placed.refusal;
+    delete placed.refusal;
+    delete placed.buildId;
+    if (target.refusal !== '') {
+      placed.refusal = refusalOf(new StillframeError('denied', target.refusal), before);
+      return;
+    }
+    const { module: moduleName } = splitLocation(point.record.location);
+    if (moduleName === undefined && target.buildId !== '') {
+      placed.buildId = target.buildId;
+      return;
+    }
+    const facts = await this.#facts(target);
+    if (facts === undefined) {
+      place.targets.delete(keyOf(target));
+      return;
+    }
+    try {
+      const { module } = chooseInProcess(facts, moduleName);
+      if (module.buildId === '' && point.takesNewcomers) throw withoutBuildId(module.path);
+      placed.buildId = module.buildId;
+    } catch (error) {
+      placed.refusal = refusalOf(toStillframeError(error), before);
+    }
+  }
+
+  /** Undefined when the process is gone; who watches the processes is told so, too. */
+  async #facts({ pid }: AgentTarget): Promise<TargetFacts | undefined> {
+    try {
+      return await this.agent.client.targetFacts(pid);
+    } catch (error) {
+      const { code } = toStillframeError(error);
+      if (code === 'not-found' || code === 'target-gone') return undefined;
+      throw error;
+    }
+  }
+
+  async #armBuild(
+    point: KeptPoint,
+    place: Place,
+    { buildId, group }: { readonly buildId: string; readonly group: readonly PlacedTarget[] },
+  ): Promise<void> {
+    const arming = await this.#nextArming(point, place, buildId);
+    if (arming === undefined || this.#isStale(point)) return;
+    const refused = place.refusals.get(buildId);
+    const keys = new Set(group.map(({ target }) => keyOf(target)));
+    const isNew = refused === undefined || [...keys].some((key) => !refused.keys.has(key));
+    if (!isNew && refused.retryAtMs > Date.now()) return;
+    let asked = false;
+    try {
+      const plan = await this.#plan(point, place, group);
+      if (plan === undefined || this.#isStale(point)) return;
+      arming.state = 'open';
+      // Before the agent is asked: whatever happens now, it is known that something may be armed there.
+      this.#context.write(place);
+      asked = true;
+      const view = await this.agent.client.arm(this.#order(point, arming, { plan, group }));
+      if (this.#closed) return;
+      place.refusals.delete(buildId);
+      this.#see(view);
+    } catch (error) {
+      const failure = toStillframeError(error);
+      if (failure.code === 'unreachable' || this.#closed) throw failure;
+      if (asked) {
+        // It answered, and leaves nothing armed then.
+        arming.state = 'closed';
+        this.#context.write(place);
+      }
+      place.refusals.set(buildId, { ...refusalOf(failure, refused), keys });
+    }
+    // It may have ended while it was being armed.
+    if (!point.active) this.mark(point);
+  }
+
+  /** What is to be armed for a build; undefined when it is, or is not to be. */
+  async #nextArming(point: KeptPoint, place: Place, buildId: string): Promise<Arming | undefined> {
+    const arming = place.armingFor(buildId);
+    if (arming === undefined) return place.nextArming(buildId);
+    if (arming.live) return undefined;
+    if (arming.state === 'given-up' && arming.count.life === this.#life) return undefined;
+    if (arming.view === undefined) return arming;
+    const { end } = arming.view;
+    if (end !== 'hits' && (end !== 'target-gone' || !point.takesNewcomers)) return undefined;
+    // It has used up what it was given, and yet not all came that the point asks for: lost for want of room there, or refused here. Or the
+    // agent could not hold it while no process was there. Under its name it stays over.
+    await this.agent.client.fetch([arming.id]);
+    if (this.#closed) return undefined;
+    this.#context.recount(point.id);
+    if (this.#isStale(point)) return undefined;
+    arming.state = 'closed';
+    const next = place.nextArming(buildId);
+    if (next !== undefined) return next;
+    arming.state = 'given-up';
+    arming.why = `it ended there again and again: ${arming.view.why}`;
+    this.#context.write(place);
+    return undefined;
+  }
+
+  /** Undefined when no process of the group is there any more, or is of another build by now. */
+  async #plan(
+    point: KeptPoint,
+    place: Place,
+    group: readonly PlacedTarget[],
+  ): Promise<Uint8Array | undefined> {
+    const { module: moduleName } = splitLocation(point.record.location);
+    let chosen: ChosenProcess | undefined;
+    for (const placed of group.slice(0, maxAsked)) {
+      const facts = await this.#facts(placed.target);
+      if (facts === undefined) {
+        place.targets.delete(keyOf(placed.target));
+        continue;
+      }
+      chosen = chooseInProcess(facts, moduleName);
+      if (chosen.module.buildId === placed.buildId) break;
+      // Another program was executed in between.
+      placed.buildId = chosen.module.buildId;
+      chosen = undefined;
+      this.mark(point);
+    }
+    if (chosen === undefined || this.#isStale(point)) return undefined;
+    const { module, isExecutable, target } = chosen;
+    return await this.#context.planner.plan({
+      point: point.record,
+      module,
+      pid: target.pid,
+      isExecutable,
+      local: this.#local,
+    });
+  }
+
+  #order(
+    { record, remaining, takesNewcomers, agentSelector }: KeptPoint,
+    arming: Arming,
+    { plan, group }: { readonly plan: Uint8Array; readonly group: readonly PlacedTarget[] },
+  ): ArmOrder {
+    return {
+      id: arming.id,
+      pids: group.slice(0, maxTargets).map(({ target }) => target.pid),
+      selector: takesNewcomers ? agentSelector : '',
+      plan,
+      engine: engineNames.find((name) => name === record.engine) ?? '',
+      maxHits: remaining,
+      everyProcess: record.everyProcess,
+      minIntervalNs: record.minIntervalNs,
+      expiresMs: record.expiresMs,
+      whileConnected: false,
+      countOnly: record.kind === 'count',
+      owner: record.owner,
+      note: record.note,
+    };
+  }
+}
+
+function refusalOf(error: StillframeError, before: Refusal | undefined): Refusal {
+  const attempts = (before?.attempts ?? 0) + 1;
+  const delayMs = Math.min(firstRetryMs * 2 ** (attempts - 1), maxRetryMs);
+  return { error, attempts, retryAtMs: Date.now() + delayMs };
+}
+
+function withoutBuildId(path: string): StillframeError {
+  return new StillframeError(
+    'unsupported',
+    `"${path}" has no build id: nothing proves that two processes run the same file`,
+    {
+      hint: 'name one process by its pid, or link the program with --build-id',
+    },
+  );
+}
