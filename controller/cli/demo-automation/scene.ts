@@ -1,7 +1,7 @@
 /** What both ways of the demo share: the service under load, an agent, a controller with a rules file, and watching them. */
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,7 +13,7 @@ import { ControllerClient } from '../../rpc/controller-client.js';
 import { commandLine, figures, median } from '../narration.js';
 import { type Load, type LoadSecond, type Service, startLoad, startService } from './checkout.js';
 import { ruleName } from './rules.js';
-import type { Stage } from './stage.js';
+import type { Stage, Started } from './stage.js';
 
 /** This file runs from dist/controller/cli/demo-automation. */
 export const program: string = join(
@@ -28,6 +28,7 @@ export const program: string = join(
 const pollMs = 200;
 
 export interface Controller extends Disposable {
+  readonly started: Started;
   readonly api: ControllerClient;
   /** For --controller. */
   readonly address: string;
@@ -45,37 +46,35 @@ export interface Scene extends Disposable {
   readonly controller: Controller;
 }
 
-/** Starts an agent that listens on the stage's socket. Gives its address. */
-export async function startAgent(stage: Stage): Promise<string> {
-  const address = `unix:${join(stage.folder, 'agent.sock')}`;
-  const args = [program, 'agent', '--listen', address, '--spool', join(stage.folder, 'spool')];
-  await stage.start(process.execPath, args, { ready: /^stillframe agent ready/ });
-  return address;
+/** Where the stage's agent listens. */
+export const agentAddress = (stage: Stage): string => `unix:${join(stage.folder, 'agent.sock')}`;
+
+/** Starts an agent, or another one after it was killed: socket and spool are the stage's. */
+export function startAgent(stage: Stage): Promise<Started> {
+  const spool = join(stage.folder, 'spool');
+  const args = [program, 'agent', '--listen', agentAddress(stage), '--spool', spool];
+  return stage.start(process.execPath, args, { ready: /^stillframe agent ready/ });
 }
 
+/** Starts a controller of the stage's agent, or another one after it was killed: socket, store and token are the stage's. */
 export async function startController(
   stage: Stage,
-  { agent, rules }: { readonly agent: string; readonly rules: string },
+  { rules, http = '127.0.0.1:0' }: { readonly rules: string; readonly http?: string },
 ): Promise<Controller> {
   const socket = `unix:${join(stage.folder, 'controller.sock')}`;
-  const token = randomBytes(16).toString('hex');
   const tokenFile = join(stage.folder, 'webhook-token');
-  writeFileSync(tokenFile, token, { mode: 0o600 });
-  const args = ['controller', '--listen', socket, '--http', '127.0.0.1:0', '--agent', agent];
-  args.push(
-    '--store',
-    `sqlite:${join(stage.folder, 'store')}`,
-    '--rules',
-    rules,
-    '--webhook-token-file',
-    tokenFile,
-  );
+  if (!existsSync(tokenFile)) writeFileSync(tokenFile, randomBytes(16).toString('hex'), { mode: 0o600 });
+  const token = readFileSync(tokenFile, 'utf8');
+  const args = ['controller', '--listen', socket, '--http', http, '--agent', agentAddress(stage)];
+  args.push('--store', `sqlite:${join(stage.folder, 'store')}`);
+  args.push('--rules', rules, '--webhook-token-file', tokenFile);
   const started = await stage.start(process.execPath, [program, ...args], {
     ready: /^stillframe controller ready.*(http:\/\/127\.0\.0\.1:\d+)/,
   });
   const api = new ControllerClient({ endpoint: parseEndpoint(socket), tls: undefined });
   const environment = { ...stage.environment, STILLFRAME_CONTROLLER: socket };
   return {
+    started,
     api,
     address: socket,
     token,
@@ -95,7 +94,8 @@ export async function openScene(stage: Stage, rulesText: string): Promise<Scene>
   const load = await startLoad(stage, service, requestsPerSecond);
   const rules = join(stage.folder, 'rules.yaml');
   writeFileSync(rules, rulesText);
-  const controller = await startController(stage, { agent: await startAgent(stage), rules });
+  await startAgent(stage);
+  const controller = await startController(stage, { rules });
   return { stage, service, load, controller, [Symbol.dispose]: () => controller[Symbol.dispose]() };
 }
 
