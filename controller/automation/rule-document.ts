@@ -16,6 +16,8 @@ export interface RuleDocument {
   readonly firings: number;
   readonly refused: number;
   readonly failures: number;
+  /** Firings while its incident was open: counted there. */
+  readonly repeated?: number;
   readonly lastFired?: string;
   readonly openIncident?: string;
 }

@@ -138,6 +138,7 @@ export class RuleRunner implements AsyncDisposable {
       firings: counts.firings,
       refused: Object.values(counts.refused).reduce((sum, count) => sum + count, 0),
       failures: counts.failures,
+      repeated: counts.repeated,
       ...(lastFiredMs === null ? {} : { lastFired: new Date(lastFiredMs).toISOString() }),
       ...(incident === null ? {} : { openIncident: incident.id }),
     };

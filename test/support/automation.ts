@@ -41,16 +41,17 @@ export function closedIncident(
   });
 }
 
-export async function countedRule(
-  api: ControllerApi,
-  name: string,
-): Promise<{
+export interface CountedRule {
+  readonly state: string;
+  readonly why: string;
   readonly firings: number;
   readonly refused: number;
+  readonly repeated: number;
   readonly failures: number;
-  readonly why: string;
-}> {
+}
+
+export async function countedRule(api: ControllerApi, name: string): Promise<CountedRule> {
   const rule = (await api.rules()).find((each) => each.name === name);
   if (rule === undefined) throw new Error(`there is no rule ${name}`);
-  return rule;
+  return { ...rule, repeated: rule.repeated ?? 0 };
 }
