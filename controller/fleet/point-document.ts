@@ -24,6 +24,7 @@ export function documentOf(point: KeptPoint, statuses: readonly AgentStatus[]): 
     ...recordPart(point.record),
     state: point.phase,
     why: point.active ? whyActive(facts) : whyOfEnded(point, hosts),
+    ...optionalText('end', point.ending?.end),
     engine: engines.size === 0 ? point.record.engine : [...engines].join(', '),
     processes: armings
       .flatMap(({ live, view }) => (live && view !== undefined ? view.processes : []))

@@ -47,7 +47,10 @@ const maxActive = 1000;
 const settleMs = 30_000;
 const refreshMs = 2000;
 
-/** Takes up all active points of the store when it is made; disposing it leaves them armed. To be disposed before its fleet. */
+/**
+ * Takes up all active points of the store when it is made; disposing it leaves them armed. To be disposed before its fleet. One keeper a
+ * store: who makes it sees to that.
+ */
 export class PointKeeper implements Points, AsyncDisposable {
   readonly #options: PointKeeperOptions;
   readonly #planner: PointPlanner & Partial<Disposable>;
@@ -58,18 +61,15 @@ export class PointKeeper implements Points, AsyncDisposable {
   readonly #agents = new Map<string, AgentPoints>();
   readonly #listeners: PointListeners;
   readonly #context: PointContext;
-  readonly #claim: Disposable;
   readonly #listening: Disposable;
   readonly #timer: NodeJS.Timeout;
   readonly #expiring = new Set<KeptPoint>();
   #ticks = 0;
   #closed = false;
 
-  /** Throws `usage` when another keeper keeps the points of the same store. */
   constructor(options: PointKeeperOptions) {
     this.#options = options;
     const { store, fleet, log } = options;
-    this.#claim = store.claimPoints();
     this.#planner = options.planner ?? new Planner(options.openSymbols);
     this.#listeners = new PointListeners({
       documentOf: (point) => this.#document(point),
@@ -178,7 +178,6 @@ export class PointKeeper implements Points, AsyncDisposable {
     for (const agent of this.#agents.values()) agent[Symbol.dispose]();
     this.#listeners[Symbol.dispose]();
     this.#planner[Symbol.dispose]?.();
-    this.#claim[Symbol.dispose]();
     await Promise.resolve();
   }
 

@@ -1,30 +1,25 @@
 /**
  * The controller as an object: what every face calls. It keeps nothing but the store, and reaches agents when it must.
  */
-import { copyFileSync, existsSync, statSync } from 'node:fs';
-import { isAbsent } from '../../format/absent.js';
 import { StillframeError, toStillframeError } from '../../format/error.js';
-import { isIdentifier } from '../../format/identifier.js';
-import { defaultLimits } from '../../format/limits.js';
 import type { AgentPoint } from '../rpc/agent-facts.js';
 import type { TlsFiles } from '../rpc/tls.js';
 import type { SnapshotDocument } from '../snapshot/document.js';
 import type { OpenSymbols } from '../snapshot/module.js';
-import { openSnapshot, type Snapshot } from '../snapshot/open.js';
+import type { EvaluateOptions, ShowOptions } from '../snapshot/show.js';
 import {
-  evaluateExpressions,
-  showSnapshot,
-  type EvaluateOptions,
-  type ShowOptions,
-} from '../snapshot/show.js';
-import type { PointRecord, SnapshotFilter, SnapshotRecord, Store } from '../store/store.js';
+  isOfFleet,
+  type PointRecord,
+  type SnapshotFilter,
+  type SnapshotRecord,
+  type Store,
+} from '../store/store.js';
 import type { ValueDocument } from '../types/value-document.js';
 import { findAgent, reachAgent, type ReachedAgent } from './agent.js';
 import {
   doctorDocument,
   measuredDocument,
   pointDocument,
-  snapshotSummary,
   targetDocument,
   type DoctorDocument,
   type ExplainDocument,
@@ -33,10 +28,12 @@ import {
   type TargetDocument,
 } from './documents.js';
 import { debugInfoOf } from './debug-info.js';
-import { isLocal, planFor } from './planning.js';
+import { isLocal, nowOrder, planFor } from './planning.js';
+import { pickPoint } from './point-reference.js';
 import type {
   ControllerApi,
   ExplainOptions,
+  Exported,
   NowOptions,
   SnapHooks,
   SnapOptions,
@@ -45,6 +42,7 @@ import type {
   WatchHooks,
 } from './controller-api.js';
 import { snap } from './snap.js';
+import { StoredSnapshots } from './stored-snapshots.js';
 import { findTarget, findTargets } from './targets.js';
 import { watchPoints } from './watch-points.js';
 
@@ -61,10 +59,13 @@ export interface ControllerOptions {
 export class Controller implements ControllerApi {
   readonly #options: ControllerOptions;
   readonly #store: Store;
+  readonly #stored: StoredSnapshots;
 
   constructor(options: ControllerOptions) {
     this.#options = options;
     this.#store = options.store;
+    const { store, openSymbols } = options;
+    this.#stored = new StoredSnapshots({ store, openSymbols, sync: () => this.#sync(), files: true });
   }
 
   async doctor(): Promise<readonly DoctorDocument[]> {
@@ -124,14 +125,7 @@ export class Controller implements ControllerApi {
     await using agent = await this.#reach();
     const { client } = agent;
     const target = await findTarget(client, options.target);
-    const { stackBytes, bytes } = options.bounds;
-    return await client.now({
-      pid: target.pid,
-      tids: options.tids,
-      stackBytes: stackBytes ?? defaultLimits.defaultStackBytes,
-      maxBytes: bytes ?? defaultNowBytes,
-      engine: options.engine,
-    });
+    return await client.now(nowOrder(options, target.pid));
   }
 
   /** All points that agent or store know, or those of one id or prefix. */
@@ -141,7 +135,7 @@ export class Controller implements ControllerApi {
     this.#reconcile(agent, views);
     const records = new Map(this.#store.listPoints().map((record) => [record.id, record]));
     const ids = [...new Set([...records.keys(), ...views.keys()])].toSorted();
-    const chosen = reference === undefined ? ids : [pick(ids, reference)];
+    const chosen = reference === undefined ? ids : [pickPoint(ids, reference)];
     return chosen.map((id) => pointDocument(views.get(id), records.get(id)));
   }
 
@@ -156,8 +150,10 @@ export class Controller implements ControllerApi {
     this.#reconcile(agent, views);
     const records = new Map(this.#store.listPoints().map((record) => [record.id, record]));
     const known = [...new Set([...records.keys(), ...views.keys()])].toSorted();
-    const ids = references.map((reference) => pick(known, reference));
+    const ids = references.map((reference) => pickPoint(known, reference));
     const removed: PointDocument[] = [];
+    const kept = ids.map((id) => records.get(id)).find((record) => record !== undefined && isOfFleet(record));
+    if (kept !== undefined) throw keptElsewhere(kept.id);
     for (const id of ids) {
       const view = views.has(id) ? await agent?.client.disarm(id) : undefined;
       if (view !== undefined) this.#note(view);
@@ -170,35 +166,24 @@ export class Controller implements ControllerApi {
     return removed;
   }
 
-  async snapshots(filter: SnapshotFilter): Promise<readonly SnapshotSummary[]> {
-    await this.#sync();
-    return this.#store.listSnapshots(filter).map(snapshotSummary);
+  snapshots(filter: SnapshotFilter): Promise<readonly SnapshotSummary[]> {
+    return this.#stored.snapshots(filter);
   }
 
-  async show(reference: SnapshotReference, options: ShowOptions): Promise<SnapshotDocument> {
-    using snapshot = await this.#open(reference);
-    // Nobody hit anything in a "now": all its threads are what was asked for.
-    const allThreads = options.allThreads ?? snapshot.core.note?.point === '';
-    return showSnapshot(snapshot, { id: reference.name, ...options, allThreads });
+  show(reference: SnapshotReference, options: ShowOptions): Promise<SnapshotDocument> {
+    return this.#stored.show(reference, options);
   }
 
-  async evaluate(
+  evaluate(
     reference: SnapshotReference,
     expressions: readonly string[],
     options: EvaluateOptions,
   ): Promise<readonly (ValueDocument | StillframeError)[]> {
-    using snapshot = await this.#open(reference);
-    return evaluateExpressions(snapshot, expressions, options);
+    return this.#stored.evaluate(reference, expressions, options);
   }
 
-  /** Copies the core file; gives its size. */
-  async exportCore(
-    reference: SnapshotReference,
-    file: string,
-  ): Promise<{ readonly id: string; readonly bytes: number }> {
-    const { path, id } = await this.#locate(reference.name);
-    copyFileSync(path, file);
-    return { id, bytes: statSync(file).size };
+  exportCore(reference: SnapshotReference, file: string): Promise<Exported> {
+    return this.#stored.exportCore(reference, file);
   }
 
   // What acts on its own needs a controller that runs on.
@@ -223,35 +208,12 @@ export class Controller implements ControllerApi {
   async #sync(): Promise<void> {
     try {
       await using agent = await this.#find();
-      await agent?.client.fetch();
+      // Not what waits for other controllers: it would be lost to them. Under no point: what a "now" left that was interrupted.
+      const own = this.#store.listPoints().filter((point) => !isOfFleet(point));
+      await agent?.client.fetch(['', ...own.map(({ id }) => id)]);
     } catch (error) {
       const { message } = toStillframeError(error);
       this.#options.notify(`showing what is stored: ${message}`);
-    }
-  }
-
-  async #open(reference: SnapshotReference): Promise<Snapshot> {
-    const { path } = await this.#locate(reference.name);
-    const { exe, sysroot } = reference;
-    const snapshot = openSnapshot(path, { exe, sysroot, openSymbols: this.#options.openSymbols });
-    const program = exe === undefined ? undefined : snapshot.executable?.elf;
-    if (program === undefined || !isAbsent(program)) return snapshot;
-    // What was named explicitly and does not fit is a mistake, and not something that this snapshot lacks.
-    snapshot[Symbol.dispose]();
-    const code = existsSync(exe ?? '') ? 'mismatch' : 'not-found';
-    throw new StillframeError(code, program.detail, { hint: 'give the file that was running with --exe' });
-  }
-
-  async #locate(name: string): Promise<{ readonly path: string; readonly id: string }> {
-    if (isPath(name)) return { path: name, id: name };
-    // A whole id never means anything else; `last` and a prefix may, once what waits at the agent has come.
-    if (!(isIdentifier(name) && this.#store.hasSnapshot(name))) await this.#sync();
-    try {
-      const record = this.#store.findSnapshot(name);
-      return { path: this.#store.pathOf(record), id: record.id };
-    } catch (error) {
-      if (name !== 'last' && existsSync(name)) return { path: name, id: name };
-      throw error;
     }
   }
 
@@ -259,6 +221,8 @@ export class Controller implements ControllerApi {
   #reconcile(agent: ReachedAgent | undefined, views: ReadonlyMap<string, AgentPoint>): void {
     for (const record of this.#store.listPoints()) {
       if (record.status.phase === 'ended' || record.status.phase === 'failed') continue;
+      // A controller that runs as a daemon keeps it, whether it runs now or not.
+      if (isOfFleet(record)) continue;
       const view = views.get(record.id);
       if (view !== undefined) this.#note(view);
       else if (isLost(record, agent)) {
@@ -284,27 +248,17 @@ function noDaemon(what: string): Promise<never> {
   );
 }
 
-const defaultNowBytes = 8 * 1024 * 1024;
+function keptElsewhere(id: string): StillframeError {
+  return new StillframeError(
+    'usage',
+    `cannot remove point ${id}: a controller that runs as a daemon keeps it`,
+    {
+      hint: 'remove it there: `stillframe rm` with --controller ADDRESS',
+    },
+  );
+}
 
 /** Points of another agent are not this one's to judge. */
 function isLost(record: PointRecord, agent: ReachedAgent | undefined): boolean {
   return agent === undefined || agent.client.address === record.agent;
-}
-
-const isPath = (name: string): boolean => name.includes('/');
-
-function pick(ids: readonly string[], reference: string): string {
-  const found = ids.includes(reference) ? [reference] : ids.filter((id) => id.startsWith(reference));
-  const [first, ...others] = reference === '' ? [] : found;
-  if (first !== undefined && others.length === 0) return first;
-  if (first === undefined) {
-    throw new StillframeError('not-found', `no point "${reference}"`, {
-      candidates: ids.slice(-10),
-      hint: '`stillframe points` lists them',
-    });
-  }
-  throw new StillframeError('ambiguous', `"${reference}" fits ${found.length} points`, {
-    candidates: found,
-    hint: 'give more characters of the id',
-  });
 }

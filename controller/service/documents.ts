@@ -22,6 +22,8 @@ export interface DoctorDocument {
     readonly detail: string;
     readonly remedy?: string;
   }[];
+  /** Of an agent that cannot be asked: why. All that only the agent knows is empty then. */
+  readonly error?: string;
 }
 
 export function doctorDocument(
@@ -88,6 +90,8 @@ export interface PointDocument {
   readonly state: string;
   /** Why it has not fired, or why it ended. */
   readonly why: string;
+  /** Of one that ended: `hits`, `expired`, `removed`, `target-gone`, `failed`, where that is known. */
+  readonly end?: string;
   readonly target: string;
   readonly location: string;
   readonly condition?: string;
@@ -127,6 +131,7 @@ export function pointDocument(view: AgentPoint | undefined, record: PointRecord 
     id: view?.id ?? record?.id ?? '',
     state: view?.phase ?? record?.status.phase ?? 'failed',
     why: view?.why ?? record?.status.why ?? '',
+    ...optionalText('end', view?.end),
     target: record?.target ?? '',
     location: record?.location ?? view?.location ?? '',
     ...(condition === undefined ? {} : { condition }),
@@ -201,9 +206,16 @@ export function snapshotSummary(record: SnapshotRecord): SnapshotSummary {
 }
 
 export interface ExplainDocument extends Explanation {
-  readonly targets: readonly { readonly pid: number; readonly name: string }[];
-  readonly leftOut?: readonly { readonly pid: number; readonly name: string; readonly reason: string }[];
+  readonly targets: readonly ExplainedTarget[];
+  readonly leftOut?: readonly (ExplainedTarget & { readonly reason: string })[];
   readonly measured?: MeasuredDocument;
+}
+
+export interface ExplainedTarget {
+  /** Of a fleet: the host that it runs on. */
+  readonly host?: string;
+  readonly pid: number;
+  readonly name: string;
 }
 
 export interface MeasuredDocument {

@@ -1,10 +1,44 @@
-/** The controller over a fleet: what a daemon serves. */
-import { StillframeError } from '../../format/error.js';
-import type { Fleet } from '../fleet/fleet.js';
+/**
+ * The controller over a fleet: what a daemon serves. It looks at processes through all agents that are connected, leaves points to their
+ * keeper, and answers for snapshots from the store.
+ */
+import { StillframeError, toStillframeError } from '../../format/error.js';
+import type { Fleet, FleetAgent } from '../fleet/fleet.js';
 import type { PointKeeper } from '../fleet/point-keeper.js';
+import { findOneInFleet, noTarget, searchTargets } from '../fleet/target-search.js';
+import { notConnected } from '../fleet/watches.js';
+import type { SnapshotDocument } from '../snapshot/document.js';
 import type { OpenSymbols } from '../snapshot/module.js';
-import type { Store } from '../store/store.js';
-import type { ControllerApi } from './controller-api.js';
+import type { EvaluateOptions, ShowOptions } from '../snapshot/show.js';
+import type { SnapshotFilter, Store } from '../store/store.js';
+import type { ValueDocument } from '../types/value-document.js';
+import type {
+  ControllerApi,
+  ExplainOptions,
+  Exported,
+  NowOptions,
+  SnapHooks,
+  SnapOptions,
+  SnapOutcome,
+  SnapshotId,
+  SnapshotReference,
+  WatchHooks,
+} from './controller-api.js';
+import { debugInfoOf } from './debug-info.js';
+import {
+  doctorDocument,
+  targetDocument,
+  type DoctorDocument,
+  type ExplainDocument,
+  type PointDocument,
+  type SnapshotSummary,
+  type TargetDocument,
+} from './documents.js';
+import { explainInFleet } from './fleet-explain.js';
+import { snapInFleet } from './fleet-snap.js';
+import { isLocal, nowOrder } from './planning.js';
+import { pickPoint } from './point-reference.js';
+import { StoredSnapshots } from './stored-snapshots.js';
 
 /** What a rule engine answers. */
 export type AutomationApi = Pick<
@@ -21,30 +55,166 @@ export interface FleetControllerOptions {
   readonly automation?: AutomationApi;
 }
 
-const notYet = (): Promise<never> =>
-  Promise.reject(new StillframeError('internal', 'the fleet controller is not built yet'));
-
 export class FleetController implements ControllerApi {
-  readonly options: FleetControllerOptions;
+  readonly #options: FleetControllerOptions;
+  readonly #stored: StoredSnapshots;
+  readonly #automation: AutomationApi;
+
   constructor(options: FleetControllerOptions) {
-    this.options = options;
+    this.#options = options;
+    const { store, openSymbols } = options;
+    // Snapshots are in the store as soon as an agent has them.
+    const sync = (): Promise<void> => Promise.resolve();
+    this.#stored = new StoredSnapshots({ store, openSymbols, sync, files: false });
+    this.#automation = options.automation ?? withoutRules;
   }
-  doctor: ControllerApi['doctor'] = notYet;
-  targets: ControllerApi['targets'] = notYet;
-  explain: ControllerApi['explain'] = notYet;
-  snap: ControllerApi['snap'] = notYet;
-  now: ControllerApi['now'] = notYet;
-  points: ControllerApi['points'] = notYet;
-  watchPoints: ControllerApi['watchPoints'] = notYet;
-  removePoints: ControllerApi['removePoints'] = notYet;
-  snapshots: ControllerApi['snapshots'] = notYet;
-  show: ControllerApi['show'] = notYet;
-  evaluate: ControllerApi['evaluate'] = notYet;
-  exportCore: ControllerApi['exportCore'] = notYet;
-  rules: ControllerApi['rules'] = notYet;
-  testRule: ControllerApi['testRule'] = notYet;
-  fireRule: ControllerApi['fireRule'] = notYet;
-  incidents: ControllerApi['incidents'] = notYet;
-  incident: ControllerApi['incident'] = notYet;
-  exportIncident: ControllerApi['exportIncident'] = notYet;
+
+  async doctor(): Promise<readonly DoctorDocument[]> {
+    const { fleet } = this.#options;
+    const agents = new Map(fleet.agents().map((agent) => [agent.identity, agent]));
+    return await Promise.all(
+      fleet.statuses().map(async ({ identity, host, address, error }) => {
+        const agent = agents.get(identity);
+        if (agent === undefined) return unknownDoctor({ host, address }, notConnected(host, error ?? ''));
+        try {
+          const engines = await agent.client.probeEngines();
+          const document = doctorDocument(agent.client.facts, { address, temporary: false }, engines);
+          return { ...document, host };
+        } catch (thrown) {
+          return unknownDoctor({ host, address }, toStillframeError(thrown).message);
+        }
+      }),
+    );
+  }
+
+  /** Those that fit, or without a selector all that can be looked into. */
+  async targets(selector?: string): Promise<readonly TargetDocument[]> {
+    const { fleet } = this.#options;
+    const found = await searchTargets(fleet, selector);
+    if (selector !== undefined && found.length === 0) throw await noTarget(fleet, selector);
+    const shown = selector === undefined ? found.filter(({ target }) => target.refusal === '') : found;
+    const local = new Map<FleetAgent, boolean>();
+    return shown.map(({ agent, target }) => {
+      const isHere = local.get(agent) ?? isLocal(agent.client);
+      local.set(agent, isHere);
+      return { host: agent.host, ...targetDocument(target, isHere ? debugInfoOf(target) : undefined) };
+    });
+  }
+
+  async explain(options: ExplainOptions): Promise<ExplainDocument> {
+    refuseFiles(options.exe);
+    return await explainInFleet(this.#options.fleet, options, this.#options.openSymbols);
+  }
+
+  async snap(options: SnapOptions, hooks: SnapHooks): Promise<SnapOutcome> {
+    refuseFiles(options.exe);
+    return await snapInFleet(this.#options, options, hooks);
+  }
+
+  async now(options: NowOptions): Promise<SnapshotId> {
+    const { agent, target } = await findOneInFleet(this.#options.fleet, options.target);
+    return await agent.client.now(nowOrder(options, target.pid));
+  }
+
+  async points(reference?: string): Promise<readonly PointDocument[]> {
+    const { points } = this.#options;
+    await points.refresh();
+    return chosenOf(points.list(), reference);
+  }
+
+  async watchPoints(reference: string | undefined, hooks: WatchHooks): Promise<void> {
+    const { points } = this.#options;
+    const { signal } = hooks;
+    await points.refresh();
+    const first = chosenOf(points.list(), reference);
+    const only = reference === undefined ? undefined : first[0]?.id;
+    if (signal.aborted) return;
+    hooks.points(first);
+    using _listening = points.listen({
+      point: (point) => {
+        if (!signal.aborted && (only === undefined || point.id === only)) hooks.points([point]);
+      },
+    });
+    await new Promise<void>((resolve) => {
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+  }
+
+  async removePoints(references: readonly string[]): Promise<readonly PointDocument[]> {
+    const { points, store } = this.#options;
+    const known = store.listPoints().map(({ id }) => id);
+    const ids = [...new Set(references.map((reference) => pickPoint(known, reference)))];
+    return await Promise.all(ids.map((id) => points.remove(id, 'removed')));
+  }
+
+  snapshots(filter: SnapshotFilter): Promise<readonly SnapshotSummary[]> {
+    return this.#stored.snapshots(filter);
+  }
+
+  show(reference: SnapshotReference, options: ShowOptions): Promise<SnapshotDocument> {
+    return this.#stored.show(reference, options);
+  }
+
+  evaluate(
+    reference: SnapshotReference,
+    expressions: readonly string[],
+    options: EvaluateOptions,
+  ): Promise<readonly (ValueDocument | StillframeError)[]> {
+    return this.#stored.evaluate(reference, expressions, options);
+  }
+
+  exportCore(reference: SnapshotReference, file: string): Promise<Exported> {
+    return this.#stored.exportCore(reference, file);
+  }
+
+  readonly rules: ControllerApi['rules'] = () => this.#automation.rules();
+  readonly testRule: ControllerApi['testRule'] = (name) => this.#automation.testRule(name);
+  readonly fireRule: ControllerApi['fireRule'] = (name, options) => this.#automation.fireRule(name, options);
+  readonly incidents: ControllerApi['incidents'] = (filter) => this.#automation.incidents(filter);
+  readonly incident: ControllerApi['incident'] = (reference) => this.#automation.incident(reference);
+  readonly exportIncident: ControllerApi['exportIncident'] = (reference, file) =>
+    this.#automation.exportIncident(reference, file);
 }
+
+function chosenOf(points: readonly PointDocument[], reference: string | undefined): readonly PointDocument[] {
+  if (reference === undefined) return points;
+  const id = pickPoint(
+    points.map((point) => point.id),
+    reference,
+  );
+  return points.filter((point) => point.id === id);
+}
+
+/** A path means something to who types it, and a controller is somewhere else. */
+function refuseFiles(exe: string | undefined): void {
+  if (exe === undefined) return;
+  throw new StillframeError(
+    'unsupported',
+    'a controller opens no files of its callers: --exe cannot be given',
+    {
+      hint: 'put the file where the process has it, on the host of the controller; its build id must be the same',
+    },
+  );
+}
+
+function unknownDoctor(
+  { host, address }: { readonly host: string; readonly address: string },
+  error: string,
+): DoctorDocument {
+  const agent = { address, pid: 0, uid: 0, temporary: false };
+  return { host, kernel: '', architecture: '', version: '', agent, engines: [], error };
+}
+
+const noRules = (): Promise<never> =>
+  Promise.reject(
+    new StillframeError('unsupported', 'this controller has no rules: start it with --rules FILE'),
+  );
+
+const withoutRules: AutomationApi = {
+  rules: noRules,
+  testRule: noRules,
+  fireRule: noRules,
+  incidents: noRules,
+  incident: noRules,
+  exportIncident: noRules,
+};

@@ -2,13 +2,15 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import type { EngineName } from '../../format/capture.js';
+import { defaultLimits } from '../../format/limits.js';
 import { encodePlan } from '../../format/plan/encode.js';
 import type { Explanation } from '../planner/explain.js';
 import { planPoint, type PlannedPoint } from '../planner/plan.js';
 import type { AgentConversation } from '../rpc/agent-client.js';
-import type { AgentFacts, AgentModule, AgentTarget, TargetFacts } from '../rpc/agent-facts.js';
+import type { AgentFacts, AgentModule, AgentTarget, NowOrder, TargetFacts } from '../rpc/agent-facts.js';
 import type { OpenSymbols } from '../snapshot/module.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
+import type { NowOptions } from './controller-api.js';
 import { openModuleFile } from './module-file.js';
 import { chooseModule, executableOf, findTargets, splitLocation } from './targets.js';
 
@@ -145,6 +147,19 @@ export function planModule(
     ...(texts.countOnly === true ? { locals: false } : {}),
   });
   return { ...planned, encoded: encodePlan(planned.plan) };
+}
+
+const defaultNowBytes = 8 * 1024 * 1024;
+
+export function nowOrder(options: Omit<NowOptions, 'target'>, pid: number): NowOrder {
+  const { stackBytes, bytes } = options.bounds;
+  return {
+    pid,
+    tids: options.tids,
+    stackBytes: stackBytes ?? defaultLimits.defaultStackBytes,
+    maxBytes: bytes ?? defaultNowBytes,
+    engine: options.engine,
+  };
 }
 
 /** Whether /proc/PID here is the agent's /proc/PID: the same boot of the same kernel, the same pid namespace. */

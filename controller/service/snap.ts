@@ -5,7 +5,6 @@
 import { randomBytes } from 'node:crypto';
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import { makeIdentifier } from '../../format/identifier.js';
-import { defaultLimits } from '../../format/limits.js';
 import type { AgentPoint, ArmOrder } from '../rpc/agent-facts.js';
 import type { OpenSymbols } from '../snapshot/module.js';
 import type { SnapshotRecord, Store } from '../store/store.js';
@@ -13,6 +12,7 @@ import type { ReachedAgent } from './agent.js';
 import { pointDocument, type PointDocument } from './documents.js';
 import type { SnapHooks, SnapOptions, SnapOutcome } from './controller-api.js';
 import { planFor } from './planning.js';
+import { checkSnapOptions, expiryOf, noHit } from './snap-options.js';
 
 export interface SnapContext {
   readonly agent: ReachedAgent;
@@ -23,8 +23,6 @@ export interface SnapContext {
 }
 
 const progressMs = 1000;
-/** How long a point outlives a wait whose command was killed. */
-const graceMs = 30_000;
 
 export async function snap(
   context: SnapContext,
@@ -36,8 +34,7 @@ export async function snap(
   const planned = await planFor(client, options, context.openSymbols);
   const nowMs = Date.now();
   const id = makeIdentifier(nowMs, randomBytes(4));
-  const expiresMs =
-    nowMs + (options.expireMs ?? (options.detach ? defaultLimits.defaultExpiryMs : options.waitMs + graceMs));
+  const expiresMs = expiryOf(options, nowMs);
   const order: ArmOrder = {
     id,
     pids: planned.targets.map(({ pid }) => pid),
@@ -89,16 +86,7 @@ export async function snap(
 }
 
 function checkOptions(context: SnapContext, options: SnapOptions): void {
-  if (options.hits < 1 || options.hits > defaultLimits.maxHits) {
-    throw new StillframeError(
-      'usage',
-      `--hits must be from 1 to ${defaultLimits.maxHits}, not ${options.hits}`,
-    );
-  }
-  if (options.expireMs === 0) throw new StillframeError('usage', '--expire must be longer than nothing');
-  if (options.expireMs !== undefined && options.expireMs > defaultLimits.maxExpiryMs) {
-    throw new StillframeError('usage', '--expire must be at most 30 days');
-  }
+  checkSnapOptions(options);
   if (options.detach && context.agent.temporary) {
     throw new StillframeError('unreachable', 'cannot detach: no agent runs that would keep the point', {
       hint: 'start one with `stillframe agent`, or wait for the hit',
@@ -214,17 +202,12 @@ class Wait {
 
   #noHit(why: string): StillframeError {
     const view = this.#view;
-    const point = `point ${this.#order.id}`;
-    if (view?.end === 'target-gone')
-      return new StillframeError('target-gone', `${point} ended before it fired: ${view.why}`);
-    if (view?.phase === 'failed') return new StillframeError('internal', `${point} failed: ${view.why}`);
-    if (view?.end === 'expired') return new StillframeError('expired', `${point} did not fire: ${view.why}`);
-    if (this.#hooks.signal?.aborted === true)
-      return new StillframeError('expired', `${point} was interrupted before it fired: ${why}`);
-    const seconds = Number((this.#options.waitMs / 1000).toFixed(3));
-    return new StillframeError('expired', `${point} did not fire within ${seconds} s: ${why}`, {
-      hint: 'wait longer with --wait, or leave it armed with --detach',
-    });
+    const end = view?.phase === 'failed' && view.end !== 'target-gone' ? 'failed' : (view?.end ?? '');
+    const interrupted = this.#hooks.signal?.aborted === true;
+    const { waitMs } = this.#options;
+    // One that was removed says less of itself than it did before.
+    const last = end === '' || end === 'removed' || end === 'hits' ? why : (view?.why ?? why);
+    return noHit({ id: this.#order.id, end, why: last, interrupted, waitMs });
   }
 
   /** All that can come has come. */

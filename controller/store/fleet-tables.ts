@@ -1,7 +1,5 @@
 /** What a store keeps for points of a fleet beside the points themselves: where they are armed, and what came in excess of them. */
-import { join } from 'node:path';
-import Sqlite, { type Database } from 'better-sqlite3';
-import { StillframeError, withContext } from '../../format/error.js';
+import type { Database } from 'better-sqlite3';
 import { armingFromRow, rowOfArming, type ArmingRow } from './row.js';
 import type { ArmingRecord } from './store.js';
 
@@ -15,22 +13,11 @@ type Count = { readonly count: bigint };
 
 export class FleetTables {
   readonly #database: Database;
-  readonly #folder: string;
   readonly #statements: ReturnType<typeof prepare>;
-  #claim: Database | undefined;
 
-  constructor(database: Database, folder: string) {
+  constructor(database: Database) {
     this.#database = database;
-    this.#folder = folder;
     this.#statements = prepare(database);
-  }
-
-  /** See `Store.claimPoints`. The lock is the kernel's, on a file of its own, so it goes with the process. */
-  claim(): Disposable {
-    const path = join(this.#folder, 'keeper.lock');
-    const lock = openLock(path);
-    this.#claim = lock;
-    return { [Symbol.dispose]: () => void lock.close() };
   }
 
   putArmings(armings: readonly ArmingRecord[]): void {
@@ -74,38 +61,8 @@ export class FleetTables {
     };
   }
 
-  close(): void {
-    this.#claim?.close();
-  }
-
   #count(what: 'stored' | 'surplus', point: string): bigint {
     return this.#statements[what].get(point)?.count ?? 0n;
-  }
-}
-
-function openLock(path: string): Database {
-  let lock: Database;
-  try {
-    lock = new Sqlite(path, { timeout: 0 });
-  } catch (error) {
-    throw withContext(`cannot open "${path}"`, error);
-  }
-  try {
-    lock.exec('BEGIN EXCLUSIVE');
-    return lock;
-  } catch (error) {
-    lock.close();
-    if (error instanceof Sqlite.SqliteError && error.code === 'SQLITE_BUSY') {
-      throw new StillframeError(
-        'usage',
-        `another controller keeps the points of this store: "${path}" is locked`,
-        {
-          hint: 'stop it, or give another --store',
-          cause: error,
-        },
-      );
-    }
-    throw withContext(`cannot lock "${path}"`, error);
   }
 }
 

@@ -62,7 +62,7 @@ export function openStore(options: StoreOptions): EmbeddedStore {
   }
   const isNew = migrate(database, path);
   const statements = prepare(database);
-  const fleet = new FleetTables(database, folder);
+  const fleet = new FleetTables(database);
 
   const index = (id: string, sha256: string, point?: string): ReceivedSnapshot => {
     const file = blobPath(folder, sha256);
@@ -120,7 +120,6 @@ export function openStore(options: StoreOptions): EmbeddedStore {
       return row === undefined ? undefined : pointFromRow(row);
     },
     deletePoint: (id) => fleet.deletePoint(id),
-    claimPoints: () => fleet.claim(),
     putArmings: (armings) => fleet.putArmings(armings),
     listArmings: (point) => fleet.listArmings(point),
     countSnapshots: (point) => fleet.countSnapshots(point),
@@ -156,10 +155,7 @@ export function openStore(options: StoreOptions): EmbeddedStore {
     },
     hasSnapshot: (id) => statements.hasSnapshot.get(id) !== undefined,
     pathOf: (snapshot) => blobPath(folder, snapshot.sha256),
-    [Symbol.dispose]() {
-      fleet.close();
-      database.close();
-    },
+    [Symbol.dispose]: () => database.close(),
   };
 }
 

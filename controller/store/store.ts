@@ -19,11 +19,6 @@ export interface Store extends Disposable {
   getPoint(id: string): PointRecord | undefined;
   /** With what is known of its armings. Snapshots of it stay. */
   deletePoint(id: string): void;
-  /**
-   * For who keeps the points of this store, until it is disposed or the process ends, however it ends. Throws `usage` when
-   * another one does.
-   */
-  claimPoints(): Disposable;
   /** All at once. */
   putArmings(armings: readonly ArmingRecord[]): void;
   /** Of one point, or of all. */
