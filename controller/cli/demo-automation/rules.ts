@@ -48,5 +48,5 @@ export const metricRule = (location: string): string => `rules:
         above: 10/s
         for: 2s
         window: 2s
-    where: self                                # the process that was counted
+    where: service:checkout
 ${what(location)}`;

@@ -78,7 +78,7 @@ export async function startController(
     api,
     address: socket,
     token,
-    webhook: `${started.ready[1]}/hooks/alertmanager`,
+    webhook: `${started.ready[1]}/api/v1/alerts`,
     show(shown) {
       commandLine(shown);
       const run = spawnSync(process.execPath, [program, ...shown], { env: environment, stdio: 'inherit' });
@@ -96,6 +96,9 @@ export async function openScene(stage: Stage, rulesText: string): Promise<Scene>
   writeFileSync(rules, rulesText);
   await startAgent(stage);
   const controller = await startController(stage, { rules });
+  const broken = (await controller.api.rules()).find(({ state }) => state !== 'active');
+  if (broken !== undefined)
+    throw new StillframeError('bad-data', `rule ${broken.name} does not run: ${broken.why}`);
   return { stage, service, load, controller, [Symbol.dispose]: () => controller[Symbol.dispose]() };
 }
 
@@ -103,10 +106,17 @@ export const requestsPerSecond = 1500;
 /** What the load sends of the request that shows the bug. */
 export const badPercent = 5;
 
-/** Prints what happens in an incident as it happens, until it is closed. `onWait` is called about once a second before it opens. */
+export interface FollowOptions {
+  readonly timeoutMs: number;
+  /** About once a second before it opens. */
+  onWait(): Promise<void>;
+  onOpen(): void;
+}
+
+/** Prints what happens in an incident as it happens, until it is closed. */
 export async function followIncident(
   scene: Scene,
-  { timeoutMs, onWait }: { readonly timeoutMs: number; readonly onWait: () => Promise<void> },
+  { timeoutMs, onWait, onOpen }: FollowOptions,
 ): Promise<IncidentDocument> {
   const beginMs = Date.now();
   let told = 0;
@@ -116,7 +126,10 @@ export async function followIncident(
       if (polls % Math.round(1000 / pollMs) === 0) await onWait();
     } else {
       const incident = await scene.controller.api.incident(open.id);
+      if (told === 0) onOpen();
       for (const { time, kind, text } of incident.timeline.slice(told)) {
+        // The whole timeline is shown afterwards.
+        if (kind === 'point') continue;
         const seconds = ((Date.parse(time) - Date.parse(incident.started)) / 1000).toFixed(2);
         process.stdout.write(
           `   ${pc.dim(`+${seconds} s`.padStart(9))}  ${pc.bold(kind.padEnd(9))}  ${text}\n`,
@@ -132,11 +145,12 @@ export async function followIncident(
 
 /** The load's own figures, side by side. */
 export function renderPhases(phases: Readonly<Record<string, readonly LoadSecond[]>>): string {
-  const rows = Object.entries(phases).map(([name, seconds]) => [
-    name,
-    seconds.map(({ rps }) => rps).join(' '),
-    `${median(seconds.map(({ p99Us }) => p99Us))} us`,
-    `${(Math.max(...seconds.map(({ maxUs }) => maxUs)) / 1000).toFixed(1)} ms`,
-  ]);
-  return figures([['', 'requests per second', 'p99 latency', 'longest'], ...rows], 26);
+  const rows = Object.entries(phases).map(([name, seconds]) => {
+    const rps = seconds.map((second) => second.rps);
+    const p99 = median(seconds.map(({ p99Us }) => p99Us));
+    const longest = Math.max(...seconds.map(({ maxUs }) => maxUs)) / 1000;
+    const spread = `${Math.min(...rps)} to ${Math.max(...rps)}`;
+    return [name, `${seconds.length}`, spread, `${p99} us`, `${longest.toFixed(1)} ms`];
+  });
+  return figures([['', 'seconds', 'answers a second', 'p99 latency', 'longest'], ...rows], 19);
 }

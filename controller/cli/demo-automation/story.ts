@@ -71,6 +71,9 @@ async function tellAlert(stage: Stage): Promise<void> {
   const begin = scene.load.reports().length;
   const incident = await followIncident(scene, {
     timeoutMs: incidentTimeoutMs,
+    onOpen: () => {
+      say("The alert fires, Alertmanager's webhook arrives, the rule sets a point. Seconds from then on:");
+    },
     onWait: async () => {
       const ratio = (await queryPrometheus(prometheus.address, errorRatio)) ?? 0;
       const state = await alertState(prometheus.address, alertName);
@@ -109,9 +112,12 @@ async function tellMetric(stage: Stage): Promise<void> {
   const begin = scene.load.reports().length;
   const incident = await followIncident(scene, {
     timeoutMs: incidentTimeoutMs,
+    onOpen: () => {
+      say('The rate is above the bound, the rule sets a point. Seconds from then on:');
+    },
     onWait: async () => {
       const [rule] = await scene.controller.api.rules();
-      say(rule?.why ?? '');
+      say(rule?.why.split(';')[0] ?? '');
     },
   });
   const during = scene.load.reports().slice(begin);
@@ -128,14 +134,20 @@ function introduceRule({ stage, controller }: Scene): void {
 
 function tellIncident({ controller }: Scene, incident: IncidentDocument): void {
   heading('The incident, as anyone can read it later', [
-    'What fired, where it was armed, what came, grouped by stack: three ways lead to the error, and on each of them',
-    'the currency of the coupon has no decimals (decimals = 0), and the total is negative.',
+    'What fired, where it was armed, and what came, grouped by stack: each group is a way that leads to the error.',
+    'Values that are the same in all of a group stand apart from those that differ.',
   ]);
   controller.show(['incidents', 'show', incident.id]);
+  process.stdout.write('\n');
+  say(
+    `${incident.snapshots} snapshots, ${incident.groups.length} ways to the error. On all of them, whoever ordered whatever:`,
+  );
+  for (const { name, text } of commonValues(incident)) say(`  ${name} = ${text}`);
   const [snapshot] = incident.groups.flatMap(({ snapshots }) => snapshots);
   if (snapshot === undefined) throw new StillframeError('internal', 'the incident has no snapshot');
   heading('Ask one of its snapshots what the rule did not ask for', [
-    'The bug: pricing.c takes a coupon of 500 to be worth 500 * 100 minor units, in every currency. A yen has no hundredths.',
+    'The coupon is worth 500 yen, and takes off 50000: pricing.c multiplies by 100 in every currency, but a yen has no hundredths',
+    '(decimals = 0). So the total is negative, and three parts of the service refuse it, each in its own way.',
   ]);
   controller.show([
     'eval',
@@ -146,6 +158,18 @@ function tellIncident({ controller }: Scene, incident: IncidentDocument): void {
     'order->discount',
     'order->customer->name',
   ]);
+}
+
+/** Values that are the same wherever they were seen, and are about what was ordered with: the suspects. */
+function commonValues({
+  groups,
+}: IncidentDocument): readonly { readonly name: string; readonly text: string }[] {
+  const [first, ...others] = groups;
+  return (first?.same ?? []).filter(
+    ({ name, text }) =>
+      /^order->(?:coupon|currency|discount)/.test(name) &&
+      others.every(({ same }) => same.some((each) => each.name === name && each.text === text)),
+  );
 }
 
 async function tellService(
