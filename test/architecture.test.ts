@@ -45,7 +45,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'controller/unwind',
     'controller/expression',
   ],
-  'controller/store': ['format', 'controller/types', 'controller/snapshot'],
+  'controller/store': ['format', 'controller/types', 'controller/snapshot', 'controller/automation'],
   'controller/fleet': ['format', 'controller'],
   'controller/automation': ['format', 'controller'],
   'controller/rpc': ['format', 'proto', 'controller'],

@@ -8,6 +8,8 @@
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import Sqlite, { type Database } from 'better-sqlite3';
+import type { IncidentStore } from '../automation/incident-store.js';
+import type { NotificationQueue } from '../automation/notify-queue.js';
 import type { StillframeNote } from '../../format/core/stillframe-note.js';
 import { badData, withContext } from '../../format/error.js';
 import { isIdentifier } from '../../format/identifier.js';
@@ -20,7 +22,9 @@ import {
   type PointRow,
   type SnapshotRow,
 } from './row.js';
-import { oneOf } from './reference.js';
+import { openIncidentStore } from './incident-store.js';
+import { openNotificationQueue } from './notify-queue.js';
+import { oneOf, prefixRange } from './reference.js';
 import { migrate } from './schema.js';
 import type { PointRecord, SnapshotFilter, SnapshotRecord, SnapshotWriter, Store } from './store.js';
 
@@ -33,7 +37,13 @@ export interface StoreOptions {
 const busyTimeoutMs = 10_000;
 const maxNearest = 10;
 
-export function openStore(options: StoreOptions): Store {
+/** What automation remembers lies in the same index, and is closed with it. */
+export interface EmbeddedStore extends Store {
+  readonly incidents: IncidentStore;
+  readonly notifications: NotificationQueue;
+}
+
+export function openStore(options: StoreOptions): EmbeddedStore {
   const { folder } = options;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const path = join(folder, 'index.db');
@@ -74,8 +84,11 @@ export function openStore(options: StoreOptions): Store {
   if (isNew) finish(rebuild(folder, options));
   sweepIncoming(folder, Date.now());
 
+  const incidents = openIncidentStore(database);
   return {
     folder,
+    incidents,
+    notifications: openNotificationQueue(database, incidents),
     putPoint: (point) => void statements.putPoint.run(rowOfPoint(point)),
     updatePoint: (id, status) => void statements.updatePoint.run({ id, ...status }),
     listPoints: () => statements.points.all().map(pointFromRow),
@@ -150,11 +163,6 @@ function rebuild(folder: string, options: StoreOptions): { id: string; sha256: s
       return [];
     }
   });
-}
-
-/** Bounds that hold every text with that prefix; ids are lower-case ASCII. */
-function prefixRange(prefix: string): [string, string] {
-  return [prefix, `${prefix}\u{10ffff}`];
 }
 
 function prepare(database: Database) {
