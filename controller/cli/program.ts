@@ -2,6 +2,7 @@
 import tab from '@bomb.sh/tab/commander';
 import { Command } from 'commander';
 import { runDemo } from './demo.js';
+import { addDiffCommand } from './diff-command.js';
 import { addLookCommands } from './look-commands.js';
 import { addPointCommands } from './point-commands.js';
 import { addSnapshotCommands } from './snapshot-commands.js';
@@ -36,6 +37,7 @@ export function makeProgram(): Command {
   addLookCommands(program);
   addPointCommands(program);
   addSnapshotCommands(program);
+  addDiffCommand(program);
   program
     .command('demo')
     .description('builds the sample service, runs it, takes a snapshot of it')
