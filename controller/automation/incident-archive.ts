@@ -10,7 +10,7 @@ import { pipeline as connect, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { pack as makePack, type Pack } from 'tar-stream';
-import { StillframeError, toStillframeError } from '../../format/error.js';
+import { StillframeError, toStillframeError, withContext } from '../../format/error.js';
 import type { SnapshotDocument } from '../snapshot/document.js';
 import { showSnapshot } from '../snapshot/show.js';
 import type { SnapshotRecord } from '../store/store.js';
@@ -125,7 +125,7 @@ export async function writeArchive(archive: Readable, file: string): Promise<num
   } catch (thrown) {
     archive.destroy();
     await rm(scratch, { force: true });
-    if (thrown instanceof StillframeError) throw thrown;
+    if (thrown instanceof StillframeError) throw withContext(`cannot write "${file}"`, thrown);
     const { message } = toStillframeError(thrown);
     throw new StillframeError('system', `cannot write "${file}": ${message}`, {
       detail: { file },
