@@ -13,6 +13,8 @@ export const groupLimits = {
   maxComparedInAll: 500,
   /** Values that are told: of those that are the same, and of those that differ. */
   maxLeaves: 100,
+  /** Of values of all groups together: a document must fit into a message. */
+  maxCharactersInAll: 1_000_000,
 } as const;
 
 /** Most frequent first. `snapshots`: oldest first. `stacks`: how many different ones; what cannot be read is none. */
@@ -30,8 +32,9 @@ export async function groupByStack(
     compared.push(await compareGroup(reader, member, wanted));
   }
   const values = valuesByName(compared);
+  const room = { characters: groupLimits.maxCharactersInAll };
   return {
-    groups: compared.map((group) => groupOf(group, values)),
+    groups: compared.map((group) => groupOf(group, values, room)),
     stacks: members.filter(({ signature }) => !isUnreadable(signature)).length,
   };
 }
@@ -102,23 +105,50 @@ async function compareGroup(
 const unreadLeaves: Leaves = { byName: new Map(), missing: '<the snapshot cannot be read>' };
 const maxUnreadTold = 3;
 
-function groupOf(group: ComparedGroup, all: ReadonlyMap<string, ReadonlySet<string>>): StackGroup {
+function groupOf(
+  group: ComparedGroup,
+  all: ReadonlyMap<string, ReadonlySet<string>>,
+  room: Room,
+): StackGroup {
   // Equal in this group, and not, or not always, that in another one.
   const isTelling = ({ same, name }: ComparedLeaf): boolean => same && (all.get(name)?.size ?? 0) > 1;
   const ranked = group.leaves
     .map((leaf) => ({ ...leaf, rank: [isTelling(leaf) ? 0 : 1, ...leaf.rank] }))
     .toSorted(byRank);
-  const same = ranked.filter((leaf) => leaf.same);
-  const different = ranked.filter((leaf) => !leaf.same);
-  const { maxLeaves } = groupLimits;
-  const note = noteOf(group, Math.max(0, same.length - maxLeaves), Math.max(0, different.length - maxLeaves));
+  const same = ranked
+    .filter((leaf) => leaf.same)
+    .map(({ name, texts: [text = ''] }) => ({ name, text, characters: name.length + text.length }));
+  const different = ranked
+    .filter((leaf) => !leaf.same)
+    .map(({ name, texts }) => ({
+      name,
+      texts,
+      characters: texts.reduce((sum, text) => sum + text.length, name.length),
+    }));
+  const [toldSame, toldDifferent] = [fitting(same, room), fitting(different, room)];
+  const note = noteOf(group, same.length - toldSame.length, different.length - toldDifferent.length);
   return {
     stack: group.signature.frames,
     snapshots: group.snapshots.map(({ id }) => id),
-    same: same.slice(0, maxLeaves).map(({ name, texts: [text = ''] }) => ({ name, text })),
-    different: different.slice(0, maxLeaves).map(({ name, texts }) => ({ name, texts })),
+    same: toldSame.map(({ name, text }) => ({ name, text })),
+    different: toldDifferent.map(({ name, texts }) => ({ name, texts })),
     ...(note === '' ? {} : { note }),
   };
+}
+
+interface Room {
+  characters: number;
+}
+
+/** From the top, as many as may be told. */
+function fitting<T extends { readonly characters: number }>(leaves: readonly T[], room: Room): T[] {
+  const told: T[] = [];
+  for (const leaf of leaves.slice(0, groupLimits.maxLeaves)) {
+    if (leaf.characters > room.characters) break;
+    room.characters -= leaf.characters;
+    told.push(leaf);
+  }
+  return told;
 }
 
 /** All values that are known of a leaf, over all groups. */

@@ -42,6 +42,11 @@ export class IncidentView implements Pick<ControllerApi, 'incidents' | 'incident
     return summaries;
   }
 
+  /** What a list says of it. */
+  async summary(reference: string): Promise<IncidentSummary> {
+    return await this.#summary(this.#options.incidents.findIncident(reference));
+  }
+
   /** By id, prefix or `last`. */
   async incident(reference: string): Promise<IncidentDocument> {
     const { incidents } = this.#options;

@@ -49,13 +49,18 @@ export interface NotificationQueue {
    * address) is not enqueued again, delivered or not: whoever starts again may say it again.
    */
   enqueue(incident: string, notification: Notification, destinations: readonly Destination[]): void;
-  /** Those without a body, oldest first. */
-  listUnmade(limit: number): readonly Delivery[];
+  /** Those without a body that are due, oldest first. */
+  listUnmade(nowMs: number, limit: number): readonly Delivery[];
   setBody(id: string, body: string): void;
-  /** Of each incident and address the one whose turn it is; those behind it wait for it. By when they are due. */
-  listHeads(limit: number): readonly Delivery[];
+  /**
+   * Of each incident and address the one whose turn it is; those behind it wait for it. By when they are due, and so many of each address
+   * at most, so that one with many does not hide another.
+   */
+  listHeads(ofEach: number): readonly Delivery[];
   /** Before a try is made: counts it, and says when the next would be due. */
   noteTry(id: string, nextMs: number): void;
+  /** The next try is due at another time. */
+  postpone(id: string, nextMs: number): void;
   /** It was delivered or given up: no more tries, its body is forgotten, and the incident has the event. Idempotent. */
   finish(id: string, state: 'delivered' | 'given-up', event: IncidentEvent): void;
   /** How many wait for an address. */

@@ -65,10 +65,11 @@ export function openNotificationQueue(database: Database, incidents: IncidentLog
 
   return {
     enqueue: (...call) => database.transaction(enqueue).immediate(...call),
-    listUnmade: (limit) => statements.unmade.all(limit).map(deliveryOf),
+    listUnmade: (nowMs, limit) => statements.unmade.all(BigInt(Math.floor(nowMs)), limit).map(deliveryOf),
     setBody: (id, body) => void statements.setBody.run(body, id),
-    listHeads: (limit) => statements.heads.all(limit).map(deliveryOf),
+    listHeads: (ofEach) => statements.heads.all(ofEach).map(deliveryOf),
     noteTry: (id, nextMs) => void statements.noteTry.run(BigInt(Math.ceil(nextMs)), id),
+    postpone: (id, nextMs) => void statements.postpone.run(BigInt(Math.ceil(nextMs)), id),
     finish: (...call) => database.transaction(finish).immediate(...call),
     countWaiting: (url) => Number(statements.count.get(url)?.count ?? 0n),
   };
@@ -117,14 +118,19 @@ function prepare(database: Database) {
     waiting: database.prepare<[string], { incident: string }>(
       `SELECT incident FROM deliveries WHERE id = ? AND state = 'waiting'`,
     ),
-    unmade: database.prepare<[number], DeliveryRow>(
-      `SELECT * FROM deliveries WHERE state = 'waiting' AND body IS NULL ORDER BY number LIMIT ?`,
+    unmade: database.prepare<[bigint, number], DeliveryRow>(
+      `SELECT * FROM deliveries WHERE state = 'waiting' AND body IS NULL AND next_ms <= ? ORDER BY number LIMIT ?`,
     ),
     setBody: database.prepare<[string, string]>('UPDATE deliveries SET body = ? WHERE id = ?'),
     heads: database.prepare<[number], DeliveryRow>(
-      `SELECT * FROM deliveries WHERE number IN (
-         SELECT min(number) FROM deliveries WHERE state = 'waiting' GROUP BY incident, url
-       ) ORDER BY next_ms, number LIMIT ?`,
+      `SELECT * FROM (
+         SELECT *, row_number() OVER (PARTITION BY url ORDER BY next_ms, number) AS place FROM deliveries WHERE number IN (
+           SELECT min(number) FROM deliveries WHERE state = 'waiting' GROUP BY incident, url
+         )
+       ) WHERE place <= ? ORDER BY next_ms, number`,
+    ),
+    postpone: database.prepare<[bigint, string]>(
+      `UPDATE deliveries SET next_ms = ? WHERE id = ? AND state = 'waiting'`,
     ),
     noteTry: database.prepare<[bigint, string]>(
       'UPDATE deliveries SET tries = tries + 1, next_ms = ? WHERE id = ?',

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -244,6 +244,41 @@ test('points as they stand now, or as they stood when they were last written dow
       hits: 41,
     },
   ]);
+});
+
+test('debug information is opened once for all snapshots of a build, and no file stays open', async () => {
+  viewOf(byTwoWays);
+  if (store === undefined) throw new Error('no store');
+  const opened: string[] = [];
+  const view = new IncidentView({
+    store,
+    incidents: store.incidents,
+    openSymbols: (elf) => {
+      opened.push(elf.source.name);
+      return openSymbols(elf);
+    },
+  });
+  const before = readdirSync('/proc/self/fd').length;
+  await view.incident(id);
+  expect(opened.filter((path) => path.endsWith('/shop'))).toHaveLength(1);
+  expect(readdirSync('/proc/self/fd')).toHaveLength(before);
+});
+
+test('of many snapshots with one stack the oldest are compared, and it is said', async () => {
+  viewOf(byTwoWays.slice(0, 1));
+  if (store === undefined) throw new Error('no store');
+  const [record] = store.incidents.listSnapshots(id);
+  if (record === undefined) throw new Error('no snapshot');
+  const many = Array.from({ length: 60 }, (_, i) => ({
+    ...record,
+    id: `0000000000${String(i).padStart(2, '0')}`,
+  }));
+  const incidents = { ...store.incidents, listSnapshots: () => many };
+  const { groups } = await new IncidentView({ store, incidents, openSymbols }).incident(id);
+  expect(groups).toHaveLength(1);
+  expect(groups[0]?.snapshots).toHaveLength(60);
+  expect(groups[0]?.note).toBe('the oldest 50 of 60 snapshots are compared');
+  expect(groups[0]?.same).toContainEqual({ name: 'order->customer->tier', text: 'BRONZE' });
 });
 
 test('what others ask of the process gets its turn between two snapshots', async () => {
