@@ -10,12 +10,12 @@ import type { PointRecord, SnapshotRecord, Store } from '../store/store.js';
 import type { IncidentDocument, IncidentSummary } from './incident.js';
 import { makeArchive, writeArchive } from './incident-archive.js';
 import { countStacks, groupByStack } from './incident-groups.js';
-import { IncidentSnapshots } from './incident-snapshots.js';
+import { IncidentSnapshots, isUnreadable } from './incident-snapshots.js';
 import type { IncidentRecord, IncidentStore } from './incident-store.js';
 import { timelineOf, timeText } from './incident-timeline.js';
 
 export interface IncidentViewOptions {
-  readonly store: Pick<Store, 'pathOf'>;
+  readonly store: Pick<Store, 'pathOf' | 'findSnapshot'>;
   readonly incidents: IncidentStore;
   /** How points stand now; without it, as they stood when they were last written down. */
   readonly points?: Pick<Points, 'list'>;
@@ -26,7 +26,7 @@ export interface IncidentViewOptions {
 
 export class IncidentView implements Pick<ControllerApi, 'incidents' | 'incident' | 'exportIncident'> {
   readonly #options: IncidentViewOptions;
-  /** Shared with those who read snapshots of incidents beside: the rule engine that counts stacks, the notifier. */
+  /** Shared with who reads snapshots of incidents beside: one at a time, whoever asks. */
   readonly snapshots: IncidentSnapshots;
 
   constructor(options: IncidentViewOptions) {
@@ -60,6 +60,12 @@ export class IncidentView implements Pick<ControllerApi, 'incidents' | 'incident
       points: this.#points(id, snapshots),
       groups,
     };
+  }
+
+  /** Equal for snapshots with the same stack; empty where it cannot be read. For the rule engine, which counts different ones. */
+  async stackOf(snapshot: string): Promise<string> {
+    const signature = await this.snapshots.signature(this.#options.store.findSnapshot(snapshot));
+    return isUnreadable(signature) ? '' : signature.key;
   }
 
   /** Written beside and moved into place when it is whole; readable by the owner only, for it has the memory of processes. */

@@ -212,7 +212,7 @@ test('large cores are never in memory as a whole', async () => {
     .slice(0, 1)
     .map((record) => ({ ...record, size }));
   const incidents = { ...store.incidents, listSnapshots: () => records };
-  const archive = makeView({ store: { pathOf: () => large }, incidents }).incidentArchive(id);
+  const archive = makeView({ store: { ...store, pathOf: () => large }, incidents }).incidentArchive(id);
   const before = process.memoryUsage().rss;
   let most = 0;
   for await (const _ of archive) most = Math.max(most, process.memoryUsage().rss);

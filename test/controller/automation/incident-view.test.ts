@@ -173,7 +173,7 @@ test('a snapshot that cannot be read costs only itself, and is no stack', async 
   const lost = byTwoWays[0]?.record.id ?? '';
   const pathOf: EmbeddedStore['pathOf'] = (record) =>
     record.id === lost ? join(folder, 'gone') : (store?.pathOf(record) ?? '');
-  const view = new IncidentView({ store: { pathOf }, incidents: store.incidents, openSymbols });
+  const view = new IncidentView({ store: { ...store, pathOf }, incidents: store.incidents, openSymbols });
   const document = await view.incident(id);
   expect(document).toMatchObject({ snapshots: 9, stacks: 2 });
   expect(document.groups.map(({ snapshots }) => snapshots.length)).toEqual([5, 3, 1]);
@@ -187,6 +187,9 @@ test('a snapshot that cannot be read costs only itself, and is no stack', async 
   });
   // Not kept: it may be there again.
   expect(store.incidents.findSignature(lost)).toBeUndefined();
+  expect(await view.stackOf(lost)).toBe('');
+  const keys = await Promise.all(byTwoWays.slice(1).map(({ record }) => view.stackOf(record.id)));
+  expect(new Set(keys).size).toBe(2);
 });
 
 test('the timeline has the snapshots that no event speaks of, where their time is', async () => {

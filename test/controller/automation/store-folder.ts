@@ -55,7 +55,7 @@ export function pointOf(part: Partial<PointRecord>): PointRecord {
     location: 'orders.c:71',
     captures: [],
     engine: '',
-    maxHits: 3,
+    maxHits: 100,
     minIntervalNs: 0n,
     expiresMs: startMs + 60_000,
     agent: '',
