@@ -202,7 +202,7 @@ export class AgentClient implements Disposable {
     return record;
   }
 
-  /** Brings what waits in the agent's spool into the store; gives how many there were. */
+  /** Brings what waits in the agent's spool into the store; gives how many there were. Without ids: all, whoever armed its point. */
   async fetch(pointIds: readonly string[] = []): Promise<number> {
     const { fetched } = await this.#call('fetched', { fetchSnapshots: { pointIds: [...pointIds] } });
     return fetched.count ?? 0;

@@ -203,11 +203,14 @@ export class Controller {
     return findAgent({ store, address: agent, tls, notify });
   }
 
-  /** Brings what waits at the agent into the store, where there is one. What is stored can be shown without it. */
+  /**
+   * Brings what waits at the agent into the store, where there is one: snapshots of this store's own points and those of no point. Points of
+   * other controllers are theirs: what is fetched and acknowledged here would never come to them. What is stored can be shown without it.
+   */
   async #sync(): Promise<void> {
     try {
       await using agent = await this.#find();
-      await agent?.client.fetch();
+      await agent?.client.fetch([...this.#store.listPoints().map(({ id }) => id), '']);
     } catch (error) {
       const { message } = toStillframeError(error);
       this.#options.notify(`showing what is stored: ${message}`);
