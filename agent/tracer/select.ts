@@ -1,6 +1,6 @@
 /** TARGET of the command line: `1234`, `name:x`, `exe:path`, `unit:x`, `container:PREFIX`, `service:x`, each with an optional `@HOST`. */
 import { StillframeError } from '../../format/error.js';
-import type { TargetProcess } from './processes.js';
+import type { TargetProcess } from '../targets/processes.js';
 
 export const selectorKinds = ['pid', 'name', 'exe', 'unit', 'container', 'service'] as const;
 export type SelectorKind = (typeof selectorKinds)[number];
