@@ -94,6 +94,7 @@ async function start(options: DaemonOptions, closers: Closers): Promise<Daemon> 
     metrics: {
       agents: () => fleet.statuses(),
       points: () => points.list(),
+      refreshPoints: () => points.refresh(),
       rules: async () => (await automation?.api.rules()) ?? [],
       openIncidents: () => automation?.openIncidents() ?? 0,
       listenToPoints: (listener) => points.listen(listener),

@@ -7,7 +7,8 @@ import { createServer as createSecureServer } from 'node:https';
 import { fastify, type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import { grpcTarget, refuseExposure, type Endpoint } from '../../format/endpoint.js';
 import { StillframeError, toStillframeError, type ErrorCode } from '../../format/error.js';
-import { readTlsFiles, used, type TlsFiles } from '../rpc/tls.js';
+import type { TlsFiles } from '../../format/tls-files.js';
+import { useTlsFiles } from '../service/read-tls-files.js';
 import { httpErrorOf, httpStatusOf } from './http-status.js';
 import type { ControllerMetrics } from './metrics.js';
 
@@ -119,8 +120,9 @@ function makeServer(tls: TlsFiles | undefined): HttpServer {
 
 /** NB: client certificates are not asked for: what calls webhooks shows a Bearer token. */
 function makeSecureServer(tls: TlsFiles, bounds: ServerOptions): HttpServer {
-  const { cert, key } = readTlsFiles(tls);
-  return used(tls, () => createSecureServer({ ...bounds, cert, key, handshakeTimeout: headersMs }));
+  return useTlsFiles(tls, ({ cert, key }) =>
+    createSecureServer({ ...bounds, cert, key, handshakeTimeout: headersMs }),
+  );
 }
 
 function boundRequests(app: FastifyInstance): void {

@@ -23,6 +23,8 @@ export interface Workplace extends AsyncDisposable {
   readonly environment: NodeJS.ProcessEnv;
   /** Starts `stillframe agent`; resolves when it is ready. */
   startAgent(options?: { listen?: string; args?: readonly string[] }): Promise<ChildProcess>;
+  /** Starts `stillframe controller` on a store in the folder, and has commands use it; resolves when it is ready. */
+  startController(options?: ControllerOptions): Promise<StartedProgram>;
   /** Starts any program; resolves at its first line, at the first one that matches, or when it is started. */
   startProgram(
     path: string,
@@ -32,6 +34,13 @@ export interface Workplace extends AsyncDisposable {
   run(...args: string[]): Promise<CliResult>;
   /** Runs with `--json`, demands status 0, and parses each line. */
   json(...args: string[]): Promise<unknown[]>;
+}
+
+export interface ControllerOptions {
+  readonly listen?: string;
+  /** Addresses of agents to dial; the workplace's own when not given. */
+  readonly agents?: readonly string[];
+  readonly args?: readonly string[];
 }
 
 export interface StartedProgram {
@@ -111,6 +120,23 @@ export function openWorkplace(): Workplace {
       const spool = join(folder, 'spool');
       const all = [program, 'agent', '--listen', listen, '--spool', spool, ...args];
       return (await startProgram(process.execPath, all)).process;
+    },
+    async startController({ listen, agents, args = [] } = {}) {
+      const address = listen ?? `unix:${join(folder, 'controller.sock')}`;
+      const dialed = agents ?? [environment['STILLFRAME_AGENT'] ?? ''];
+      const started = await startProgram(process.execPath, [
+        program,
+        'controller',
+        '--listen',
+        address,
+        '--store',
+        `sqlite:${join(folder, 'controller')}`,
+        ...dialed.flatMap((agent) => ['--agent', agent]),
+        ...args,
+      ]);
+      const [bound] = /(?<=listening on )[^, ]+/.exec(started.lines[0] ?? '') ?? [address];
+      environment['STILLFRAME_CONTROLLER'] = bound;
+      return started;
     },
     run: (...args) => run(args),
     async json(...args) {
