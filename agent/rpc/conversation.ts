@@ -8,7 +8,8 @@ import { failureOf } from '../../format/failure.js';
 import { fromLong, toLong } from '../../proto/long.js';
 import type { Command, EventProperties } from '../../proto/service.js';
 import type { stillframe } from '../../proto/generated/stillframe.js';
-import type { Session, SessionLog } from '../session/session.js';
+import type { SessionLog } from '../session/session-log.js';
+import type { Session } from '../session/session.js';
 import type { SpooledSnapshot } from '../session/spool.js';
 import {
   countersMessage,

@@ -27,6 +27,8 @@ function run(message: ToTracer): unknown {
       return service.probeEngines();
     case 'listTargets':
       return service.listTargets(message.parameters.selector, message.parameters.except);
+    case 'pollTargets':
+      return service.pollTargets(message.parameters.cursor, message.parameters.except);
     case 'processFacts':
       return service.processFacts(message.parameters.pid);
     case 'arm':
@@ -34,7 +36,7 @@ function run(message: ToTracer): unknown {
     case 'disarm':
       return service.disarm(message.parameters);
     case 'counters':
-      return service.counters(message.parameters);
+      return service.counters(message.parameters.pointIds);
     case 'now':
       return service.now(message.parameters);
     case 'measure':

@@ -11,6 +11,8 @@ import type {
   NowRequest,
   PointCounters,
   PointEnd,
+  ProcessChanges,
+  ProcessCounters,
   TargetProcess,
   TracerArmRequest,
   TracerArmed,
@@ -23,10 +25,14 @@ export interface Calls {
     parameters: { readonly selector: string | undefined; readonly except: readonly number[] };
     result: readonly TargetProcess[];
   };
+  pollTargets: {
+    parameters: { readonly cursor: number; readonly except: readonly number[] };
+    result: ProcessChanges;
+  };
   processFacts: { parameters: { readonly pid: number }; result: ProcessFacts };
   arm: { parameters: TracerArmRequest; result: TracerArmed };
   disarm: { parameters: PointOfProcess; result: PointCounters | undefined };
-  counters: { parameters: PointOfProcess; result: PointCounters | undefined };
+  counters: { parameters: { readonly pointIds: readonly string[] }; result: readonly ProcessCounters[] };
   now: { parameters: NowRequest & { readonly engine?: EngineName }; result: CapturedProcess };
   measure: {
     parameters: MeasureRequest;

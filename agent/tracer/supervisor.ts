@@ -14,6 +14,8 @@ import type {
   MeasureRequest,
   NowRequest,
   PointCounters,
+  ProcessChanges,
+  ProcessCounters,
   TargetProcess,
   TracerArmRequest,
   TracerArmed,
@@ -89,6 +91,9 @@ export class TracerSupervisor implements TracerClient {
   listTargets(selector?: string): Promise<readonly TargetProcess[]> {
     return this.#call('listTargets', { selector, except: [process.pid] });
   }
+  pollTargets(cursor: number): Promise<ProcessChanges> {
+    return this.#call('pollTargets', { cursor, except: [process.pid] });
+  }
   processFacts(pid: number): Promise<ProcessFacts> {
     return this.#call('processFacts', { pid });
   }
@@ -98,8 +103,8 @@ export class TracerSupervisor implements TracerClient {
   disarm(pointId: string, pid: number): Promise<PointCounters | undefined> {
     return this.#call('disarm', { pointId, pid });
   }
-  counters(pointId: string, pid: number): Promise<PointCounters | undefined> {
-    return this.#call('counters', { pointId, pid });
+  counters(pointIds: readonly string[]): Promise<readonly ProcessCounters[]> {
+    return this.#call('counters', { pointIds });
   }
   now(request: NowRequest & { readonly engine?: EngineName }): Promise<CapturedProcess> {
     return this.#call('now', request);
