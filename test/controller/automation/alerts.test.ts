@@ -116,7 +116,7 @@ describe('the body', () => {
     ],
     [
       'too many',
-      alertBody({ alerts: Array(1001).fill({}) }),
+      alertBody({ alerts: Array.from({ length: 1001 }, () => ({})) }),
       'cannot read the alerts: alerts has more than 1000 entries',
     ],
   ])('%s', (_, body, message) => {

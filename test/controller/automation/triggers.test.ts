@@ -27,7 +27,7 @@ function running(trigger: Trigger, outcome: Outcome = { kind: 'fired', incident:
 describe('holding for a while', () => {
   const see = (holding: Holding<string>, keys: string, atMs: number): string[] =>
     holding
-      .see(new Map([...keys].map((key) => [key, key])), atMs)
+      .see(new Map(keys.split('').map((key) => [key, key])), atMs)
       .map(({ key, heldMs, again }) => `${key} ${heldMs}${again ? ' again' : ''}`);
 
   test('each key by itself, again until it is accepted, and anew when it ceased', () => {

@@ -43,8 +43,13 @@ async function serve(file: string | undefined): Promise<FastifyInstance> {
 const authorization = 'Bearer correct-horse';
 async function post(
   payload: string | object | undefined,
-  { headers = { authorization } as Record<string, string>, url = '/api/v1/alerts', app = server } = {},
+  options: {
+    readonly headers?: Record<string, string>;
+    readonly url?: string;
+    readonly app?: FastifyInstance;
+  } = {},
 ): Promise<{ readonly status: number; readonly body: unknown; readonly headers: Record<string, unknown> }> {
+  const { headers = { authorization }, url = '/api/v1/alerts', app = server } = options;
   const response = await app.inject({
     method: 'POST',
     url,
@@ -270,10 +275,10 @@ describe('on a real socket', () => {
     return new Promise((resolve, reject) => {
       const socket = connect(port, '127.0.0.1');
       let sent = 0;
-      let answer = '';
+      const received: string[] = [];
       const chunk = Buffer.alloc(64 * 1024, 0x20);
       const more = (): void => {
-        while (sent < 10_000_000 && !socket.destroyed && answer === '') {
+        while (sent < 10_000_000 && !socket.destroyed && received.length === 0) {
           sent += chunk.length;
           if (!socket.write(chunk)) return void socket.once('drain', more);
         }
@@ -282,9 +287,9 @@ describe('on a real socket', () => {
         socket.write(head);
         more();
       });
-      socket.on('data', (data) => (answer += data.toString()));
+      socket.on('data', (data) => received.push(data.toString()));
       socket.on('error', () => undefined);
-      socket.once('close', () => resolve({ answer: answer.split('\r\n')[0] ?? '', sent }));
+      socket.once('close', () => resolve({ answer: received.join('').split('\r\n')[0] ?? '', sent }));
       socket.setTimeout(10_000, () => reject(new Error('no answer')));
     });
   }
