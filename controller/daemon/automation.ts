@@ -8,7 +8,7 @@ import { renderSnapshot } from '../cli/render-snapshot.js';
 import type { AgentFleet } from '../fleet/agent-fleet.js';
 import type { PointKeeper } from '../fleet/point-keeper.js';
 import type { HttpPlugin } from '../http/server.js';
-import { webhooks } from '../http/webhooks.js';
+import { alertRoutes } from '../http/alert-routes.js';
 import type { ControllerApi } from '../service/controller-api.js';
 import type { AutomationApi } from '../service/fleet-controller.js';
 import type { openEmbeddedStore } from '../service/embedded-store.js';
@@ -63,7 +63,7 @@ export function startAutomation(parts: AutomationParts): RunningAutomation {
     testRule: automation.testRule.bind(automation),
     fireRule: automation.fireRule.bind(automation),
   };
-  const plugins = [webhooks({ automation, tokenFile: parts.webhookToken })];
+  const plugins = [alertRoutes({ automation, tokenFile: parts.webhookToken, log: parts.log })];
   return { api: { ...rules, ...incidents }, plugins };
 }
 
