@@ -354,11 +354,12 @@ export class IncidentRun implements AsyncDisposable {
     const memory = this.#memory;
     const closed = closeIncident(memory.state);
     memory.atomically(() => {
-      memory.write(closed.state);
       const why = closed.state.suspension?.why;
       if (closed.suspended && why !== undefined)
         this.#add(incident.id, 'bound', `rule ${memory.rule} is ${why}`);
+      // NB: before the state forgets it: closing again is closing once, and the reason is still known.
       incidents.close(incident.id, incident.closing, clock.nowMs());
+      memory.write(closed.state);
     });
     this.#points.clear();
     const facts = { rule: memory.rule, incident: incident.id, why: incident.closing };

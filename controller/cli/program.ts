@@ -3,6 +3,7 @@ import tab from '@bomb.sh/tab/commander';
 import { Command } from 'commander';
 import { runDemo } from './demo.js';
 import { addIncidentCommands } from './incident-commands.js';
+import { addDiffCommand } from './diff-command.js';
 import { addLookCommands } from './look-commands.js';
 import { addPointCommands } from './point-commands.js';
 import { addRulesCommands } from './rules-commands.js';
@@ -52,6 +53,7 @@ export function makeProgram(): Command {
   addSnapshotCommands(program);
   addRulesCommands(program);
   addIncidentCommands(program);
+  addDiffCommand(program);
   program
     .command('demo')
     .description('builds the sample service, runs it, takes a snapshot of it')
