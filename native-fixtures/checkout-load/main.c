@@ -65,6 +65,7 @@ static int write_request(unsigned *seed, unsigned long long id, char *text, size
   double below = percent[YEN];
   if (which < below) {
     currency = "JPY", coupon = "SAKURA500", due = 500;
+    channel = by < 34 ? "web" : by < 67 ? "express" : "renewal";
   } else if (which < (below += percent[GIFT])) {
     extra = "&gift=1";
   } else if (which < (below += percent[REVIEW])) {

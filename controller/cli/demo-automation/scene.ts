@@ -67,7 +67,7 @@ export async function startController(
   const token = readFileSync(tokenFile, 'utf8');
   const args = ['controller', '--listen', socket, '--http', http, '--agent', agentAddress(stage)];
   args.push('--store', `sqlite:${join(stage.folder, 'store')}`);
-  args.push('--rules', rules, '--webhook-token-file', tokenFile);
+  args.push('--rules', rules, '--webhook-token', tokenFile);
   const started = await stage.start(process.execPath, [program, ...args], {
     ready: /^stillframe controller ready.*(http:\/\/127\.0\.0\.1:\d+)/,
   });
