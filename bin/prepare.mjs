@@ -1,8 +1,16 @@
 // Makes a fresh clone usable: dependencies, Debian packages by name, generated code, the build. Idempotent, quick when there is
-// nothing to do. usage: node bin/prepare.mjs [demo] [test] [bench]. Plain JavaScript, for nothing is installed yet when it runs.
+// nothing to do. usage: node bin/prepare.mjs [demo] [automation] [test] [bench]. Plain JavaScript, for nothing is installed yet when it runs.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -11,6 +19,13 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** Programs that a purpose needs, and the Debian package that brings each. */
 const programs = {
   demo: { gcc: 'gcc', ld: 'binutils' },
+  automation: {
+    gcc: 'gcc',
+    ld: 'binutils',
+    setpriv: 'util-linux',
+    prometheus: 'prometheus',
+    'prometheus-alertmanager': 'prometheus-alertmanager',
+  },
   test: {
     gcc: 'gcc',
     clang: 'clang',
@@ -23,9 +38,19 @@ const programs = {
     bpftrace: 'bpftrace',
     'dpkg-source': 'dpkg-dev',
     setpriv: 'util-linux',
+    prometheus: 'prometheus',
+    'prometheus-alertmanager': 'prometheus-alertmanager',
+    'systemd-analyze': 'systemd',
+    strace: 'strace',
   },
   bench: { gcc: 'gcc', gdb: 'gdb', bpftrace: 'bpftrace', 'redis-benchmark': 'redis-tools', make: 'make' },
 };
+
+/** Packages that would start a service, now and at each boot. Tests and demos run these programs themselves, on ports of their own. */
+const services = ['prometheus', 'prometheus-alertmanager'];
+const policy = '/usr/sbin/policy-rc.d';
+const policyText =
+  '#!/bin/sh\n# Made by the set-up of Stillframe for the time of one installation.\nexit 101\n';
 
 function run(command, args, options = {}) {
   const result = spawnSync(command, args, { cwd: root, encoding: 'utf8', ...options });
@@ -83,9 +108,47 @@ function installPrograms(purposes) {
   say(`installing ${packages.join(' ')}`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   run('apt-get', ['update', '-q'], { env });
+  const quiet = packages.filter((name) => services.includes(name));
+  if (quiet.length > 0) forbidServices();
   run('apt-get', ['install', '-y', '-q', '--no-install-recommends', ...packages], { env });
+  allowServices();
+  for (const name of quiet) keepStopped(name);
   const still = missing.filter(([program]) => !has(program)).map(([program]) => program);
   if (still.length > 0) fail(`still missing after installation: ${still.join(', ')}`);
+}
+
+/** Packages ask policy-rc.d before they start what they bring. A policy of the machine's own is left as it is. */
+function forbidServices() {
+  if (existsSync(policy)) return;
+  process.on('exit', allowServices);
+  // Without a listener a signal would end this process without its exit handlers.
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
+  writeFileSync(policy, policyText, { mode: 0o755 });
+}
+
+function allowServices() {
+  if (existsSync(policy) && readFileSync(policy, 'utf8') === policyText) rmSync(policy);
+}
+
+/** What was only just installed is not to start at the next boot either, and must not run now. */
+function keepStopped(service) {
+  if (has('systemctl')) run('systemctl', ['disable', '--quiet', service]);
+  else if (has('update-rc.d')) run('update-rc.d', [service, 'disable']);
+  const program = `/usr/bin/${service}`;
+  const running = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && executableOf(pid) === program);
+  if (running.length > 0) {
+    fail(
+      `the package ${service} has started its service (pid ${running.join(', ')}): stop it with "service ${service} stop"`,
+    );
+  }
+}
+
+function executableOf(pid) {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`);
+  } catch {
+    return undefined; // It has ended, or it is a kernel thread.
+  }
 }
 
 function build() {
@@ -97,6 +160,7 @@ checkNode();
 const purposes = process.argv.slice(2);
 for (const purpose of purposes) if (!(purpose in programs)) fail(`unknown purpose "${purpose}"`);
 mkdirSync(join(root, '.cache'), { recursive: true });
+allowServices(); // Where an earlier run was killed.
 installDependencies();
 installPrograms(purposes);
 build();

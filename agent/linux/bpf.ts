@@ -90,6 +90,10 @@ export class BpfObject implements Disposable {
     this.fd = fd;
   }
 
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
   [Symbol.dispose](): void {
     if (!this.#open) return;
     this.#open = false;
@@ -241,6 +245,13 @@ export class BpfLink extends BpfObject {
     super(fd);
     this.id = objectInfo(fd, 128).readUInt32LE(4);
   }
+
+  /** Whether the kernel knows it: by its descriptor while that is open, and by its list of links after. */
+  isPresent(): boolean {
+    if (this.isOpen) return objectInfo(this.fd, 128).readUInt32LE(4) === this.id;
+    // Where listing is not allowed: nothing but the descriptor held it, and closing returns when it is detached.
+    return linkIds()?.includes(this.id) ?? false;
+  }
 }
 
 export interface UprobeMultiSpec {
@@ -299,14 +310,15 @@ export function createIterator(link: BpfLink): BpfObject {
   return objectOf('cannot start the task iterator', bpf('BPF_ITER_CREATE', new Attributes().u32(0, link.fd)));
 }
 
-/** The ids of all links on this host, to show that one is gone. */
-export function linkIds(): number[] {
+/** The ids of all links on this host, to show that one is gone; undefined without CAP_SYS_ADMIN, which listing takes. */
+export function linkIds(): number[] | undefined {
   const ids: number[] = [];
   for (let id = 0; ids.length < 1_000_000;) {
     const attributes = new Attributes().u32(0, id);
     const result = bpf('BPF_LINK_GET_NEXT_ID', attributes);
     if (result.value < 0n) {
       if (result.errno === 2) return ids;
+      if (result.errno === 1) return undefined;
       throw systemError('cannot list links', 'bpf', result.errno);
     }
     id = attributes.bytes.readUInt32LE(4);

@@ -22,12 +22,13 @@ export class Gate {
     }
   }
 
-  isForbidden(target: TargetProcess): boolean {
+  /** Undefined where the program may be looked into. */
+  refusalOf(target: TargetProcess): StillframeError | undefined {
     try {
       this.policy.checkProgram(target);
-      return false;
-    } catch {
-      return true;
+      return undefined;
+    } catch (error) {
+      return toStillframeError(error);
     }
   }
 

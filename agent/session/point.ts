@@ -53,6 +53,9 @@ export interface Armed extends ProcessKey {
   readonly armed: TracerArmed;
 }
 
+/** As many are told. */
+const maxRefusals = 20;
+
 export class Point {
   readonly request: PointRequest;
   readonly armed: Map<number, Armed> = new Map();
@@ -69,9 +72,15 @@ export class Point {
   /** How often the tracer died while it was armed, and how many agents armed it again. */
   restarts = 0;
   restores = 0;
-  /** Processes whose end was told before the answer to their arming. */
+  /** Processes that it is being armed in, and those of them whose end was told before the answer. */
+  readonly arming: Map<number, Promise<unknown>> = new Map();
   readonly goneEarly: Set<number> = new Set();
-  readonly refusals: Set<string> = new Set();
+  /** Where it was armed before the tracer died, and is not again yet. */
+  readonly unarmed: Map<number, ProcessKey> = new Map();
+  /** Why better engines were passed over, and processes that were named. */
+  readonly #refusals = new Set<string>();
+  /** Why it is not armed in processes that fit its selector, by process; those that left are forgotten. */
+  readonly refused: Map<string, string> = new Map();
   /** Of processes that are no longer armed. */
   #banked: PointCounters = noCounters;
   /** As last seen, by process. A hit can come before its process is known to be armed. */
@@ -90,12 +99,31 @@ export class Point {
   add(pid: number, armed: TracerArmed): void {
     this.armed.set(pid, { pid, startTicks: armed.startTicks, armed });
     this.#engine = armed.engine;
-    for (const refusal of armed.refusals) this.refusals.add(refusal);
+    for (const refusal of armed.refusals) this.refuse(refusal);
     this.phase = 'armed';
+  }
+
+  refuse(reason: string): void {
+    if (this.#refusals.size < maxRefusals) this.#refusals.add(reason);
+  }
+
+  /** Nothing is armed now, and something may be later. */
+  wait(reason?: string): void {
+    this.phase = 'pending';
+    const { selector } = this.request;
+    this.detail =
+      reason === undefined
+        ? `no process fits ${selector} yet`
+        : `waiting for a process that fits ${selector}: ${reason}`;
   }
 
   seen(pid: number, counters: PointCounters): void {
     this.#seen.set(pid, counters);
+  }
+
+  /** Takes a process off the list; its counters stay as they were last seen, until it is released. */
+  leave(pid: number): void {
+    this.armed.delete(pid);
   }
 
   /** Takes a process off the list and keeps its counters. */
@@ -120,6 +148,8 @@ export class Point {
 
   close(phase: 'ended' | 'failed', end: PointEnding, detail: string): void {
     this.phase = phase;
+    this.unarmed.clear();
+    this.refused.clear();
     this.end = end;
     this.detail = detail;
   }
@@ -128,6 +158,20 @@ export class Point {
     let sum = this.#banked;
     for (const counters of this.#seen.values()) sum = addCounters(sum, counters);
     return { ...sum, delivered: BigInt(this.delivered.total), dropped: sum.dropped + BigInt(this.lost) };
+  }
+
+  #pendingDetail(): string | undefined {
+    const [first] = this.refused.values();
+    if (this.phase !== 'pending' || first === undefined) return undefined;
+    const others = this.refused.size - 1;
+    const more = others === 0 ? '' : `, and ${others} more`;
+    return `no process that fits ${this.request.selector} can be armed: ${first}${more}`;
+  }
+
+  #allRefusals(): string[] {
+    const all = [...this.#refusals, ...this.refused.values()];
+    const left = all.length - maxRefusals;
+    return left <= 0 ? all : [...all.slice(0, maxRefusals), `and ${left} more`];
   }
 
   /** What another agent would need to go on with it. */
@@ -170,13 +214,13 @@ export class Point {
         counters,
         maxHits,
         hasCondition: condition !== undefined,
-        detail: this.detail,
+        detail: this.#pendingDetail() ?? this.detail,
       }),
       ...(this.end === undefined ? {} : { end: this.end }),
       location,
       ...(condition === undefined ? {} : { condition }),
       expiresMs,
-      refusals: [...this.refusals],
+      refusals: this.#allRefusals(),
       owner,
       note,
       countOnly,

@@ -4,7 +4,6 @@
  *
  * Arming is idempotent by id. A point leaves only by `remove`, by its hits, by expiry or with its target, and stays listed for a while.
  */
-import { randomBytes } from 'node:crypto';
 import type {
   CapturedProcess,
   MeasureRequest,
@@ -13,17 +12,20 @@ import type {
   TracerClient,
 } from '../tracer/client.js';
 import type { CaptureCost, EngineName } from '../../format/capture.js';
-import { writeCore } from '../../format/core/write.js';
 import { StillframeError, toStillframeError } from '../../format/error.js';
-import { makeIdentifier } from '../../format/identifier.js';
 import type { Policy } from '../policy/policy.js';
-import { redact } from '../policy/redact.js';
+import { parseSelector } from '../../format/target-selector.js';
+import { Arming, type ProcessToArm } from './arming.js';
 import type { ProcessKey } from './delivered.js';
 import { Gate } from './gate.js';
-import { makeHeading } from './heading.js';
-import { Point, type PointEnding, type PointRequest, type PointView } from './point.js';
+import { Newcomers } from './newcomers.js';
+import { PastPoints } from './past-points.js';
+import type { Point, PointEnding, PointRequest, PointView } from './point.js';
 import type { PointRecord, PointRecords } from './point-records.js';
+import type { SessionLog } from './session-log.js';
+import { makeSnapshot } from './snapshot.js';
 import type { Delivery, Spool, SpooledSnapshot } from './spool.js';
+import { TargetPoll } from './target-poll.js';
 
 export interface SessionOptions {
   readonly tracer: TracerClient;
@@ -33,13 +35,6 @@ export interface SessionOptions {
   readonly log: SessionLog;
   /** Undefined: points end with this agent. */
   readonly records?: PointRecords;
-}
-
-/** What pino offers; messages and facts, never values of a target. */
-export interface SessionLog {
-  info(facts: object, message: string): void;
-  warn(facts: object, message: string): void;
-  error(facts: object, message: string): void;
 }
 
 export interface SessionListener {
@@ -73,21 +68,17 @@ const healthyMs = 60_000;
 /** Points that are alive at once. */
 const maxPoints = 200;
 
-interface ProcessToArm {
-  readonly pid: number;
-  /** Undefined: whichever has the pid now. */
-  readonly startTicks?: bigint;
-}
-
 export class Session implements AsyncDisposable {
   readonly tracer: TracerClient;
   readonly spool: Spool;
+  readonly targets: TargetPoll;
+  readonly gate: Gate;
   readonly #options: SessionOptions;
-  readonly #gate: Gate;
+  readonly #arming: Arming;
+  readonly #newcomers: Newcomers;
+  readonly #past: PastPoints;
   readonly #points = new Map<string, Point>();
-  readonly #arming = new Map<string, Promise<PointView>>();
-  /** Records of points that are not armed again unless somebody asks. */
-  readonly #dormant = new Map<string, PointRecord>();
+  readonly #starting = new Map<string, Promise<PointView>>();
   readonly #listeners = new Set<SessionListener>();
   readonly #timer: NodeJS.Timeout;
   readonly #startedMs = Date.now();
@@ -95,9 +86,24 @@ export class Session implements AsyncDisposable {
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    this.#gate = new Gate(options.policy, options.tracer);
-    this.tracer = options.tracer;
-    this.spool = options.spool;
+    const { tracer, spool, policy, log, records } = options;
+    const gate = new Gate(policy, tracer);
+    this.gate = gate;
+    this.tracer = tracer;
+    this.spool = spool;
+    this.#past = new PastPoints({ records, spool, log });
+    this.targets = new TargetPoll(tracer, log);
+    this.#arming = new Arming(tracer, gate);
+    this.#newcomers = new Newcomers({
+      tracer,
+      targets: this.targets,
+      arming: this.#arming,
+      gate,
+      changed: (point) => {
+        // Not written down: another agent would find the same processes.
+        if (point.active) this.#announce(point);
+      },
+    });
     this.tracer.listen({
       hit: (pointId, captured) => this.#hit(pointId, captured),
       ended: (pointId, pid, reason, last) => this.#ended(pointId, { pid, reason, last }),
@@ -114,58 +120,67 @@ export class Session implements AsyncDisposable {
   /** Arms, or gives the state of the point that has this id already. Throws and leaves nothing armed when no process could be armed. */
   async arm(request: PointRequest): Promise<PointView> {
     const known = this.#points.get(request.id);
-    const arming = this.#arming.get(request.id);
+    const arming = this.#starting.get(request.id);
     if (arming !== undefined) return await arming;
-    if (known !== undefined) return await this.#fresh(known);
+    if (known !== undefined) return await this.#freshOne(known);
     return await this.#armOnce(request.id, () => this.#arm(request));
   }
 
   /** Whoever asks for the same point meanwhile gets the same answer. */
   async #armOnce(id: string, work: () => Promise<PointView>): Promise<PointView> {
     const promise = work();
-    this.#arming.set(id, promise);
+    this.#starting.set(id, promise);
     try {
       return await promise;
     } finally {
-      this.#arming.delete(id);
+      this.#starting.delete(id);
     }
   }
 
   /**
-   * Arms what an earlier agent had armed and is neither expired nor used up, with the hits that are left. Processes that are gone are passed over. How
-   * many hits a point has delivered is said by its record, and by those of its snapshots that wait in the spool: the record of the last one may not
-   * have been written.
+   * Arms what an earlier agent had armed and is neither expired nor used up, with the hits that are left. Processes that are gone are passed over. When it
+   * returns all these points are known, and whoever arms or lists them gets them; when it resolves they are armed.
    */
-  async restore(): Promise<void> {
-    for (const record of this.#options.records?.list() ?? []) {
+  restore(): Promise<void> {
+    let turn: Promise<unknown> = Promise.resolve();
+    for (const record of this.#past.read()) {
       const { request, restores } = record;
-      if (this.#points.has(request.id)) continue;
-      const point = this.#recall(new Point(request), record);
+      const point = this.#past.makePoint(request, record);
       if (record.ended !== undefined) {
         const { phase, end, detail } = record.ended;
         point.close(phase, end, detail);
         this.#points.set(request.id, point);
-        continue;
-      }
-      this.#dormant.set(request.id, record);
-      if (restores >= maxRestarts) {
+      } else if (restores >= maxRestarts) {
         this.#options.log.warn({ point: request.id, restores }, 'not armed again, for it may be the cause');
-        continue;
-      }
-      point.restores = restores + 1;
-      try {
-        await this.#armOnce(request.id, () => this.#restore(point, record));
-        // Whoever waited for it has to find this agent first.
-        if (point.holders === 0) point.desertedMs = Date.now() + reconnectMs;
-      } catch (error) {
-        const { message } = toStillframeError(error);
-        this.#options.log.warn({ point: request.id, error: message }, 'cannot arm again');
+      } else {
+        point.restores = restores + 1;
+        point.detail = 'is being armed again, for the agent was restarted';
+        this.#points.set(request.id, point);
+        turn = this.#restoreAfter(turn, point, record);
       }
     }
     this.#forgetOld();
+    return turn.then(() => undefined);
+  }
+
+  /** Never rejects. */
+  async #restoreAfter(turn: Promise<unknown>, point: Point, record: PointRecord): Promise<void> {
+    const { id } = point.request;
+    try {
+      await this.#armOnce(id, async () => {
+        await turn;
+        return await this.#restore(point, record);
+      });
+      // Whoever waited for it has to find this agent first.
+      if (point.holders === 0) point.desertedMs = Date.now() + reconnectMs;
+    } catch (error) {
+      this.#options.log.warn({ point: id, error: toStillframeError(error).message }, 'cannot arm again');
+    }
   }
 
   async #restore(point: Point, record: PointRecord): Promise<PointView> {
+    // Removed meanwhile.
+    if (!point.active) return point.view();
     if (Date.now() >= point.request.expiresMs) {
       return await this.#closeRestored(point, 'expired', 'expired while no agent ran');
     }
@@ -183,19 +198,10 @@ export class Session implements AsyncDisposable {
   }
 
   async #closeRestored(point: Point, end: PointEnding, detail: string): Promise<PointView> {
-    this.#dormant.delete(point.request.id);
+    this.#past.woken(point.request.id);
     this.#points.set(point.request.id, point);
     await this.#close(point, 'ended', end, { detail });
     return point.view();
-  }
-
-  /** What is known of an id from before: of an earlier agent, or of one that was told of the point and died. */
-  #recall(point: Point, record: PointRecord | undefined): Point {
-    if (record !== undefined) point.delivered.recall(record.delivered, record.processes);
-    for (const { delivered, pid, startTicks, ofProcess } of this.spool.deliveries(point.request.id)) {
-      point.delivered.recall(delivered, [{ pid, startTicks, delivered: ofProcess }]);
-    }
-    return point;
   }
 
   async #arm(request: PointRequest): Promise<PointView> {
@@ -208,7 +214,7 @@ export class Session implements AsyncDisposable {
         },
       );
     }
-    const point = this.#recall(new Point(request), this.#dormant.get(request.id));
+    const point = this.#past.makePoint(request);
     return await this.#start(
       point,
       request.pids.map((pid) => ({ pid })),
@@ -229,73 +235,38 @@ export class Session implements AsyncDisposable {
 
   async #armProcesses(point: Point, processes: readonly ProcessToArm[]): Promise<PointView> {
     const { request } = point;
-    this.#gate.policy.checkPoint(request);
-    await this.#gate.checkPrograms(processes.map(({ pid }) => pid));
+    if (request.selector !== '') parseSelector(request.selector);
+    this.gate.policy.checkPoint(request);
+    await this.gate.checkPrograms(processes.map(({ pid }) => pid));
     const before = point.delivered.total;
     const failures: StillframeError[] = [];
     let usedUp = 0;
     for (const process of processes) {
-      const outcome = await this.#armProcess(point, process);
+      const outcome = await this.#arming.arm(point, process);
       if (outcome instanceof StillframeError) failures.push(outcome);
       else if (outcome === 'used up') usedUp += 1;
     }
-    const [first] = failures;
+    // A process that went meanwhile is no reason not to wait for the next.
+    const reasons =
+      request.selector === '' ? failures : failures.filter(({ code }) => code !== 'target-gone');
+    const [first] = reasons;
     const isEmpty = point.armed.size === 0 && point.active;
     if (first !== undefined && isEmpty && point.delivered.total === before) throw first;
-    for (const failure of failures) point.refusals.add(failure.message);
+    for (const { message } of reasons) point.refuse(message);
     const isOver = point.isUsedUp || (request.selector === '' && usedUp === processes.length);
     if (isEmpty && isOver) {
       await this.#close(point, 'ended', 'hits', { detail: allDelivered(point) });
     } else if (isEmpty && request.selector === '') {
       await this.#close(point, 'ended', 'target-gone', { detail: point.detail });
-    } else if (point.phase === 'pending') {
-      point.detail = `no process fits ${request.selector} yet`;
     }
-    if (point.active) this.#keep(point);
-    this.#dormant.delete(request.id);
+    if (point.active) {
+      if (point.phase === 'pending') point.wait();
+      if (request.selector !== '') this.#newcomers.add(point);
+      this.#past.keep(point);
+    }
+    this.#past.woken(request.id);
     this.#log('point armed', point);
     return point.view();
-  }
-
-  /** Gives why it could not be armed, or that the process has delivered all that it may. */
-  async #armProcess(
-    point: Point,
-    process: ProcessToArm,
-  ): Promise<StillframeError | 'armed' | 'used up' | 'over'> {
-    if (!point.active) return 'over';
-    const { id, plan, countOnly, minIntervalNs } = point.request;
-    const { pid } = process;
-    try {
-      const startTicks = process.startTicks ?? (await this.#startOf(point, pid));
-      // Where the start is not known nothing is known of the process.
-      const maxHits = point.remaining({ pid, startTicks: startTicks ?? -1n });
-      if (maxHits === 0) return 'used up';
-      const armed = await this.#gate.withEngine(point.request.engine, (engine) =>
-        this.tracer.arm({
-          pointId: id,
-          pid,
-          ...(startTicks === undefined ? {} : { startTicks }),
-          plan,
-          countOnly,
-          maxHits,
-          minIntervalNs,
-          ...engine,
-        }),
-      );
-      // Its hits may all have come, or its process gone, before the answer came.
-      if (!point.active) await this.tracer.disarm(id, pid);
-      else if (!point.goneEarly.delete(pid)) point.add(pid, armed);
-      return 'armed';
-    } catch (error) {
-      return toStillframeError(error);
-    }
-  }
-
-  /** Looked up only where it matters: when some process of this pid may have delivered hits already. */
-  async #startOf(point: Point, pid: number): Promise<bigint | undefined> {
-    if (!point.delivered.processes().some((process) => process.pid === pid)) return undefined;
-    const [target] = await this.tracer.listTargets(String(pid));
-    return target?.startTicks;
   }
 
   /** Somebody waits for the point until it is disposed. For a point that was armed `whileConnected`; others do not care. */
@@ -321,34 +292,34 @@ export class Session implements AsyncDisposable {
   }
 
   async remove(id: string): Promise<PointView> {
-    const dormant = this.#dormant.get(id);
-    if (dormant !== undefined) {
-      const point = this.#recall(new Point(dormant.request), dormant);
-      return await this.#closeRestored(point, 'removed', 'removed');
+    const dormant = this.#past.dormant(id);
+    if (dormant !== undefined && !this.#starting.has(id)) {
+      return await this.#closeRestored(this.#past.makePoint(dormant.request), 'removed', 'removed');
     }
     const point = this.#find(id);
+    this.#past.woken(id);
     if (point.active) await this.#close(point, 'ended', 'removed', { detail: 'removed', demanded: true });
     return point.view();
   }
 
   async points(ids: readonly string[] = []): Promise<PointView[]> {
     const chosen = ids.length === 0 ? [...this.#points.values()] : ids.map((id) => this.#find(id));
-    return await Promise.all(chosen.map((point) => this.#fresh(point)));
+    return await this.#fresh(chosen);
   }
 
   async now(order: NowOrder): Promise<SpooledSnapshot> {
-    this.#gate.policy.checkNow(order);
-    await this.#gate.checkPrograms([order.pid]);
-    const captured = await this.#gate.withEngine(order.engine, (engine) =>
+    this.gate.policy.checkNow(order);
+    await this.gate.checkPrograms([order.pid]);
+    const captured = await this.gate.withEngine(order.engine, (engine) =>
       this.tracer.now({ ...order, ...engine }),
     );
     return this.#store(captured);
   }
 
   async measure(request: MeasureRequest): Promise<Measured> {
-    this.#gate.policy.checkPoint({ ...request, maxHits: 1, expiresMs: 0 });
-    await this.#gate.checkPrograms([request.pid]);
-    return await this.#gate.withEngine(request.engine, (engine) =>
+    this.gate.policy.checkPoint({ ...request, maxHits: 1, expiresMs: 0 });
+    await this.gate.checkPrograms([request.pid]);
+    return await this.gate.withEngine(request.engine, (engine) =>
       this.tracer.measure({ ...request, ...engine }),
     );
   }
@@ -359,6 +330,8 @@ export class Session implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
+    this.#newcomers[Symbol.dispose]();
+    this.targets[Symbol.dispose]();
     for (const point of this.#points.values()) {
       if (!point.active) continue;
       this.#clear(point);
@@ -371,7 +344,7 @@ export class Session implements AsyncDisposable {
   #clear(point: Point): void {
     if (point.restores === 0) return;
     point.restores = 0;
-    this.#keep(point);
+    this.#past.keep(point);
   }
 
   #find(id: string): Point {
@@ -382,17 +355,23 @@ export class Session implements AsyncDisposable {
     });
   }
 
-  async #fresh(point: Point): Promise<PointView> {
-    const { id } = point.request;
-    for (const pid of point.armed.keys()) {
-      try {
-        const counters = await this.tracer.counters(id, pid);
-        if (counters !== undefined && point.armed.has(pid)) point.seen(pid, counters);
-      } catch {
-        // The tracer is being restarted: what was last seen stands.
-      }
-    }
+  async #freshOne(point: Point): Promise<PointView> {
+    await this.#fresh([point]);
     return point.view();
+  }
+
+  /** Their states with the counters as they are now. */
+  async #fresh(points: readonly Point[]): Promise<PointView[]> {
+    const ids = points.filter((point) => point.armed.size > 0).map((point) => point.request.id);
+    try {
+      for (const { pointId, pid, counters } of ids.length === 0 ? [] : await this.tracer.counters(ids)) {
+        const point = this.#points.get(pointId);
+        if (point?.armed.has(pid) === true) point.seen(pid, counters);
+      }
+    } catch {
+      // The tracer is being restarted: what was last seen stands.
+    }
+    return points.map((point) => point.view());
   }
 
   #hit(pointId: string, captured: CapturedProcess): void {
@@ -411,7 +390,7 @@ export class Session implements AsyncDisposable {
     if (point.isUsedUp) {
       void this.#close(point, 'ended', 'hits', { detail: allDelivered(point) });
     } else {
-      this.#keep(point);
+      this.#past.keep(point);
       this.#announce(point);
     }
   }
@@ -420,20 +399,11 @@ export class Session implements AsyncDisposable {
     captured: CapturedProcess,
     hit?: { readonly point: Point; readonly delivery: Delivery },
   ): SpooledSnapshot {
-    const { host } = this.#options;
-    const plan = hit?.point.request.plan;
-    const capture = plan === undefined ? captured.capture : redact(captured.capture, plan);
-    const id = makeIdentifier(Number(capture.timeNs / 1_000_000n), randomBytes(4));
-    const pointId = hit?.point.request.id ?? '';
-    const clean = { capture, facts: captured.facts };
-    const context = { snapshot: id, point: pointId, host, ...(plan === undefined ? {} : { plan }) };
-    const core = writeCore({ ...clean, heading: makeHeading(clean, context) });
-    const delivery = hit === undefined ? {} : { delivery: hit.delivery };
-    const spooled = this.spool.put({ id, point: pointId, core, ...delivery });
-    this.#options.log.info(
-      { snapshot: id, point: pointId, pid: capture.pid, size: spooled.size },
-      'snapshot spooled',
-    );
+    const { host, log } = this.#options;
+    const made = makeSnapshot(captured, { host, point: hit?.point.request });
+    const spooled = this.spool.put({ ...made, ...(hit === undefined ? {} : { delivery: hit.delivery }) });
+    const { id, point, size } = spooled;
+    log.info({ snapshot: id, point, pid: captured.capture.pid, size }, 'snapshot spooled');
     for (const listener of this.#listeners) listener.snapshot?.(spooled);
     return spooled;
   }
@@ -444,21 +414,22 @@ export class Session implements AsyncDisposable {
   ): void {
     const point = this.#points.get(pointId);
     if (point === undefined || !point.active) return;
-    if (!point.armed.has(pid)) {
+    const isEarly = point.arming.has(pid);
+    if (!isEarly && !point.armed.has(pid)) return;
+    point.release(pid, last);
+    if (isEarly) {
       // Its arming has not been answered yet.
       point.goneEarly.add(pid);
-      point.release(pid, last);
       point.detail = reason.detail;
-      return;
     }
-    point.release(pid, last);
-    if (point.armed.size > 0 || this.#arming.has(pointId)) return;
-    if (point.request.selector !== '' && reason.kind !== 'failed' && !point.isUsedUp) {
-      point.phase = 'pending';
-      point.detail = `waiting for a process that fits ${point.request.selector}: ${reason.detail}`;
+    if (point.request.selector !== '' && !point.isUsedUp) {
+      if (point.armed.size === 0) point.wait(reason.detail);
+      if (reason.kind === 'failed') this.#newcomers.released(point, pid, reason.detail);
+      else if (reason.kind === 'target-gone') this.#newcomers.released(point, pid);
       this.#announce(point);
       return;
     }
+    if (isEarly || point.armed.size > 0 || this.#starting.has(pointId)) return;
     const phase = reason.kind === 'failed' ? 'failed' : 'ended';
     const detail = reason.kind === 'hits' ? allDelivered(point) : reason.detail;
     void this.#close(point, phase, reason.kind, { detail });
@@ -468,8 +439,6 @@ export class Session implements AsyncDisposable {
     this.#options.log.warn({ reason }, 'the tracer died and was restarted');
     for (const point of this.#points.values()) {
       if (!point.active) continue;
-      const processes = [...point.armed.values()];
-      for (const { pid } of processes) point.release(pid);
       point.restarts += 1;
       if (point.restarts > maxRestarts) {
         await this.#close(point, 'failed', 'failed', {
@@ -477,20 +446,20 @@ export class Session implements AsyncDisposable {
         });
         continue;
       }
-      const failures: StillframeError[] = [];
-      for (const process of processes) {
-        const outcome = await this.#armProcess(point, process);
-        if (outcome instanceof StillframeError) failures.push(outcome);
-      }
-      const [first] = failures;
-      if (point.armed.size === 0 && point.active && first !== undefined) {
+      const failures = await this.#arming.again(point);
+      for (const [pid, { message }] of failures) this.#newcomers.released(point, pid, message);
+      const [first] = failures.values();
+      const isEmpty = point.armed.size === 0 && point.active;
+      // It died again meanwhile: what could not be armed is armed when the next one runs.
+      const isOver = isEmpty && point.unarmed.size === 0 && first !== undefined;
+      if (point.request.selector === '' && isOver) {
         const gone = first.code === 'target-gone';
-        await this.#close(point, gone ? 'ended' : 'failed', gone ? 'target-gone' : 'failed', {
-          detail: first.message,
-        });
-      } else {
-        this.#announce(point);
+        const [phase, end] = gone ? (['ended', 'target-gone'] as const) : (['failed', 'failed'] as const);
+        await this.#close(point, phase, end, { detail: first.message });
+        continue;
       }
+      if (isEmpty) point.wait(reason);
+      this.#announce(point);
     }
   }
 
@@ -505,34 +474,16 @@ export class Session implements AsyncDisposable {
     about: { readonly detail: string; readonly demanded?: boolean; readonly keep?: boolean },
   ): Promise<void> {
     point.close(phase, end, about.detail);
-    if (about.keep !== true) this.#keep(point);
-    let failure: StillframeError | undefined;
-    for (const pid of point.armed.keys()) {
-      try {
-        point.release(pid, await this.tracer.disarm(point.request.id, pid));
-      } catch (error) {
-        point.release(pid);
-        const known = toStillframeError(error);
-        // Without its tracer no probe is left: the kernel removed them with its descriptors.
-        if (known.code !== 'unreachable') failure = known;
-      }
-    }
+    this.#newcomers.remove(point);
+    if (about.keep !== true) this.#past.keep(point);
+    const isArmed = point.armed.size + point.arming.size > 0;
+    const [failure] = isArmed ? await this.#arming.disarm(point) : [];
     this.#announce(point);
     this.#log(`point ${end}`, point);
     this.#forgetOld();
     if (failure === undefined) return;
     if (about.demanded === true) throw failure;
     this.#options.log.error({ point: point.request.id, error: failure.message }, 'cannot disarm');
-  }
-
-  /** A disk that is full costs the next agent what it would know, and not this one its life. */
-  #keep(point: Point): void {
-    try {
-      this.#options.records?.put(point.record());
-    } catch (error) {
-      const { message } = toStillframeError(error);
-      this.#options.log.error({ point: point.request.id, error: message }, 'cannot write down the point');
-    }
   }
 
   #announce(point: Point): void {
@@ -544,7 +495,7 @@ export class Session implements AsyncDisposable {
     const ended = [...this.#points.values()].filter((point) => !point.active);
     for (const { request } of ended.slice(0, Math.max(0, ended.length - maxEndedPoints))) {
       this.#points.delete(request.id);
-      this.#options.records?.remove(request.id);
+      this.#past.forget(request.id);
     }
   }
 
@@ -552,44 +503,24 @@ export class Session implements AsyncDisposable {
     if (this.#ticking) return;
     this.#ticking = true;
     try {
-      for (const [id, { request }] of this.#dormant) {
-        if (Date.now() < request.expiresMs || this.#arming.has(id)) continue;
-        this.#dormant.delete(id);
-        this.#options.records?.remove(id);
-      }
+      this.#past.forgetExpired((id) => this.#starting.has(id));
       for (const point of this.#points.values()) {
         if (!point.active) continue;
         if (Date.now() - this.#startedMs >= healthyMs) this.#clear(point);
         if (Date.now() >= point.request.expiresMs) {
-          const { why, counters } = await this.#fresh(point);
+          const { why, counters } = await this.#freshOne(point);
           const detail = counters.hits === 0n ? `expired, ${why}` : 'expired';
           await this.#close(point, 'ended', 'expired', { detail });
         } else if (isDeserted(point)) {
-          await this.#fresh(point);
+          await this.#freshOne(point);
           const detail = 'removed, for the command that waited for it is gone';
           await this.#close(point, 'ended', 'removed', { detail });
-        } else if (point.request.selector !== '' && !this.#arming.has(point.request.id)) {
-          await this.#armNewcomers(point);
         }
       }
     } catch (error) {
       this.#options.log.warn({ error: toStillframeError(error).message }, 'cannot look after the points');
     } finally {
       this.#ticking = false;
-    }
-  }
-
-  async #armNewcomers(point: Point): Promise<void> {
-    for (const target of await this.tracer.listTargets(point.request.selector)) {
-      if (point.armed.has(target.pid) || point.remaining(target) === 0) continue;
-      if (this.#gate.isForbidden(target)) continue;
-      const outcome = await this.#armProcess(point, target);
-      if (outcome === 'armed') {
-        this.#keep(point);
-        this.#announce(point);
-      } else if (outcome instanceof StillframeError && point.phase === 'pending') {
-        point.detail = outcome.message;
-      }
     }
   }
 

@@ -40,7 +40,7 @@ const mappedFile = (path: string, source: FileSource): MappedFile => ({
 function openByPath(pid: number, mapping: Mapping, first: unknown): MappedFile {
   const path = `/proc/${pid}/root${mapping.path}`;
   const action = `cannot open "${mapping.path}" of process ${pid}`;
-  if (mapping.deleted || !mapping.path.startsWith('/')) throw procError(action, pid, first);
+  if (mapping.deleted || !mapping.path.startsWith('/')) throw withHint(procError(action, pid, first));
   let source: FileSource;
   try {
     source = new FileSource(path, mapping.path);
@@ -53,8 +53,17 @@ function openByPath(pid: number, mapping: Mapping, first: unknown): MappedFile {
   source[Symbol.dispose]();
   throw new StillframeError('mismatch', `${action}: another file lies at that path now`, {
     detail: { pid, file: mapping.path },
-    hint: 'with CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN the mapped file itself can be opened',
+    hint: mapFilesHint,
   });
+}
+
+/** fs/proc/base.c proc_map_files_get_link(): EPERM there is for want of these, whoever's process it is. */
+const mapFilesHint = 'with CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN the mapped file itself can be opened';
+
+function withHint(error: StillframeError): StillframeError {
+  if (error.detail.errnoName !== 'EPERM') return error;
+  const { code, message, detail } = error;
+  return new StillframeError(code, message, { detail, cause: error.cause, hint: mapFilesHint });
 }
 
 const headerBytes = 64;

@@ -76,7 +76,7 @@ function readProcess(pid: number, cache: ElfFactsCache, bootTimeMs: number): Tar
   const status = readStatus(pid);
   // A process id is a thread group leader's; other threads have a /proc/TID as well, which only readdir hides.
   if (status.tgid !== pid) return undefined;
-  const args = readCommandLine(pid);
+  const args = shorten(readCommandLine(pid));
   const { executable, buildId, refusal } = readExecutable(pid, cache);
   // Threads of the kernel have no executable at all, and no arguments.
   if (executable === '' && args.length === 0) return undefined;
@@ -90,11 +90,33 @@ function readProcess(pid: number, cache: ElfFactsCache, bootTimeMs: number): Tar
     uid: status.uid,
     unit,
     container,
-    service: optional(() => serviceName(readProcBytes(pid, 'environ'))) ?? '',
+    service: (optional(() => serviceName(readProcBytes(pid, 'environ'))) ?? '').slice(
+      0,
+      maxServiceCharacters,
+    ),
     startTimeMs: startTimeMs(stat.startTicks, bootTimeMs),
     startTicks: stat.startTicks,
     ...(refusal === undefined ? {} : { refusal }),
   };
+}
+
+const maxServiceCharacters = 1024;
+/** Arguments are for people, and a process may have megabytes of them. */
+const maxArgumentCharacters = 4096;
+
+function shorten(args: readonly string[]): string[] {
+  const short: string[] = [];
+  let left = maxArgumentCharacters;
+  for (const arg of args) {
+    if (arg.length > left) {
+      short.push(`${arg.slice(0, Math.max(0, left))}…`);
+      break;
+    }
+    short.push(arg);
+    // An empty one costs as well.
+    left -= arg.length + 1;
+  }
+  return short;
 }
 
 function readExecutable(

@@ -4,10 +4,14 @@
  */
 import type { Capture, EngineName, ProcessFacts } from '../../format/capture.js';
 import type { Plan } from '../../format/plan/plan.js';
+import type { ProcessChanges } from '../targets/process-table.js';
 import type { TargetProcess } from '../targets/processes.js';
+import type { ProcessUsage } from '../targets/usage.js';
 import type { EngineSupport, NowRequest, PointCounters, PointEnd } from '../engines/engine.js';
 
+export type { ProcessChanges } from '../targets/process-table.js';
 export type { TargetProcess } from '../targets/processes.js';
+export type { ProcessUsage } from '../targets/usage.js';
 export type { EngineSupport, NowRequest, PointCounters, PointEnd } from '../engines/engine.js';
 
 export interface TracerClient extends AsyncDisposable {
@@ -15,12 +19,17 @@ export interface TracerClient extends AsyncDisposable {
   probeEngines(): Promise<readonly EngineReport[]>;
   /** Those that fit a selector (TARGET of the command line), or all. Throws `usage`. */
   listTargets(selector?: string): Promise<readonly TargetProcess[]>;
+  /** What changed among all processes since the answer with this cursor, cheaply; 0 for all of them. One caller, again and again. */
+  pollTargets(cursor: number): Promise<ProcessChanges>;
+  /** What processes use now; those that are gone are left out. */
+  usage(request: UsageRequest): Promise<readonly ProcessUsage[]>;
   processFacts(pid: number): Promise<ProcessFacts>;
   /** Arms one process; `engine` undefined: the first in order of preference that is supported and can run the plan. */
   arm(request: TracerArmRequest): Promise<TracerArmed>;
   /** Resolves when the kernel says that no probe is left; the last counters, or undefined when nothing was armed. */
   disarm(pointId: string, pid: number): Promise<PointCounters | undefined>;
-  counters(pointId: string, pid: number): Promise<PointCounters | undefined>;
+  /** Of all that is armed now, for those points. */
+  counters(pointIds: readonly string[]): Promise<readonly ProcessCounters[]>;
   now(request: NowRequest & { readonly engine?: EngineName }): Promise<CapturedProcess>;
   /** Counts hits of the plan's sites and condition, collects nothing. */
   measure(
@@ -49,6 +58,18 @@ export interface CapturedProcess {
 export interface EngineReport {
   readonly engine: EngineName;
   readonly support: EngineSupport;
+}
+
+export interface UsageRequest {
+  readonly pids: readonly number[];
+  /** Open descriptors are counted only where they are asked for: it costs more than the rest. */
+  readonly descriptors: boolean;
+}
+
+export interface ProcessCounters {
+  readonly pointId: string;
+  readonly pid: number;
+  readonly counters: PointCounters;
 }
 
 export interface TracerArmRequest {

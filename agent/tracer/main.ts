@@ -6,6 +6,7 @@
 import { allEngines } from '../engines/all.js';
 import { Journal, defaultJournalFolder } from '../engines/ptrace/journal.js';
 import { toWireError } from '../engines/wire-error.js';
+import { readCapabilities } from '../linux/capabilities.js';
 import type { FromTracer, ToTracer } from './protocol.js';
 import { TracerService } from './service.js';
 
@@ -27,6 +28,10 @@ function run(message: ToTracer): unknown {
       return service.probeEngines();
     case 'listTargets':
       return service.listTargets(message.parameters.selector, message.parameters.except);
+    case 'pollTargets':
+      return service.pollTargets(message.parameters.cursor, message.parameters.except);
+    case 'usage':
+      return service.usage(message.parameters);
     case 'processFacts':
       return service.processFacts(message.parameters.pid);
     case 'arm':
@@ -34,7 +39,7 @@ function run(message: ToTracer): unknown {
     case 'disarm':
       return service.disarm(message.parameters);
     case 'counters':
-      return service.counters(message.parameters);
+      return service.counters(message.parameters.pointIds);
     case 'now':
       return service.now(message.parameters);
     case 'measure':
@@ -80,4 +85,4 @@ process.on('message', (message: ToTracer) => {
 });
 // What a tracer before this one left when it was killed together with its front.
 for (const message of new Journal(journalFolder).replay()) send({ kind: 'log', level: 'warn', message });
-send({ kind: 'ready' });
+send({ kind: 'ready', capabilities: [...readCapabilities()] });

@@ -11,9 +11,13 @@ import type {
   NowRequest,
   PointCounters,
   PointEnd,
+  ProcessChanges,
+  ProcessCounters,
+  ProcessUsage,
   TargetProcess,
   TracerArmRequest,
   TracerArmed,
+  UsageRequest,
 } from './client.js';
 
 /** Each call: what goes with it, and what comes back. */
@@ -23,10 +27,15 @@ export interface Calls {
     parameters: { readonly selector: string | undefined; readonly except: readonly number[] };
     result: readonly TargetProcess[];
   };
+  pollTargets: {
+    parameters: { readonly cursor: number; readonly except: readonly number[] };
+    result: ProcessChanges;
+  };
+  usage: { parameters: UsageRequest; result: readonly ProcessUsage[] };
   processFacts: { parameters: { readonly pid: number }; result: ProcessFacts };
   arm: { parameters: TracerArmRequest; result: TracerArmed };
   disarm: { parameters: PointOfProcess; result: PointCounters | undefined };
-  counters: { parameters: PointOfProcess; result: PointCounters | undefined };
+  counters: { parameters: { readonly pointIds: readonly string[] }; result: readonly ProcessCounters[] };
   now: { parameters: NowRequest & { readonly engine?: EngineName }; result: CapturedProcess };
   measure: {
     parameters: MeasureRequest;
@@ -54,8 +63,8 @@ export type ToTracer = {
 
 /** Tracer to front. */
 export type FromTracer =
-  /** Sent once, when calls may come. */
-  | { readonly kind: 'ready' }
+  /** Sent once, when calls may come. With the names of its effective capabilities. */
+  | { readonly kind: 'ready'; readonly capabilities: readonly string[] }
   | { readonly kind: 'reply'; readonly id: number; readonly result: unknown }
   | { readonly kind: 'failed'; readonly id: number; readonly error: WireError }
   | { readonly kind: 'hit'; readonly pointId: string; readonly captured: CapturedProcess }

@@ -7,8 +7,10 @@ import type { ArmedPoint, Engine, EngineSupport, NowRequest, PointSink } from '.
 import { readMaps, readStat } from '../linux/proc.js';
 import { ElfFactsCache } from '../targets/elf-facts.js';
 import { readProcessFacts } from '../targets/process-facts.js';
-import { listProcesses } from '../targets/processes.js';
-import { matches } from '../targets/select.js';
+import { readUsage } from '../targets/usage.js';
+import { ProcessTable, hostProcesses } from '../targets/process-table.js';
+import { findProcess, listProcesses } from '../targets/processes.js';
+import { matches } from './select.js';
 import { type ChoiceRequest, chooseForNow, chooseForPoint } from './choose.js';
 import type {
   CapturedProcess,
@@ -16,9 +18,13 @@ import type {
   MeasureRequest,
   PointCounters,
   PointEnd,
+  ProcessChanges,
+  ProcessCounters,
+  ProcessUsage,
   TargetProcess,
   TracerArmRequest,
   TracerArmed,
+  UsageRequest,
 } from './client.js';
 import type { PointOfProcess } from './protocol.js';
 
@@ -32,8 +38,10 @@ export class TracerService {
   readonly #engines: readonly Engine[];
   readonly #events: TracerEvents;
   readonly #elf = new ElfFactsCache();
-  readonly #points = new Map<string, ArmedPoint>();
+  readonly #points = new Map<string, PointOfProcess & { readonly point: ArmedPoint }>();
   readonly #facts = new Map<number, KnownFacts>();
+  #table: ProcessTable | undefined;
+  #hidden: ReadonlySet<number> = new Set();
   #supports: Promise<ReadonlyMap<EngineName, EngineSupport>> | undefined;
   #measurements = 0;
 
@@ -51,8 +59,24 @@ export class TracerService {
 
   listTargets(selector: string | undefined, except: readonly number[]): readonly TargetProcess[] {
     const wanted = selector === undefined ? undefined : parseSelector(selector);
-    const found = listProcesses(this.#elf, new Set([process.pid, ...except]));
+    const hidden = new Set([process.pid, ...except]);
+    if (wanted?.kind === 'pid') {
+      const pid = Number(wanted.value);
+      const target = hidden.has(pid) ? undefined : findProcess(pid, this.#elf);
+      return target === undefined ? [] : [target];
+    }
+    const found = listProcesses(this.#elf, hidden);
     return wanted === undefined ? found : found.filter((target) => matches(wanted, target));
+  }
+
+  pollTargets(cursor: number, except: readonly number[]): ProcessChanges {
+    this.#hidden = new Set([process.pid, ...except]);
+    this.#table ??= new ProcessTable(hostProcesses(this.#elf, () => this.#hidden));
+    return this.#table.update(cursor);
+  }
+
+  usage({ pids, descriptors }: UsageRequest): readonly ProcessUsage[] {
+    return pids.flatMap((pid) => readUsage(pid, { descriptors }) ?? []);
   }
 
   processFacts(pid: number): ProcessFacts {
@@ -83,22 +107,25 @@ export class TracerService {
       throw anotherProcess(pid);
     }
     // A point may have used up its hits by now.
-    if (!ended) this.#points.set(key, point);
+    if (!ended) this.#points.set(key, { pointId, pid, point });
     const warnings = point.warning === undefined ? [] : [`${point.engine}: ${point.warning}`];
     const { engine, addresses } = point;
     return { engine, startTicks, addresses, refusals: [...refusals, ...warnings] };
   }
 
   async disarm(which: PointOfProcess): Promise<PointCounters | undefined> {
-    const point = this.#points.get(keyOf(which));
+    const point = this.#points.get(keyOf(which))?.point;
     if (point === undefined) return undefined;
     await point.disarm();
     this.#points.delete(keyOf(which));
     return point.counters();
   }
 
-  counters(which: PointOfProcess): PointCounters | undefined {
-    return this.#points.get(keyOf(which))?.counters();
+  counters(pointIds: readonly string[]): readonly ProcessCounters[] {
+    const wanted = new Set(pointIds);
+    return [...this.#points.values()].flatMap(({ pointId, pid, point }) =>
+      wanted.has(pointId) ? [{ pointId, pid, counters: point.counters() }] : [],
+    );
   }
 
   async now(request: NowRequest & { readonly engine?: EngineName }): Promise<CapturedProcess> {
@@ -138,7 +165,7 @@ export class TracerService {
   async shutdown(): Promise<void> {
     const points = [...this.#points.values()];
     this.#points.clear();
-    const results = await Promise.allSettled(points.map((point) => point.disarm()));
+    const results = await Promise.allSettled(points.map(({ point }) => point.disarm()));
     for (const result of results) {
       if (result.status === 'rejected') this.#events.log('error', toStillframeError(result.reason).message);
     }

@@ -25,4 +25,6 @@ export type Outcome =
   | { readonly kind: 'fired'; readonly incident: string }
   /** An incident is open: it counts this, and nothing more is armed. */
   | { readonly kind: 'repeated'; readonly incident: string }
-  | { readonly kind: 'refused'; readonly bound: Bound; readonly why: string };
+  | { readonly kind: 'refused'; readonly bound: Bound; readonly why: string }
+  /** It could not be written down, so that nothing was done. */
+  | { readonly kind: 'failed'; readonly why: string };

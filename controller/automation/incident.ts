@@ -11,7 +11,7 @@ export const eventKinds = [
   'armed',
   /** A point of it changed its state: where it is armed now, or why it is not. */
   'point',
-  /** A snapshot is stored. */
+  /** A snapshot is stored; `facts.snapshot` is its id. So all threads of a process, which have no point, belong to the incident. */
   'snapshot',
   /** A stack that the incident did not have yet. */
   'new-stack',
@@ -94,11 +94,18 @@ export interface IncidentDocument extends IncidentSummary {
 
 /** Snapshots that were taken with the same stack. */
 export interface StackGroup {
-  /** `function file:line`, innermost first. */
+  /** `function file:line`, innermost first; a last line in parentheses where the stack goes on and is not known. */
   readonly stack: readonly string[];
   /** Ids, oldest first. */
   readonly snapshots: readonly string[];
-  /** Values of the hit frame and of the captures that all snapshots of the group agree on, and those that differ. */
+  /**
+   * Values of the hit frame and of the captures that all snapshots of the group agree on, and those that differ, called by the expression
+   * that names them; the most telling first: those that other groups have otherwise. A value that is not known is never the same: its text
+   * is the reason, in angle brackets.
+   */
   readonly same: readonly { readonly name: string; readonly text: string }[];
+  /** `texts`: one for each snapshot of the group that was compared, in their order: the first of `snapshots`. */
   readonly different: readonly { readonly name: string; readonly texts: readonly string[] }[];
+  /** What was left out, and why: one line. */
+  readonly note?: string;
 }

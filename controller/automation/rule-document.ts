@@ -6,13 +6,18 @@ export interface RuleDocument {
   readonly file: string;
   readonly line: number;
   readonly trigger: string;
-  /** `suspended`: it failed too often; `loading-failed`: the file has an error and the rule runs as it was before. */
-  readonly state: 'active' | 'cooling-down' | 'spent' | 'suspended' | 'disabled';
+  /**
+   * `spent`: the budget of the day is used up; `suspended`: it failed too often; `loading-failed`: no rule, but a file that has an error
+   * and of which no rule runs. A rule whose file has an error runs as it was before, and `why` says so.
+   */
+  readonly state: 'active' | 'cooling-down' | 'spent' | 'suspended' | 'disabled' | 'loading-failed';
   /** Why it is in that state, and what its trigger last saw: one line. */
   readonly why: string;
   readonly firings: number;
   readonly refused: number;
   readonly failures: number;
+  /** Firings while its incident was open: counted there. */
+  readonly repeated?: number;
   readonly lastFired?: string;
   readonly openIncident?: string;
 }

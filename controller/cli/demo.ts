@@ -10,8 +10,8 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
-import pc from 'picocolors';
 import { StillframeError } from '../../format/error.js';
+import { commandLine, figures, heading, median } from './narration.js';
 
 /** The checkout: this file runs from dist/controller/cli. */
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
@@ -62,7 +62,7 @@ async function story(folder: string, children: ChildProcess[]): Promise<number> 
   const environment = { ...process.env, XDG_DATA_HOME: folder, STILLFRAME_AGENT: socket };
   await startAgent(socket, folder, environment, children);
   const cli = (args: readonly string[], expected: readonly number[] = [0]): void => {
-    process.stdout.write(`\n${pc.bold(`$ stillframe ${args.map(quote).join(' ')}`)}\n`);
+    commandLine(args);
     const run = spawnSync(process.execPath, [program, ...args], { env: environment, stdio: 'inherit' });
     if (run.status === null || !expected.includes(run.status)) {
       throw new StillframeError('internal', `the command ended with status ${run.status ?? run.signal}`);
@@ -184,26 +184,11 @@ async function startAgent(
   }
 }
 
-function heading(title: string, lines: readonly string[]): void {
-  process.stdout.write(
-    `\n${pc.cyan(pc.bold(`── ${title}`))}\n${lines.map((line) => `   ${line}\n`).join('')}`,
-  );
-}
-
-function quote(argument: string): string {
-  return /^[\w./:=,-]+$/.test(argument) ? argument : `'${argument}'`;
-}
-
 function table(phases: Readonly<Record<string, readonly Second[]>>): string {
-  const row = (cells: readonly string[]): string =>
-    `   ${cells.map((cell, i) => (i === 0 ? cell.padEnd(14) : cell.padStart(24))).join('')}`;
-  const median = (values: readonly number[]): number =>
-    values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-  const lines = [row(['', 'requests per second', 'p99 latency'])];
-  for (const [name, seconds] of Object.entries(phases)) {
-    const rps = seconds.map((second) => second.rps);
-    const p99 = seconds.map((second) => second.p99Us);
-    lines.push(row([name, rps.join('  '), `${median(p99)} us`]));
-  }
-  return lines.join('\n');
+  const rows = Object.entries(phases).map(([name, seconds]) => [
+    name,
+    seconds.map(({ rps }) => rps).join('  '),
+    `${median(seconds.map(({ p99Us }) => p99Us))} us`,
+  ]);
+  return figures([['', 'requests per second', 'p99 latency'], ...rows]);
 }

@@ -7,7 +7,7 @@ import { renderExplanation } from './render-explain.js';
 import { renderDoctor, renderMeasured, renderTargets } from './render-lists.js';
 import type { SharedOptions } from './workplace.js';
 import { clean, colors } from './style.js';
-import type { ExplainDocument } from '../service/documents.js';
+import type { ExplainDocument, ExplainedTarget } from '../service/documents.js';
 import { exitStatus } from './exit-status.js';
 
 export function addLookCommands(program: Command): void {
@@ -26,6 +26,7 @@ export function addLookCommands(program: Command): void {
         for (const [i, doctor] of doctors.entries()) {
           output.result(doctor, () => `${i === 0 ? '' : '\n'}${renderDoctor(doctor)}`);
         }
+        if (doctors.every(({ error }) => error !== undefined)) return exitStatus.unreachable;
         const engines = doctors.flatMap((doctor) => doctor.engines);
         return engines.some(({ supported }) => supported === 'yes') ? exitStatus.done : exitStatus.denied;
       });
@@ -73,12 +74,14 @@ export function addLookCommands(program: Command): void {
     });
 }
 
+function processText({ host, pid, name }: ExplainedTarget): string {
+  return `${pid} ${clean(name)}${host === undefined ? '' : `@${clean(host)}`}`;
+}
+
 function explainText(explained: ExplainDocument): string {
-  const lines = [
-    `${colors.bold('targets')}  ${explained.targets.map(({ pid, name }) => `${pid} ${clean(name)}`).join(', ')}`,
-  ];
-  for (const { pid, name, reason } of explained.leftOut ?? []) {
-    lines.push(colors.yellow(`left out: ${pid} ${clean(name)}: ${clean(reason)}`));
+  const lines = [`${colors.bold('targets')}  ${explained.targets.map(processText).join(', ')}`];
+  for (const { reason, ...left } of explained.leftOut ?? []) {
+    lines.push(colors.yellow(`left out: ${processText(left)}: ${clean(reason)}`));
   }
   lines.push('', renderExplanation(explained));
   if (explained.measured !== undefined) lines.push('', renderMeasured(explained.measured));

@@ -3,12 +3,14 @@ import tab from '@bomb.sh/tab/commander';
 import { Command } from 'commander';
 import { runDemo } from './demo.js';
 import { addIncidentCommands } from './incident-commands.js';
+import { addDiffCommand } from './diff-command.js';
 import { addLookCommands } from './look-commands.js';
 import { addPointCommands } from './point-commands.js';
 import { addRulesCommands } from './rules-commands.js';
 import { addSnapshotCommands } from './snapshot-commands.js';
 import { reportError } from './command.js';
-import { toStillframeError } from '../../format/error.js';
+import { StillframeError, toStillframeError } from '../../format/error.js';
+import { runAutomationDemo } from './demo-automation/story.js';
 
 export function makeProgram(): Command {
   const program = new Command('stillframe')
@@ -51,13 +53,24 @@ export function makeProgram(): Command {
   addSnapshotCommands(program);
   addRulesCommands(program);
   addIncidentCommands(program);
+  addDiffCommand(program);
   program
     .command('demo')
     .description('builds the sample service, runs it, takes a snapshot of it')
-    .addHelpText('after', '\nExamples:\n  stillframe demo')
-    .action(async () => {
+    .option('--automation', 'instead: an error rate rises, an alert fires, a rule takes the snapshots')
+    .option('--without-prometheus', 'with --automation: the error rate from a metric point alone')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  stillframe demo\n  stillframe demo --automation\n  stillframe demo --automation --without-prometheus',
+    )
+    .action(async (options: { readonly automation?: true; readonly withoutPrometheus?: true }) => {
       try {
-        process.exitCode = await runDemo();
+        const withoutPrometheus = options.withoutPrometheus === true;
+        if (withoutPrometheus && options.automation !== true) {
+          throw new StillframeError('usage', '--without-prometheus goes with --automation');
+        }
+        process.exitCode =
+          options.automation === true ? await runAutomationDemo({ withoutPrometheus }) : await runDemo();
       } catch (error) {
         reportError(toStillframeError(error), false);
       }

@@ -13,6 +13,10 @@ const supportMark = { yes: '✓', no: '✗', unknown: '?' } as const;
 
 export function renderDoctor(doctor: DoctorDocument): string {
   const { agent } = doctor;
+  if (doctor.error !== undefined) {
+    const name = colors.bold(clean(doctor.host));
+    return `${name}  agent at ${clean(agent.address)}: ${colors.red(clean(doctor.error))}`;
+  }
   const lines = [
     `${colors.bold(clean(doctor.host))}  Linux ${clean(doctor.kernel)} ${clean(doctor.architecture)}`,
     `agent ${clean(doctor.version)} at ${clean(agent.address)}, process ${agent.pid}, user ${agent.uid}${agent.temporary ? ', for this command only' : ''}`,

@@ -185,6 +185,7 @@ function hostView(
     unwatched: place?.watchDetail ?? '',
     counters: place?.counters() ?? noHits,
     open: place?.open ?? false,
+    wasArmed: armings.length > 0,
   };
 }
 
@@ -211,10 +212,9 @@ function refusedIn(place: Place): HostView['refused'] {
 function isIdle(host: HostView): boolean {
   return (
     host.connected &&
-    !host.open &&
+    !host.wasArmed &&
     host.processes + host.armed.length + host.suspended.length + host.over.length === 0 &&
-    host.unwatched === '' &&
-    host.counters.hits === 0n
+    host.unwatched === ''
   );
 }
 

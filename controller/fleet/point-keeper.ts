@@ -170,7 +170,7 @@ export class PointKeeper implements Points, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
-    this.#writeChanges();
+    this.#tryTo(() => this.#writeChanges());
     this.#closed = true;
     clearInterval(this.#timer);
     this.#listening[Symbol.dispose]();
@@ -255,7 +255,10 @@ export class PointKeeper implements Points, AsyncDisposable {
     if (points?.agent !== agent) return;
     points[Symbol.dispose]();
     this.#agents.delete(agent.identity);
-    for (const point of this.#points.values()) point.places.get(agent.identity)?.forget();
+    const places = [...this.#points.values()].flatMap((point) => point.places.get(agent.identity) ?? []);
+    for (const place of places) place.forget();
+    // It may be another one that comes back, which begins to count at zero.
+    this.#tryTo(() => this.#write(places.filter(({ dirty }) => dirty)));
     this.#allChanged();
   }
 
@@ -309,7 +312,13 @@ export class PointKeeper implements Points, AsyncDisposable {
   #end(point: KeptPoint, ending: Ending): void {
     if (!point.active || this.#closed) return;
     point.ending = ending;
-    this.#writeStatus(point);
+    try {
+      this.#writeStatus(point);
+    } catch (error) {
+      // What is not written has not happened: the next controller would arm it again.
+      point.ending = undefined;
+      throw error;
+    }
     this.#watches.get(point.id)?.[Symbol.dispose]();
     this.#watches.delete(point.id);
     this.#planner.forget(point.id);
@@ -349,20 +358,33 @@ export class PointKeeper implements Points, AsyncDisposable {
   #tick(): void {
     const nowMs = Date.now();
     for (const point of this.#points.values()) {
-      if (point.active && nowMs >= point.record.expiresMs) void this.#expire(point);
+      if (point.active && nowMs >= point.record.expiresMs) this.#expire(point).catch(this.#failed);
       else if (!point.active && !isNeeded(point)) this.#points.delete(point.id);
     }
     for (const agent of this.#agents.values()) agent.retry(nowMs);
     this.#ticks += 1;
-    if (this.#ticks % ticksPerWrite === 0) this.#writeChanges();
+    if (this.#ticks % ticksPerWrite === 0) this.#tryTo(() => this.#writeChanges());
   }
+
+  /** For what decides nothing: a disk that is full costs what would be written, and not the controller its life. */
+  #tryTo(write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  readonly #failed = (error: unknown): void => {
+    if (!this.#closed)
+      this.#options.log.error({ error: toStillframeError(error).message }, 'cannot keep points');
+  };
 
   /** By this clock, whatever an agent's says; with the last that is known of it. */
   async #expire(point: KeptPoint): Promise<void> {
     if (this.#expiring.has(point)) return;
     this.#expiring.add(point);
-    await this.refresh();
-    this.#expiring.delete(point);
+    await this.refresh().finally(() => this.#expiring.delete(point));
     const detail = `expired, ${activeText(point, this.#options.fleet.statuses())}`;
     this.#end(point, { end: 'expired', detail, final: true });
   }
@@ -372,7 +394,7 @@ export class PointKeeper implements Points, AsyncDisposable {
   #changed(point: KeptPoint): void {
     if (this.#closed) return;
     this.#listeners.changed(point);
-    if (!point.written.startsWith(`${point.phase} `)) this.#writeStatus(point);
+    if (!point.written.startsWith(`${point.phase} `)) this.#tryTo(() => this.#writeStatus(point));
   }
 
   #allChanged(): void {

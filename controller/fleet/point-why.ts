@@ -22,6 +22,8 @@ export interface HostView {
   readonly counters: HitCounters;
   /** A probe may be left there. */
   readonly open: boolean;
+  /** It has been armed there, or was about to be. */
+  readonly wasArmed: boolean;
 }
 
 export interface WhyFacts {

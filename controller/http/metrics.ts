@@ -10,6 +10,8 @@ import { pointPhases } from '../store/store.js';
 export interface MetricsSource {
   agents(): readonly AgentStatus[];
   points(): readonly PointDocument[];
+  /** Brings the counters of `points` up to date. */
+  refreshPoints(): Promise<void>;
   rules(): Promise<readonly RuleDocument[]>;
   openIncidents(): number;
   listenToPoints(listener: PointListener): Disposable;
@@ -31,7 +33,8 @@ export class ControllerMetrics implements Disposable {
       labelNames: ['path', 'result'],
       registers,
     });
-    this.#listening = source.listenToPoints(pointCounters(registers, source.points()));
+    addHitCounter(this.#registry, source);
+    this.#listening = source.listenToPoints(snapshotCounters(registers));
   }
 
   /** `path`: as the route is written, not as it was asked for. */
@@ -134,9 +137,32 @@ function addRuleCounters(registry: Registry, source: MetricsSource): void {
 /** Points whose hits are remembered, to tell new ones from old. */
 const maxPoints = 10_000;
 
-/** Counts from when the controller started, whatever becomes of a point and its own counters. */
-function pointCounters(registers: Registry[], points: readonly PointDocument[]): PointListener {
-  const hits = new Counter({ name: 'stillframe_point_hits_total', help: 'Hits of points', registers });
+/** Counts from when the controller started, whatever becomes of a point and its own counters; up to date at each scrape. */
+function addHitCounter(registry: Registry, source: MetricsSource): void {
+  const seen = new Map(source.points().map(({ id, hits }) => [id, hits]));
+  registry.registerMetric(
+    new Counter({
+      name: 'stillframe_point_hits_total',
+      help: 'Hits of points',
+      registers: [],
+      async collect() {
+        await source.refreshPoints();
+        for (const { id, hits } of source.points()) {
+          const before = seen.get(id) ?? 0;
+          this.inc(Math.max(0, hits - before));
+          seen.delete(id);
+          seen.set(id, Math.max(before, hits));
+        }
+        for (const id of seen.keys()) {
+          if (seen.size <= maxPoints) break;
+          seen.delete(id);
+        }
+      },
+    }),
+  );
+}
+
+function snapshotCounters(registers: Registry[]): PointListener {
   const snapshots = new Counter({
     name: 'stillframe_snapshots_stored_total',
     help: 'Snapshots that were stored',
@@ -147,16 +173,7 @@ function pointCounters(registers: Registry[], points: readonly PointDocument[]):
     help: 'Bytes of snapshots that were stored',
     registers,
   });
-  const seen = new Map(points.map(({ id, hits: before }) => [id, before]));
   return {
-    point(point) {
-      const before = seen.get(point.id) ?? 0;
-      hits.inc(Math.max(0, point.hits - before));
-      seen.delete(point.id);
-      seen.set(point.id, Math.max(before, point.hits));
-      const [oldest] = seen.keys();
-      if (seen.size > maxPoints && oldest !== undefined) seen.delete(oldest);
-    },
     snapshot(record) {
       snapshots.inc();
       bytes.inc(record.size);

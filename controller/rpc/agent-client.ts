@@ -214,7 +214,7 @@ export class AgentClient implements Disposable {
     });
   }
 
-  /** Brings what waits in the agent's spool into the store; gives how many there were. */
+  /** Brings what waits in the agent's spool into the store; gives how many there were. Without ids: all, whoever armed its point. */
   fetch(pointIds: readonly string[] = []): Promise<number> {
     return this.#call(
       'fetched',

@@ -12,6 +12,7 @@ import type {
   SnapshotId,
 } from '../service/controller-api.js';
 import type { PointDocument } from '../service/documents.js';
+import { noHit } from '../service/snap-options.js';
 import { documentKinds, readDocument } from './answers.js';
 import { isLost } from './failure-trailer.js';
 
@@ -41,6 +42,8 @@ class SnapFollower {
   readonly #snapshots = new Map<string, SnapshotId>();
   readonly #hangUp = new AbortController();
   #point: PointDocument | undefined;
+  /** The last that the point said of itself before it was removed. */
+  #lastWhy = '';
   #isDone = false;
   #deadlineMs = Infinity;
 
@@ -73,6 +76,7 @@ class SnapFollower {
     if (typeof update.armedJson === 'string') {
       const point = readDocument(documentKinds.point, update.armedJson);
       this.#point = point;
+      this.#lastWhy = point.why;
       this.#deadlineMs = Date.now() + this.#options.waitMs;
       this.#hooks.armed?.(point);
     } else if (typeof update.why === 'string') this.#hooks.progress?.(update.why);
@@ -148,6 +152,7 @@ class SnapFollower {
     if (point === undefined)
       throw new StillframeError('not-found', `the controller has no point ${id} any more`);
     this.#point = point;
+    if (!remove) this.#lastWhy = point.why;
     const found = await api.snapshots({ point: id });
     for (const snapshot of found.toSorted((a, b) => (a.time < b.time ? -1 : 1))) this.#see(snapshot);
     return point;
@@ -155,11 +160,14 @@ class SnapFollower {
 
   #finish(point: PointDocument): SnapOutcome {
     if (this.#snapshots.size > 0) return this.#outcome();
-    if (this.#hooks.signal?.aborted === true) throw this.#interrupted();
-    if (point.state === 'failed')
-      throw new StillframeError('internal', `point ${point.id} failed: ${point.why}`);
-    throw new StillframeError('expired', `point ${point.id} did not fire: ${point.why}`, {
-      hint: 'wait longer with --wait, or leave it armed with --detach',
+    const { id, end = '', why } = point;
+    const interrupted = this.#hooks.signal?.aborted === true;
+    throw noHit({
+      id,
+      end,
+      why: end === 'removed' ? this.#lastWhy : why,
+      interrupted,
+      waitMs: this.#options.waitMs,
     });
   }
 

@@ -204,7 +204,10 @@ export class Controller implements ControllerApi {
     return findAgent({ store, address: agent, tls, notify });
   }
 
-  /** Brings what waits at the agent into the store, where there is one. What is stored can be shown without it. */
+  /**
+   * Brings what waits at the agent into the store, where there is one: snapshots of this store's own points and those of no point. Points of
+   * other controllers are theirs: what is fetched and acknowledged here would never come to them. What is stored can be shown without it.
+   */
   async #sync(): Promise<void> {
     try {
       await using agent = await this.#find();

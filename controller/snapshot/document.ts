@@ -39,6 +39,9 @@ export interface FrameDocument extends LocationDocument {
   readonly absent?: AbsentDocument;
 }
 
+/** Stands in the detail of `absent` of the last frame of a stack that goes on. */
+export const callersUnknown = 'the callers of this frame are not known';
+
 export interface CaptureDocument extends ValueDocument {
   readonly expression: string;
 }

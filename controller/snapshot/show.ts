@@ -7,12 +7,13 @@ import { typeName } from '../types/type-name.js';
 import { renderValue, renderVariable } from '../types/render.js';
 import type { AbsentDocument, ValueDocument, VariableDocument } from '../types/value-document.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
-import type {
-  CaptureDocument,
-  FrameDocument,
-  LocationDocument,
-  SnapshotDocument,
-  ThreadDocument,
+import {
+  callersUnknown,
+  type CaptureDocument,
+  type FrameDocument,
+  type LocationDocument,
+  type SnapshotDocument,
+  type ThreadDocument,
 } from './document.js';
 import { evaluateText, renderContext } from './evaluate.js';
 import { variablePlace } from './frame-evaluation.js';
@@ -117,7 +118,7 @@ function threadFrames(snapshot: Snapshot, thread: SnapshotThread, options: ShowO
   return frames.map((frame, i) => {
     const wanted = options.frame === undefined || options.frame === frame.index;
     const last = i === frames.length - 1;
-    const why = last && stopped !== undefined ? callersUnknown(stopped, frame.absent) : frame.absent;
+    const why = last && stopped !== undefined ? withUnknownCallers(stopped, frame.absent) : frame.absent;
     return {
       index: frame.index,
       ...(frame.function === undefined ? {} : { function: frame.function }),
@@ -130,9 +131,9 @@ function threadFrames(snapshot: Snapshot, thread: SnapshotThread, options: ShowO
   });
 }
 
-function callersUnknown(stopped: Absent, frame: Absent | undefined): Absent {
+function withUnknownCallers(stopped: Absent, frame: Absent | undefined): Absent {
   const before = frame === undefined || frame.detail === stopped.detail ? '' : `${frame.detail}; `;
-  return { ...stopped, detail: `${before}the callers of this frame are not known: ${stopped.detail}` };
+  return { ...stopped, detail: `${before}${callersUnknown}: ${stopped.detail}` };
 }
 
 function fileAndLine({ source }: LogicalFrame): LocationDocument {

@@ -28,3 +28,8 @@ export function oneOf<Row extends { readonly id: string }>(
   }
   return only;
 }
+
+/** Bounds that hold every text with that prefix; ids are lower-case ASCII. */
+export function prefixRange(prefix: string): [string, string] {
+  return [prefix, `${prefix}\u{10ffff}`];
+}

@@ -98,6 +98,63 @@ const steps: readonly string[] = [
   CREATE INDEX alerts_waiting ON alerts (number) WHERE done = 0;
   CREATE INDEX alerts_by_seen ON alerts (seen_ms) WHERE done = 1;
   `,
+  // Incidents, the stacks of snapshots, and webhook calls that wait to be made.
+  `
+  CREATE TABLE incidents (
+    id TEXT PRIMARY KEY,
+    rule TEXT NOT NULL,
+    cause_trigger TEXT NOT NULL,
+    text TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    facts TEXT NOT NULL,
+    started_ms INTEGER NOT NULL,
+    closed_ms INTEGER,
+    events INTEGER NOT NULL,
+    dropped_events INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX incidents_by_time ON incidents (started_ms, id);
+  CREATE INDEX incidents_open ON incidents (id) WHERE closed_ms IS NULL;
+  CREATE TABLE incident_events (
+    incident TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    time_ms INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    text TEXT NOT NULL,
+    facts TEXT NOT NULL,
+    PRIMARY KEY (incident, number)
+  ) STRICT, WITHOUT ROWID;
+  -- Those that no point of the incident brought: all threads of a process.
+  CREATE TABLE incident_snapshots (
+    incident TEXT NOT NULL,
+    snapshot TEXT NOT NULL,
+    PRIMARY KEY (incident, snapshot)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE stack_signatures (
+    snapshot TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    frames TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE deliveries (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    incident TEXT NOT NULL,
+    event TEXT NOT NULL,
+    snapshot TEXT NOT NULL,
+    time_ms INTEGER NOT NULL,
+    url TEXT NOT NULL,
+    token_file TEXT,
+    secret_file TEXT,
+    include_values INTEGER NOT NULL,
+    body TEXT,
+    tries INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL,
+    next_ms INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    UNIQUE (incident, event, snapshot, url)
+  ) STRICT;
+  CREATE INDEX deliveries_waiting ON deliveries (incident, url, number) WHERE state = 'waiting';
+  `,
 ];
 
 /** Brings the schema up to date; true when the index was empty before. */

@@ -9,6 +9,8 @@ import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import Sqlite, { type Database } from 'better-sqlite3';
 import type { RuleStore } from '../automation/rule-store.js';
+import type { IncidentStore } from '../automation/incident-store.js';
+import type { NotificationQueue } from '../automation/notify-queue.js';
 import type { StillframeNote } from '../../format/core/stillframe-note.js';
 import { badData, withContext } from '../../format/error.js';
 import { isIdentifier, pointOfArming } from '../../format/identifier.js';
@@ -22,8 +24,10 @@ import {
   type SnapshotRow,
 } from './row.js';
 import { FleetTables } from './fleet-tables.js';
-import { oneOf } from './reference.js';
 import { openRuleStore } from './rule-store.js';
+import { openIncidentStore } from './incident-store.js';
+import { openNotificationQueue } from './notify-queue.js';
+import { oneOf, prefixRange } from './reference.js';
 import { migrate } from './schema.js';
 import type {
   PointRecord,
@@ -46,6 +50,8 @@ const maxNearest = 10;
 /** What automation remembers lies in the same index, and is closed with it. */
 export interface EmbeddedStore extends Store {
   readonly rules: RuleStore;
+  readonly incidents: IncidentStore;
+  readonly notifications: NotificationQueue;
 }
 
 export function openStore(options: StoreOptions): EmbeddedStore {
@@ -103,9 +109,12 @@ export function openStore(options: StoreOptions): EmbeddedStore {
   if (isNew) finish(rebuild(folder, options));
   sweepIncoming(folder, Date.now());
 
+  const incidents = openIncidentStore(database);
   return {
     folder,
     rules: openRuleStore(database),
+    incidents,
+    notifications: openNotificationQueue(database, incidents),
     putPoint: (point) => void statements.putPoint.run(rowOfPoint(point)),
     updatePoint: (id, status) => void statements.updatePoint.run({ id, ...status }),
     listPoints: () => statements.points.all().map(pointFromRow),
@@ -196,11 +205,6 @@ function rebuild(folder: string, options: StoreOptions): { id: string; sha256: s
       return [];
     }
   });
-}
-
-/** Bounds that hold every text with that prefix; ids are lower-case ASCII. */
-function prefixRange(prefix: string): [string, string] {
-  return [prefix, `${prefix}\u{10ffff}`];
 }
 
 function prepare(database: Database) {

@@ -125,7 +125,12 @@ export function openWorkplace(): Workplace {
       const address = listen ?? `unix:${join(folder, 'controller.sock')}`;
       const dialed = agents ?? [environment['STILLFRAME_AGENT'] ?? ''];
       const started = await startProgram(process.execPath, [
-        ...[program, 'controller', '--listen', address, '--store', `sqlite:${join(folder, 'controller')}`],
+        program,
+        'controller',
+        '--listen',
+        address,
+        '--store',
+        `sqlite:${join(folder, 'controller')}`,
         ...dialed.flatMap((agent) => ['--agent', agent]),
         ...args,
       ]);

@@ -83,6 +83,17 @@ function sampleBlocked(pid: number, blockedBy: Map<number, { mask: bigint; sampl
   return any;
 }
 
+/** Throws `denied` where the kernel would drop the signals of our events: fs/fcntl.c sigio_perm() looks at users, at no capability. */
+export function checkMaySignal(pid: number): void {
+  const mine = process.geteuid?.() ?? 0;
+  if (mine === 0 || readStatus(pid).uid === mine) return;
+  throw new StillframeError(
+    'denied',
+    `cannot set hardware breakpoints in process ${pid}: their signals come through only from root or from the user of the process`,
+    { detail: { pid }, hint: 'use the uprobe engine, which needs no signal, or run the agent as root' },
+  );
+}
+
 /** Whether the process has got a handler for the signal since it was chosen. */
 export function isCaught(pid: number, signal: number): boolean {
   return (readStatus(pid).signalsCaught & bit(signal)) !== 0n;

@@ -41,6 +41,10 @@ const counterBytes = 8;
 /** How long after the end of the tracing thread the kernel may take to show it. */
 const detachMs = 2000;
 
+/** What `checkMaySignal` of breakpoints.ts will refuse. */
+const ownSignalsOnly = (): string =>
+  process.geteuid?.() === 0 ? '' : ', points in processes of its own user only: others need an agent of root';
+
 class PtraceEngine implements Engine {
   readonly name = 'ptrace';
   readonly #elf = new ElfFactsCache();
@@ -59,7 +63,7 @@ class PtraceEngine implements Engine {
       await thread.request({ command: 'probe' });
       return {
         supported: 'yes',
-        detail: `seize, interrupt and hardware breakpoints work${ownProcessesOnly()}`,
+        detail: `seize, interrupt and hardware breakpoints work${ownProcessesOnly() || ownSignalsOnly()}`,
       };
     } catch (error) {
       const { code, message, hint } = toStillframeError(error);

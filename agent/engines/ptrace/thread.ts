@@ -56,7 +56,8 @@ export class TracingThread implements AsyncDisposable {
       // It closes perf events, which Node has not opened.
       trackUnmanagedFds: false,
     });
-    this.#exited = once(this.#worker, 'exit');
+    // NB: not events.once(), which would reject on 'error', and nobody may be waiting for it then.
+    this.#exited = new Promise((resolve) => this.#worker.once('exit', resolve));
     this.#worker.on('message', (report: Report) => {
       if (report.kind === 'hit' || report.kind === 'ended') {
         events.report(report);

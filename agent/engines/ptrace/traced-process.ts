@@ -14,7 +14,14 @@ import {
   getSignalInfo,
 } from '../../linux/ptrace.js';
 import type { NowRequest, PointEnd } from '../engine.js';
-import { Breakpoints, chooseSignal, isCaught, maxBreakpoints, tooMany } from './breakpoints.js';
+import {
+  Breakpoints,
+  checkMaySignal,
+  chooseSignal,
+  isCaught,
+  maxBreakpoints,
+  tooMany,
+} from './breakpoints.js';
 import type { PointSpec } from './messages.js';
 import { restartInterrupted } from './interrupted-call.js';
 import { captureNow } from './now.js';
@@ -85,6 +92,7 @@ export class TracedProcess implements Disposable {
       // Told before anything is seized, since software breakpoints need other options from the start.
       const count = new Set([...(this.#hardware?.addresses ?? []), ...spec.addresses]).size;
       if (count > maxBreakpoints) throw tooMany(this.pid, count);
+      checkMaySignal(this.pid);
       this.#armHardware(spec);
       this.#points.set(spec.pointId, new TracedPoint(spec, 'hardware'));
       return undefined;

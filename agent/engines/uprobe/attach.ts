@@ -7,7 +7,7 @@ import { StillframeError } from '../../../format/error.js';
 import { readKernelBtf } from '../../bpf/btf.js';
 import type { AssembledProgram } from '../../bpf/assembler.js';
 import { loadAssembled } from '../../bpf/load.js';
-import { type BpfObject, linkIds, linkUprobeMulti } from '../../linux/bpf.js';
+import { type BpfObject, linkUprobeMulti } from '../../linux/bpf.js';
 import { call } from '../../linux/ffi.js';
 import { encodePerfEventAttribute, PerfEvent } from '../../linux/perf-event.js';
 
@@ -59,7 +59,7 @@ function attachMulti(program: BpfObject, request: AttachRequest): Attachment {
   const { path, fileOffset, pid } = request;
   const link = linkUprobeMulti({ program, path, fileOffsets: [fileOffset], pid });
   return {
-    isPresent: () => linkIds().includes(link.id),
+    isPresent: () => link.isPresent(),
     [Symbol.dispose]: () => {
       link[Symbol.dispose]();
       program[Symbol.dispose]();

@@ -7,6 +7,7 @@ import { layoutRecord } from '../../bpf/record-layout.js';
 import { RingBuffer, ringBytesFor, RingReader } from '../../bpf/ring-buffer.js';
 import { call } from '../../linux/ffi.js';
 import { findMapping, readMaps } from '../../linux/proc.js';
+import { openMappedFile } from '../../targets/mapped-file.js';
 import { attach, type AttachWay } from './attach.js';
 
 /** Some function that nothing else calls, cheap and without side effects. */
@@ -51,8 +52,10 @@ function ownFunction(): { path: string; fileOffset: number } {
   const mapping = findMapping(readMaps(process.pid), address);
   if (mapping === undefined)
     throw new StillframeError('unsupported', 'cannot find the C library of this process');
+  // Not every set of capabilities that can probe can follow /proc/self/map_files.
+  using opened = openMappedFile(process.pid, mapping);
   return {
-    path: `/proc/self/map_files/${mapping.start.toString(16)}-${mapping.end.toString(16)}`,
+    path: opened.path,
     fileOffset: mapping.fileOffset + Number(address - mapping.start),
   };
 }

@@ -240,6 +240,28 @@ describe('kill -9', () => {
   });
 });
 
+test('two controllers on one agent: each brings in what is its own', async () => {
+  await workplace.startAgent();
+  const spooled = (): number =>
+    readdirSync(join(workplace.folder, 'spool')).filter((file) => file.endsWith('.core')).length;
+  const [point] = (await workplace.json('snap', pid(), 'pass', '--detach')) as [{ id: string }];
+  await until(() => spooled() === 1);
+
+  const mine = workplace.environment['XDG_DATA_HOME'];
+  workplace.environment['XDG_DATA_HOME'] = join(workplace.folder, 'other');
+  expect(await workplace.json('snapshots')).toEqual([]);
+  const own = await snapOnce();
+  expect((await workplace.json('show', 'last')) as [SnapshotJson]).toMatchObject([{ id: own.id }]);
+  // It lists the point that another has armed, and leaves the snapshot where it is.
+  expect(await workplace.json('points', point.id)).toMatchObject([{ state: 'ended' }]);
+  expect(spooled()).toBe(1);
+
+  workplace.environment['XDG_DATA_HOME'] = mine;
+  const stored = (await workplace.json('snapshots')) as { point: string }[];
+  expect(stored.map((snapshot) => snapshot.point)).toEqual([point.id]);
+  expect(spooled()).toBe(0);
+});
+
 interface PointJson {
   readonly id: string;
   readonly state: string;

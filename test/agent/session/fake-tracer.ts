@@ -5,11 +5,15 @@ import type {
   MeasureRequest,
   PointCounters,
   PointEnd,
+  ProcessChanges,
+  ProcessCounters,
+  ProcessUsage,
   TargetProcess,
   TracerArmRequest,
   TracerArmed,
   TracerClient,
   TracerListener,
+  UsageRequest,
 } from '../../../agent/tracer/client.js';
 import type { EngineName, ProcessFacts } from '../../../format/capture.js';
 import { StillframeError } from '../../../format/error.js';
@@ -25,6 +29,10 @@ export class FakeTracer implements TracerClient {
   countersNow: PointCounters = { hits: 0n, conditionFalse: 0n, faults: 0n, dropped: 0n, delivered: 0n };
   /** Called within `arm`, before it answers. */
   whileArming: (request: TracerArmRequest) => void = () => undefined;
+  usageNow: () => readonly ProcessUsage[] = () => [];
+  /** How often the processes were looked at. */
+  looks = 0;
+  #told: readonly TargetProcess[] = [];
   #listener: TracerListener | undefined;
 
   get listener(): TracerListener {
@@ -44,6 +52,9 @@ export class FakeTracer implements TracerClient {
   }
   startOf(pid: number): bigint {
     return this.targets.find((target) => target.pid === pid)?.startTicks ?? 0n;
+  }
+  usage({ pids }: UsageRequest): Promise<readonly ProcessUsage[]> {
+    return Promise.resolve(this.usageNow().filter(({ pid }) => pids.includes(pid)));
   }
   processFacts(): Promise<ProcessFacts> {
     return Promise.resolve(factsOf());
@@ -66,8 +77,21 @@ export class FakeTracer implements TracerClient {
     this.calls.push(`disarm ${pointId} ${pid}`);
     return Promise.resolve(this.armed.delete(`${pointId} ${pid}`) ? this.countersNow : undefined);
   }
-  counters(pointId: string, pid: number): Promise<PointCounters | undefined> {
-    return Promise.resolve(this.armed.has(`${pointId} ${pid}`) ? this.countersNow : undefined);
+  counters(pointIds: readonly string[]): Promise<readonly ProcessCounters[]> {
+    const armed = [...this.armed.values()].filter(({ pointId }) => pointIds.includes(pointId));
+    return Promise.resolve(armed.map(({ pointId, pid }) => ({ pointId, pid, counters: this.countersNow })));
+  }
+  pollTargets(cursor: number): Promise<ProcessChanges> {
+    this.looks += 1;
+    const isReset = cursor === 0;
+    const before = isReset ? [] : this.#told;
+    this.#told = this.targets;
+    const changed = this.targets.filter((target) => !before.includes(target));
+    const gone = before.filter(
+      ({ pid, startTicks }) =>
+        !this.targets.some((target) => target.pid === pid && target.startTicks === startTicks),
+    );
+    return Promise.resolve({ cursor: this.looks, isReset, changed, gone });
   }
   now(): Promise<CapturedProcess> {
     return Promise.resolve(this.now_);

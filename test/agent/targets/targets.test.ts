@@ -11,7 +11,7 @@ import { readModules } from '../../../agent/targets/modules.js';
 import { findProbeFile } from '../../../agent/targets/probe-file.js';
 import { readProcessFacts } from '../../../agent/targets/process-facts.js';
 import { findProcess, listProcesses, serviceName } from '../../../agent/targets/processes.js';
-import { matches } from '../../../agent/targets/select.js';
+import { matches } from '../../../agent/tracer/select.js';
 import { parseSelector } from '../../../format/target-selector.js';
 import { compileC } from '../../support/compile-c.js';
 import { startProgram } from '../../support/running-program.js';

@@ -46,7 +46,9 @@ describe.each([
     const armed = await tracer.arm({ ...arming, pid: workers.pid, plan, engine });
     expect(armed).toMatchObject({ engine, refusals: [] });
     await workers.call(calls);
-    expect(await tracer.counters('p', workers.pid)).toEqual(countersOf(4 * calls));
+    const counters = countersOf(4 * calls);
+    expect(await tracer.counters(['p'])).toEqual([{ pointId: 'p', pid: workers.pid, counters }]);
+    expect(await tracer.counters(['q'])).toEqual([]);
     await workers.call(calls);
     expect(await tracer.disarm('p', workers.pid)).toEqual(countersOf(8 * calls));
     expect(workers.code()).toEqual(original);

@@ -125,15 +125,15 @@ test('a store of a newer version is left alone, status 6', async () => {
   const { default: Sqlite } = await import('better-sqlite3');
   const path = join(place.folder, 'data', 'stillframe', 'index.db');
   const database = new Sqlite(path);
+  const known = String(database.pragma('user_version', { simple: true }));
   database.pragma('user_version = 99');
   database.close();
-  const { stderr, ...result } = await place.run('snapshots');
-  // How many this one knows grows with it.
-  expect({ ...result, stderr: stderr.replace(/knows \d+/, 'knows N') }).toEqual({
+  const result = await place.run('snapshots');
+  expect(result).toEqual({
     status: 6,
     stdout: '',
     stderr:
-      `error: cannot open the store "${path}": it has schema 99, this program knows N\n` +
+      `error: cannot open the store "${path}": it has schema 99, this program knows ${known}\n` +
       'hint: it was written by a newer Stillframe: use that one, or another XDG_DATA_HOME\n',
   });
   await place[Symbol.asyncDispose]();

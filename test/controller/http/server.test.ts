@@ -33,12 +33,14 @@ const rule = {
   name: 'errors', file: 'r.yaml', line: 1, trigger: 'manual', state: 'active', why: '',
   firings: 3, refused: 2, failures: 1,
 } as const; // prettier-ignore
+let points = [pointNamed('p1', { hits: 7 }), pointNamed('p2', { state: 'pending' })];
 const source: MetricsSource = {
   agents: () => [
     { host: 'a', identity: 'a', address: 'x', connected: true, sinceMs: 0 },
     { host: 'b', identity: 'b', address: 'y', connected: false, sinceMs: 0, error: 'away' },
   ],
-  points: () => [pointNamed('p1', { hits: 7 }), pointNamed('p2', { state: 'pending' })],
+  points: () => points,
+  refreshPoints: () => Promise.resolve(),
   rules: () => Promise.resolve([rule]),
   openIncidents: () => 4,
   listenToPoints: (added) => {
@@ -87,9 +89,11 @@ describe('metrics', () => {
 
   test('what the fleet, points and rules are, and what happened since', async () => {
     const url = await start();
-    listener.point?.(pointNamed('p1', { hits: 9 }));
-    listener.point?.(pointNamed('p3', { hits: 5 }));
-    listener.point?.(pointNamed('p3', { hits: 5, state: 'ended' }));
+    points = [
+      pointNamed('p1', { hits: 9 }),
+      pointNamed('p2', { state: 'pending' }),
+      pointNamed('p3', { hits: 5, state: 'ended' }),
+    ];
     listener.snapshot?.({ size: 1000 } as SnapshotRecord, pointNamed('p1'));
     const response = await fetch(`${url}/metrics`);
     expect(response.headers.get('content-type')).toContain('text/plain');
@@ -115,6 +119,7 @@ describe('metrics', () => {
     // Scraping twice counts nothing twice.
     const again = await (await fetch(`${url}/metrics`)).text();
     expect(sample(again, 'stillframe_rule_firings_total{rule="errors"}')).toBe('3');
+    expect(sample(again, 'stillframe_point_hits_total')).toBe('7');
   });
 
   test('requests of webhooks by what became of them', async () => {

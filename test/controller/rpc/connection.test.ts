@@ -252,10 +252,13 @@ describe('a controller that is restarted while a command waits', () => {
       snapshots: () => Promise.resolve([]),
       removePoints: ([id = '']) => {
         removed.push(id);
-        return Promise.resolve([{ ...point, state: 'ended', why: 'removed' }]);
+        return Promise.resolve([{ ...point, state: 'ended', end: 'removed', why: 'removed' }]);
       },
     });
-    await expect(asked).rejects.toMatchObject({ code: 'expired' });
+    await expect(asked).rejects.toMatchObject({
+      code: 'expired',
+      message: `point ${point.id} did not fire within 3 s: 0 hits`,
+    });
     expect(removed).toEqual([point.id]);
   });
 

@@ -1,6 +1,6 @@
 /** Whether a process is what TARGET of the command line means. */
 import type { Selector, SelectorKind } from '../../format/target-selector.js';
-import type { TargetProcess } from './processes.js';
+import type { TargetProcess } from '../targets/processes.js';
 
 const tests: Readonly<Record<SelectorKind, (value: string, target: TargetProcess) => boolean>> = {
   pid: (value, target) => target.pid === Number(value),

@@ -1,0 +1,189 @@
+/**
+ * Arms points with a selector in processes as they come: started later, forked by one that is armed, or executing another program by now. A process that
+ * a point cannot be armed in is remembered with the reason, and tried again only where that may help, at growing intervals.
+ */
+import { StillframeError } from '../../format/error.js';
+import type { TargetProcess, TracerClient } from '../tracer/client.js';
+import { parseSelector, type Selector } from '../../format/target-selector.js';
+import { matches } from '../tracer/select.js';
+import type { Arming, ArmOutcome } from './arming.js';
+import { type ProcessKey, keyOf } from './delivered.js';
+import type { Gate } from './gate.js';
+import type { Point } from './point.js';
+import { runsAnother, type TargetChanges, type TargetPoll } from './target-poll.js';
+
+export interface NewcomersOptions {
+  readonly tracer: TracerClient;
+  readonly targets: TargetPoll;
+  readonly arming: Arming;
+  readonly gate: Gate;
+  /** A point was armed in another process, is no longer armed in one, or says something else of itself. */
+  readonly changed: (point: Point) => void;
+}
+
+/** A process that fits and is not armed. */
+interface Candidate {
+  readonly target: TargetProcess;
+  dueMs: number;
+  attempts: number;
+}
+
+interface Seeker {
+  readonly point: Point;
+  readonly selector: Selector;
+  readonly candidates: Map<string, Candidate>;
+  isBusy: boolean;
+}
+
+const firstDelayMs = 250;
+const maxDelayMs = 60_000;
+
+export class Newcomers implements Disposable {
+  readonly #options: NewcomersOptions;
+  readonly #seekers = new Map<Point, Seeker>();
+  #subscription: Disposable | undefined;
+
+  constructor(options: NewcomersOptions) {
+    this.#options = options;
+  }
+
+  /** Looks for processes for a point until it ends. Throws `usage` for a selector that means nothing. */
+  add(point: Point): void {
+    const selector = parseSelector(point.request.selector);
+    const seeker: Seeker = { point, selector, candidates: new Map(), isBusy: false };
+    this.#seekers.set(point, seeker);
+    this.#subscription ??= this.#options.targets.subscribe({ looked: (changes) => this.#looked(changes) });
+    for (const target of this.#options.targets.targets.values()) this.#offer(seeker, target);
+    void this.#seek(seeker);
+  }
+
+  remove(point: Point): void {
+    this.#seekers.delete(point);
+    if (this.#seekers.size > 0) return;
+    this.#subscription?.[Symbol.dispose]();
+    this.#subscription = undefined;
+  }
+
+  /** It was armed in a process, and is not any more; whether that is still there is not known. `failure`: why it is not tried again at once. */
+  released(point: Point, pid: number, failure?: string): void {
+    const seeker = this.#seekers.get(point);
+    const target = this.#options.targets.targets.get(pid);
+    if (seeker === undefined || target === undefined) return;
+    this.#offer(seeker, target);
+    const candidate = seeker.candidates.get(keyOf(target));
+    if (candidate === undefined) return;
+    // One that went is off the list by then.
+    candidate.dueMs = Date.now() + 2 * firstDelayMs;
+    if (failure === undefined) return;
+    candidate.attempts = 3;
+    point.refused.set(keyOf(target), failure);
+  }
+
+  [Symbol.dispose](): void {
+    this.#seekers.clear();
+    this.#subscription?.[Symbol.dispose]();
+    this.#subscription = undefined;
+  }
+
+  #looked({ changed, left }: TargetChanges): void {
+    for (const seeker of this.#seekers.values()) {
+      const { point } = seeker;
+      for (const target of left) this.#forget(seeker, target);
+      for (const { before, after } of changed) {
+        if (before !== undefined && runsAnother(before, after)) void this.#executed(seeker, after);
+        else this.#offer(seeker, after);
+      }
+      if (left.length > 0) point.delivered.forget(isAmong(left));
+      void this.#seek(seeker);
+    }
+  }
+
+  #offer({ point, selector, candidates }: Seeker, target: TargetProcess): void {
+    const key = keyOf(target);
+    if (!matches(selector, target)) {
+      candidates.delete(key);
+      point.refused.delete(key);
+    } else if (!point.armed.has(target.pid)) {
+      const known = candidates.get(key);
+      candidates.set(key, { target, dueMs: known?.dueMs ?? 0, attempts: known?.attempts ?? 0 });
+    }
+  }
+
+  #forget({ point, candidates }: Seeker, process: ProcessKey): void {
+    candidates.delete(keyOf(process));
+    point.refused.delete(keyOf(process));
+  }
+
+  /** What was armed there is in no program any more, and what was refused there may do now. */
+  async #executed(seeker: Seeker, { pid, startTicks }: TargetProcess): Promise<void> {
+    const { point } = seeker;
+    const { tracer, targets, changed } = this.#options;
+    this.#forget(seeker, { pid, startTicks });
+    if (point.armed.has(pid)) {
+      point.leave(pid);
+      if (point.armed.size === 0) point.wait(`process ${pid} executed another program`);
+      // Where the tracer is gone its probes are gone with it.
+      const last = await tracer.disarm(point.request.id, pid).catch(() => undefined);
+      point.release(pid, last);
+      changed(point);
+    }
+    const now = targets.targets.get(pid);
+    if (now?.startTicks !== startTicks) return;
+    this.#offer(seeker, now);
+    await this.#seek(seeker);
+  }
+
+  /** One after another, as long as there are some to try now. */
+  async #seek(seeker: Seeker): Promise<void> {
+    if (seeker.isBusy) return;
+    seeker.isBusy = true;
+    try {
+      for (;;) {
+        const due = [...seeker.candidates].find(([, { dueMs }]) => dueMs <= Date.now());
+        if (due === undefined || this.#seekers.get(seeker.point) !== seeker) return;
+        await this.#try(seeker, due[0], due[1]);
+      }
+    } finally {
+      seeker.isBusy = false;
+    }
+  }
+
+  async #try(seeker: Seeker, key: string, candidate: Candidate): Promise<void> {
+    const { point, candidates } = seeker;
+    const { arming, gate, changed } = this.#options;
+    const { target } = candidate;
+    const outcome: ArmOutcome = gate.refusalOf(target) ?? (await arming.arm(point, target));
+    // It left, or became another, meanwhile.
+    if (candidates.get(key) !== candidate) return;
+    if (!(outcome instanceof StillframeError)) {
+      candidates.delete(key);
+      point.refused.delete(key);
+      if (outcome === 'armed') changed(point);
+      return;
+    }
+    if (outcome.code === 'target-gone') {
+      candidates.delete(key);
+      return;
+    }
+    candidate.attempts += 1;
+    candidate.dueMs = Date.now() + delayAfter(outcome, candidate.attempts);
+    // While the tracer is restarted nothing is known of the process.
+    if (outcome.code === 'unreachable') return;
+    const isNews = point.refused.get(key) !== outcome.message;
+    point.refused.set(key, outcome.message);
+    if (isNews) changed(point);
+  }
+}
+
+/** Only another program would help, or an owner of the host who thinks again. */
+const lastingCodes = new Set(['mismatch', 'denied', 'usage', 'bad-data', 'bad-expression', 'unsupported']);
+
+function delayAfter({ code }: StillframeError, attempts: number): number {
+  if (lastingCodes.has(code)) return Infinity;
+  return Math.min(maxDelayMs, firstDelayMs * 2 ** Math.min(attempts - 1, 16));
+}
+
+function isAmong(targets: readonly TargetProcess[]): (process: ProcessKey) => boolean {
+  const keys = new Set(targets.map(keyOf));
+  return (process) => keys.has(keyOf(process));
+}

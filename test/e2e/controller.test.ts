@@ -1,0 +1,207 @@
+import { spawnSync, type ChildProcess } from 'node:child_process';
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openWorkplace, type StartedProgram, type Workplace } from '../support/cli.js';
+import type { SnapshotJson } from '../support/documents.js';
+import { buildTicker, startTicker } from '../support/ticker.js';
+
+/** A real agent, a real service, a controller as it is shipped, and the command line on it. */
+let place: Workplace;
+let agent: ChildProcess;
+let controller: StartedProgram;
+
+beforeEach(async () => {
+  place = openWorkplace();
+  agent = await place.startAgent();
+  controller = await place.startController();
+  await expect.poll(async () => (await place.run('doctor')).status, { timeout: 20_000 }).toBe(0);
+});
+afterEach(async () => {
+  await place[Symbol.asyncDispose]();
+});
+
+interface PointJson {
+  readonly id: string;
+  readonly state: string;
+  readonly why: string;
+  readonly hits: number;
+  readonly owner?: string;
+  readonly note?: string;
+}
+
+async function points(...args: string[]): Promise<PointJson[]> {
+  return (await place.json('points', ...args)) as PointJson[];
+}
+
+function ended(child: ChildProcess): Promise<number | NodeJS.Signals | null> {
+  return new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) resolve(child.exitCode ?? child.signalCode);
+    else child.once('exit', (status, signal) => resolve(status ?? signal));
+  });
+}
+
+async function detached(...args: string[]): Promise<PointJson> {
+  const [point] = (await place.json('snap', ...args, '--detach')) as [PointJson];
+  return point;
+}
+
+const never = ['--if', 'tick->number == -1'];
+
+describe('the commands', () => {
+  test('snap, show, eval, diff of hits, export, points, rm', async () => {
+    const { pid } = await startTicker(place);
+    const [snapshot] = (await place.json('snap', 'name:ticker', 'pass', '--capture', 'tick->number * 2')) as [
+      SnapshotJson,
+    ];
+    expect(snapshot).toMatchObject({ pid, engine: 'uprobe', location: { function: 'pass' } });
+    const [stored] = (await place.json('snapshots')) as [{ id: string }];
+    expect(stored.id).toBe(snapshot.id);
+    const [value] = (await place.json('eval', 'last', 'tick->label->weight')) as [{ value: string }];
+    expect(value.value).toBe('7');
+    const wrong = await place.run('eval', snapshot.id, 'tick->nmber', '--json');
+    expect(wrong.status).toBe(6);
+    expect(JSON.parse(wrong.stdout)).toMatchObject({ error: { code: 'bad-expression' } });
+    const file = join(place.folder, 'out.core');
+    await place.json('export', snapshot.id, '-o', file);
+    expect(statSync(file).size).toBeGreaterThan(1000);
+    const gdb = spawnSync('gdb', ['-batch', '-ex', 'bt 1', buildTicker(), file], { encoding: 'utf8' });
+    expect(gdb.stdout).toContain('pass (');
+    // The exported file is a core like any other, and read here.
+    const here = await place.run('show', file, '--source');
+    expect(here.stdout).toMatch(/→ +\d+ │/);
+
+    const point = await detached('name:ticker', 'pass', ...never, '--note', 'TICKET-7');
+    await expect.poll(async () => (await points(point.id))[0]?.hits).toBeGreaterThan(0);
+    const [armed] = await points(point.id.slice(0, 10));
+    expect(armed).toMatchObject({
+      state: 'armed',
+      note: 'TICKET-7',
+      owner: expect.stringMatching(/^.+@.+$/) as string,
+    });
+    const [removed] = (await place.json('rm', point.id)) as [PointJson];
+    expect(removed).toMatchObject({ id: point.id, state: 'ended' });
+  });
+
+  test('errors reach the command line: of a location, of an expression, of a wait', async () => {
+    await startTicker(place);
+    const errorOf = async (
+      ...args: string[]
+    ): Promise<{ status: number | null; error: { code: string; candidates?: string[] } }> => {
+      const { status, stdout } = await place.run(...args, '--json');
+      return { status, ...(JSON.parse(stdout) as { error: { code: string; candidates?: string[] } }) };
+    };
+    expect(await errorOf('explain', 'name:ticker', 'passs')).toMatchObject({
+      status: 3,
+      error: { code: 'not-found' },
+    });
+    expect(await errorOf('snap', 'name:ticker', 'pass', '--if', 'tock > 1')).toMatchObject({
+      status: 6,
+      error: { code: 'bad-expression' },
+    });
+    expect(await errorOf('snap', 'name:ticker', 'pass', ...never, '--wait', '2s')).toMatchObject({
+      status: 4,
+      error: { code: 'expired' },
+    });
+    // Nothing is left of a wait that ran out.
+    await expect.poll(async () => (await points()).filter(({ state }) => state === 'armed')).toEqual([]);
+  });
+
+  test('a point on a process that does not exist yet fires in it when it starts', async () => {
+    const waiting = place.run('snap', 'name:ticker', 'pass', '--wait', '40s', '--json');
+    await expect.poll(async () => (await points())[0]?.state, { timeout: 10_000 }).toBe('pending');
+    const [pending] = await points();
+    expect(pending?.why).toMatch(/no (such )?process/);
+    const { pid } = await startTicker(place);
+    const { status, stdout } = await waiting;
+    expect(status, stdout).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ pid, location: { function: 'pass' } });
+  });
+
+  test('points --watch tells of hits as they come, and of the removal', async () => {
+    await startTicker(place);
+    const point = await detached('name:ticker', 'pass', ...never);
+    const watching = await place.startProgram(process.execPath, [
+      'bin/stillframe.js', 'points', point.id, '--watch', '--json',
+    ]); // prettier-ignore
+    await place.json('rm', point.id);
+    const last = (): PointJson => JSON.parse(watching.lines.at(-1) ?? '{}') as PointJson;
+    await expect.poll(() => last().state, { timeout: 10_000 }).toBe('ended');
+    expect(JSON.parse(watching.lines[0] ?? '') as PointJson).toMatchObject({ id: point.id, state: 'armed' });
+    watching.process.kill('SIGINT');
+    expect(await ended(watching.process)).toBe(0);
+  });
+});
+
+describe('the controller goes and comes back', () => {
+  test('kill -9: the points are there, the same ones, and fire; what was caught meanwhile is stored', async () => {
+    await startTicker(place);
+    const quiet = await detached('name:ticker', 'pass', ...never);
+    const future = await detached('name:nobody', 'pass');
+    controller.process.kill('SIGKILL');
+    await ended(controller.process);
+    expect((await place.run('points')).status).toBe(7);
+    controller = await place.startController();
+    await expect.poll(async () => (await points(quiet.id))[0]?.state, { timeout: 20_000 }).toBe('armed');
+    const all = await points();
+    expect(all.map(({ id }) => id).toSorted()).toEqual([quiet.id, future.id].toSorted());
+    expect(all.find(({ id }) => id === future.id)?.state).toBe('pending');
+    await place.json('rm', quiet.id, future.id);
+  });
+
+  test('kill -9 while a command waits: it goes on waiting, and gets its snapshot', async () => {
+    const waiting = place.run('snap', 'name:ticker', 'pass', '--wait', '60s', '--json');
+    await expect.poll(async () => (await points())[0]?.state, { timeout: 10_000 }).toBe('pending');
+    controller.process.kill('SIGKILL');
+    await ended(controller.process);
+    await sleep(1500);
+    controller = await place.startController();
+    const { pid } = await startTicker(place);
+    const { status, stdout, stderr } = await waiting;
+    expect(status, stdout + stderr).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ pid, location: { function: 'pass' } });
+    expect(stderr).toContain('trying again');
+    expect(await place.json('snapshots')).toHaveLength(1);
+  });
+
+  test('SIGTERM: it ends with 0, the point stays at the agent, and its hit is stored by the next one', async () => {
+    const point = await detached('name:ticker', 'pass');
+    controller.process.kill('SIGTERM');
+    expect(await ended(controller.process)).toBe(0);
+    controller = await place.startController();
+    await startTicker(place);
+    await expect.poll(async () => (await place.json('snapshots')).length, { timeout: 20_000 }).toBe(1);
+    const [after] = await points(point.id);
+    expect(after).toMatchObject({ state: 'ended' });
+  });
+
+  test('the agent goes and comes back', async () => {
+    await startTicker(place);
+    const point = await detached('name:ticker', 'pass', ...never);
+    agent.kill('SIGKILL');
+    await ended(agent);
+    await expect
+      .poll(async () => (await points(point.id))[0]?.why, { timeout: 10_000 })
+      .toMatch(/connect|reach|away/);
+    agent = await place.startAgent();
+    await expect.poll(async () => (await points(point.id))[0]?.state, { timeout: 40_000 }).toBe('armed');
+    await place.json('rm', point.id);
+  });
+});
+
+test('two agents: each is asked, and a point names both', async () => {
+  await startTicker(place);
+  const listen = `unix:${join(place.folder, 'second.sock')}`;
+  controller.process.kill('SIGTERM');
+  await ended(controller.process);
+  const spool = join(place.folder, 'spool-2');
+  await place.startAgent({ listen, args: ['--spool', spool] });
+  controller = await place.startController({ agents: [place.environment['STILLFRAME_AGENT'] ?? '', listen] });
+  await expect.poll(async () => (await place.json('doctor')).length, { timeout: 10_000 }).toBe(2);
+  const hosts = ((await place.json('targets', 'name:ticker')) as { host: string }[]).map(({ host }) => host);
+  expect(new Set(hosts).size).toBe(2);
+  const [snapshot] = (await place.json('snap', `name:ticker@${hosts[1]}`, 'pass')) as [SnapshotJson];
+  expect(snapshot.location.function).toBe('pass');
+  expect(readdirSync(spool).filter((name) => name.endsWith('.core'))).toEqual([]);
+});
