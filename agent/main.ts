@@ -17,6 +17,7 @@ import { tlsFilesFrom } from '../format/tls-files.js';
 import { PointRecords } from './session/point-records.js';
 import { Session } from './session/session.js';
 import { defaultSpoolBytes, Spool } from './session/spool.js';
+import { Watches } from './watch/watches.js';
 import { TracerSupervisor } from './tracer/supervisor.js';
 
 interface AgentOptions {
@@ -32,6 +33,7 @@ interface AgentOptions {
   readonly temporary?: true;
 }
 
+const version = '0.1.0';
 const exitStatus = { usage: 2, denied: 5, failed: 1 } as const;
 
 function makeCommand(): Command {
@@ -75,6 +77,7 @@ async function run(options: AgentOptions): Promise<void> {
   const dialed = options.dial === undefined ? undefined : parseEndpoint(options.dial);
 
   const spoolFolder = options.spool ?? defaultSpool();
+  log.info({ version, pid: process.pid, spool: spoolFolder, policy: options.policy }, 'starting');
   const spool = new Spool({ folder: spoolFolder, maxBytes: spoolBytes });
   const stopped = stopSignal(options.temporary === true);
   const tracer = new TracerSupervisor({ log: (level, message) => log[level]({ from: 'tracer' }, message) });
@@ -82,9 +85,11 @@ async function run(options: AgentOptions): Promise<void> {
   const records =
     options.temporary === true ? {} : { records: new PointRecords(join(spoolFolder, 'points')) };
   await using session = new Session({ tracer, spool, policy, host: hostname(), log, ...records });
+  await using watches = new Watches({ tracer, targets: session.targets, gate: session.gate, log });
   await tracer.start();
-  await session.restore();
-  const conversation = { session, hello: hello(), log };
+  // Controllers need not wait for it: the points are known when it has begun.
+  const restored = session.restore();
+  const conversation = { session, watches, hello: hello(await tracer.capabilities()), log };
   const servers: ListeningServer[] = [];
   let dialing: Disposable | undefined;
   try {
@@ -95,6 +100,11 @@ async function run(options: AgentOptions): Promise<void> {
     const where =
       addresses.length > 0 ? `listening on ${addresses.join(', ')}` : `dialing ${options.dial ?? ''}`;
     process.stdout.write(`stillframe agent ready, ${where}\n`);
+    void restored.then(async () => {
+      const points = (await session.points()).filter(({ phase }) => phase === 'armed' || phase === 'pending');
+      if (points.length > 0)
+        log.info({ points: points.length }, 'points of an earlier agent are armed again');
+    });
     log.info({ reason: await stopped }, 'stopping');
   } finally {
     dialing?.[Symbol.dispose]();
@@ -125,9 +135,10 @@ function defaultSpool(): string {
   );
 }
 
-function hello(): stillframe.v1.Hello.$Properties {
+function hello(capabilities: readonly string[]): stillframe.v1.Hello.$Properties {
   return {
-    version: '0.1.0',
+    version,
+    capabilities: [...capabilities],
     host: hostname(),
     pid: process.pid,
     bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),

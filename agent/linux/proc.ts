@@ -131,6 +131,10 @@ export interface ProcStat {
   readonly state: string;
   readonly parentPid: number;
   readonly threads: number;
+  /** In user and in kernel mode together, of threads that ended as well; in clock ticks. */
+  readonly cpuTicks: bigint;
+  /** Resident. */
+  readonly rssPages: number;
   /** Clock ticks from boot to the start of the process; with the pid it names a process for good. */
   readonly startTicks: bigint;
 }
@@ -144,9 +148,12 @@ export function parseStat(text: string): ProcStat {
     .trimEnd()
     .split(' ');
   const [state, parentPid] = fields;
+  const [userTicks, systemTicks] = fields.slice(11, 13);
   const threads = fields[17];
   const startTicks = fields[19];
-  if (open < 1 || close < open || state?.length !== 1 || !isDigits(startTicks) || !isDigits(threads)) {
+  const rssPages = fields[21];
+  const isWhole = isDigits(startTicks) && isDigits(threads) && isDigits(userTicks) && isDigits(systemTicks);
+  if (open < 1 || close < open || state?.length !== 1 || !isWhole || !isDigits(rssPages)) {
     throw badData('cannot parse stat: malformed');
   }
   return {
@@ -155,6 +162,8 @@ export function parseStat(text: string): ProcStat {
     state,
     parentPid: Number(parentPid),
     threads: Number(threads),
+    cpuTicks: BigInt(userTicks) + BigInt(systemTicks),
+    rssPages: Number(rssPages),
     startTicks: BigInt(startTicks),
   };
 }

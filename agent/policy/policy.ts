@@ -8,6 +8,8 @@ import { engineNames, type EngineName } from '../../format/capture.js';
 import { StillframeError, badData } from '../../format/error.js';
 import { defaultLimits, type Limits } from '../../format/limits.js';
 import type { Plan } from '../../format/plan/plan.js';
+import type { LogFileRule } from './log-files.js';
+import { patternOf } from './pattern.js';
 
 const schema = z.strictObject({
   /** Patterns of executable paths, `*` for any characters. A deny goes before an allow; an empty allow list allows all. */
@@ -16,6 +18,8 @@ const schema = z.strictObject({
   engines: z.array(z.enum(engineNames)).optional(),
   maxHits: z.int().positive().max(defaultLimits.maxHits).default(defaultLimits.maxHits),
   maxHitBytes: z.int().positive().max(defaultLimits.maxHitBytes).default(defaultLimits.maxHitBytes),
+  /** Patterns of files whose lines may be watched, links followed; none unless they are named. Without a policy, all. */
+  logFiles: z.array(z.string()).default([]),
   /** False: only planned ranges leave the host, no raw stack windows. */
   rawStack: z.boolean().default(true),
 });
@@ -24,6 +28,7 @@ export interface Policy {
   /** Whether `checkProgram` can refuse anything. */
   readonly restrictsPrograms: boolean;
   readonly engines: readonly EngineName[] | undefined;
+  readonly logFiles: LogFileRule;
   /** Throws `denied` or `usage`. */
   checkPoint(request: {
     readonly plan: Plan;
@@ -55,10 +60,14 @@ export function readPolicy(path: string): Policy {
 }
 
 export function defaultPolicy(): Policy {
-  return makePolicy(schema.parse({}), 'the default limits');
+  return makePolicy({ ...schema.parse({}), logFiles: undefined }, 'the default limits');
 }
 
-function makePolicy(rules: z.infer<typeof schema>, name: string, limits: Limits = defaultLimits): Policy {
+interface Rules extends Omit<z.infer<typeof schema>, 'logFiles'> {
+  readonly logFiles: readonly string[] | undefined;
+}
+
+function makePolicy(rules: Rules, name: string, limits: Limits = defaultLimits): Policy {
   const allow = rules.allow.map(patternOf);
   const deny = rules.deny.map(patternOf);
   const denied = (what: string): StillframeError =>
@@ -74,6 +83,7 @@ function makePolicy(rules: z.infer<typeof schema>, name: string, limits: Limits 
   return {
     restrictsPrograms: allow.length + deny.length > 0,
     engines: rules.engines,
+    logFiles: { name, patterns: rules.logFiles },
     checkPoint({ plan, engine, maxHits, expiresMs }) {
       checkEngine(engine);
       checkStack(plan.stackBytes);
@@ -95,13 +105,4 @@ function makePolicy(rules: z.infer<typeof schema>, name: string, limits: Limits 
       }
     },
   };
-}
-
-function patternOf(glob: string): RegExp {
-  return new RegExp(
-    `^${glob
-      .split('*')
-      .map((part) => part.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&'))
-      .join('.*')}$`,
-  );
 }

@@ -8,9 +8,11 @@ import { failureOf } from '../../format/failure.js';
 import { fromLong, toLong } from '../../proto/long.js';
 import type { Command, EventProperties } from '../../proto/service.js';
 import type { stillframe } from '../../proto/generated/stillframe.js';
+import type { PointView } from '../session/point.js';
 import type { SessionLog } from '../session/session-log.js';
 import type { Session } from '../session/session.js';
 import type { SpooledSnapshot } from '../session/spool.js';
+import type { Watches } from '../watch/watches.js';
 import {
   countersMessage,
   engineMessage,
@@ -21,6 +23,9 @@ import {
   pointStateMessage,
   targetMessage,
 } from './messages.js';
+import { Outbox } from './outbox.js';
+import { PointWatch } from './point-watch.js';
+import { Watching } from './watching.js';
 
 /** Where events go. `send` resolves when more may be sent: the peer's window is honoured. */
 export interface EventChannel {
@@ -29,6 +34,7 @@ export interface EventChannel {
 
 export interface ConversationOptions {
   readonly session: Session;
+  readonly watches: Watches;
   readonly channel: EventChannel;
   readonly hello: stillframe.v1.Hello.$Properties;
   readonly log: SessionLog;
@@ -49,21 +55,26 @@ export class Conversation implements Disposable {
   readonly #shipped = new Set<string>();
   readonly #subscription: Disposable;
   readonly #heartbeat: NodeJS.Timeout;
+  readonly #outbox: Outbox;
+  readonly #watching: Watching;
+  #pointWatch: PointWatch | undefined;
   #shipping: Promise<void> = Promise.resolve();
   #closed = false;
 
   constructor(options: ConversationOptions) {
     this.#options = options;
+    this.#outbox = new Outbox((event) => this.#send(event));
+    this.#watching = new Watching(options.watches, this.#outbox);
     this.#subscription = options.session.subscribe({
       snapshot: (snapshot) => {
         if (snapshot.point !== '' && this.#points.has(snapshot.point)) void this.#ship(snapshot);
       },
       point: (view) => {
-        if (this.#points.has(view.id)) this.#tell({ pointState: pointStateMessage(view) });
+        if (this.#points.has(view.id)) this.#tellPoint(view);
       },
     });
     this.#heartbeat = setInterval(
-      () => this.#tell({ heartbeat: { timeMs: toLong(Date.now()) } }),
+      () => this.#outbox.post('heartbeat', () => ({ heartbeat: { timeMs: toLong(Date.now()) } })),
       heartbeatMs,
     );
   }
@@ -81,7 +92,10 @@ export class Conversation implements Disposable {
           'command failed',
         );
       }
-      this.#tell({ request: command.request ?? null, failure: failureOf(failure) });
+      // A controller that hung up does not hear it.
+      await this.#send({ request: command.request ?? null, failure: failureOf(failure) }).catch(
+        () => undefined,
+      );
     }
   }
 
@@ -89,6 +103,9 @@ export class Conversation implements Disposable {
     this.#closed = true;
     clearInterval(this.#heartbeat);
     this.#subscription[Symbol.dispose]();
+    this.#pointWatch?.[Symbol.dispose]();
+    this.#watching[Symbol.dispose]();
+    this.#outbox[Symbol.dispose]();
     for (const hold of this.#holds.values()) hold[Symbol.dispose]();
     this.#holds.clear();
   }
@@ -110,10 +127,8 @@ export class Conversation implements Disposable {
         const view = await session.remove(command.disarm.pointId ?? '');
         return { pointState: pointStateMessage(view) };
       }
-      case 'listPoints': {
-        const views = await session.points(command.listPoints.pointIds ?? []);
-        return { points: { points: views.map(pointStateMessage) } };
-      }
+      case 'listPoints':
+        return await this.#listPoints(command.listPoints);
       case 'now': {
         const snapshot = await session.now(nowOrderFrom(command.now));
         await this.#ship(snapshot, command.request);
@@ -121,6 +136,7 @@ export class Conversation implements Disposable {
       }
       case 'acknowledgeSnapshot':
         session.acknowledge(command.acknowledgeSnapshot.snapshotId ?? '');
+        this.#shipped.delete(command.acknowledgeSnapshot.snapshotId ?? '');
         return { done: {} };
       case 'fetchSnapshots':
         return { fetched: { count: await this.#fetch(command.fetchSnapshots.pointIds ?? []) } };
@@ -142,8 +158,11 @@ export class Conversation implements Disposable {
       case 'watchTargets':
       case 'watchLog':
       case 'watchUsage':
+        await this.#watching.start(command);
+        return { done: {} };
       case 'unwatch':
-        throw new StillframeError('unsupported', `this agent does not know ${command.body}`);
+        this.#watching.stop(command.unwatch.watchId ?? '');
+        return { done: {} };
       case undefined:
         throw new StillframeError('unsupported', 'unknown command: the controller is newer than this agent');
     }
@@ -204,6 +223,24 @@ export class Conversation implements Disposable {
     }
   }
 
+  /** A watch is in place of the one before, whatever that was of. */
+  async #listPoints({ pointIds, watchMs }: stillframe.v1.ListPoints.$Properties): Promise<Answer> {
+    const { session, log } = this.#options;
+    const ids = pointIds ?? [];
+    const views = await session.points(ids);
+    const intervalMs = watchMs ?? 0;
+    if (intervalMs > 0 && !this.#closed) {
+      this.#pointWatch?.[Symbol.dispose]();
+      const changed = (view: PointView): void => this.#tellPoint(view);
+      this.#pointWatch = new PointWatch({ session, ids, intervalMs, log, changed }, views);
+    }
+    return { points: { points: views.map(pointStateMessage) } };
+  }
+
+  #tellPoint(view: PointView): void {
+    this.#outbox.post(`point ${view.id}`, () => ({ pointState: pointStateMessage(view) }));
+  }
+
   /** Sends again what was sent and not acknowledged: the controller would not ask otherwise. */
   async #fetch(pointIds: readonly string[]): Promise<number> {
     const waiting = this.#options.session.spool
@@ -261,11 +298,6 @@ export class Conversation implements Disposable {
   #send(event: EventProperties): Promise<void> {
     if (this.#closed) return Promise.reject(new StillframeError('unreachable', 'the controller hung up'));
     return this.#options.channel.send(event);
-  }
-
-  /** For events that nobody waits for: a controller that hung up does not hear them. */
-  #tell(event: EventProperties): void {
-    this.#send(event).catch(() => undefined);
   }
 }
 

@@ -9,7 +9,7 @@ import {
   type EventProperties,
 } from '../../proto/service.js';
 import { Conversation, type ConversationOptions } from './conversation.js';
-import { channelOf } from './server.js';
+import { channelOf, feed } from './server.js';
 import type { TlsFiles } from '../../format/tls-files.js';
 import { channelCredentials } from './tls.js';
 
@@ -49,10 +49,10 @@ export function dial(options: DialOptions): Disposable {
       timer = setTimeout(converse, delayMs);
       delayMs = Math.min(delayMs * 2, maxDelayMs);
     };
-    stream.on('data', (command: Command) => {
+    stream.on('data', () => {
       delayMs = firstDelayMs;
-      void talk.receive(command);
     });
+    feed(stream, talk);
     stream.on('error', (error: Error) => {
       if (!over)
         conversation.log.warn(

@@ -8,6 +8,7 @@ import { stillframe } from '../../proto/generated/stillframe.js';
 import { fromLong, numberFromLong, toLong } from '../../proto/long.js';
 import type { PointRequest, PointView } from '../session/point.js';
 import type { NowOrder } from '../session/session.js';
+import type { Resource, UsageBound } from '../watch/usage-watch.js';
 import type { EngineReport, MeasureRequest, PointCounters, TargetProcess } from '../tracer/client.js';
 
 const { v1 } = stillframe;
@@ -108,6 +109,24 @@ export function measureRequestFrom(measure: stillframe.v1.Measure.$Properties): 
     plan: planFrom(measure.plan),
     durationMs,
     ...(engine === undefined ? {} : { engine }),
+  };
+}
+
+const resourceNames = new Map<unknown, Resource>([
+  [v1.Resource.RESOURCE_CPU_PERCENT, 'cpu'],
+  [v1.Resource.RESOURCE_RSS_BYTES, 'rss'],
+  [v1.Resource.RESOURCE_THREADS, 'threads'],
+  [v1.Resource.RESOURCE_DESCRIPTORS, 'descriptors'],
+]);
+
+export function usageBoundFrom(watch: stillframe.v1.WatchUsage.$Properties): UsageBound {
+  const resource = resourceNames.get(watch.resource);
+  if (resource === undefined) throw new StillframeError('usage', 'cannot watch: no resource that is known');
+  return {
+    selector: watch.selector ?? '',
+    resource,
+    above: watch.above ?? 0,
+    forMs: numberFromLong(watch.forMs),
   };
 }
 

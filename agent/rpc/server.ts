@@ -70,7 +70,7 @@ function serve(
   options: Omit<ConversationOptions, 'channel'>,
 ): void {
   const conversation = new Conversation({ ...options, channel: channelOf(stream) });
-  stream.on('data', (command: Command) => void conversation.receive(command));
+  feed(stream, conversation);
   stream.on('end', () => {
     conversation[Symbol.dispose]();
     stream.end();
@@ -78,6 +78,29 @@ function serve(
   for (const event of ['error', 'close', 'cancelled'] as const) {
     stream.on(event, () => conversation[Symbol.dispose]());
   }
+}
+
+/** Of one conversation, worked on at once; a controller that asks more waits, and so one that does not read its answers. */
+const maxCommands = 64;
+
+/** Gives the conversation what comes. */
+export function feed(stream: CommandStream, conversation: Pick<Conversation, 'receive'>): void {
+  let working = 0;
+  stream.on('data', (command: Command) => {
+    working += 1;
+    if (working === maxCommands) stream.pause();
+    void conversation.receive(command).finally(() => {
+      working -= 1;
+      if (working === maxCommands - 1) stream.resume();
+    });
+  });
+}
+
+/** What a stream of either side has of a readable one. */
+export interface CommandStream {
+  on(event: 'data', listener: (command: Command) => void): unknown;
+  pause(): unknown;
+  resume(): unknown;
 }
 
 /** What a stream of either side has of a writable one. */

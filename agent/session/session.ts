@@ -137,36 +137,50 @@ export class Session implements AsyncDisposable {
     }
   }
 
-  /** Arms what an earlier agent had armed and is neither expired nor used up, with the hits that are left. Processes that are gone are passed over. */
-  async restore(): Promise<void> {
+  /**
+   * Arms what an earlier agent had armed and is neither expired nor used up, with the hits that are left. Processes that are gone are passed over. When it
+   * returns all these points are known, and whoever arms or lists them gets them; when it resolves they are armed.
+   */
+  restore(): Promise<void> {
+    let turn: Promise<unknown> = Promise.resolve();
     for (const record of this.#past.read()) {
       const { request, restores } = record;
-      if (this.#points.has(request.id)) continue;
       const point = this.#past.makePoint(request, record);
       if (record.ended !== undefined) {
         const { phase, end, detail } = record.ended;
         point.close(phase, end, detail);
         this.#points.set(request.id, point);
-        continue;
-      }
-      if (restores >= maxRestarts) {
+      } else if (restores >= maxRestarts) {
         this.#options.log.warn({ point: request.id, restores }, 'not armed again, for it may be the cause');
-        continue;
-      }
-      point.restores = restores + 1;
-      try {
-        await this.#armOnce(request.id, () => this.#restore(point, record));
-        // Whoever waited for it has to find this agent first.
-        if (point.holders === 0) point.desertedMs = Date.now() + reconnectMs;
-      } catch (error) {
-        const { message } = toStillframeError(error);
-        this.#options.log.warn({ point: request.id, error: message }, 'cannot arm again');
+      } else {
+        point.restores = restores + 1;
+        point.detail = 'is being armed again, for the agent was restarted';
+        this.#points.set(request.id, point);
+        turn = this.#restoreAfter(turn, point, record);
       }
     }
     this.#forgetOld();
+    return turn.then(() => undefined);
+  }
+
+  /** Never rejects. */
+  async #restoreAfter(turn: Promise<unknown>, point: Point, record: PointRecord): Promise<void> {
+    const { id } = point.request;
+    try {
+      await this.#armOnce(id, async () => {
+        await turn;
+        return await this.#restore(point, record);
+      });
+      // Whoever waited for it has to find this agent first.
+      if (point.holders === 0) point.desertedMs = Date.now() + reconnectMs;
+    } catch (error) {
+      this.#options.log.warn({ point: id, error: toStillframeError(error).message }, 'cannot arm again');
+    }
   }
 
   async #restore(point: Point, record: PointRecord): Promise<PointView> {
+    // Removed meanwhile.
+    if (!point.active) return point.view();
     if (Date.now() >= point.request.expiresMs) {
       return await this.#closeRestored(point, 'expired', 'expired while no agent ran');
     }
@@ -283,6 +297,7 @@ export class Session implements AsyncDisposable {
       return await this.#closeRestored(this.#past.makePoint(dormant.request), 'removed', 'removed');
     }
     const point = this.#find(id);
+    this.#past.woken(id);
     if (point.active) await this.#close(point, 'ended', 'removed', { detail: 'removed', demanded: true });
     return point.view();
   }

@@ -6,10 +6,12 @@ import type { Capture, EngineName, ProcessFacts } from '../../format/capture.js'
 import type { Plan } from '../../format/plan/plan.js';
 import type { ProcessChanges } from '../targets/process-table.js';
 import type { TargetProcess } from '../targets/processes.js';
+import type { ProcessUsage } from '../targets/usage.js';
 import type { EngineSupport, NowRequest, PointCounters, PointEnd } from '../engines/engine.js';
 
 export type { ProcessChanges } from '../targets/process-table.js';
 export type { TargetProcess } from '../targets/processes.js';
+export type { ProcessUsage } from '../targets/usage.js';
 export type { EngineSupport, NowRequest, PointCounters, PointEnd } from '../engines/engine.js';
 
 export interface TracerClient extends AsyncDisposable {
@@ -19,6 +21,8 @@ export interface TracerClient extends AsyncDisposable {
   listTargets(selector?: string): Promise<readonly TargetProcess[]>;
   /** What changed among all processes since the answer with this cursor, cheaply; 0 for all of them. One caller, again and again. */
   pollTargets(cursor: number): Promise<ProcessChanges>;
+  /** What processes use now; those that are gone are left out. */
+  usage(request: UsageRequest): Promise<readonly ProcessUsage[]>;
   processFacts(pid: number): Promise<ProcessFacts>;
   /** Arms one process; `engine` undefined: the first in order of preference that is supported and can run the plan. */
   arm(request: TracerArmRequest): Promise<TracerArmed>;
@@ -54,6 +58,12 @@ export interface CapturedProcess {
 export interface EngineReport {
   readonly engine: EngineName;
   readonly support: EngineSupport;
+}
+
+export interface UsageRequest {
+  readonly pids: readonly number[];
+  /** Open descriptors are counted only where they are asked for: it costs more than the rest. */
+  readonly descriptors: boolean;
 }
 
 export interface ProcessCounters {

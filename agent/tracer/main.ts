@@ -6,6 +6,7 @@
 import { allEngines } from '../engines/all.js';
 import { Journal, defaultJournalFolder } from '../engines/ptrace/journal.js';
 import { toWireError } from '../engines/wire-error.js';
+import { readCapabilities } from '../linux/capabilities.js';
 import type { FromTracer, ToTracer } from './protocol.js';
 import { TracerService } from './service.js';
 
@@ -29,6 +30,8 @@ function run(message: ToTracer): unknown {
       return service.listTargets(message.parameters.selector, message.parameters.except);
     case 'pollTargets':
       return service.pollTargets(message.parameters.cursor, message.parameters.except);
+    case 'usage':
+      return service.usage(message.parameters);
     case 'processFacts':
       return service.processFacts(message.parameters.pid);
     case 'arm':
@@ -82,4 +85,4 @@ process.on('message', (message: ToTracer) => {
 });
 // What a tracer before this one left when it was killed together with its front.
 for (const message of new Journal(journalFolder).replay()) send({ kind: 'log', level: 'warn', message });
-send({ kind: 'ready' });
+send({ kind: 'ready', capabilities: [...readCapabilities()] });

@@ -13,9 +13,11 @@ import type {
   PointEnd,
   ProcessChanges,
   ProcessCounters,
+  ProcessUsage,
   TargetProcess,
   TracerArmRequest,
   TracerArmed,
+  UsageRequest,
 } from './client.js';
 
 /** Each call: what goes with it, and what comes back. */
@@ -29,6 +31,7 @@ export interface Calls {
     parameters: { readonly cursor: number; readonly except: readonly number[] };
     result: ProcessChanges;
   };
+  usage: { parameters: UsageRequest; result: readonly ProcessUsage[] };
   processFacts: { parameters: { readonly pid: number }; result: ProcessFacts };
   arm: { parameters: TracerArmRequest; result: TracerArmed };
   disarm: { parameters: PointOfProcess; result: PointCounters | undefined };
@@ -60,8 +63,8 @@ export type ToTracer = {
 
 /** Tracer to front. */
 export type FromTracer =
-  /** Sent once, when calls may come. */
-  | { readonly kind: 'ready' }
+  /** Sent once, when calls may come. With the names of its effective capabilities. */
+  | { readonly kind: 'ready'; readonly capabilities: readonly string[] }
   | { readonly kind: 'reply'; readonly id: number; readonly result: unknown }
   | { readonly kind: 'failed'; readonly id: number; readonly error: WireError }
   | { readonly kind: 'hit'; readonly pointId: string; readonly captured: CapturedProcess }

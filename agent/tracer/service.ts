@@ -7,6 +7,7 @@ import type { ArmedPoint, Engine, EngineSupport, NowRequest, PointSink } from '.
 import { readMaps, readStat } from '../linux/proc.js';
 import { ElfFactsCache } from '../targets/elf-facts.js';
 import { readProcessFacts } from '../targets/process-facts.js';
+import { readUsage } from '../targets/usage.js';
 import { ProcessTable, hostProcesses } from '../targets/process-table.js';
 import { findProcess, listProcesses } from '../targets/processes.js';
 import { matches } from './select.js';
@@ -19,9 +20,11 @@ import type {
   PointEnd,
   ProcessChanges,
   ProcessCounters,
+  ProcessUsage,
   TargetProcess,
   TracerArmRequest,
   TracerArmed,
+  UsageRequest,
 } from './client.js';
 import type { PointOfProcess } from './protocol.js';
 
@@ -70,6 +73,10 @@ export class TracerService {
     this.#hidden = new Set([process.pid, ...except]);
     this.#table ??= new ProcessTable(hostProcesses(this.#elf, () => this.#hidden));
     return this.#table.update(cursor);
+  }
+
+  usage({ pids, descriptors }: UsageRequest): readonly ProcessUsage[] {
+    return pids.flatMap((pid) => readUsage(pid, { descriptors }) ?? []);
   }
 
   processFacts(pid: number): ProcessFacts {

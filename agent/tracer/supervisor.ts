@@ -16,11 +16,13 @@ import type {
   PointCounters,
   ProcessChanges,
   ProcessCounters,
+  ProcessUsage,
   TargetProcess,
   TracerArmRequest,
   TracerArmed,
   TracerClient,
   TracerListener,
+  UsageRequest,
 } from './client.js';
 import type { CallName, Calls, FromTracer } from './protocol.js';
 
@@ -47,7 +49,8 @@ interface PendingCall {
 
 interface Tracer {
   readonly child: ChildProcess;
-  readonly ready: Promise<void>;
+  /** With its capabilities. */
+  readonly ready: Promise<readonly string[]>;
   readonly startedMs: number;
 }
 
@@ -81,6 +84,13 @@ export class TracerSupervisor implements TracerClient {
     return child.pid ?? -1;
   }
 
+  /** Effective ones of the tracer, by name. */
+  async capabilities(): Promise<readonly string[]> {
+    return await (
+      await this.#current()
+    ).ready;
+  }
+
   listen(listener: TracerListener): void {
     this.#listener = listener;
   }
@@ -93,6 +103,9 @@ export class TracerSupervisor implements TracerClient {
   }
   pollTargets(cursor: number): Promise<ProcessChanges> {
     return this.#call('pollTargets', { cursor, except: [process.pid] });
+  }
+  usage(request: UsageRequest): Promise<readonly ProcessUsage[]> {
+    return this.#call('usage', request);
   }
   processFacts(pid: number): Promise<ProcessFacts> {
     return this.#call('processFacts', { pid });
@@ -181,7 +194,7 @@ export class TracerSupervisor implements TracerClient {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       execArgv: [],
     });
-    const ready = new Promise<void>((resolve, reject) => {
+    const ready = new Promise<readonly string[]>((resolve, reject) => {
       const fail = (reason: string): void => {
         clearTimeout(timer);
         reject(new StillframeError('unreachable', `cannot start the tracer: ${reason}`));
@@ -195,7 +208,7 @@ export class TracerSupervisor implements TracerClient {
       child.on('message', (message: FromTracer) => {
         if (message.kind === 'ready') {
           clearTimeout(timer);
-          resolve();
+          resolve(message.capabilities);
         } else {
           this.#receive(message);
         }

@@ -34,11 +34,20 @@ describe('parseStat', () => {
       state: 'S',
       parentPid: 1,
       threads: 7,
+      cpuTicks: 11n,
+      rssPages: 20,
       startTicks: 123456n,
     });
   });
 
-  test.each(['', '42', '42 (x', '42 (x) S 1', '42 (x) SS 1'])('refuses %j', (text) => {
+  test.each([
+    '',
+    '42',
+    '42 (x',
+    '42 (x) S 1',
+    '42 (x) SS 1',
+    `42 (x) ${statTail.replace(' 20 1844', ' x 1844')}`,
+  ])('refuses %j', (text) => {
     expect(() => parseStat(text)).toThrow(new StillframeError('bad-data', 'cannot parse stat: malformed'));
   });
 });

@@ -7,6 +7,7 @@ import { defaultPolicy } from '../../../agent/policy/policy.js';
 import { Conversation } from '../../../agent/rpc/conversation.js';
 import { Session } from '../../../agent/session/session.js';
 import { Spool } from '../../../agent/session/spool.js';
+import { Watches } from '../../../agent/watch/watches.js';
 import { StillframeError } from '../../../format/error.js';
 import { encodePlan } from '../../../format/plan/encode.js';
 import { fromLong, toLong } from '../../../proto/long.js';
@@ -24,6 +25,7 @@ import { FakeTracer } from '../session/fake-tracer.js';
 let folder: string;
 let tracer: FakeTracer;
 let session: Session;
+let watches: Watches;
 let conversation: Conversation;
 const events: Event[] = [];
 /** How many events were handed over and not yet taken. */
@@ -34,6 +36,7 @@ let takeMs = 0;
 function converse(): Conversation {
   return new Conversation({
     session,
+    watches,
     hello: { version: 'x', host: 'here' },
     log: { info: () => undefined, warn: () => undefined, error: () => undefined },
     channel: {
@@ -49,8 +52,13 @@ function converse(): Conversation {
   });
 }
 
+const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+
+function makeWatches(): Watches {
+  return new Watches({ tracer, targets: session.targets, gate: session.gate, log });
+}
+
 function makeSession(): Session {
-  const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
   const spool = new Spool({ folder, maxBytes: 64 * 1024 * 1024 });
   return new Session({ tracer, spool, policy: defaultPolicy(), host: 'here', log });
 }
@@ -59,6 +67,7 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'stillframe-conversation-'));
   tracer = new FakeTracer();
   session = makeSession();
+  watches = makeWatches();
   conversation = converse();
   events.length = 0;
   waiting = 0;
@@ -67,6 +76,7 @@ beforeEach(() => {
 });
 afterEach(async () => {
   conversation[Symbol.dispose]();
+  await watches[Symbol.asyncDispose]();
   await session[Symbol.asyncDispose]();
   rmSync(folder, { recursive: true, force: true });
 });

@@ -7,11 +7,13 @@ import type {
   PointEnd,
   ProcessChanges,
   ProcessCounters,
+  ProcessUsage,
   TargetProcess,
   TracerArmRequest,
   TracerArmed,
   TracerClient,
   TracerListener,
+  UsageRequest,
 } from '../../../agent/tracer/client.js';
 import type { EngineName, ProcessFacts } from '../../../format/capture.js';
 import { StillframeError } from '../../../format/error.js';
@@ -27,6 +29,7 @@ export class FakeTracer implements TracerClient {
   countersNow: PointCounters = { hits: 0n, conditionFalse: 0n, faults: 0n, dropped: 0n, delivered: 0n };
   /** Called within `arm`, before it answers. */
   whileArming: (request: TracerArmRequest) => void = () => undefined;
+  usageNow: () => readonly ProcessUsage[] = () => [];
   /** How often the processes were looked at. */
   looks = 0;
   #told: readonly TargetProcess[] = [];
@@ -49,6 +52,9 @@ export class FakeTracer implements TracerClient {
   }
   startOf(pid: number): bigint {
     return this.targets.find((target) => target.pid === pid)?.startTicks ?? 0n;
+  }
+  usage({ pids }: UsageRequest): Promise<readonly ProcessUsage[]> {
+    return Promise.resolve(this.usageNow().filter(({ pid }) => pids.includes(pid)));
   }
   processFacts(): Promise<ProcessFacts> {
     return Promise.resolve(factsOf());
