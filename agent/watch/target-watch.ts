@@ -2,7 +2,8 @@
 import { keyOf } from '../session/delivered.js';
 import { runsAnother, type TargetChanges, type TargetPoll } from '../session/target-poll.js';
 import type { TargetProcess } from '../tracer/client.js';
-import { matches, parseSelector, type Selector } from '../tracer/select.js';
+import { matches } from '../tracer/select.js';
+import { parseSelector, type Selector } from '../../format/target-selector.js';
 
 export interface TargetDifference {
   readonly appeared: readonly TargetProcess[];

@@ -7,7 +7,8 @@ import { keyOf } from '../session/delivered.js';
 import type { Gate } from '../session/gate.js';
 import type { TargetPoll } from '../session/target-poll.js';
 import type { ProcessUsage, TargetProcess } from '../tracer/client.js';
-import { matches, parseSelector, type Selector } from '../tracer/select.js';
+import { matches } from '../tracer/select.js';
+import { parseSelector, type Selector } from '../../format/target-selector.js';
 import type { UsageSampler } from './usage-sampler.js';
 
 export const resources = ['cpu', 'rss', 'threads', 'descriptors'] as const;

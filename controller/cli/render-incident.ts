@@ -104,6 +104,7 @@ function renderGroup(group: StackGroup, number: number): string {
     ...group.different.map(({ name, texts }) => named(name, differing(texts))),
     ...(group.same.length === 0 ? [] : ['   the same']),
     ...group.same.map(({ name, text }) => named(name, shortened(clean(text), maxTextLength))),
+    ...(group.note === undefined ? [] : [`   ${colors.dim(clean(group.note))}`]),
   ].join('\n');
 }
 

@@ -20,7 +20,7 @@ import type { ControllerApi } from '../service/controller-api.js';
 import { openEmbeddedStore } from '../service/embedded-store.js';
 import { FleetController } from '../service/fleet-controller.js';
 import { openSymbols } from '../service/symbols.js';
-import { startAutomation } from './automation.js';
+import { listRules, startAutomation } from './automation.js';
 import { Closers } from './closers.js';
 import { lockStore } from './store-lock.js';
 
@@ -32,6 +32,8 @@ export interface DaemonOptions {
   /** To be dialed; others may dial in. */
   readonly agents: readonly Endpoint[];
   readonly rules: string | undefined;
+  /** The file of the Bearer token that webhooks show; undefined: none is let in. */
+  readonly webhookToken: string | undefined;
   readonly tls: TlsFiles | undefined;
   readonly log: DaemonLog;
 }
@@ -74,29 +76,25 @@ async function start(options: DaemonOptions, closers: Closers): Promise<Daemon> 
   closers.add('fleet', () => fleet[Symbol.asyncDispose]());
   const points = new PointKeeper({ store, fleet, openSymbols, log });
   closers.add('points', () => points[Symbol.asyncDispose]());
-  const automation = startAutomation({ fleet, points, store, rules: options.rules, log });
-  if (automation !== undefined) closers.add('automation', () => automation[Symbol.asyncDispose]());
-  const api = new FleetController({
-    fleet,
-    points,
-    store,
-    openSymbols,
-    ...(automation === undefined ? {} : { automation: automation.api }),
-  });
+  const parts = { fleet, points, store, openSymbols };
+  const looking = new FleetController(parts);
+  const { rules, webhookToken } = options;
+  const automation = startAutomation({ ...parts, looking, rules, webhookToken, log, closers });
+  const api = new FleetController({ ...parts, automation: automation.api });
 
   const serving = { refusal: 'the controller is starting' as string | undefined };
   const server = makeServer();
   serveFleetGateway(server, fleet);
   const grpc = await serveGrpc(server, { options, api, scratch, closers });
   const http = await serveHttp(options, closers, {
-    plugins: automation?.plugins ?? [],
+    plugins: automation.plugins,
     refusal: () => serving.refusal,
     metrics: {
       agents: () => fleet.statuses(),
       points: () => points.list(),
       refreshPoints: () => points.refresh(),
-      rules: async () => (await automation?.api.rules()) ?? [],
-      openIncidents: () => automation?.openIncidents() ?? 0,
+      rules: () => listRules(automation.api),
+      openIncidents: () => store.incidents.listOpen().length,
       listenToPoints: (listener) => points.listen(listener),
     },
   });
@@ -147,7 +145,7 @@ async function serveHttp(
   parts: HttpParts,
 ): Promise<string | undefined> {
   if (endpoint === undefined) {
-    if (parts.plugins.length > 0) log.warn({}, 'no --http: rules that wait for a webhook will not hear any');
+    if (parts.plugins.length > 0) log.info({}, 'no --http: rules that wait for a webhook will not hear any');
     return undefined;
   }
   const metrics = new ControllerMetrics(parts.metrics);

@@ -17,6 +17,7 @@ interface ControllerFlags {
   readonly store?: string;
   readonly agent?: readonly string[];
   readonly rules?: string;
+  readonly webhookToken?: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly tlsCa?: string;
@@ -38,6 +39,10 @@ function makeCommand(): Command {
     .option('--store <address>', 'sqlite:FOLDER (default: a folder of this user)')
     .option('--agent <address...>', 'an agent to dial: unix:PATH or HOST:PORT; agents may dial in, too')
     .option('--rules <path>', 'a rules file, or a folder of them')
+    .option(
+      '--webhook-token <file>',
+      'a file with the Bearer token that webhooks show (default: none is let in)',
+    )
     .option('--tls-cert <file>', 'certificate of this controller')
     .option('--tls-key <file>', 'its key')
     .option('--tls-ca <file>', 'authority that signed the certificates of agents and command lines')
@@ -47,7 +52,7 @@ function makeCommand(): Command {
       `
 Examples:
   stillframe controller --agent unix:/run/stillframe/agent.sock
-  stillframe controller --http 127.0.0.1:7480 --store sqlite:/var/lib/stillframe/controller --rules /etc/stillframe/rules
+  stillframe controller --http 127.0.0.1:7480 --rules /etc/stillframe/rules --webhook-token /etc/stillframe/webhook-token
   stillframe controller --listen 0.0.0.0:7444 --agent web-1:7443 --agent web-2:7443 --tls-cert c.pem --tls-key c.key --tls-ca ca.pem
   stillframe --controller unix:/run/stillframe/controller.sock points`,
     )
@@ -67,6 +72,7 @@ async function run(flags: ControllerFlags): Promise<void> {
       flags.store === undefined ? defaultStoreFolder(process.env, uid) : storeFolderFrom(flags.store),
     agents: (flags.agent ?? []).map(parseEndpoint),
     rules: flags.rules,
+    webhookToken: flags.webhookToken,
     tls: tlsFilesFrom(flags),
     log,
   });

@@ -51,7 +51,8 @@ export function alertRoutes(options: AlertRouteOptions): (server: FastifyInstanc
         log.warn({ remote: request.ip, status, reason: failure.message }, 'request refused');
       }
       if (status === 503) void reply.header('retry-after', String(retryAfterSeconds));
-      if (status >= 500) log.error({ status, reason: failure.message }, 'cannot answer a request');
+      // What breaks inside is for our log.
+      if (status >= 500) log.error({ status, reason: error.message }, 'cannot answer a request');
       const { code, message, hint } = failure;
       return reply.code(status).send({ error: { code, message, ...(hint === undefined ? {} : { hint }) } });
     });

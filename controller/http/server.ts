@@ -125,7 +125,13 @@ function makeSecureServer(tls: TlsFiles, bounds: ServerOptions): HttpServer {
   );
 }
 
+/** Refused before the body is read: what is left of it goes with the connection. */
+const unreadStatuses: ReadonlySet<number> = new Set([401, 413, 503]);
+
 function boundRequests(app: FastifyInstance): void {
+  app.addHook('onSend', async (_, reply) => {
+    if (unreadStatuses.has(reply.statusCode)) reply.header('connection', 'close');
+  });
   let inFlight = 0;
   app.addHook('onRequest', async (_, reply) => {
     if (inFlight >= maxInFlight) {

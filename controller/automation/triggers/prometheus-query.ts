@@ -80,7 +80,8 @@ function seriesOf(status: number, text: string): readonly Series[] {
     throw fault(codeOf(status), status === 200 ? 'it answers no JSON of a query' : `it answers ${status}`);
   }
   if (answer.status !== 'success' || status !== 200) {
-    throw fault(codeOf(status), `it answers ${status} ${answer.errorType ?? ''}: ${cut(answer.error ?? '')}`);
+    const type = answer.errorType === undefined ? '' : ` ${answer.errorType}`;
+    throw fault(codeOf(status), `it answers ${status}${type}: ${cut(answer.error ?? '')}`);
   }
   const [warning] = answer.warnings ?? [];
   // What was computed of a part of the data may be wrong.

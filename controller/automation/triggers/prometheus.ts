@@ -109,12 +109,18 @@ export class PrometheusTrigger implements Trigger {
   #describeSeries(series: readonly Series[], holding: ReadonlyMap<string, Series>): string {
     const { direction, value: bound } = this.#when.bound;
     if (series.length === 0) return 'the query gives no series';
-    const sign = direction === 'above' ? -1 : 1;
-    const [first] = series.toSorted((a, b) => sign * (a.value - b.value) || 0);
+    const numbers = series.filter(({ value }) => !Number.isNaN(value));
+    const isNearer = (a: Series, b: Series): boolean =>
+      direction === 'above' ? a.value > b.value : a.value < b.value;
+    const first =
+      numbers.reduce<Series | undefined>(
+        (best, each) => (best === undefined || isNearer(each, best) ? each : best),
+        undefined,
+      ) ?? series[0];
     const value = first === undefined ? '' : `${shortNumber(first.value)}${labelText(first.labels)}`;
     const end = direction === 'above' ? 'highest' : 'lowest';
     const all = series.length === 1 ? value : `${end} of ${series.length} series: ${value}`;
-    const nan = series.filter(({ value: each }) => Number.isNaN(each)).length;
+    const nan = series.length - numbers.length;
     const none = nan === 0 ? '' : `; ${nan} NaN`;
     return holding.size === 0
       ? `${all}, not ${direction} ${shortNumber(bound)}${none}`

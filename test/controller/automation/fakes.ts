@@ -217,7 +217,9 @@ export class FakeIncidents implements IncidentLog {
 
 export class MemoryRuleStore implements RuleStore {
   readonly states: Map<string, string> = new Map();
-  readonly alerts: (WaitingAlert & { done: boolean; seenMs: number })[] = [];
+  readonly alerts: FakeAlert[] = [];
+  readonly #keys = new Set<string>();
+  readonly #waiting = new Map<number, FakeAlert>();
   writes = 0;
   readonly #step: Step;
 
@@ -228,7 +230,7 @@ export class MemoryRuleStore implements RuleStore {
   copy(step: Step): MemoryRuleStore {
     const copy = new MemoryRuleStore(step);
     for (const [rule, json] of this.states) copy.states.set(rule, json);
-    copy.alerts.push(...this.alerts.map((alert) => ({ ...alert })));
+    for (const alert of this.alerts) copy.#put({ ...alert });
     copy.writes = this.writes;
     return copy;
   }
@@ -251,28 +253,26 @@ export class MemoryRuleStore implements RuleStore {
 
   acceptAlerts(alerts: readonly NewAlert[], nowMs: number): readonly boolean[] {
     this.#step('before accept');
-    const isNew = (alert: NewAlert): boolean => !this.alerts.some((each) => isSame(each, alert));
-    if (this.countWaitingAlerts() + alerts.filter(isNew).length > maxWaitingAlerts) {
+    const added = alerts.filter((alert) => !this.#keys.has(nameOf(alert)));
+    if (this.countWaitingAlerts() + added.length > maxWaitingAlerts) {
       throw new StillframeError('limit', 'too many alerts wait');
     }
     const taken = alerts.map((alert) => {
-      const added = isNew(alert);
-      if (added) {
-        const number = this.alerts.length + 1;
-        this.alerts.push({ ...alert, number, receivedMs: nowMs, done: false, seenMs: nowMs });
-      } else for (const each of this.alerts) if (isSame(each, alert)) each.seenMs = nowMs;
-      return added;
+      if (this.#keys.has(nameOf(alert))) return false;
+      const number = this.alerts.length + 1;
+      this.#put({ ...alert, number, receivedMs: nowMs, done: false });
+      return true;
     });
     this.#step('after accept');
     return taken;
   }
 
   listWaitingAlerts(after: number, limit: number): readonly WaitingAlert[] {
-    return this.alerts.filter(({ done, number }) => !done && number > after).slice(0, limit);
+    return [...this.#waiting.values()].filter(({ number }) => number > after).slice(0, limit);
   }
 
   countWaitingAlerts(): number {
-    return this.alerts.filter(({ done }) => !done).length;
+    return this.#waiting.size;
   }
 
   finishAlert(number: number): void {
@@ -290,12 +290,22 @@ export class MemoryRuleStore implements RuleStore {
     return work();
   }
 
+  #put(alert: FakeAlert): void {
+    this.alerts.push(alert);
+    this.#keys.add(nameOf(alert));
+    if (!alert.done) this.#waiting.set(alert.number, alert);
+  }
+
   #finish(number: number): void {
-    for (const alert of this.alerts) if (alert.number === number) alert.done = true;
+    const alert = this.#waiting.get(number);
+    if (alert !== undefined) alert.done = true;
+    this.#waiting.delete(number);
   }
 }
 
-const isSame = (a: NewAlert, b: NewAlert): boolean => a.rule === b.rule && a.key === b.key;
+type FakeAlert = WaitingAlert & { done: boolean };
+
+const nameOf = ({ rule, key }: NewAlert): string => `${rule} ${key}`;
 
 export class FakeWatches implements FleetWatches {
   readonly logs: { readonly watch: LogWatch; readonly listener: LogListener }[] = [];

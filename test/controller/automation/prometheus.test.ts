@@ -233,7 +233,7 @@ describe('what never fires, and what is said of it', () => {
       error(503, 'timeout', 'query timed out in expression evaluation'),
       'cannot ask URL: it answers 503 timeout: query timed out in expression evaluation',
     ],
-    ['an error in success', json({ status: 'error', error: 'x' }), 'cannot ask URL: it answers 200 : x'],
+    ['an error in success', json({ status: 'error', error: 'x' }), 'cannot ask URL: it answers 200: x'],
     ['a proxy that refuses', (r) => r.writeHead(401).end('<html>'), 'cannot ask URL: it answers 401'],
     ['a proxy that fails', (r) => r.writeHead(502).end('Bad Gateway'), 'cannot ask URL: it answers 502'],
     ['no JSON', (r) => r.end('hello'), 'cannot ask URL: it answers no JSON of a query'],
