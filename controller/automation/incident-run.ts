@@ -20,7 +20,8 @@ import {
   type PointStanding,
 } from './rule-engine.js';
 import type { RuleMemory } from './rule-memory.js';
-import type { OpenIncident, RuleState } from './rule-state.js';
+import type { OpenIncident, RuleState, StoredTarget } from './rule-state.js';
+import type { NotifyTarget } from './rule.js';
 import { resumeStep, runStep, type StepContext } from './step-run.js';
 import { within } from './within.js';
 
@@ -32,8 +33,16 @@ export interface IncidentDependencies {
   readonly log: AutomationLog;
   /** A signature of the stack that a snapshot was taken with; equal for equal stacks. */
   readonly stackOf: (snapshot: string) => Promise<string>;
+  /** Tells somebody outside; durable when it returns, and the same news again are told once. Undefined: nobody is told. */
+  readonly notify?: (incident: string, news: IncidentNews, targets: readonly NotifyTarget[]) => void;
   /** Ids of the snapshots of a point that are stored. */
   readonly snapshotsOf: (point: string) => readonly string[];
+}
+
+export interface IncidentNews {
+  readonly event: 'incident-opened' | 'snapshot' | 'incident-closed';
+  readonly timeMs: number;
+  readonly snapshot?: string;
 }
 
 const stackTimeoutMs = 60_000;
@@ -178,6 +187,7 @@ export class IncidentRun implements AsyncDisposable {
   #begin(id: string, { isNew }: { readonly isNew: boolean }): void {
     const memory = this.#memory;
     if (memory.state.incident?.id !== id) memory.write(changeIncident(memory.state, () => ({ id })));
+    this.#notify({ event: 'incident-opened' });
     this.#points.clear();
     this.#endedMs.clear();
     this.#pointEvents = 0;
@@ -227,6 +237,7 @@ export class IncidentRun implements AsyncDisposable {
       tell: (kind, text, facts) => this.#add(id, kind, text, facts),
       goesOn: () => this.#current(id) !== undefined,
       isOver: () => this.#isOver,
+      notifySnapshot: (snapshot) => this.#notify({ event: 'snapshot', snapshot }),
       pointSet: (point) => this.point(point),
     };
   }
@@ -277,6 +288,7 @@ export class IncidentRun implements AsyncDisposable {
           stack,
         },
       );
+      this.#notify({ event: 'snapshot', snapshot: id });
       if (isNewStack) {
         const text = `snapshot ${id} has a stack of its own, ${seenStacks.length} of ${current.stacks}`;
         this.#tell('new-stack', text, { ...facts, stack });
@@ -359,6 +371,7 @@ export class IncidentRun implements AsyncDisposable {
         this.#add(incident.id, 'bound', `rule ${memory.rule} is ${why}`);
       // NB: before the state forgets it: closing again is closing once, and the reason is still known.
       incidents.close(incident.id, incident.closing, clock.nowMs());
+      this.#notify({ event: 'incident-closed' });
       memory.write(closed.state);
     });
     this.#points.clear();
@@ -419,10 +432,31 @@ export class IncidentRun implements AsyncDisposable {
     incidents.add(incident, { timeMs: clock.nowMs(), kind, text, facts });
   }
 
+  /** Whoever cannot be told does not keep the incident from going on. */
+  #notify(news: Omit<IncidentNews, 'timeMs'>): void {
+    const { notify, clock } = this.#dependencies;
+    const { incident } = this.#memory.state;
+    if (notify === undefined || incident === null || incident.notify.length === 0) return;
+    try {
+      notify(incident.id, { ...news, timeMs: clock.nowMs() }, incident.notify.map(targetOf));
+    } catch (error) {
+      this.#complain('cannot tell of an incident', error);
+    }
+  }
+
   #complain(action: string, error: unknown): void {
     const { message, code } = toStillframeError(error);
     this.#dependencies.log.error({ rule: this.#memory.rule, code, reason: message }, action);
   }
+}
+
+function targetOf({ url, tokenFile, secretFile, includeValues }: StoredTarget): NotifyTarget {
+  return {
+    url,
+    includeValues,
+    ...(tokenFile === undefined ? {} : { tokenFile }),
+    ...(secretFile === undefined ? {} : { secretFile }),
+  };
 }
 
 function causeOf({ incident }: RuleState): OpenIncident['cause'] {

@@ -433,6 +433,38 @@ describe('bounds', () => {
   });
 });
 
+describe('news', () => {
+  test('of an incident are for those whom its rule named when it fired', async () => {
+    const told = (url: string): string => `notify: [{ url: 'https://${url}/', token-file: /t }]`;
+    const what = '{ now: {} }, { snapshot: { at: f } }';
+    await using stage = await opened(rules({ what, rest: told('a') }));
+    await stage.fire('r');
+    stage.write(rules({ what, rest: told('b') }));
+    await stage.clock.advance(5000);
+    for (const stack of ['x', 'y', 'z']) stage.points.hit('p1', stack);
+    await settled();
+    expect(stage.told).toEqual([
+      'i1 incident-opened  https://a/',
+      'i1 snapshot n1 https://a/',
+      'i1 snapshot s1-x https://a/',
+      'i1 snapshot s2-y https://a/',
+      'i1 incident-closed  https://a/',
+    ]);
+  });
+
+  test('that cannot be told do not hold it up', async () => {
+    await using stage = await opened(rules({ rest: "notify: [{ url: 'https://a/' }]" }));
+    stage.told.push = () => {
+      throw new Error('the disk is full');
+    };
+    await stage.fire('r');
+    for (const stack of ['x', 'y']) stage.points.hit('p1', stack);
+    await settled();
+    expect(stage.incidents.find('i1').closed).toBeDefined();
+    expect(stage.log.lines.filter((line) => line.includes('cannot tell of an incident'))).toHaveLength(4);
+  });
+});
+
 describe('by hand', () => {
   test('a rule that is not there', async () => {
     await using stage = await opened(rules({ name: 'checkout' }));
