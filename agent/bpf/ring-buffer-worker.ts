@@ -31,7 +31,7 @@ interface Entry {
   watchFd: number | undefined;
 }
 
-/** After a record, look again this often and for this long: hits within {@link wakeWindowNs} of one that woke us do not wake us again. */
+/** After a record, look again this often and for this long: hits within {@link wakeWindowNs} of another do not wake us. */
 const lookAgainMs = 4;
 const alertMs = 4 * (wakeWindowNs / 1_000_000);
 
@@ -78,14 +78,15 @@ function run(port: NonNullable<typeof parentPort>, wakeFd: number): void {
   const counter = Buffer.alloc(8);
   for (;;) {
     const fds = [wakeFd];
-    for (const entry of entries.values()) {
-      fds.push(entry.fd);
-      if (entry.watchFd !== undefined) fds.push(entry.watchFd);
+    let isAlert = performance.now() - lastRecord < alertMs;
+    for (const { fd, reader, watchFd } of entries.values()) {
+      if (reader.isHeldUp) isAlert = true;
+      else fds.push(fd);
+      if (watchFd !== undefined) fds.push(watchFd);
     }
-    const waitMs = performance.now() - lastRecord < alertMs ? lookAgainMs : maxWaitMs;
-    const ready = new Set(poll(fds, waitMs).map(({ fd }) => fd));
+    const ready = new Set(poll(fds, isAlert ? lookAgainMs : maxWaitMs).map(({ fd }) => fd));
     for (const [id, entry] of entries) {
-      if (ready.has(entry.fd)) drain(id, entry);
+      if (entry.reader.isHeldUp || ready.has(entry.fd)) drain(id, entry);
       if (entry.watchFd !== undefined && ready.has(entry.watchFd)) {
         drain(id, entry);
         entry.watchFd = undefined;
