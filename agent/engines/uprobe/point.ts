@@ -5,6 +5,7 @@ import { compileSite } from '../../bpf/compile-plan.js';
 import { counterSlots, createPointState, readCounters } from '../../bpf/point-state.js';
 import { readRecord, siteOfRecord } from '../../bpf/read-record.js';
 import { layoutRecord, rangeCodes, type RecordLayout } from '../../bpf/record-layout.js';
+import { createThreadScratch } from '../../bpf/thread-scratch.js';
 import type { PumpedRing, RecordPump } from '../../bpf/record-pump.js';
 import { Holder } from '../../linux/holder.js';
 import { RingBuffer, ringBytesFor } from '../../bpf/ring-buffer.js';
@@ -55,12 +56,15 @@ export class UprobePoint implements ArmedPoint {
     const largest = Math.max(0, ...this.#layouts.map((layout) => layout.bytes));
     const ring = undo.use(new RingBuffer(ringBytesFor(largest, Math.min(request.maxHits, 16))));
     this.#state = undo.use(createPointState(this.#slots));
+    const scratch = createThreadScratch(plan);
+    if (scratch !== undefined) undo.use(scratch);
     plan.sites.forEach((site, siteIndex) => {
       const program = compileSite(plan, {
         siteIndex,
         ringFd: ring.map.fd,
         ringBytes: ring.place.ringBytes,
         stateFd: this.#state.fd,
+        ...(scratch === undefined ? {} : { scratchFd: scratch.fd }),
         counterSlots: this.#slots,
         maxHits: request.maxHits,
         minIntervalNs: request.minIntervalNs,
