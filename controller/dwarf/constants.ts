@@ -64,6 +64,9 @@ export const DW_TAG = {
   call_site_parameter: 0x49,
   skeleton_unit: 0x4a,
   immutable_type: 0x4b,
+  GNU_template_template_parameter: 0x4106,
+  GNU_template_parameter_pack: 0x4107,
+  GNU_formal_parameter_pack: 0x4108,
   GNU_call_site: 0x4109,
   GNU_call_site_parameter: 0x410a,
 } as const;

@@ -6,7 +6,7 @@ import { normalizePath } from '../dwarf/line.js';
 import type { Unit } from '../dwarf/unit.js';
 import type { ModuleContext } from './module-context.js';
 import type { VariableSymbol } from './module-symbols.js';
-import { KIND } from './name-index.js';
+import { KIND } from './file-names.js';
 import { owner } from './origin.js';
 import { makeVariable } from './variable.js';
 
@@ -38,24 +38,23 @@ export class GlobalFinder {
   }
 
   #variable(die: Die): VariableSymbol {
-    let variable = this.#variables.get(die.offset);
+    let variable = this.#variables.get(die.key);
     if (variable === undefined) {
       variable = makeVariable(this.#context, die);
-      this.#variables.set(die.offset, variable);
+      this.#variables.set(die.key, variable);
     }
     return variable;
   }
 
   #dies(name: string): { definitions: Die[]; declarations: Die[] } {
-    const { names, info } = this.#context;
+    const { names } = this.#context;
     const definitions = new Map<number, Die>();
     const declarations: Die[] = [];
-    for (const offset of names.find(KIND.variable, name)) {
-      const die = info.die(offset);
-      if (!isDeclaration(die)) definitions.set(offset, die);
+    for (const die of names.find(KIND.variable, name)) {
+      if (!isDeclaration(die)) definitions.set(die.key, die);
       else {
         declarations.push(die);
-        for (const from of names.linksTo(offset)) definitions.set(from, info.die(from));
+        for (const from of names.linksTo(die)) definitions.set(from.key, from);
       }
     }
     // One that was optimised out says less than one that was not: a static array that another unit really has.

@@ -7,13 +7,15 @@ import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { rangesOf } from '../dwarf/range-list.js';
 import type { PcRange } from '../dwarf/sections.js';
-import type { DebugInfo, Unit } from '../dwarf/unit.js';
+import type { Unit } from '../dwarf/unit.js';
 import type { Type } from '../types/type.js';
 import { type FunctionBlocks, buildBlocks } from './block.js';
+import type { DebugFiles } from './debug-files.js';
 import { ElfSymbols } from './elf-symbols.js';
 import { expressionUnitOf } from './expression-unit.js';
 import type { AddressRange, ExpressionUnit, VariableSymbol } from './module-symbols.js';
-import { KIND, NameIndex } from './name-index.js';
+import { KIND } from './file-names.js';
+import { NameIndex } from './name-index.js';
 import { TypeReader } from './types.js';
 import { UnitLines } from './statements.js';
 import { RangeTable, UnitRanges } from './units.js';
@@ -32,7 +34,7 @@ interface FunctionRange extends PcRange {
 
 export class ModuleContext implements VariableContext {
   readonly elf: ElfFile;
-  readonly info: DebugInfo;
+  readonly files: DebugFiles;
   readonly limits: Limits;
   readonly names: NameIndex;
   readonly types: TypeReader;
@@ -45,30 +47,32 @@ export class ModuleContext implements VariableContext {
   /** Set by whoever knows globals; variables that are only declared ask it. */
   findGlobal: ((name: string, die: Die) => VariableSymbol | undefined) | undefined;
 
-  constructor(elf: ElfFile, info: DebugInfo, limits: Limits) {
+  constructor(elf: ElfFile, files: DebugFiles, limits: Limits) {
     this.elf = elf;
-    this.info = info;
+    this.files = files;
     this.limits = limits;
-    this.names = new NameIndex(info);
+    this.names = new NameIndex(files);
     this.types = new TypeReader((tag, name) => this.#definitionOfType(tag, name));
     this.elfSymbols = new ElfSymbols(elf);
-    this.#unitRanges = new UnitRanges(info);
+    this.#unitRanges = new UnitRanges(files.main);
   }
 
   #definitionOfType(tag: number, name: string): Die | undefined {
     const kind = tag === DW_TAG.enumeration_type ? KIND.enumeration : KIND.type;
-    for (const offset of this.names.find(kind, name)) {
-      const die = this.info.die(offset);
+    for (const die of this.names.find(kind, name)) {
       if (die.tag === tag && !die.flag(DW_AT.declaration)) return die;
     }
     return undefined;
   }
 
+  /** The unit whose code an address is: a skeleton where its `.dwo` file is missing. */
   unitAt(pc: number): Unit | undefined {
-    return this.#unitRanges.find(pc);
+    const unit = this.#unitRanges.find(pc);
+    return unit === undefined ? undefined : this.files.resolve(unit);
   }
 
-  lines(unit: Unit): UnitLines {
+  lines(of: Unit): UnitLines {
+    const unit = of.lineUnit;
     let lines = this.#lines.get(unit);
     if (lines === undefined) this.#lines.set(unit, (lines = new UnitLines(unit)));
     return lines;
@@ -104,10 +108,10 @@ export class ModuleContext implements VariableContext {
   }
 
   blocks(found: ConcreteFunction): FunctionBlocks {
-    let blocks = this.#blocks.get(found.die.offset);
+    let blocks = this.#blocks.get(found.die.key);
     if (blocks === undefined) {
       blocks = buildBlocks(found.die, this.limits.maxNesting);
-      this.#blocks.set(found.die.offset, blocks);
+      this.#blocks.set(found.die.key, blocks);
     }
     return blocks;
   }

@@ -7,9 +7,10 @@ import { linkAddress } from '../../format/address.js';
 import type { ElfFile } from '../../format/elf/file.js';
 import { type Limits, defaultLimits } from '../../format/limits.js';
 import type { CallFrameTable } from '../dwarf/call-frame.js';
-import { DebugSections, toPc } from '../dwarf/sections.js';
-import { DebugInfo } from '../dwarf/unit.js';
+import { toPc } from '../dwarf/sections.js';
 import type { Type } from '../types/type.js';
+import { type DebugFileOpener, noDebugFiles } from './debug-file-opener.js';
+import { DebugFiles } from './debug-files.js';
 import { FunctionFinder } from './functions.js';
 import { GlobalFinder } from './globals.js';
 import { LineFinder } from './lines.js';
@@ -29,15 +30,16 @@ export function openModuleSymbols(
   path: string,
   frames: CallFrameTable,
   limits: Limits = defaultLimits,
+  opener: DebugFileOpener = noDebugFiles,
 ): ModuleSymbols {
-  return new OpenedSymbols(elf, path, frames, limits);
+  return new OpenedSymbols(elf, path, frames, limits, opener);
 }
 
 class OpenedSymbols implements ModuleSymbols {
   readonly path: string;
   readonly elf: ElfFile;
   readonly frames: CallFrameTable;
-  readonly #info: DebugInfo;
+  readonly #files: DebugFiles;
   readonly #context: ModuleContext;
   readonly #functions: FunctionFinder;
   readonly #globals: GlobalFinder;
@@ -45,12 +47,12 @@ class OpenedSymbols implements ModuleSymbols {
   readonly #lines: LineFinder;
   readonly #stacks: SourceStacks;
 
-  constructor(elf: ElfFile, path: string, frames: CallFrameTable, limits: Limits) {
+  constructor(elf: ElfFile, path: string, frames: CallFrameTable, limits: Limits, opener: DebugFileOpener) {
     this.path = path;
     this.elf = elf;
     this.frames = frames;
-    this.#info = new DebugInfo(new DebugSections(path, (name) => elf.sectionBytes(`.${name}`)));
-    this.#context = new ModuleContext(elf, this.#info, limits);
+    this.#files = new DebugFiles(elf, path, opener);
+    this.#context = new ModuleContext(elf, this.#files, limits);
     this.#functions = new FunctionFinder(this.#context);
     this.#globals = new GlobalFinder(this.#context);
     this.#types = new TypeFinder(this.#context);
@@ -63,7 +65,7 @@ class OpenedSymbols implements ModuleSymbols {
   }
 
   get hasDebugInfo(): boolean {
-    return this.#info.units.some((unit) => unit.hasOwnDies);
+    return this.#files.main.units.some((unit) => !unit.isTypeUnit);
   }
 
   findFunctions(name: string): readonly FunctionSymbol[] {

@@ -100,14 +100,14 @@ export class SourceStacks {
   }
 
   #callSite(concrete: ConcreteFunction, returnAddress: LinkAddress): CallSite | undefined {
-    let sites = this.#callSites.get(concrete.die.offset);
+    let sites = this.#callSites.get(concrete.die.key);
     if (sites === undefined) {
       sites = new Map();
       for (const die of this.#context.blocks(concrete).callSites) {
         const pc = returnAddressOf(die);
         if (pc !== undefined && !sites.has(pc)) sites.set(pc, die);
       }
-      this.#callSites.set(concrete.die.offset, sites);
+      this.#callSites.set(concrete.die.key, sites);
     }
     const die = sites.get(toPc(returnAddress));
     return die === undefined ? undefined : callSiteOf(this.#context, die);

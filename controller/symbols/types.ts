@@ -41,10 +41,10 @@ export class TypeReader {
 
   /** The type that a DIE is. */
   typeAt(die: Die): Type {
-    const known = this.#types.get(die.offset);
+    const known = this.#types.get(die.key);
     if (known !== undefined) return known;
     const type = this.#make(die);
-    this.#types.set(die.offset, type);
+    this.#types.set(die.key, type);
     return type;
   }
 
@@ -105,11 +105,7 @@ export class TypeReader {
     const { name } = die;
     if (die.flag(DW_AT.declaration)) {
       const definition = name === undefined ? undefined : this.#findDefinition(die.tag, name);
-      if (
-        definition !== undefined &&
-        definition.offset !== die.offset &&
-        !definition.flag(DW_AT.declaration)
-      ) {
+      if (definition !== undefined && definition.key !== die.key && !definition.flag(DW_AT.declaration)) {
         return this.typeAt(definition);
       }
       return { kind, ...named(name), byteSize: 0, incomplete: true, members: () => [] };

@@ -1,4 +1,4 @@
-/** Which unit's code an address belongs to. */
+/** Which unit's code an address belongs to: a unit of the linked file, be it a skeleton. */
 import { parseAddressRanges } from '../dwarf/aranges.js';
 import { rangesOf } from '../dwarf/range-list.js';
 import type { PcRange } from '../dwarf/sections.js';
@@ -26,7 +26,7 @@ export class UnitRanges {
     const owned: Owned[] = [];
     const silent = new Map<number, Unit>();
     for (const unit of this.#info.units) {
-      if (!unit.hasOwnDies) continue;
+      if (unit.isTypeUnit) continue;
       const ranges = rangesOf(unit.root);
       if (ranges.length === 0) silent.set(unit.offset, unit);
       for (const range of ranges) owned.push({ ...range, unit });
