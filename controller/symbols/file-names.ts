@@ -1,5 +1,5 @@
 /**
- * Names of one file's top-level DIEs (and of those in namespaces), in columns of numbers: one pass over
+ * Names of one file's top-level DIEs (and of those in namespaces and classes), in columns of numbers: one pass over
  * each unit, on the first question about it, that steps over everything else. Names stay offsets of strings: a question turns its text into
  * the set of offsets where that text stands, and compares integers.
  */
@@ -37,7 +37,8 @@ interface Visit {
   readonly linkageName: number;
   /** DW_AT_specification or DW_AT_abstract_origin. */
   readonly origin: number;
-  readonly isNamespace: boolean;
+  /** Its children are looked at too. */
+  readonly isOpened: boolean;
 }
 
 export class FileNames {
@@ -54,6 +55,7 @@ export class FileNames {
   readonly #linksByTarget = new Map<number, number[]>();
   readonly #walked = new Set<Unit>();
   readonly #visits = new Map<AbbreviationTable, (Visit | undefined)[]>();
+  readonly #visitsWithMembers = new Map<AbbreviationTable, (Visit | undefined)[]>();
   /** Places that any name is at. */
   #used = 0;
 
@@ -134,10 +136,13 @@ export class FileNames {
   #walk(unit: Unit): void {
     const { bytes } = this.#info;
     const { abbreviations, end } = unit;
-    let visits = this.#visits.get(abbreviations);
-    if (visits === undefined) this.#visits.set(abbreviations, (visits = []));
+    // Types of C have no functions in them, nor other types.
+    const opensTypes = !isC(unit.language);
+    const known = opensTypes ? this.#visitsWithMembers : this.#visits;
+    let visits = known.get(abbreviations);
+    if (visits === undefined) known.set(abbreviations, (visits = []));
     let position = unit.root.attributesEnd;
-    // Depth counts namespaces: everything else that has children is stepped over as a whole.
+    // Depth counts what is opened: everything else that has children is stepped over as a whole.
     for (let depth = 1; depth > 0 && position < end;) {
       const at = position;
       let code = bytes[position++] ?? 0;
@@ -152,11 +157,11 @@ export class FileNames {
       }
       const abbreviation = abbreviations.get(code);
       if (abbreviation === undefined) throw this.#info.error(`unknown abbreviation ${code}`, at);
-      const visit = (visits[code] ??= visitOf(abbreviation));
+      const visit = (visits[code] ??= visitOf(abbreviation, opensTypes));
       if (visit.kind !== 0) this.#record(unit, at, position, abbreviation, visit);
       if (!abbreviation.hasChildren) {
         position = skipAttributes(bytes, position, abbreviation, unit);
-      } else if (visit.isNamespace) {
+      } else if (visit.isOpened) {
         position = skipAttributes(bytes, position, abbreviation, unit);
         depth++;
       } else {
@@ -238,13 +243,29 @@ function grown<T extends Uint8Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>(fro
   return into;
 }
 
-const passedBy: Visit = { kind: 0, name: -1, linkageName: -1, origin: -1, isNamespace: false };
+/** Types that may have functions, variables and types in them. */
+const compositeTags: ReadonlySet<number> = new Set([
+  DW_TAG.structure_type,
+  DW_TAG.union_type,
+  DW_TAG.class_type,
+  DW_TAG.interface_type,
+]);
 
-function visitOf(abbreviation: Abbreviation): Visit {
+const cLanguages: ReadonlySet<number> = new Set([0x01, 0x02, 0x0c, 0x1d, 0x2c]);
+
+/** DW_LANG_C89, C, C99, C11, C17. */
+export function isC(language: number): boolean {
+  return cLanguages.has(language);
+}
+
+const passedBy: Visit = { kind: 0, name: -1, linkageName: -1, origin: -1, isOpened: false };
+
+function visitOf(abbreviation: Abbreviation, opensTypes: boolean): Visit {
   const { tag, attributes } = abbreviation;
   const kind = kinds.get(tag) ?? 0;
-  const isNamespace = tag === DW_TAG.namespace || tag === DW_TAG.module;
-  if (kind === 0 && !isNamespace) return passedBy;
+  const isOpened =
+    tag === DW_TAG.namespace || tag === DW_TAG.module || (opensTypes && compositeTags.has(tag));
+  if (kind === 0 && !isOpened) return passedBy;
   // Types that are only declared lead nowhere; functions and variables that are may have a definition that names them.
   const isDeclaration = attributes.includes(DW_AT.declaration);
   const skipped = isDeclaration && (kind === KIND.type || kind === KIND.enumeration);
@@ -255,7 +276,7 @@ function visitOf(abbreviation: Abbreviation): Visit {
     name: attributes.indexOf(DW_AT.name),
     linkageName: linkage >= 0 ? linkage : attributes.indexOf(DW_AT.MIPS_linkage_name),
     origin: specification >= 0 ? specification : attributes.indexOf(DW_AT.abstract_origin),
-    isNamespace,
+    isOpened,
   };
 }
 

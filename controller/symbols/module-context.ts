@@ -18,6 +18,7 @@ import { KIND } from './file-names.js';
 import { NameIndex } from './name-index.js';
 import { TypeReader } from './types.js';
 import { UnitLines } from './statements.js';
+import { concreteSubprograms } from './subprograms.js';
 import { RangeTable, UnitRanges } from './units.js';
 import type { VariableContext } from './variable.js';
 
@@ -88,7 +89,7 @@ export class ModuleContext implements VariableContext {
     let table = this.#functions.get(unit);
     if (table === undefined) {
       const ranges: FunctionRange[] = [];
-      for (const die of subprograms(unit.root, 0, this.limits.maxNesting)) {
+      for (const die of concreteSubprograms(unit)) {
         const found = this.concrete(die);
         if (found === undefined) continue;
         for (const { start, end } of found.ranges) ranges.push({ start, end, function: found });
@@ -160,15 +161,4 @@ export function toAddressRanges(ranges: readonly PcRange[]): AddressRange[] {
   return ranges
     .filter((range) => range.end !== Infinity)
     .map(({ start, end }) => ({ start: linkAddress(BigInt(start)), end: linkAddress(BigInt(end)) }));
-}
-
-/** Subprograms at the top level and in namespaces. */
-function* subprograms(parent: Die, depth: number, maxNesting: number): Generator<Die> {
-  if (depth > maxNesting) return;
-  for (const child of parent.children()) {
-    if (child.tag === DW_TAG.subprogram) yield child;
-    else if (child.tag === DW_TAG.namespace || child.tag === DW_TAG.module) {
-      yield* subprograms(child, depth + 1, maxNesting);
-    }
-  }
 }
