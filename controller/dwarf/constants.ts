@@ -138,6 +138,7 @@ export const DW_AT = {
   call_file: 0x58,
   call_line: 0x59,
   endianity: 0x65,
+  signature: 0x69,
   data_bit_offset: 0x6b,
   const_expr: 0x6c,
   enum_class: 0x6d,

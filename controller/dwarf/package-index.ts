@@ -61,6 +61,17 @@ export class PackageIndex {
     cursor.skip(this.#rows * this.#columns * 8);
   }
 
+  /** Ids of all rows, in the order of the hash table. */
+  *ids(): Generator<bigint> {
+    const cursor = this.#cursor;
+    for (let slot = 0; slot < this.#slots; slot++) {
+      cursor.offset = this.#hashes + this.#slots * 8 + slot * 4;
+      if (cursor.u32() === 0) continue;
+      cursor.offset = this.#hashes + slot * 8;
+      yield cursor.u64();
+    }
+  }
+
   find(id: bigint): PackageRow | undefined {
     const mask = this.#slots - 1;
     let slot = Number(id & 0xffff_ffffn) & mask;

@@ -43,6 +43,7 @@ import type {
   SnapshotReference,
 } from './controller-api.js';
 import { snap } from './snap.js';
+import { debugDirectories } from './symbols.js';
 import { findTarget, findTargets } from './targets.js';
 
 export interface ControllerOptions {
@@ -216,8 +217,13 @@ export class Controller {
 
   async #open(reference: SnapshotReference): Promise<Snapshot> {
     const { path } = await this.#locate(reference.name);
-    const { exe, sysroot } = reference;
-    const snapshot = openSnapshot(path, { exe, sysroot, openSymbols: this.#options.openSymbols });
+    const { exe, sysroot, debugDir } = reference;
+    const directories = debugDir === undefined ? undefined : [debugDir, ...debugDirectories];
+    const snapshot = openSnapshot(path, {
+      exe,
+      sysroot,
+      openSymbols: (elf, file) => this.#options.openSymbols(elf, file, directories),
+    });
     const program = exe === undefined ? undefined : snapshot.executable?.elf;
     if (program === undefined || !isAbsent(program)) return snapshot;
     // What was named explicitly and does not fit is a mistake, and not something that this snapshot lacks.

@@ -5,7 +5,7 @@
  */
 import { type Absent, absent, isAbsent } from '../../format/absent.js';
 import type { ElfFile } from '../../format/elf/file.js';
-import { StillframeError, badData } from '../../format/error.js';
+import { StillframeError } from '../../format/error.js';
 import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { DebugSections } from '../dwarf/sections.js';
@@ -22,7 +22,7 @@ export class DebugFiles {
   readonly #infos: DebugInfo[] = [];
   #nextKey = 0;
   readonly #split = new Map<Unit, Unit | Absent>();
-  readonly #dwoFiles = new Map<string, DebugInfo | Absent>();
+  readonly #dwoFiles = new Map<string, DebugInfo>();
   #package: DebugPackage | undefined;
   #packageAsked = false;
   readonly #problems = new Set<string>();
@@ -65,11 +65,16 @@ export class DebugFiles {
   /** Units that have DIEs beyond their own, of all files: opens every `.dwo` file. Skeletons whose file is missing are left out. */
   get units(): readonly Unit[] {
     if (this.#units === undefined) {
-      const own = this.main.units.flatMap((unit) => {
-        const found = unit.isTypeUnit ? undefined : this.resolve(unit);
-        return found?.hasOwnDies === true ? [found] : [];
-      });
-      this.#units = [...own, ...(this.main.supplementary?.units.filter((unit) => unit.hasOwnDies) ?? [])];
+      const found = new Set<Unit>();
+      for (const unit of this.main.units) {
+        const resolved = this.resolve(unit);
+        if (resolved.dwoName !== undefined) continue;
+        found.add(resolved);
+        if (resolved !== unit) for (const each of resolved.info.units) if (each.isTypeUnit) found.add(each);
+      }
+      for (const unit of this.#package?.typeUnits() ?? []) found.add(unit);
+      for (const unit of this.main.supplementary?.units ?? []) found.add(unit);
+      this.#units = [...found];
     }
     return this.#units;
   }
@@ -109,26 +114,23 @@ export class DebugFiles {
     if (id === undefined)
       return absent('no-debug-info', `unit "${dwoName}" does not say which unit of it is meant`);
     const packed = this.#openPackage()?.unit(id);
-    const info = packed ?? this.#openDwo(dwoName, skeleton.compilationDirectory);
-    if (isAbsent(info)) return info;
-    const unit = info.units.find((each) => !each.isTypeUnit && each.dwoId === id);
-    if (unit === undefined) {
-      const detail = `"${info.sections.file}" has no unit of id 0x${id.toString(16)}: it was built at another time`;
-      return absent('no-debug-info', detail);
+    if (packed !== undefined) return paired(packed, id, skeleton) ?? stale(packed, id);
+    let found: DebugInfo | undefined;
+    for (const elf of this.#opener.split(dwoName, skeleton.compilationDirectory)) {
+      found = this.#dwoFile(elf);
+      const unit = paired(found, id, skeleton);
+      if (unit !== undefined) return unit;
     }
-    unit.skeleton = skeleton;
-    for (const each of info.units)
-      if (each.isTypeUnit && each.skeleton === undefined) each.skeleton = skeleton;
-    return unit;
+    if (found !== undefined) return stale(found, id);
+    const detail = `"${dwoName}", compiled in "${skeleton.compilationDirectory}", was not found`;
+    return absent('no-debug-info', detail);
   }
 
-  #openDwo(name: string, compilationDirectory: string): DebugInfo | Absent {
-    const key = `${compilationDirectory}\0${name}`;
-    let info = this.#dwoFiles.get(key);
+  #dwoFile(elf: ElfFile): DebugInfo {
+    let info = this.#dwoFiles.get(elf.source.name);
     if (info === undefined) {
-      const elf = this.#opener.split(name, compilationDirectory);
-      info = isAbsent(elf) ? elf : this.#add(dwoSections(elf), { isSplit: true });
-      this.#dwoFiles.set(key, info);
+      info = this.#add(dwoSections(elf), { isSplit: true });
+      this.#dwoFiles.set(elf.source.name, info);
     }
     return info;
   }
@@ -151,18 +153,12 @@ export class DebugFiles {
     try {
       const link = supplementaryLink(this.#elf);
       if (link === undefined) return undefined;
-      const elf = this.#opener.supplementary(link.path, link.buildId);
-      if (isAbsent(elf)) {
-        this.#problems.add(elf.detail);
-        return undefined;
+      for (const elf of this.#opener.supplementary(link.path, link.buildId)) {
+        if ((elf.buildId ?? supplementaryChecksum(elf)) !== link.buildId) continue;
+        return this.#add(new DebugSections(elf.source.name, (name) => elf.sectionBytes(`.${name}`)), {});
       }
-      const checksum = elf.buildId ?? supplementaryChecksum(elf);
-      if (checksum !== link.buildId) {
-        throw badData(
-          `"${elf.source.name}" has build id ${checksum ?? 'none'}, and ${link.buildId} is meant`,
-        );
-      }
-      return this.#add(new DebugSections(elf.source.name, (name) => elf.sectionBytes(`.${name}`)), {});
+      this.#problems.add(`"${link.path}" with build id ${link.buildId} was not found`);
+      return undefined;
     } catch (error) {
       if (!(error instanceof StillframeError)) throw error;
       this.#problems.add(error.message);
@@ -181,6 +177,20 @@ export class DebugFiles {
     }
     return imports;
   }
+}
+
+/** The unit of that id, which from now on is the skeleton's. */
+function paired(info: DebugInfo, id: bigint, skeleton: Unit): Unit | undefined {
+  const unit = info.units.find((each) => !each.isTypeUnit && each.dwoId === id);
+  if (unit === undefined) return undefined;
+  unit.skeleton = skeleton;
+  for (const each of info.units) if (each.isTypeUnit && each.skeleton === undefined) each.skeleton = skeleton;
+  return unit;
+}
+
+function stale(info: DebugInfo, id: bigint): Absent {
+  const detail = `"${info.sections.file}" has no unit of id 0x${id.toString(16)}: it is of another build`;
+  return absent('no-debug-info', detail);
 }
 
 /** NB: dwz writes them first, and only at the top level. */

@@ -2,11 +2,11 @@
 import type { ElfFile } from '../../format/elf/file.js';
 import { PackageIndex, type PackageRow } from '../dwarf/package-index.js';
 import { type DebugSectionName, DebugSections } from '../dwarf/sections.js';
-import type { DebugInfo, InfoLinks } from '../dwarf/unit.js';
+import type { DebugInfo, InfoLinks, Unit } from '../dwarf/unit.js';
 
 /** The sections of a `.dwo` file or package. */
 export function dwoSections(elf: ElfFile): DebugSections {
-  return new DebugSections(elf.source.name, (name) => elf.sectionBytes(`.${name}.dwo`), '.dwo');
+  return new DebugSections(elf.source.name, (name) => elf.allSectionBytes(`.${name}.dwo`), '.dwo');
 }
 
 /** Units of a `.dwp` file, each with its own contributions to the sections. */
@@ -26,6 +26,14 @@ export class DebugPackage {
 
   unit(id: bigint): DebugInfo | undefined {
     return this.#row('unit', this.#units, id);
+  }
+
+  /** The types of all units. */
+  *typeUnits(): Generator<Unit> {
+    for (const signature of this.#types?.ids() ?? []) {
+      for (const unit of this.#row('type', this.#types, signature)?.units ?? [])
+        if (unit.isTypeUnit) yield unit;
+    }
   }
 
   #row(kind: 'unit' | 'type', index: PackageIndex | undefined, id: bigint): DebugInfo | undefined {

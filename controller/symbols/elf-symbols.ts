@@ -1,6 +1,8 @@
 /** Names and addresses of the ELF symbol tables, for what debug information does not say. */
 import { type LinkAddress, linkAddress } from '../../format/address.js';
 import type { ElfFile, ElfSymbol } from '../../format/elf/file.js';
+import { StillframeError } from '../../format/error.js';
+import { mergeSymbols } from '../../format/elf/symbol.js';
 import { toPc } from '../dwarf/sections.js';
 
 const STT = { none: 0, object: 1, function: 2, ifunc: 10 } as const;
@@ -14,28 +16,40 @@ interface Placed {
 }
 
 export class ElfSymbols {
-  readonly #elf: ElfFile;
+  readonly #files: readonly ElfFile[];
   #placed: readonly Placed[] | undefined;
   #byName: Map<string, ElfSymbol> | undefined;
 
-  constructor(elf: ElfFile) {
-    this.#elf = elf;
+  /** The module's file, and files that have symbols of it as well: what an earlier one says of a name and a value counts. */
+  constructor(files: readonly ElfFile[]) {
+    this.#files = files;
+  }
+
+  #symbolsOf(elf: ElfFile): readonly ElfSymbol[] {
+    try {
+      return elf.symbols();
+    } catch (error) {
+      // A malformed table of one file costs the names in it; the module's own is asked for aloud.
+      if (error instanceof StillframeError && elf !== this.#files[0]) return [];
+      throw error;
+    }
   }
 
   /** Defined functions and objects; not thread-local ones, whose values are no addresses. */
   #defined(): ElfSymbol[] {
-    return this.#elf
-      .symbols()
-      .filter(
-        ({ type, sectionIndex, name }) =>
-          name !== '' &&
-          sectionIndex !== 0 &&
-          (type === STT.none || type === STT.object || type === STT.function || type === STT.ifunc),
-      );
+    const all = this.#files
+      .map((elf) => this.#symbolsOf(elf))
+      .reduce((known, more) => mergeSymbols(known, more));
+    return all.filter(
+      ({ type, sectionIndex, name }) =>
+        name !== '' &&
+        sectionIndex !== 0 &&
+        (type === STT.none || type === STT.object || type === STT.function || type === STT.ifunc),
+    );
   }
 
   at(address: LinkAddress): { readonly name: string; readonly offset: bigint } | undefined {
-    this.#placed ??= place(this.#defined(), this.#elf);
+    this.#placed ??= place(this.#defined(), this.#files[0]);
     const pc = toPc(address);
     const table = this.#placed;
     let low = 0;
@@ -94,7 +108,7 @@ function rank(symbol: ElfSymbol): number {
   return kind * 3 + binding;
 }
 
-function place(symbols: readonly ElfSymbol[], elf: ElfFile): Placed[] {
+function place(symbols: readonly ElfSymbol[], elf: ElfFile | undefined): Placed[] {
   const sorted = symbols
     .map((symbol) => ({ symbol, start: toPc(symbol.value) }))
     .filter(({ start }) => start !== Infinity)
@@ -102,7 +116,7 @@ function place(symbols: readonly ElfSymbol[], elf: ElfFile): Placed[] {
   const placed: Placed[] = [];
   for (const [i, { symbol, start }] of sorted.entries()) {
     if (sorted[i - 1]?.start === start) continue; // a lesser name of the same address
-    const section = elf.sections[symbol.sectionIndex];
+    const section = elf?.sections[symbol.sectionIndex];
     const limit = section === undefined ? Infinity : toPc(section.address) + section.size;
     let next = i + 1;
     while (sorted[next]?.start === start) next++;

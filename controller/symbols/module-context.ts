@@ -11,7 +11,7 @@ import type { Unit } from '../dwarf/unit.js';
 import type { Type } from '../types/type.js';
 import { type FunctionBlocks, buildBlocks } from './block.js';
 import type { DebugFiles } from './debug-files.js';
-import { ElfSymbols } from './elf-symbols.js';
+import type { ElfSymbols } from './elf-symbols.js';
 import { expressionUnitOf } from './expression-unit.js';
 import type { AddressRange, ExpressionUnit, VariableSymbol } from './module-symbols.js';
 import { KIND } from './file-names.js';
@@ -48,13 +48,13 @@ export class ModuleContext implements VariableContext {
   /** Set by whoever knows globals; variables that are only declared ask it. */
   findGlobal: ((name: string, die: Die) => VariableSymbol | undefined) | undefined;
 
-  constructor(elf: ElfFile, files: DebugFiles, limits: Limits) {
+  constructor(elf: ElfFile, files: DebugFiles, limits: Limits, elfSymbols: ElfSymbols) {
     this.elf = elf;
     this.files = files;
     this.limits = limits;
     this.names = new NameIndex(files);
     this.types = new TypeReader((tag, name) => this.#definitionOfType(tag, name));
-    this.elfSymbols = new ElfSymbols(elf);
+    this.elfSymbols = elfSymbols;
     this.#unitRanges = new UnitRanges(files.main);
   }
 

@@ -103,6 +103,8 @@ export interface SourceFrame {
   readonly column?: number;
   readonly inlined: boolean;
   readonly scope?: Scope;
+  /** Why there is no scope, where debug information exists in a file that could not be had. */
+  readonly absent?: Absent;
 }
 
 /** Variables visible at an address in one (possibly inlined) function. */

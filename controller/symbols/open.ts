@@ -11,6 +11,7 @@ import { toPc } from '../dwarf/sections.js';
 import type { Type } from '../types/type.js';
 import { type DebugFileOpener, noDebugFiles } from './debug-file-opener.js';
 import { DebugFiles } from './debug-files.js';
+import { ElfSymbols } from './elf-symbols.js';
 import { FunctionFinder } from './functions.js';
 import { GlobalFinder } from './globals.js';
 import { LineFinder } from './lines.js';
@@ -25,14 +26,20 @@ import type {
 import { SourceStacks } from './source-stack.js';
 import { type FoundEnumerator, TypeFinder } from './type-finder.js';
 
+/** Files beyond the module's own: see {@link ./find-debug-files.ts}. */
+export interface ModuleDebugFiles extends DebugFileOpener {
+  readonly debug?: ElfFile | undefined;
+  readonly mini?: ElfFile | undefined;
+}
+
 export function openModuleSymbols(
   elf: ElfFile,
   path: string,
   frames: CallFrameTable,
   limits: Limits = defaultLimits,
-  opener: DebugFileOpener = noDebugFiles,
+  files: ModuleDebugFiles = noDebugFiles,
 ): ModuleSymbols {
-  return new OpenedSymbols(elf, path, frames, limits, opener);
+  return new OpenedSymbols(elf, path, frames, limits, files);
 }
 
 class OpenedSymbols implements ModuleSymbols {
@@ -47,12 +54,14 @@ class OpenedSymbols implements ModuleSymbols {
   readonly #lines: LineFinder;
   readonly #stacks: SourceStacks;
 
-  constructor(elf: ElfFile, path: string, frames: CallFrameTable, limits: Limits, opener: DebugFileOpener) {
+  constructor(elf: ElfFile, path: string, frames: CallFrameTable, limits: Limits, files: ModuleDebugFiles) {
     this.path = path;
     this.elf = elf;
     this.frames = frames;
-    this.#files = new DebugFiles(elf, path, opener);
-    this.#context = new ModuleContext(elf, this.#files, limits);
+    const { debug } = files;
+    this.#files = new DebugFiles(debug ?? elf, debug?.source.name ?? path, files);
+    const others = [debug, files.mini].filter((each) => each !== undefined);
+    this.#context = new ModuleContext(elf, this.#files, limits, new ElfSymbols([elf, ...others]));
     this.#functions = new FunctionFinder(this.#context);
     this.#globals = new GlobalFinder(this.#context);
     this.#types = new TypeFinder(this.#context);

@@ -35,7 +35,9 @@ export class SourceStacks {
     if (concrete === undefined) {
       const name = this.#context.elfSymbols.at(address)?.name;
       if (name === undefined && row === undefined) return [];
-      return [{ function: name ?? '', ...position, inlined: false }];
+      const missing = unit === undefined ? undefined : this.#context.files.missing(unit);
+      const frame = { function: name ?? '', ...position, inlined: false };
+      return [missing === undefined ? frame : { ...frame, absent: missing }];
     }
     const frames: SourceFrame[] = [];
     let blocks: Block[] = [];

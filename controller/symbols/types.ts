@@ -49,6 +49,10 @@ export class TypeReader {
   }
 
   #make(die: Die): Type {
+    // A stand-in for a type that has a unit of its own.
+    const whole = die.has(DW_AT.signature) ? die.reference(DW_AT.signature) : undefined;
+    if (whole !== undefined && whole.key !== die.key && !whole.has(DW_AT.signature))
+      return this.typeAt(whole);
     switch (die.tag) {
       case DW_TAG.base_type:
         return baseType(die);
