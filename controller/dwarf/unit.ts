@@ -321,8 +321,19 @@ export class DebugInfo {
     return units;
   }
 
-  /** The unit whose bytes contain an offset. */
+  /** The unit whose DIEs contain an offset. */
   unitContaining(offset: number): Unit | undefined {
+    const unit = this.#unitAround(offset);
+    return unit !== undefined && offset >= unit.header.firstDie ? unit : undefined;
+  }
+
+  /** The unit whose header is at an offset. */
+  unitAt(offset: number): Unit | undefined {
+    const unit = this.#unitAround(offset);
+    return unit?.offset === offset ? unit : undefined;
+  }
+
+  #unitAround(offset: number): Unit | undefined {
     const { units } = this;
     let low = 0;
     let high = units.length;
@@ -333,7 +344,7 @@ export class DebugInfo {
       else high = middle;
     }
     const unit = units[low];
-    return unit !== undefined && offset >= unit.header.firstDie && offset < unit.end ? unit : undefined;
+    return unit !== undefined && offset >= unit.offset && offset < unit.end ? unit : undefined;
   }
 
   /** The DIE at an offset; throws `bad-data` when no unit contains it or nothing is there. */

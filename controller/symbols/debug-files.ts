@@ -16,7 +16,8 @@ import { DebugPackage, dwoSections } from './debug-package.js';
 
 export class DebugFiles {
   readonly main: DebugInfo;
-  readonly #elf: ElfFile;
+  /** The file of {@link main}. */
+  readonly elf: ElfFile;
   readonly #opener: DebugFileOpener;
   /** In order of their keys. */
   readonly #infos: DebugInfo[] = [];
@@ -31,7 +32,7 @@ export class DebugFiles {
 
   /** `file`: what messages call the main one. */
   constructor(elf: ElfFile, file: string, opener: DebugFileOpener) {
-    this.#elf = elf;
+    this.elf = elf;
     this.#opener = opener;
     const sections = new DebugSections(file, (name) => elf.sectionBytes(`.${name}`));
     this.main = this.#add(sections, { supplementary: () => this.#openSupplementary() });
@@ -151,7 +152,7 @@ export class DebugFiles {
 
   #openSupplementary(): DebugInfo | undefined {
     try {
-      const link = supplementaryLink(this.#elf);
+      const link = supplementaryLink(this.elf);
       if (link === undefined) return undefined;
       for (const elf of this.#opener.supplementary(link.path, link.buildId)) {
         if ((elf.buildId ?? supplementaryChecksum(elf)) !== link.buildId) continue;

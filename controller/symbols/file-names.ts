@@ -99,6 +99,11 @@ export class FileNames {
     return found;
   }
 
+  /** Whether anything has that name. An enumerator is in its enumeration, which was not looked into. */
+  has(name: string): boolean {
+    return Object.values(KIND).some((kind) => this.find(kind, name).size > 0);
+  }
+
   /** Every name of a kind. */
   *names(kind: NameKind): Iterable<string> {
     for (let i = 0; i < this.#count; i++) {

@@ -23,7 +23,7 @@ export class GlobalFinder {
 
   /** Definitions; where there is none, one declaration, which finds the symbol of its name. */
   find(name: string, file?: string): readonly VariableSymbol[] {
-    const { definitions, declarations } = this.#dies(name);
+    const { definitions, declarations } = this.#dies(name, file !== undefined);
     const wanted = (die: Die): boolean => file === undefined || this.#isIn(die, file);
     const found = definitions.filter(wanted);
     if (found.length > 0) return found.map((die) => this.#variable(die));
@@ -46,11 +46,13 @@ export class GlobalFinder {
     return variable;
   }
 
-  #dies(name: string): { definitions: Die[]; declarations: Die[] } {
+  /** `all`: declarations are wanted too where there is a definition. */
+  #dies(name: string, all: boolean): { definitions: Die[]; declarations: Die[] } {
     const { names } = this.#context;
     const definitions = new Map<number, Die>();
     const declarations: Die[] = [];
-    for (const die of names.find(KIND.variable, name)) {
+    const found = all ? names.findAll(KIND.variable, name) : names.find(KIND.variable, name);
+    for (const die of found) {
       if (!isDeclaration(die)) definitions.set(die.key, die);
       else {
         declarations.push(die);
@@ -71,7 +73,7 @@ export class GlobalFinder {
   }
 
   #definitionOf(name: string, from: Die): VariableSymbol | undefined {
-    const definitions = this.#dies(name).definitions.filter(
+    const definitions = this.#dies(name, false).definitions.filter(
       (die) => owner(die, DW_AT.external) !== undefined || die.unit === from.unit,
     );
     const die = definitions.find((one) => one.unit === from.unit) ?? definitions[0];

@@ -1,5 +1,6 @@
 /** Where functions were inlined: DW_TAG_inlined_subroutine DIEs by the abstract instance that they are copies of. */
-import { DW_AT, DW_FORM, DW_TAG } from '../dwarf/constants.js';
+import { refersToOthers } from '../dwarf/abbrev.js';
+import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import { Die, skipAttributes } from '../dwarf/die.js';
 import type { Unit } from '../dwarf/unit.js';
 import type { DebugFiles } from './debug-files.js';
@@ -22,7 +23,9 @@ export class InlinedIndex {
 
   /** Copies of an abstract instance: in its own unit, and in those that refer to other units (link-time optimisation). */
   copiesOf(abstract: Die): readonly InlinedDie[] {
-    this.#crossing ??= this.#files.units.filter(refersToOthers);
+    this.#crossing ??= this.#files.units.filter((unit) =>
+      refersToOthers(unit.abbreviations, [DW_TAG.inlined_subroutine]),
+    );
     const units = new Set([abstract.unit, ...this.#crossing]);
     return [...units].flatMap((unit) => this.#copiesIn(unit).get(abstract.key) ?? []);
   }
@@ -32,24 +35,6 @@ export class InlinedIndex {
     if (copies === undefined) this.#byUnit.set(unit, (copies = collect(unit)));
     return copies;
   }
-}
-
-/** Forms of references that may leave their unit. */
-const crossing: ReadonlySet<number> = new Set([
-  DW_FORM.ref_addr,
-  DW_FORM.indirect,
-  DW_FORM.GNU_ref_alt,
-  DW_FORM.ref_sup4,
-  DW_FORM.ref_sup8,
-]);
-
-function refersToOthers(unit: Unit): boolean {
-  for (const { tag, attributes, forms } of unit.abbreviations) {
-    if (tag !== DW_TAG.inlined_subroutine) continue;
-    const form = forms[attributes.indexOf(DW_AT.abstract_origin)];
-    if (form !== undefined && crossing.has(form)) return true;
-  }
-  return false;
 }
 
 /** Walks every DIE of a unit: the only question that needs it. */

@@ -15,6 +15,7 @@ import type { ElfSymbols } from './elf-symbols.js';
 import { expressionUnitOf } from './expression-unit.js';
 import type { AddressRange, ExpressionUnit, VariableSymbol } from './module-symbols.js';
 import { KIND } from './file-names.js';
+import { openNameAccelerator } from './name-accelerator.js';
 import { NameIndex } from './name-index.js';
 import { TypeReader } from './types.js';
 import { UnitLines } from './statements.js';
@@ -52,7 +53,7 @@ export class ModuleContext implements VariableContext {
     this.elf = elf;
     this.files = files;
     this.limits = limits;
-    this.names = new NameIndex(files);
+    this.names = new NameIndex(files, () => openNameAccelerator(files.elf, files.main));
     this.types = new TypeReader((tag, name) => this.#definitionOfType(tag, name));
     this.elfSymbols = elfSymbols;
     this.#unitRanges = new UnitRanges(files.main);
@@ -60,7 +61,7 @@ export class ModuleContext implements VariableContext {
 
   #definitionOfType(tag: number, name: string): Die | undefined {
     const kind = tag === DW_TAG.enumeration_type ? KIND.enumeration : KIND.type;
-    for (const die of this.names.find(kind, name)) {
+    for (const die of this.names.findKnown(kind, name)) {
       if (die.tag === tag && !die.flag(DW_AT.declaration)) return die;
     }
     return undefined;

@@ -1,20 +1,50 @@
 /** Names of a module: those of all its files, each unit walked when it may have the answer. */
+import { StillframeError } from '../../format/error.js';
+import { refersToOthers } from '../dwarf/abbrev.js';
+import { DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import type { DebugInfo, Unit } from '../dwarf/unit.js';
 import type { DebugFiles } from './debug-files.js';
 import { FileNames, type NameKind } from './file-names.js';
+import type { NameAccelerator } from './name-accelerator.js';
 
 export class NameIndex {
   readonly #files: DebugFiles;
+  readonly #openAccelerator: () => NameAccelerator | undefined;
   readonly #byFile = new Map<DebugInfo, FileNames>();
+  #accelerator: NameAccelerator | undefined;
+  #started = false;
   #complete = false;
 
-  constructor(files: DebugFiles) {
+  constructor(files: DebugFiles, openAccelerator: () => NameAccelerator | undefined = () => undefined) {
     this.#files = files;
+    this.#openAccelerator = openAccelerator;
   }
 
-  /** DIEs of that kind and name, in the order of the files. Declarations and definitions alike. */
+  /**
+   * DIEs of that kind and name, in the order of the files: all definitions, and declarations of units that have a definition; where there is
+   * no definition all declarations.
+   */
   find(kind: NameKind, name: string): Die[] {
+    if (this.#walkFor(name)) {
+      const found = this.#flat((names) => names.find(kind, name));
+      if (found.length > 0) return found;
+    }
+    return this.findAll(kind, name);
+  }
+
+  /** As {@link find}, but believes an index that says that there is none. */
+  findKnown(kind: NameKind, name: string): Die[] {
+    return this.#walkFor(name) ? this.#flat((names) => names.find(kind, name)) : this.findAll(kind, name);
+  }
+
+  /** Whether every unit was read. */
+  get isComplete(): boolean {
+    return this.#complete;
+  }
+
+  /** DIEs of that kind and name, declarations and definitions alike: reads every unit. */
+  findAll(kind: NameKind, name: string): Die[] {
     this.#walkAll();
     return this.#flat((names) => names.find(kind, name));
   }
@@ -40,7 +70,10 @@ export class NameIndex {
 
   /** Top-level DIEs whose DW_AT_specification or DW_AT_abstract_origin is `target`, directly. */
   linksTo(target: Die): Die[] {
-    this.#walkAll();
+    if (!this.#complete) {
+      this.#walk(target.unit);
+      for (const unit of this.#files.units) if (linksToOthers(unit)) this.#walk(unit);
+    }
     return this.#flat((names) => names.linksTo(target.key));
   }
 
@@ -52,15 +85,45 @@ export class NameIndex {
     return found;
   }
 
+  /** Walks the units that the accelerator names, and those that it does not speak of; false where it is of no use. */
+  #walkFor(name: string): boolean {
+    if (!this.#started) {
+      this.#started = true;
+      this.#accelerator = this.#openAccelerator();
+      const covered = this.#accelerator?.covered;
+      if (covered !== undefined) {
+        for (const unit of this.#files.units) if (!covered.has(unit)) this.#walk(unit);
+      }
+    }
+    if (this.#complete || this.#accelerator === undefined) return false;
+    try {
+      for (const unit of this.#accelerator.unitsOf(name)) {
+        const names = this.#walk(unit);
+        // What is not where it should be: who knows what else is wrong.
+        if (!names.has(name)) this.#accelerator = undefined;
+      }
+    } catch (error) {
+      if (!(error instanceof StillframeError)) throw error;
+      this.#accelerator = undefined;
+    }
+    return this.#accelerator !== undefined;
+  }
+
   #walkAll(): void {
     if (this.#complete) return;
     for (const unit of this.#files.units) this.#walk(unit);
     this.#complete = true;
   }
 
-  #walk(unit: Unit): void {
+  #walk(unit: Unit): FileNames {
     let names = this.#byFile.get(unit.info);
     if (names === undefined) this.#byFile.set(unit.info, (names = new FileNames(unit.info)));
     names.walk(unit);
+    return names;
   }
+}
+
+/** Functions and variables may be completed in another unit, with link-time optimisation. */
+function linksToOthers(unit: Unit): boolean {
+  return refersToOthers(unit.abbreviations, [DW_TAG.subprogram, DW_TAG.variable]);
 }
