@@ -3,6 +3,7 @@ import { type LinkAddress, linkAddress } from '../../format/address.js';
 import type { ElfFile, ElfSymbol } from '../../format/elf/file.js';
 import { StillframeError } from '../../format/error.js';
 import { mergeSymbols } from '../../format/elf/symbol.js';
+import { type GoFunctions, openGoFunctions } from '../dwarf/go-functions.js';
 import { toPc } from '../dwarf/sections.js';
 
 const STT = { none: 0, object: 1, function: 2, ifunc: 10 } as const;
@@ -17,12 +18,50 @@ interface Placed {
 
 export class ElfSymbols {
   readonly #files: readonly ElfFile[];
+  #go: GoFunctions | undefined;
+  #goRead = false;
   #placed: readonly Placed[] | undefined;
   #byName: Map<string, ElfSymbol> | undefined;
+
+  /** What Go's runtime knows; undefined where the file is not Go's. A malformed table costs what is in it. */
+  get goFunctions(): GoFunctions | undefined {
+    if (!this.#goRead) {
+      this.#goRead = true;
+      const [elf] = this.#files;
+      try {
+        this.#go = elf === undefined ? undefined : openGoFunctions(elf);
+      } catch (error) {
+        if (!(error instanceof StillframeError)) throw error;
+      }
+    }
+    return this.#go;
+  }
+
+  /** Functions of a stripped program of Go. */
+  #fromGo(): ElfSymbol[] {
+    const go = this.goFunctions;
+    if (go === undefined || this.#files.some((elf) => elf.findSection('.symtab') !== undefined)) return [];
+    const symbols: ElfSymbol[] = [];
+    for (let i = 0; i < go.count; i++) {
+      const { name, start, end } = go.at(i);
+      const size = Math.max(0, end - start);
+      symbols.push({ name, value: BigInt(start), size, type: STT.function, binding: 0, sectionIndex: 1 });
+    }
+    return symbols;
+  }
 
   /** The module's file, and files that have symbols of it as well: what an earlier one says of a name and a value counts. */
   constructor(files: readonly ElfFile[]) {
     this.#files = files;
+  }
+
+  #guardedFromGo(): ElfSymbol[] {
+    try {
+      return this.#fromGo();
+    } catch (error) {
+      if (error instanceof StillframeError) return [];
+      throw error;
+    }
   }
 
   #symbolsOf(elf: ElfFile): readonly ElfSymbol[] {
@@ -40,7 +79,7 @@ export class ElfSymbols {
     const all = this.#files
       .map((elf) => this.#symbolsOf(elf))
       .reduce((known, more) => mergeSymbols(known, more));
-    return all.filter(
+    return [...all, ...this.#guardedFromGo()].filter(
       ({ type, sectionIndex, name }) =>
         name !== '' &&
         sectionIndex !== 0 &&

@@ -36,6 +36,7 @@ export class SourceStacks {
       const name = this.#context.elfSymbols.at(address)?.name;
       if (name === undefined && row === undefined) return [];
       const missing = unit === undefined ? undefined : this.#context.files.missing(unit);
+      if (row === undefined) position = this.#goPosition(pc);
       const frame = { function: name ?? '', ...position, inlined: false };
       return [missing === undefined ? frame : { ...frame, absent: missing }];
     }
@@ -51,6 +52,12 @@ export class SourceStacks {
       blocks = [];
     }
     return frames;
+  }
+
+  #goPosition(pc: number): Position {
+    const go = this.#context.elfSymbols.goFunctions;
+    const found = go?.find(pc);
+    return (found === undefined ? undefined : go?.position(found, pc)) ?? {};
   }
 
   #frame(die: Die, inlined: boolean, position: Position, scope: () => Scope): SourceFrame {
