@@ -9,6 +9,7 @@ import { defaultLimits } from '../../format/limits.js';
 import type { AgentPoint } from '../rpc/agent-facts.js';
 import type { TlsFiles } from '../rpc/tls.js';
 import type { SnapshotDocument } from '../snapshot/document.js';
+import { bringDebugFiles } from '../snapshot/fetch-debug-files.js';
 import type { OpenSymbols } from '../snapshot/module.js';
 import { openSnapshot, type Snapshot } from '../snapshot/open.js';
 import {
@@ -43,7 +44,7 @@ import type {
   SnapshotReference,
 } from './controller-api.js';
 import { snap } from './snap.js';
-import { debugDirectories } from './symbols.js';
+import { asksDebuginfod, bringDebugFile, debugDirectories } from './symbols.js';
 import { findTarget, findTargets } from './targets.js';
 
 export interface ControllerOptions {
@@ -224,6 +225,7 @@ export class Controller {
       sysroot,
       openSymbols: (elf, file) => this.#options.openSymbols(elf, file, directories),
     });
+    if (asksDebuginfod) await bringDebugFiles(snapshot, bringDebugFile);
     const program = exe === undefined ? undefined : snapshot.executable?.elf;
     if (program === undefined || !isAbsent(program)) return snapshot;
     // What was named explicitly and does not fit is a mistake, and not something that this snapshot lacks.

@@ -8,6 +8,7 @@ import { planPoint, type PlannedPoint } from '../planner/plan.js';
 import type { AgentClient } from '../rpc/agent-client.js';
 import type { AgentModule, AgentTarget, TargetFacts } from '../rpc/agent-facts.js';
 import type { OpenSymbols } from '../snapshot/module.js';
+import { bringDebugFile } from './symbols.js';
 import { openModuleFile } from './module-file.js';
 import { chooseModule, executableOf, findTargets, splitLocation } from './targets.js';
 
@@ -78,6 +79,7 @@ export async function planFor(
     ...(options.exe === undefined ? {} : { exe: options.exe }),
   });
   const { depth, stackBytes, bytes } = options.bounds;
+  await bringDebugFile(file.elf);
   const planned = planPoint({
     symbols: openSymbols(file.elf),
     modulePath: module.path,

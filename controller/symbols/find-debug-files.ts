@@ -46,7 +46,7 @@ export function findDebugFiles(elf: ElfFile, path: string, options: DebugFileOpt
   };
 }
 
-function hasDebugSections(elf: ElfFile): boolean {
+export function hasDebugSections(elf: ElfFile): boolean {
   return elf.findSection('.debug_info') !== undefined || elf.findSection('.zdebug_info') !== undefined;
 }
 

@@ -30,6 +30,7 @@ import { type FoundEnumerator, TypeFinder } from './type-finder.js';
 export interface ModuleDebugFiles extends DebugFileOpener {
   readonly debug?: ElfFile | undefined;
   readonly mini?: ElfFile | undefined;
+  readonly problems?: readonly string[];
 }
 
 export function openModuleSymbols(
@@ -47,6 +48,7 @@ class OpenedSymbols implements ModuleSymbols {
   readonly elf: ElfFile;
   readonly frames: CallFrameTable;
   readonly #files: DebugFiles;
+  readonly #found: ModuleDebugFiles;
   readonly #context: ModuleContext;
   readonly #functions: FunctionFinder;
   readonly #globals: GlobalFinder;
@@ -58,6 +60,7 @@ class OpenedSymbols implements ModuleSymbols {
     this.path = path;
     this.elf = elf;
     this.frames = frames;
+    this.#found = files;
     const { debug } = files;
     this.#files = new DebugFiles(debug ?? elf, debug?.source.name ?? path, files);
     const others = [debug, files.mini].filter((each) => each !== undefined);
@@ -71,6 +74,10 @@ class OpenedSymbols implements ModuleSymbols {
 
   get buildId(): string {
     return this.elf.buildId ?? '';
+  }
+
+  get problems(): readonly string[] {
+    return [...(this.#found.problems ?? []), ...this.#files.problems];
   }
 
   get hasDebugInfo(): boolean {
