@@ -51,8 +51,8 @@ function entriesOf(context: ModuleContext, callee: Die): LinkAddress[] {
   if (own !== undefined) return [linkAddress(BigInt(own.entry))];
   const entries: LinkAddress[] = [];
   for (const one of originChain(callee)) {
-    for (const offset of context.names.linksTo(one.offset)) {
-      const found = context.concrete(context.info.die(offset));
+    for (const die of context.names.linksTo(one)) {
+      const found = context.concrete(die);
       if (found !== undefined) entries.push(linkAddress(BigInt(found.entry)));
     }
   }

@@ -1,5 +1,6 @@
 /** From a line of a source file to addresses, as gdb's `break FILE:LINE` finds them (linespec.c). */
 import { linkAddress } from '../../format/address.js';
+import { DW_TAG } from '../dwarf/constants.js';
 import type { Unit } from '../dwarf/unit.js';
 import { type Block, innermostBlock } from './block.js';
 import type { ConcreteFunction, ModuleContext } from './module-context.js';
@@ -25,8 +26,9 @@ export class LineFinder {
   #units(): Map<string, Unit[]> {
     if (this.#unitsByFile === undefined) {
       this.#unitsByFile = new Map();
-      for (const unit of this.#context.info.units) {
-        if (!unit.hasOwnDies) continue;
+      for (const unit of this.#context.files.main.units) {
+        // Partial units share the table of one that has code.
+        if (unit.isTypeUnit || unit.root.tag === DW_TAG.partial_unit) continue;
         for (const path of new Set(this.#context.lines(unit).paths())) {
           const list = this.#unitsByFile.get(path);
           if (list === undefined) this.#unitsByFile.set(path, [unit]);

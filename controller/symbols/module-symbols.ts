@@ -15,6 +15,8 @@ export interface ModuleSymbols {
   readonly elf: ElfFile;
   /** False when the file has symbols only: names and addresses, no lines, no variables. */
   readonly hasDebugInfo: boolean;
+  /** Why debug information that should be there is not: files that are missing, or are not the ones that are meant. */
+  readonly problems?: readonly string[];
   /** CFI of `.eh_frame` and `.debug_frame`. */
   readonly frames: CallFrameTable;
 
@@ -103,6 +105,8 @@ export interface SourceFrame {
   readonly column?: number;
   readonly inlined: boolean;
   readonly scope?: Scope;
+  /** Why there is no scope, where debug information exists in a file that could not be had. */
+  readonly absent?: Absent;
 }
 
 /** Variables visible at an address in one (possibly inlined) function. */

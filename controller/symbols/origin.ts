@@ -27,9 +27,9 @@ export function nameOf(die: Die): string | undefined {
   return owner(die, DW_AT.name)?.name;
 }
 
-/** The offset of the last DIE of the chain: the same for all instances of one function or variable. */
+/** The key of the last DIE of the chain: the same for all instances of one function or variable. */
 export function rootOf(die: Die): number {
-  let offset = die.offset;
-  for (const one of originChain(die)) ({ offset } = one);
-  return offset;
+  let key = die.key;
+  for (const one of originChain(die)) ({ key } = one);
+  return key;
 }

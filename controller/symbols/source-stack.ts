@@ -35,7 +35,10 @@ export class SourceStacks {
     if (concrete === undefined) {
       const name = this.#context.elfSymbols.at(address)?.name;
       if (name === undefined && row === undefined) return [];
-      return [{ function: name ?? '', ...position, inlined: false }];
+      const missing = unit === undefined ? undefined : this.#context.files.missing(unit);
+      if (row === undefined) position = this.#goPosition(pc);
+      const frame = { function: name ?? '', ...position, inlined: false };
+      return [missing === undefined ? frame : { ...frame, absent: missing }];
     }
     const frames: SourceFrame[] = [];
     let blocks: Block[] = [];
@@ -49,6 +52,12 @@ export class SourceStacks {
       blocks = [];
     }
     return frames;
+  }
+
+  #goPosition(pc: number): Position {
+    const go = this.#context.elfSymbols.goFunctions;
+    const found = go?.find(pc);
+    return (found === undefined ? undefined : go?.position(found, pc)) ?? {};
   }
 
   #frame(die: Die, inlined: boolean, position: Position, scope: () => Scope): SourceFrame {
@@ -100,14 +109,14 @@ export class SourceStacks {
   }
 
   #callSite(concrete: ConcreteFunction, returnAddress: LinkAddress): CallSite | undefined {
-    let sites = this.#callSites.get(concrete.die.offset);
+    let sites = this.#callSites.get(concrete.die.key);
     if (sites === undefined) {
       sites = new Map();
       for (const die of this.#context.blocks(concrete).callSites) {
         const pc = returnAddressOf(die);
         if (pc !== undefined && !sites.has(pc)) sites.set(pc, die);
       }
-      this.#callSites.set(concrete.die.offset, sites);
+      this.#callSites.set(concrete.die.key, sites);
     }
     const die = sites.get(toPc(returnAddress));
     return die === undefined ? undefined : callSiteOf(this.#context, die);

@@ -41,14 +41,18 @@ export class TypeReader {
 
   /** The type that a DIE is. */
   typeAt(die: Die): Type {
-    const known = this.#types.get(die.offset);
+    const known = this.#types.get(die.key);
     if (known !== undefined) return known;
     const type = this.#make(die);
-    this.#types.set(die.offset, type);
+    this.#types.set(die.key, type);
     return type;
   }
 
   #make(die: Die): Type {
+    // A stand-in for a type that has a unit of its own.
+    const whole = die.has(DW_AT.signature) ? die.reference(DW_AT.signature) : undefined;
+    if (whole !== undefined && whole.key !== die.key && !whole.has(DW_AT.signature))
+      return this.typeAt(whole);
     switch (die.tag) {
       case DW_TAG.base_type:
         return baseType(die);
@@ -105,11 +109,7 @@ export class TypeReader {
     const { name } = die;
     if (die.flag(DW_AT.declaration)) {
       const definition = name === undefined ? undefined : this.#findDefinition(die.tag, name);
-      if (
-        definition !== undefined &&
-        definition.offset !== die.offset &&
-        !definition.flag(DW_AT.declaration)
-      ) {
+      if (definition !== undefined && definition.key !== die.key && !definition.flag(DW_AT.declaration)) {
         return this.typeAt(definition);
       }
       return { kind, ...named(name), byteSize: 0, incomplete: true, members: () => [] };

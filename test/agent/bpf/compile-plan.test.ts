@@ -18,13 +18,10 @@ function compile(site: { condition?: Uint8Array; ranges: readonly PlanRange[] })
   };
   return compileSite(plan, {
     siteIndex: 0,
-    ringFd: 3,
-    ringBytes: 65_536,
     stateFd: 4,
     scratchFd: 5,
     counterSlots: 2,
-    maxHits: 10,
-    minIntervalNs: 1n,
+    delivery: { ringFd: 3, ringBytes: 65_536, maxHits: 10, minIntervalNs: 1n },
     sleepable: true,
     copyStringBtfId: 1,
   }).bytes;

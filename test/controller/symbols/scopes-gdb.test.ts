@@ -2,36 +2,12 @@ import { describe, expect, test } from 'vitest';
 import { linkAddress } from '../../../format/address.js';
 import { DW_TAG } from '../../../controller/dwarf/constants.js';
 import type { Die } from '../../../controller/dwarf/die.js';
-import type { ModuleSymbols } from '../../../controller/symbols/module-symbols.js';
 import { nameOf } from '../../../controller/symbols/origin.js';
 import { buildRedis } from '../../support/fixtures.js';
 import { type GdbScope, gdbScopes } from '../../support/gdb-symbols.js';
+import { scopeAt, sorted } from '../../support/gdb-view.js';
 import { allStatements, debugInfoOf, symbolsOf } from '../../support/symbols.js';
 import { nameOfVariant, program, variants } from './programs.js';
-
-const byName = (a: readonly unknown[], b: readonly unknown[]): number =>
-  JSON.stringify(a) < JSON.stringify(b) ? -1 : 1;
-
-function scopeAt(symbols: ModuleSymbols, address: bigint): GdbScope {
-  const stack = symbols.sourceStack(linkAddress(address));
-  return {
-    file: stack[0]?.file ?? null,
-    line: stack[0]?.line ?? 0,
-    levels: stack.map(({ function: name, scope }) => ({
-      function: name,
-      variables: (scope?.variables ?? [])
-        .map(({ name: variable, parameter }) => [variable, parameter] as const)
-        .toSorted(byName),
-    })),
-  };
-}
-
-function sorted(scope: GdbScope): GdbScope {
-  return {
-    ...scope,
-    levels: scope.levels.map((level) => ({ ...level, variables: level.variables.toSorted(byName) })),
-  };
-}
 
 describe('every statement has the line, the inlined functions and the variables that gdb sees there', () => {
   test.each(variants.map((variant) => [nameOfVariant(variant), variant] as const))('%s', (_, variant) => {

@@ -60,6 +60,7 @@ async function capture(ranges: readonly PlanRange[], rbx: bigint): Promise<Captu
       },
       maxHits: 10,
       minIntervalNs: 0n,
+      countOnly: false,
       forced: false,
     },
     { hit: (hit) => captures.push(hit), ended: () => undefined },

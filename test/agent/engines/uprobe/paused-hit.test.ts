@@ -70,6 +70,7 @@ describe.each(sleepable)('by %s', (_name, way) => {
           plan: planOf(path, site),
           maxHits: 10,
           minIntervalNs: 0n,
+          countOnly: false,
           forced: false,
         },
         { hit: (capture) => captures.push(capture), ended: (end) => expect(end).toBe('still armed') },
