@@ -50,6 +50,8 @@ export interface PointContext {
 const firstRetryMs = 5000;
 const maxRetryMs = 5 * 60_000;
 const beginRetryMs = 2000;
+/** How often processes are asked for that the agent does not watch. */
+export const relistMs = 10_000;
 /** Processes of a group that are asked for their modules before planning is given up for now. */
 const maxAsked = 3;
 /** A pid that was given away again after the point was set is another process; clocks of two hosts may differ by so much. */
@@ -65,6 +67,8 @@ export class AgentPoints implements Disposable {
   readonly #dirty = new Set<KeptPoint>();
   readonly #waiting = new Map<KeptPoint, (() => void)[]>();
   readonly #retries = new Map<KeptPoint, number>();
+  /** When to ask for their processes. */
+  readonly #unwatched = new Map<KeptPoint, number>();
   /** Armings that are alive there. */
   readonly #held = new Set<string>();
   #ready = false;
@@ -159,6 +163,37 @@ export class AgentPoints implements Disposable {
       this.#retries.delete(point);
       this.mark(point);
     }
+    for (const [point, atMs] of this.#unwatched) {
+      if (atMs > nowMs) continue;
+      this.#unwatched.set(point, nowMs + relistMs);
+      this.#relist(point).catch((error: unknown) => {
+        if (this.#closed) return;
+        const { message } = toStillframeError(error);
+        this.#context.log.warn({ agent: this.agent.host, error: message }, 'cannot look for processes');
+      });
+    }
+  }
+
+  /** Its processes are not told by the agent, which watches as many as it can: they are asked for now and then. */
+  setUnwatched(point: KeptPoint, isUnwatched: boolean): void {
+    if (!isUnwatched) this.#unwatched.delete(point);
+    else if (!this.#unwatched.has(point)) this.#unwatched.set(point, 0);
+  }
+
+  async #relist(point: KeptPoint): Promise<void> {
+    if (!point.active) {
+      this.#unwatched.delete(point);
+      return;
+    }
+    const targets = await this.agent.client.listTargets(point.agentSelector);
+    if (this.#closed) return;
+    const present = new Set(targets.map(keyOf));
+    const known = [...(point.places.get(this.agent.identity)?.targets.values() ?? [])];
+    this.left(
+      point,
+      known.map(({ target }) => target).filter((target) => !present.has(keyOf(target))),
+    );
+    this.appeared(point, targets);
   }
 
   /** States of all points as they are now. */
@@ -168,7 +203,7 @@ export class AgentPoints implements Disposable {
     if (!this.#closed) this.#take(views);
   }
 
-  /** Has counters told at that interval, while there is something to count; 0: no more. */
+  /** Has counters told at that interval, once there is something to count. It lasts as long as the conversation; 0: not asked for. */
   watch(intervalMs: number): void {
     this.#watchMs = intervalMs;
     this.#updateWatch();
@@ -176,7 +211,7 @@ export class AgentPoints implements Disposable {
 
   #updateWatch(): void {
     const wantedMs = this.holds ? this.#watchMs : 0;
-    if (this.#closed || !this.#ready || wantedMs === this.#askedWatchMs) return;
+    if (this.#closed || !this.#ready || wantedMs === 0 || wantedMs === this.#askedWatchMs) return;
     this.#askedWatchMs = wantedMs;
     this.agent.client.points([], wantedMs).then(
       (views) => {

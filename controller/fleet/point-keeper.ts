@@ -276,10 +276,12 @@ export class PointKeeper implements Points, AsyncDisposable {
   }
 
   #watchState(point: KeptPoint, host: string, detail: string): void {
-    const agent = [...this.#agents.values()].find((points) => points.agent.host === host)?.agent;
+    const points = [...this.#agents.values()].find(({ agent }) => agent.host === host);
     // One that is not connected says so by itself.
-    if (agent === undefined || (detail === '' && !point.places.has(agent.identity))) return;
-    point.place(agent).watchDetail = detail;
+    if (points === undefined) return;
+    points.setUnwatched(point, detail !== '');
+    if (detail === '' && !point.places.has(points.agent.identity)) return;
+    point.place(points.agent).watchDetail = detail;
     this.#changed(point);
   }
 
