@@ -188,7 +188,7 @@ describe('processes that come', () => {
 });
 
 describe('agents that go', () => {
-  test('killed with -9 while armed: the point is armed again by the next one, and fires', async () => {
+  test('killed with -9 while armed: the point is armed again by the next one, and fires', { timeout: 180_000 }, async () => {
     await start(program());
     const { id } = await points.set(spec({ condition: 'tick->number < 0' }), { strict: true });
     const quiet = document(id);
