@@ -2,9 +2,12 @@ import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import type { AddressInfo } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openWorkplace, type StartedProgram, type Workplace } from '../support/cli.js';
 import { startTicker } from '../support/ticker.js';
+
+// Several commands, each a process, and restarts of daemons.
+vi.setConfig({ testTimeout: 150_000 });
 
 /** Rules in the controller as it is shipped, with a real agent and a real service: fired by hand, and by an alert. */
 let place: Workplace;

@@ -2,11 +2,14 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openWorkplace, type CliResult, type StartedProgram, type Workplace } from '../support/cli.js';
 import { repositoryRoot } from '../support/paths.js';
 import type { SnapshotJson } from '../support/documents.js';
 import { buildTicker, startTicker } from '../support/ticker.js';
+
+// Several commands, each a process, and restarts of daemons.
+vi.setConfig({ testTimeout: 150_000 });
 
 /** A real agent, a real service, a controller as it is shipped, and the command line on it. */
 let place: Workplace;
