@@ -65,7 +65,7 @@ export class ProcessTable {
 
   /** `cursor`: of the changes before, 0 for none. `nowMs`: since boot. */
   update(cursor: number, nowMs: number = uptime() * 1000): ProcessChanges {
-    const isReset = cursor !== this.#cursor;
+    const isReset = cursor === 0 || cursor !== this.#cursor;
     const changed: TargetProcess[] = [];
     const gone: { pid: number; startTicks: bigint }[] = [];
     const pids = this.#sight.pids();
@@ -82,7 +82,7 @@ export class ProcessTable {
       if (before !== undefined && !isSame) gone.push(before);
       if (after !== undefined && !(isSame && isDeepStrictEqual(before, after))) changed.push(after);
     }
-    // Never 0 again, which is what someone says who knows nothing.
+    // Never 0, which is what someone says who knows nothing.
     this.#cursor += 1;
     return {
       cursor: this.#cursor,
