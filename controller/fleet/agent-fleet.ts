@@ -44,6 +44,7 @@ const maxUngreeted = 512;
 /** How long dialed agents that answered wait for the others at the start, so that names do not depend on who is quicker. */
 const firstRoundMs = 1500;
 const connectTimeoutMs = 5000;
+const complaintMs = 10_000;
 
 export class AgentFleet implements Fleet, AsyncDisposable {
   readonly #options: FleetOptions;
@@ -62,8 +63,10 @@ export class AgentFleet implements Fleet, AsyncDisposable {
       agents: () => this.#roster.agents(),
       statuses: () => this.#roster.statuses(),
     });
-    const endpoints = [...new Set(options.agents)].map(parseEndpoint);
-    for (const endpoint of endpoints) this.#dial(endpoint);
+    const endpoints = options.agents.map((text) => parseEndpoint(text));
+    // One agent that was named twice is dialed once.
+    const byAddress = new Map(endpoints.map((endpoint) => [grpcTarget(endpoint), endpoint]));
+    for (const [address, endpoint] of byAddress) this.#dial(address, endpoint);
     void this.#endFirstRound();
   }
 
@@ -134,9 +137,8 @@ export class AgentFleet implements Fleet, AsyncDisposable {
     };
   }
 
-  #dial(endpoint: Endpoint): void {
+  #dial(address: string, endpoint: Endpoint): void {
     const { tls, log } = this.#options;
-    const address = grpcTarget(endpoint);
     let lastError = '';
     const connect = async (): Promise<AgentClient> => {
       const options = { endpoint, connectTimeoutMs, ...this.#conversation() };
@@ -187,7 +189,7 @@ export class AgentFleet implements Fleet, AsyncDisposable {
     }
     client.listen({
       watch: (event) => this.#board.heard(agent, event),
-      failed: (error) => this.#options.log.warn({ agent: agent.host, error: error.message }, 'refused'),
+      failed: this.#complaints(agent),
     });
     void client.closed.then((reason) => {
       const text = withoutPrefix(reason.message, client.address);
@@ -197,6 +199,23 @@ export class AgentFleet implements Fleet, AsyncDisposable {
     this.#options.log.info({ agent: host, address, version: client.facts.version }, 'agent connected');
     for (const listener of this.#listeners) listener.connected?.(agent);
     this.#board.connected(agent);
+  }
+
+  /** What an agent sends that cannot be taken is logged, and no more often than somebody can read. */
+  #complaints(agent: FleetAgent): (error: StillframeError) => void {
+    let loggedMs = 0;
+    let unlogged = 0;
+    return ({ message }) => {
+      unlogged += 1;
+      const nowMs = Date.now();
+      if (nowMs - loggedMs < complaintMs) return;
+      this.#options.log.warn(
+        { agent: agent.host, error: message, count: unlogged },
+        'refused what an agent sent',
+      );
+      loggedMs = nowMs;
+      unlogged = 0;
+    };
   }
 
   #tellGone(agent: FleetAgent, reason: string): void {

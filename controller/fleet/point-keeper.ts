@@ -24,10 +24,11 @@ import { Planner, type PointPlanner } from './planner.js';
 import type { PointAgent, PointFleet } from './point-agent.js';
 import { activeText, documentOf, documentOfRecord, endedText } from './point-document.js';
 import { PointListeners } from './point-listeners.js';
-import { checkSpec } from './point-spec.js';
+import { checkSpec, recordOf } from './point-spec.js';
 import type { PointListener, Points, PointSpec } from './points.js';
 import { ambiguous, findInFleet } from './target-search.js';
 import { isMeant } from './watches.js';
+import { within } from './within.js';
 
 export interface PointKeeperOptions {
   readonly store: Store;
@@ -276,10 +277,12 @@ export class PointKeeper implements Points, AsyncDisposable {
   }
 
   #watchState(point: KeptPoint, host: string, detail: string): void {
-    const agent = [...this.#agents.values()].find((points) => points.agent.host === host)?.agent;
+    const points = [...this.#agents.values()].find(({ agent }) => agent.host === host);
     // One that is not connected says so by itself.
-    if (agent === undefined || (detail === '' && !point.places.has(agent.identity))) return;
-    point.place(agent).watchDetail = detail;
+    if (points === undefined) return;
+    points.setUnwatched(point, detail !== '');
+    if (detail === '' && !point.places.has(points.agent.identity)) return;
+    point.place(points.agent).watchDetail = detail;
     this.#changed(point);
   }
 
@@ -437,33 +440,6 @@ export class PointKeeper implements Points, AsyncDisposable {
   }
 }
 
-function recordOf(spec: PointSpec, id: string, createdMs: number): PointRecord {
-  return {
-    id,
-    createdMs,
-    target: spec.target,
-    location: spec.location,
-    ...(spec.condition === undefined ? {} : { condition: spec.condition }),
-    captures: spec.captures,
-    engine: spec.engine,
-    maxHits: spec.maxHits,
-    minIntervalNs: spec.minIntervalNs,
-    expiresMs: spec.expiresMs,
-    agent: '',
-    pids: [],
-    modulePath: '',
-    buildId: '',
-    plan: new Uint8Array(),
-    status: { phase: 'pending', why: 'not armed yet' },
-    kind: spec.kind,
-    everyProcess: spec.everyProcess,
-    bounds: spec.bounds,
-    owner: spec.owner,
-    note: spec.note,
-    ...(spec.incident === undefined ? {} : { incident: spec.incident }),
-  };
-}
-
 function usedUp({ stored }: KeptPoint): Ending {
   const detail = stored === 1 ? 'delivered its hit' : `delivered ${stored} hits, all that were asked`;
   return { end: 'hits', detail, final: false };
@@ -480,16 +456,3 @@ function isNeeded(point: KeptPoint): boolean {
 }
 
 const keptAfterExpiryMs = 7 * 24 * 3600_000;
-
-/** Undefined when it takes longer; it is not stopped. */
-async function within<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), ms);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}

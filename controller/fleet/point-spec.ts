@@ -1,9 +1,10 @@
-/** What can be said of a request for a point before any process is known. */
+/** A request for a point before any process is known: what can be said of it, and how it is kept. */
 import { StillframeError } from '../../format/error.js';
 import { defaultLimits } from '../../format/limits.js';
 import { parseSelector, selectorHint } from '../../format/target-selector.js';
 import { parseLocation } from '../planner/location.js';
 import { splitLocation } from '../service/targets.js';
+import type { PointRecord } from '../store/store.js';
 import type { PointSpec } from './points.js';
 
 const maxText = 4096;
@@ -57,4 +58,32 @@ function checkLength(what: string, text: string, most: number): void {
 
 function refuse(problem: string): never {
   throw new StillframeError('usage', `cannot set a point: ${problem}`);
+}
+
+/** As it is kept: without a plan, which is made for each build, and without a process, which may come later. */
+export function recordOf(spec: PointSpec, id: string, createdMs: number): PointRecord {
+  return {
+    id,
+    createdMs,
+    target: spec.target,
+    location: spec.location,
+    ...(spec.condition === undefined ? {} : { condition: spec.condition }),
+    captures: spec.captures,
+    engine: spec.engine,
+    maxHits: spec.maxHits,
+    minIntervalNs: spec.minIntervalNs,
+    expiresMs: spec.expiresMs,
+    agent: '',
+    pids: [],
+    modulePath: '',
+    buildId: '',
+    plan: new Uint8Array(),
+    status: { phase: 'pending', why: 'not armed yet' },
+    kind: spec.kind,
+    everyProcess: spec.everyProcess,
+    bounds: spec.bounds,
+    owner: spec.owner,
+    note: spec.note,
+    ...(spec.incident === undefined ? {} : { incident: spec.incident }),
+  };
 }

@@ -70,7 +70,7 @@ export function whyActive(facts: WhyFacts): string {
     ...shared(
       hosts,
       ({ unwatched, connected }) => (unwatched === '' || !connected ? [] : [unwatched]),
-      (at, why) => `processes at ${at} are not watched: ${why}`,
+      (at, why) => `processes at ${at} are looked for now and then only: ${why}`,
     ),
   );
   const missing = hosts.filter(({ connected }) => !connected);
@@ -137,7 +137,7 @@ export function whyAtHost(host: HostView, facts: Pick<WhyFacts, 'target' | 'hasC
     ),
   );
   clauses.push(...host.over);
-  if (host.unwatched !== '') clauses.push(`processes are not watched: ${host.unwatched}`);
+  if (host.unwatched !== '') clauses.push(`processes are looked for now and then only: ${host.unwatched}`);
   if (clauses.length > 0) return clauses.join('; ');
   return host.processes === 0
     ? `no process fits ${facts.target} yet`

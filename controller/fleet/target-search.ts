@@ -6,6 +6,7 @@ import { describeTarget, isNear, wantedName } from '../service/targets.js';
 import type { AgentStatus } from './fleet.js';
 import type { PointAgent } from './point-agent.js';
 import { isMeant } from './watches.js';
+import { within } from './within.js';
 
 export interface FoundTarget<A> {
   readonly agent: A;
@@ -37,7 +38,10 @@ export async function searchTargets<A extends SearchedAgent>(
   const lists = await Promise.all(
     agents.map(async (agent) => {
       try {
-        const targets = await within(agent.client.listTargets(asked), agent.host);
+        const targets = await within(agent.client.listTargets(asked), listMs);
+        if (targets === undefined) {
+          throw new StillframeError('unreachable', `it did not answer within ${listMs / 1000} s`);
+        }
         return targets.map((target) => ({ agent, target }));
       } catch (error) {
         failures.push(withContext(`agent ${agent.host}`, error));
@@ -134,20 +138,4 @@ function meantAgents<A extends SearchedAgent>(fleet: SearchedFleet<A>, host: str
   throw new StillframeError('unreachable', 'no agent is connected', {
     hint: 'start the controller with --agent ADDRESS, or agents with --dial ADDRESS of the controller',
   });
-}
-
-async function within<T>(work: Promise<T>, host: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () =>
-        reject(new StillframeError('unreachable', `agent ${host} did not answer within ${listMs / 1000} s`)),
-      listMs,
-    );
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

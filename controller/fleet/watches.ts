@@ -160,13 +160,16 @@ export class WatchBoard {
 class TargetWatch {
   watch: Disposable | undefined;
   readonly #listeners = new Set<TargetListener>();
+  readonly #joining = new Set<TargetListener>();
   readonly #known = new Map<FleetAgent, Map<string, AgentTarget>>();
   readonly #states = new Map<string, string>();
 
+  /** Told of what is known soon, and not from within the call, for whoever listens has not got its watch yet; then of what changes. */
   join(listener: TargetListener): void {
-    this.#listeners.add(listener);
+    this.#joining.add(listener);
     queueMicrotask(() => {
-      if (!this.#listeners.has(listener)) return;
+      if (!this.#joining.delete(listener)) return;
+      this.#listeners.add(listener);
       for (const [agent, targets] of this.#known) {
         if (targets.size > 0) listener.appeared(agent, [...targets.values()]);
       }
@@ -176,8 +179,9 @@ class TargetWatch {
 
   /** True when nobody is left. */
   leave(listener: TargetListener): boolean {
+    this.#joining.delete(listener);
     this.#listeners.delete(listener);
-    return this.#listeners.size === 0;
+    return this.#listeners.size + this.#joining.size === 0;
   }
 
   heard(agent: FleetAgent, event: WatchEvent): void {

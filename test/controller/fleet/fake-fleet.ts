@@ -469,6 +469,8 @@ export class FakeFleet implements PointFleet {
   }
 
   readonly reasons: Map<string, string> = new Map();
+  /** Why its agents do not watch processes. */
+  refusesWatches = '';
 
   agents(): readonly FakeAgent[] {
     return [...this.hosts.values()].flatMap(({ agent }) => agent ?? []);
@@ -501,7 +503,7 @@ export class FakeFleet implements PointFleet {
 
   targetsChanged(host: FakeHost, appeared: readonly FakeProcess[], left: readonly FakeProcess[]): void {
     const { agent } = host;
-    if (agent === undefined) return;
+    if (agent === undefined || this.refusesWatches !== '') return;
     for (const { selector, listener } of this.#watches) {
       if (!isMeant(selector, host)) continue;
       const of = (processes: readonly FakeProcess[]): AgentTarget[] =>
@@ -518,6 +520,10 @@ export class FakeFleet implements PointFleet {
   ): void {
     queueMicrotask(() => {
       if (!this.#watches.has(watch) || agent.isGone || !isMeant(watch.selector, host)) return;
+      if (this.refusesWatches !== '') {
+        watch.listener.state?.(host.name, this.refusesWatches);
+        return;
+      }
       const targets = [...host.processes.values()].filter((process) => fits(watch.selector, process));
       if (targets.length > 0) watch.listener.appeared(agent, targets.map(targetOf));
     });

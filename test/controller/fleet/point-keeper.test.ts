@@ -222,6 +222,28 @@ describe('why it has not fired', () => {
     expect(bench.why(id)).toContain('suspended at web-1: its condition took 1.2% of a CPU; cannot arm');
   });
 
+  test('processes that an agent cannot watch are asked for', async () => {
+    vi.useFakeTimers({ toFake: ['Date', 'setInterval', 'clearInterval'] });
+    await bench[Symbol.asyncDispose]();
+    bench = new KeeperBench('web-1');
+    web1 = bench.fleet.host('web-1');
+    bench.fleet.refusesWatches = '256 watches are the most';
+    bench.fleet.connect();
+    const { id } = await bench.set();
+    await rest();
+    expect(bench.why(id)).toBe(
+      'no process fits name:shop at web-1 yet; processes at web-1 are looked for now and then only: 256 watches are the most',
+    );
+    web1.start(shop(1));
+    vi.advanceTimersByTime(11_000);
+    await rest();
+    expect(armed(web1, id)).toBe(1);
+    web1.stop(1);
+    vi.advanceTimersByTime(11_000);
+    await rest();
+    expect(bench.why(id)).toContain('no process fits name:shop at web-1 yet');
+  });
+
   test('agents that are not connected', async () => {
     const { id } = await bench.set();
     bench.fleet.disconnect('web-2', 'connect ECONNREFUSED 10.0.0.2:7443');
