@@ -53,7 +53,7 @@ rules:
     when: { manual: {} }
     where: name:ticker
     what:
-      - snapshot: { at: pass, capture: [tick->number] }
+      - snapshot: { at: pass, capture: [tick->number], hits: 1 }
 `;
 
 describe('by hand', () => {
@@ -120,10 +120,10 @@ describe('by an alert', () => {
     const url = await start(`
 rules:
   - name: errors
-    when: { alertmanager: { match: { alertname: Errors } } }
+    when: { alertmanager: { alert: Errors } }
     where: name:ticker
     what:
-      - snapshot: { at: pass }
+      - snapshot: { at: pass, hits: 1 }
     notify:
       - url: http://127.0.0.1:${port}/hook
 `);
