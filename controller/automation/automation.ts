@@ -309,12 +309,18 @@ export class Automation implements Pick<ControllerApi, 'rules' | 'testRule' | 'f
       : undefined;
   }
 
+  /** Never throws: what the store cannot take now it is given again a second later. */
   #tick(): void {
-    for (const runner of this.#runners.values()) {
-      runner.tick();
-      if (runner.isIdle) this.#forget(runner);
+    try {
+      for (const runner of this.#runners.values()) {
+        runner.tick();
+        if (runner.isIdle) this.#forget(runner);
+      }
+      this.#inbox.tick();
+    } catch (error) {
+      const { message, code } = toStillframeError(error);
+      this.#options.log.error({ code, reason: message }, 'cannot tidy up the store of rules');
     }
-    this.#inbox.tick();
   }
 
   /** Budgets outlive their rule: one that is removed and put back has not got them anew. */

@@ -381,6 +381,7 @@ describe('bounds', () => {
     expect(rule.why).toContain('last firing refused: label "job" is "a;b"');
     expect(await stage.fire('r', { job: 'a' })).toMatchObject({ fired: true });
     expect([...stage.points.points.values()][0]?.spec.target).toBe('service:a');
+    expect((await stage.rule()).why).not.toContain('refused');
   });
 
   test('a rule that keeps failing suspends itself, says so, and comes back when it is changed', async () => {
