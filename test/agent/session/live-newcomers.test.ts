@@ -107,14 +107,12 @@ async function until(what: string, check: (view: PointView) => boolean): Promise
   throw new Error(`it did not come to pass: ${what}; it is ${(await view()).why}`);
 }
 
+const inOrder = (pids: readonly number[]): number[] => pids.toSorted((a, b) => a - b);
+
 const isArmedIn =
   (...pids: number[]) =>
   ({ processes }: PointView): boolean =>
-    pids.toSorted().join() ===
-    processes
-      .map(({ pid }) => pid)
-      .toSorted()
-      .join();
+    inOrder(pids).join() === inOrder(processes.map(({ pid }) => pid)).join();
 
 describe('counting', () => {
   test('begins in a process that starts later within about a second, and loses none of its hits from then on', async () => {
@@ -233,7 +231,7 @@ describe('snapshots', () => {
     await new Promise((resolve) => setTimeout(resolve, 1000));
     await say(parent, 'call 50');
     const deliveries = session.spool.list().map(({ delivery }) => delivery?.pid ?? 0);
-    expect(deliveries.toSorted()).toEqual([...first, ...first, ...second, ...second].toSorted());
+    expect(inOrder(deliveries)).toEqual(inOrder([...first, ...first, ...second, ...second]));
   });
 
   test('in a storm of forks are no more than asked, and the service does its work', async () => {
