@@ -89,10 +89,8 @@ function allowed(filter: readonly string[]): Set<string> {
 }
 
 /** strace leaves what it traced running when it ends; here that ends with it. */
-const recorded = (record: string): string[] => [
-  ...['strace', '--follow-forks', '--quiet=all', '--signal=none', '--output', record],
-  ...['setpriv', '--pdeathsig', 'KILL'],
-];
+const recorded = (record: string): string[] =>
+  `strace --follow-forks --quiet=all --signal=none --output ${record} setpriv --pdeathsig KILL`.split(' ');
 
 function forbidden(record: string, unit: UnitName): string[] {
   const text = readFileSync(record, 'utf8');

@@ -357,9 +357,9 @@ class Killed {
 /** Posts a new alert about three times a second until it is stopped. What was answered with 200 must never be forgotten. */
 function startPosting(target: () => Controller): { stop(): Promise<{ accepted: number; sent: number }> } {
   const counts = { accepted: 0, sent: 0 };
-  let running = true;
+  const stopped = new AbortController();
   const done = (async () => {
-    while (running) {
+    while (!stopped.signal.aborted) {
       const { webhook, token } = target();
       counts.sent++;
       const posted = await postAlert(
@@ -373,7 +373,7 @@ function startPosting(target: () => Controller): { stop(): Promise<{ accepted: n
   })();
   return {
     async stop() {
-      running = false;
+      stopped.abort();
       await done;
       return counts;
     },

@@ -54,13 +54,13 @@ const document = async (id: string): Promise<IncidentDocument> => {
 };
 
 /** The three ways to the error: who called `fail_order`. */
-const callers = ['authorise_payment', 'charge_stored_card', 'checkout_web'];
+const callers = new Set(['authorise_payment', 'charge_stored_card', 'checkout_web']);
 
 /** What every incident of the checkout's errors must show, whatever fired it. */
 async function expectThreeStacks(incident: IncidentDocument, running: Scene): Promise<void> {
   expect(incident).toMatchObject({ state: 'closed', rule: ruleName, stacks: 3 });
   expect(incident.groups).toHaveLength(3);
-  expect(incident.groups.map(({ stack }) => stack[1]?.split(' ')[0]).toSorted()).toEqual(callers);
+  expect(new Set(incident.groups.map(({ stack }) => stack[1]?.split(' ')[0]))).toEqual(callers);
   for (const { stack } of incident.groups) expect(stack[0]).toMatch(/^fail_order failure\.c:\d+$/);
   const ids = incident.groups.flatMap(({ snapshots }) => snapshots);
   expect(new Set(ids).size).toBe(ids.length);

@@ -109,8 +109,8 @@ export const badPercent = 5;
 export interface FollowOptions {
   readonly timeoutMs: number;
   /** About once a second before it opens. */
-  onWait(): Promise<void>;
-  onOpen(): void;
+  readonly onWait: () => Promise<void>;
+  readonly onOpen: () => void;
 }
 
 /** Prints what happens in an incident as it happens, until it is closed. */
