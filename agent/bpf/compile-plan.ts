@@ -87,8 +87,9 @@ class SiteCompiler {
   #deliver(delivery: DeliveryOptions): void {
     const asm = this.#asm;
     this.#interval(delivery);
-    this.#take(delivery);
+    this.#stopWhenEnough(delivery);
     this.#reserve(delivery);
+    this.#take(delivery);
     asm.section('registers');
     this.#header();
     const collect: CollectContext = {
@@ -205,17 +206,15 @@ class SiteCompiler {
     asm.bind(go);
   }
 
-  /** Takes one of `maxHits`. */
-  #take({ maxHits }: DeliveryOptions): void {
-    const asm = this.#asm;
-    const go = asm.label('within budget');
-    asm
+  /** Leaves where `maxHits` are taken already, so that what comes then costs the ring nothing. */
+  #stopWhenEnough({ maxHits }: DeliveryOptions): void {
+    const go = this.#asm.label('within budget');
+    this.#asm
       .loadMapValue(8, this.#options.stateFd, 0)
-      .load(1, 1n)
-      .atomic('fetchAdd', 8, 8, stateOffsets.taken, 1)
+      .loadMemory(8, 1, 8, stateOffsets.taken)
       .jumpIfImm('lt', 1, maxHits, go);
     this.#leave();
-    asm.bind(go);
+    this.#asm.bind(go);
   }
 
   #reserve({ ringFd }: DeliveryOptions): void {
@@ -226,13 +225,28 @@ class SiteCompiler {
       .load(2, BigInt(this.#layout.bytes))
       .load(3, 0n)
       .call(bpfHelpers.bpf_ringbuf_reserve)
-      .jumpIfImm('ne', 0, 0, go)
-      // No room: give the share back.
-      .load(1, -1n)
-      .atomic('add', 8, 8, stateOffsets.taken, 1);
+      .jumpIfImm('ne', 0, 0, go);
     this.#count('dropped');
     this.#leave();
     asm.bind(go).mov(9, 0);
+  }
+
+  /**
+   * Takes one of `maxHits`. NB: only with room for the record: a share that had to be given back would make others leave in the meantime,
+   * neither delivered nor counted as dropped.
+   */
+  #take({ maxHits }: DeliveryOptions): void {
+    const asm = this.#asm;
+    const go = asm.label('taken');
+    asm
+      .load(1, 1n)
+      .atomic('fetchAdd', 8, 8, stateOffsets.taken, 1)
+      .jumpIfImm('lt', 1, maxHits, go)
+      .mov(1, 9)
+      .load(2, BPF_RB_NO_WAKEUP)
+      .call(bpfHelpers.bpf_ringbuf_discard);
+    this.#leave();
+    asm.bind(go);
   }
 
   #header(): void {

@@ -12,7 +12,7 @@ export type CounterName = (typeof counterNames)[number];
 
 /** Offsets within the value. */
 export const stateOffsets = {
-  /** u64: hits that took a share of `maxHits`. */
+  /** u64: hits that took a share of `maxHits`; goes beyond it by those that come too late. */
   taken: 0,
   /** u64: time of the last hit that was let through. */
   lastTime: 8,
