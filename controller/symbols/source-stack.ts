@@ -9,7 +9,7 @@ import { callSiteOf, returnAddressOf } from './call-site.js';
 import type { ConcreteFunction, ModuleContext } from './module-context.js';
 import type { CallSite, ExpressionUnit, Scope, SourceFrame, VariableSymbol } from './module-symbols.js';
 import { once } from './once.js';
-import { nameOf, owner } from './origin.js';
+import { functionNameOf, nameOf, owner } from './origin.js';
 import { makeVariable } from './variable.js';
 
 interface Position {
@@ -62,7 +62,7 @@ export class SourceStacks {
 
   #frame(die: Die, inlined: boolean, position: Position, scope: () => Scope): SourceFrame {
     return {
-      function: nameOf(die) ?? '',
+      function: functionNameOf(die) ?? '',
       ...position,
       inlined,
       get scope() {
