@@ -36,6 +36,16 @@ export function locationOf(die: Die, attribute: number): LocationAttribute | und
   return offset === undefined ? undefined : { kind: 'list', entries: parseLocationList(unit, offset) };
 }
 
+/** The expression of an attribute that holds at an address; undefined where none does. */
+export function expressionAt(die: Die, attribute: number, pc: number): Uint8Array | undefined {
+  const location = locationOf(die, attribute);
+  if (location === undefined) return undefined;
+  if (location.kind === 'expression') return location.expression;
+  const { entries } = location;
+  const covering = entries.find((each) => !each.isDefault && pc >= each.start && pc < each.end);
+  return (covering ?? entries.find((each) => each.isDefault))?.expression;
+}
+
 /** The list at an offset of the section that the unit's version uses, in the order written. */
 export function parseLocationList(unit: Unit, offset: number): LocationEntry[] {
   const entries: LocationEntry[] = [];

@@ -8,6 +8,7 @@ import { DW_AT, DW_FORM, DW_TAG } from '../dwarf/constants.js';
 import { Die, skipAttributes, skipChildren } from '../dwarf/die.js';
 import { offsetsOfString, stringAt, textOf } from '../dwarf/string.js';
 import type { DebugInfo, Unit } from '../dwarf/unit.js';
+import { isC } from './origin.js';
 
 export const KIND = { function: 1, variable: 2, type: 3, enumeration: 4 } as const;
 export type NameKind = (typeof KIND)[keyof typeof KIND];
@@ -255,13 +256,6 @@ const compositeTags: ReadonlySet<number> = new Set([
   DW_TAG.class_type,
   DW_TAG.interface_type,
 ]);
-
-const cLanguages: ReadonlySet<number> = new Set([0x01, 0x02, 0x0c, 0x1d, 0x2c]);
-
-/** DW_LANG_C89, C, C99, C11, C17. */
-export function isC(language: number): boolean {
-  return cLanguages.has(language);
-}
 
 const passedBy: Visit = { kind: 0, name: -1, linkageName: -1, origin: -1, isOpened: false };
 

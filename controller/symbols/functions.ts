@@ -11,7 +11,7 @@ import { toPc } from '../dwarf/sections.js';
 import type { FunctionSymbol, InlinedCopy, VariableSymbol } from './module-symbols.js';
 import { KIND } from './file-names.js';
 import { once } from './once.js';
-import { nameOf, owner, rootOf } from './origin.js';
+import { functionNameOf, nameOf, owner, rootOf } from './origin.js';
 import { hasValidLocations, prologueEnd } from './prologue.js';
 import { endOfFramePrologue } from './prologue-code.js';
 import { makeVariable } from './variable.js';
@@ -130,7 +130,7 @@ export class FunctionFinder {
       {
         entry: linkAddress(BigInt(entry)),
         ranges: toAddressRanges(ranges),
-        into: nameOf(into) ?? '',
+        into: functionNameOf(into) ?? '',
       },
     ];
   }
@@ -155,7 +155,7 @@ export class FunctionFinder {
     const after = once(() => (concrete === undefined ? 0 : prologueEnd(context, concrete)));
     const parameters = once(() => this.#parameters(die, concrete));
     return {
-      name: nameOf(die) ?? '',
+      name: functionNameOf(die) ?? '',
       ...(file === undefined ? {} : { file }),
       ...(line === undefined ? {} : { line }),
       ranges: concrete === undefined ? [] : toAddressRanges(concrete.ranges),

@@ -5,7 +5,7 @@ import type { Unit } from '../dwarf/unit.js';
 import { type Block, innermostBlock } from './block.js';
 import type { ConcreteFunction, ModuleContext } from './module-context.js';
 import type { LineAddress } from './module-symbols.js';
-import { nameOf } from './origin.js';
+import { functionNameOf } from './origin.js';
 import { prologueEnd } from './prologue.js';
 
 export class LineFinder {
@@ -118,5 +118,5 @@ function describe(context: ModuleContext, concrete: ConcreteFunction | undefined
   }
   let block: Block | undefined = innermostBlock(context.blocks(concrete).root, pc);
   while (block.kind === 'lexical' && block.parent !== undefined) block = block.parent;
-  return { address, function: nameOf(block.die) ?? '', inlined: block.kind === 'inlined' };
+  return { address, function: functionNameOf(block.die) ?? '', inlined: block.kind === 'inlined' };
 }

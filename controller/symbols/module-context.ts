@@ -21,7 +21,7 @@ import { TypeReader } from './types.js';
 import { UnitLines } from './statements.js';
 import { concreteSubprograms } from './subprograms.js';
 import { RangeTable, UnitRanges } from './units.js';
-import type { VariableContext } from './variable.js';
+import { type VariableContext, makeVariable } from './variable.js';
 
 /** A function with code of its own. */
 export interface ConcreteFunction {
@@ -136,7 +136,10 @@ export class ModuleContext implements VariableContext {
   expressionUnit(die: Die): ExpressionUnit {
     let unit = this.#expressionUnits.get(die.unit);
     if (unit === undefined) {
-      this.#expressionUnits.set(die.unit, (unit = expressionUnitOf(die.unit)));
+      this.#expressionUnits.set(
+        die.unit,
+        (unit = expressionUnitOf(die.unit, (of) => makeVariable(this, of))),
+      );
     }
     return unit;
   }

@@ -125,14 +125,21 @@ export interface Scope {
  * What the expressions of one compile unit refer to beyond themselves: entries of its `.debug_addr`, its base types, the locations of
  * its DIEs. An evaluator puts them into its context.
  */
-export type ExpressionUnit = Pick<
+export interface ExpressionUnit extends Pick<
   ExpressionContext,
   'addressByIndex' | 'baseType' | 'callExpression' | 'offsetSize'
->;
+> {
+  /** The parameter whose DIE is at an offset of the unit, as call sites name it: see {@link CallSite.byParameter}. */
+  readonly parameterKey?: (dieOffset: number) => number;
+  /** The variable whose DIE is at an offset of `.debug_info`: for DW_OP_GNU_variable_value. */
+  readonly variable?: (dieOffset: number) => VariableSymbol | undefined;
+}
 
 export interface CallSite {
   /** Location of a callee's parameter at its entry (`DW_OP_reg5`) to its value in the caller's frame. */
   readonly parameters: readonly { readonly location: Uint8Array; readonly value: Uint8Array }[];
+  /** Values of parameters that are passed nowhere, for the callee was specialised for its callers; by their key. */
+  readonly byParameter?: ReadonlyMap<number, Uint8Array>;
   readonly isTailCall: boolean;
   /** What is called. Undefined when unknown: then nothing says that the parameters are those of the frame at hand. */
   readonly target?: CallTarget;

@@ -8,7 +8,7 @@ import { parseGdbIndex } from '../dwarf/gdb-index.js';
 import { parseNamesTables } from '../dwarf/names-table.js';
 import { offsetsOfString } from '../dwarf/string.js';
 import type { DebugInfo, Unit } from '../dwarf/unit.js';
-import { isC } from './file-names.js';
+import { isC } from './origin.js';
 
 export interface NameAccelerator {
   /** Units whose names it has, all of them. */

@@ -2,14 +2,14 @@
 import type { LinkAddress } from '../../format/address.js';
 import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
-import { locationOf } from '../dwarf/location-list.js';
+import { expressionAt } from '../dwarf/location-list.js';
 import { toPc } from '../dwarf/sections.js';
 import { type Block, innermostBlock } from './block.js';
 import { callSiteOf, returnAddressOf } from './call-site.js';
 import type { ConcreteFunction, ModuleContext } from './module-context.js';
 import type { CallSite, ExpressionUnit, Scope, SourceFrame, VariableSymbol } from './module-symbols.js';
 import { once } from './once.js';
-import { nameOf, owner } from './origin.js';
+import { functionNameOf, nameOf, owner } from './origin.js';
 import { makeVariable } from './variable.js';
 
 interface Position {
@@ -47,7 +47,7 @@ export class SourceStacks {
       blocks.push(block);
       if (block.kind === 'lexical') continue;
       const inlined = block.kind === 'inlined';
-      frames.push(this.#frame(block.die, inlined, position, this.#scope(concrete, blocks)));
+      frames.push(this.#frame(block.die, inlined, position, this.#scope(concrete, blocks, pc)));
       if (inlined) position = this.#callPosition(block.die);
       blocks = [];
     }
@@ -62,7 +62,7 @@ export class SourceStacks {
 
   #frame(die: Die, inlined: boolean, position: Position, scope: () => Scope): SourceFrame {
     return {
-      function: nameOf(die) ?? '',
+      function: functionNameOf(die) ?? '',
       ...position,
       inlined,
       get scope() {
@@ -82,10 +82,10 @@ export class SourceStacks {
   }
 
   /** `blocks`: innermost first, the function or inlined copy itself last. */
-  #scope(concrete: ConcreteFunction, blocks: readonly Block[]): () => Scope {
+  #scope(concrete: ConcreteFunction, blocks: readonly Block[], pc: number): () => Scope {
     const context = this.#context;
     const variables = once(() => visibleVariables(context, concrete, blocks));
-    const frameBase = once(() => this.#frameBase(concrete));
+    const frameBase = once(() => this.#frameBase(concrete, pc));
     const unit = once((): ExpressionUnit => context.expressionUnit(concrete.die));
     return once(() => ({
       get variables() {
@@ -101,11 +101,10 @@ export class SourceStacks {
     }));
   }
 
-  /** NB: compilers write one expression; a list (old gcc) would depend on the address, and is not read. */
-  #frameBase(concrete: ConcreteFunction): Uint8Array | undefined {
+  /** One expression, or a list as gcc writes it for DWARF 2, which has no operation for the CFA. */
+  #frameBase(concrete: ConcreteFunction, pc: number): Uint8Array | undefined {
     const die = owner(concrete.die, DW_AT.frame_base);
-    const location = die === undefined ? undefined : locationOf(die, DW_AT.frame_base);
-    return location?.kind === 'expression' ? location.expression : undefined;
+    return die === undefined ? undefined : expressionAt(die, DW_AT.frame_base, pc);
   }
 
   #callSite(concrete: ConcreteFunction, returnAddress: LinkAddress): CallSite | undefined {
@@ -136,7 +135,13 @@ function visibleVariables(
       const name = nameOf(die);
       if (name === undefined) continue;
       names.push(name);
-      variables.push(makeVariable(context, die, { shadowed: seen.has(name), functionEntry: concrete.entry }));
+      variables.push(
+        makeVariable(context, die, {
+          shadowed: seen.has(name),
+          functionEntry: concrete.entry,
+          isLocal: block.kind === 'lexical',
+        }),
+      );
     }
     for (const name of names) seen.add(name);
   }

@@ -62,14 +62,10 @@ function compileSplit(args: readonly (string | undefined)[]): { program: string;
   };
 }
 
-function open(
-  program: string,
-  directories: readonly string[] = [],
-): ModuleSymbols & { problems: readonly string[] } {
+function open(program: string, directories: readonly string[] = []): ModuleSymbols {
   const elf = openElf(bufferSource(program, readFileSync(program)));
   const files = findDebugFiles(elf, program, { directories });
-  const symbols = openModuleSymbols(elf, program, openCallFrames(elf), defaultLimits, files);
-  return Object.assign(symbols, { problems: files.problems });
+  return openModuleSymbols(elf, program, openCallFrames(elf), defaultLimits, files);
 }
 
 /** `reader` sees of `program` what gdb sees of `known`, where the debug information is in the program itself or gdb finds it. */
@@ -243,6 +239,7 @@ describe('split units', () => {
     });
     expect(frame?.scope).toBeUndefined();
     expect(symbols.findType('struct node')).toBeUndefined();
+    expect(symbols.problems).toEqual([frame?.absent?.detail]);
   });
 
   test('one of another build is not used', () => {

@@ -3,6 +3,7 @@ import { linkAddress } from '../../../format/address.js';
 import { DW_TAG } from '../../../controller/dwarf/constants.js';
 import type { Die } from '../../../controller/dwarf/die.js';
 import { nameOf } from '../../../controller/symbols/origin.js';
+import { compileC } from '../../support/compile-c.js';
 import { buildRedis } from '../../support/fixtures.js';
 import { type GdbScope, gdbScopes } from '../../support/gdb-symbols.js';
 import { scopeAt, sorted } from '../../support/gdb-view.js';
@@ -18,6 +19,25 @@ describe('every statement has the line, the inlined functions and the variables 
     const mine = addresses.map((address) => scopeAt(symbols, address));
     expect(mine).toEqual(gdbScopes(path, addresses).map(sorted));
   });
+});
+
+test.each(['gcc', 'clang'] as const)('a function that the linker knows by another name: %s', (compiler) => {
+  const renamed = `
+int work(int x) __asm__("other_name");
+static int again(int x) __asm__("another_name");
+__attribute__((noinline)) int work(int x) { volatile int y = x; return y + 1; }
+static __attribute__((noinline)) int again(int x) { volatile int y = x; return work(y) + 2; }
+int main(int argc, char **argv) { return again(argc) + (argv == 0); }
+`;
+  const path = compileC(renamed, { name: 'renamed', compiler, flags: ['-O1', '-g'] });
+  const symbols = symbolsOf(path);
+  const addresses = allStatements(symbols);
+  const mine = addresses.map((address) => scopeAt(symbols, address));
+  expect(mine).toEqual(gdbScopes(path, addresses).map(sorted));
+  expect(mine.flatMap((scope) => scope.levels.map((level) => level.function))).toContain('other_name');
+  expect(symbols.findFunctions('work').map((each) => each.entry)).toEqual([
+    symbols.findSymbol('other_name')?.address,
+  ]);
 });
 
 test(
