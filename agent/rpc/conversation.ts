@@ -182,6 +182,7 @@ export class Conversation implements Disposable {
     const { session } = this.#options;
     const request = pointRequestFrom(arm);
     const attached = this.#points.has(request.id);
+    if (this.#points.size >= maxFollowed) this.#forgetPoints();
     // Before arming, for the first hit may come before the answer.
     this.#points.add(request.id);
     try {
@@ -220,6 +221,17 @@ export class Conversation implements Disposable {
     }
     for (const snapshot of session.spool.list()) {
       if (wanted.has(snapshot.point) && snapshot.point !== '') void this.#ship(snapshot);
+    }
+  }
+
+  /** Those that the agent has forgotten, and that nothing waits of. */
+  #forgetPoints(): void {
+    const { session } = this.#options;
+    const waiting = new Set(session.spool.list().map(({ point }) => point));
+    for (const id of this.#points) {
+      if (session.hasPoint(id) || waiting.has(id)) continue;
+      this.#points.delete(id);
+      this.#holds.delete(id);
     }
   }
 

@@ -9,7 +9,7 @@ import { matches } from '../tracer/select.js';
 import type { Arming, ArmOutcome } from './arming.js';
 import { type ProcessKey, keyOf } from './delivered.js';
 import type { Gate } from './gate.js';
-import type { Point } from './point.js';
+import type { Armed, Point } from './point.js';
 import { runsAnother, type TargetChanges, type TargetPoll } from './target-poll.js';
 
 export interface NewcomersOptions {
@@ -32,6 +32,8 @@ interface Seeker {
   readonly point: Point;
   readonly selector: Selector;
   readonly candidates: Map<string, Candidate>;
+  /** Processes that are being disarmed, since they execute another program. */
+  readonly leaving: Set<number>;
   isBusy: boolean;
 }
 
@@ -50,7 +52,7 @@ export class Newcomers implements Disposable {
   /** Looks for processes for a point until it ends. Throws `usage` for a selector that means nothing. */
   add(point: Point): void {
     const selector = parseSelector(point.request.selector);
-    const seeker: Seeker = { point, selector, candidates: new Map(), isBusy: false };
+    const seeker: Seeker = { point, selector, candidates: new Map(), leaving: new Set(), isBusy: false };
     this.#seekers.set(point, seeker);
     this.#subscription ??= this.#options.targets.subscribe({ looked: (changes) => this.#looked(changes) });
     for (const target of this.#options.targets.targets.values()) this.#offer(seeker, target);
@@ -89,21 +91,27 @@ export class Newcomers implements Disposable {
     for (const seeker of this.#seekers.values()) {
       const { point } = seeker;
       for (const target of left) this.#forget(seeker, target);
-      for (const { before, after } of changed) {
-        if (before !== undefined && runsAnother(before, after)) void this.#executed(seeker, after);
-        else this.#offer(seeker, after);
-      }
       if (left.length > 0) point.delivered.forget(isAmong(left));
+      for (const { before, after } of changed) {
+        // What was refused there may do now.
+        if (before !== undefined && runsAnother(before, after)) this.#forget(seeker, after);
+        this.#offer(seeker, after);
+      }
+      for (const entry of point.armed.values()) {
+        const target = this.#options.targets.targets.get(entry.pid);
+        if (target?.startTicks !== entry.startTicks || entry.armed.program.executable === '') continue;
+        if (runsAnother(entry.armed.program, target)) void this.#executed(seeker, entry);
+      }
       void this.#seek(seeker);
     }
   }
 
-  #offer({ point, selector, candidates }: Seeker, target: TargetProcess): void {
+  #offer({ point, selector, candidates, leaving }: Seeker, target: TargetProcess): void {
     const key = keyOf(target);
     if (!matches(selector, target)) {
       candidates.delete(key);
       point.refused.delete(key);
-    } else if (!point.armed.has(target.pid)) {
+    } else if (!point.armed.has(target.pid) && !leaving.has(target.pid)) {
       const known = candidates.get(key);
       candidates.set(key, { target, dueMs: known?.dueMs ?? 0, attempts: known?.attempts ?? 0 });
     }
@@ -114,23 +122,32 @@ export class Newcomers implements Disposable {
     point.refused.delete(keyOf(process));
   }
 
-  /** What was armed there is in no program any more, and what was refused there may do now. */
-  async #executed(seeker: Seeker, { pid, startTicks }: TargetProcess): Promise<void> {
+  /** What was armed there is in no program any more. */
+  async #executed(seeker: Seeker, { pid, startTicks, armed }: Armed): Promise<void> {
     const { point } = seeker;
-    const { tracer, targets, changed } = this.#options;
-    this.#forget(seeker, { pid, startTicks });
-    if (point.armed.has(pid)) {
+    const { tracer, changed } = this.#options;
+    if (seeker.leaving.has(pid)) return;
+    seeker.leaving.add(pid);
+    try {
+      // The list may be older than the arming.
+      const [target] = await tracer.listTargets(String(pid));
+      if (target?.startTicks !== startTicks || !runsAnother(armed.program, target)) return;
+      if (!point.active || point.armed.get(pid)?.armed !== armed) return;
       point.leave(pid);
       if (point.armed.size === 0) point.wait(`process ${pid} executed another program`);
       // Where the tracer is gone its probes are gone with it.
       const last = await tracer.disarm(point.request.id, pid).catch(() => undefined);
       point.release(pid, last);
       changed(point);
+      seeker.leaving.delete(pid);
+      this.#forget(seeker, target);
+      this.#offer(seeker, target);
+      await this.#seek(seeker);
+    } catch {
+      // The tracer is being restarted; the next look says the same.
+    } finally {
+      seeker.leaving.delete(pid);
     }
-    const now = targets.targets.get(pid);
-    if (now?.startTicks !== startTicks) return;
-    this.#offer(seeker, now);
-    await this.#seek(seeker);
   }
 
   /** One after another, as long as there are some to try now. */

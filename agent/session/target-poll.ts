@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { toStillframeError } from '../../format/error.js';
-import type { ProcessChanges, TargetProcess, TracerClient } from '../tracer/client.js';
+import type { ProcessChanges, ProgramOfProcess, TargetProcess, TracerClient } from '../tracer/client.js';
 import type { SessionLog } from './session-log.js';
 
 export interface TargetChanges {
@@ -126,6 +126,6 @@ export class TargetPoll implements Disposable {
 }
 
 /** Whether it runs another program than before: what was armed in it means nothing any more. */
-export function runsAnother(before: TargetProcess, after: TargetProcess): boolean {
+export function runsAnother(before: ProgramOfProcess, after: ProgramOfProcess): boolean {
   return before.executable !== after.executable || before.buildId !== after.buildId;
 }

@@ -19,9 +19,11 @@ export interface Glance {
   readonly executable: string;
 }
 
-/** How processes are looked at; both give undefined for what is gone, a zombie, or no process. */
+/** How processes are looked at. What is gone or a zombie is undefined; what is no process is not read. */
 export interface ProcessSight {
   pids(): readonly number[];
+  /** The part of a glance that says whether another program runs, for a third of the price. */
+  executable(pid: number): string;
   glance(pid: number): Glance | undefined;
   read(pid: number): TargetProcess | undefined;
 }
@@ -41,6 +43,8 @@ interface Entry {
   readonly bornMs: number;
   seen: Glance | undefined;
   target: TargetProcess | undefined;
+  /** When it is due: to see whether it runs another program, and all of a glance. */
+  programMs: number;
   glanceMs: number;
   /** Ages at which it is read again whatever a glance says: its control group is often changed after it started. */
   readAges: readonly number[];
@@ -48,8 +52,9 @@ interface Entry {
 
 /** A process that is so young may well be about to execute another program. */
 const youngMs = 10_000;
-/** How often an older one is glanced at. */
-const glanceMs = 1000;
+/** How often it is seen whether an older one runs another program; and whether its name changed, or its number is another's. */
+const programMs = 1000;
+const glanceMs = 5000;
 /** USER_HZ is 100 on every architecture that we know. */
 const msPerTick = 10;
 const readAges: readonly number[] = [1000, 5000];
@@ -97,20 +102,38 @@ export class ProcessTable {
   }
 
   #look(pid: number, nowMs: number): TargetProcess | undefined {
-    let entry = this.#entries.get(pid);
-    if (entry !== undefined && nowMs < entry.glanceMs) return entry.target;
+    const entry = this.#entries.get(pid);
+    if (entry !== undefined && !this.#isToBeSeen(pid, entry, nowMs)) return entry.target;
     const seen = this.#sight.glance(pid);
     if (entry === undefined || entry.seen?.startTicks !== seen?.startTicks) {
       const bornMs = seen === undefined ? nowMs : Number(seen.startTicks) * msPerTick;
       const ages = readAges.filter((age) => bornMs + age > nowMs);
-      entry = { bornMs, seen, target: this.#sight.read(pid), glanceMs: nowMs, readAges: ages };
-      this.#entries.set(pid, entry);
-    } else if (!isDeepStrictEqual(entry.seen, seen) || this.#isDue(entry, nowMs)) {
+      const target = this.#sight.read(pid);
+      const fresh = { bornMs, seen, target, programMs: nowMs, glanceMs: nowMs, readAges: ages };
+      this.#entries.set(pid, fresh);
+      this.#schedule(fresh, nowMs);
+      return target;
+    }
+    if (!isDeepStrictEqual(entry.seen, seen) || this.#isDue(entry, nowMs)) {
       entry.seen = seen;
       entry.target = seen === undefined ? undefined : this.#sight.read(pid);
     }
-    entry.glanceMs = nowMs - entry.bornMs < youngMs ? nowMs : nowMs + glanceMs;
+    this.#schedule(entry, nowMs);
     return entry.target;
+  }
+
+  #isToBeSeen(pid: number, entry: Entry, nowMs: number): boolean {
+    if (nowMs >= entry.glanceMs) return true;
+    // A thread of the kernel has no program.
+    if (nowMs < entry.programMs || entry.target === undefined) return false;
+    entry.programMs = nowMs + programMs;
+    return this.#sight.executable(pid) !== entry.seen?.executable;
+  }
+
+  #schedule(entry: Entry, nowMs: number): void {
+    const isYoung = nowMs - entry.bornMs < youngMs;
+    entry.programMs = isYoung ? nowMs : nowMs + programMs;
+    entry.glanceMs = isYoung ? nowMs : nowMs + glanceMs;
   }
 
   #isDue(entry: Entry, nowMs: number): boolean {
@@ -129,6 +152,7 @@ export function hostProcesses(cache: ElfFactsCache, except: () => ReadonlySet<nu
       const hidden = except();
       return readPids().filter((pid) => !hidden.has(pid));
     },
+    executable: readLink,
     glance: (pid) => visible(() => glanceAt(pid)),
     read: (pid) => visible(() => findProcess(pid, cache, bootTimeMs)),
   };

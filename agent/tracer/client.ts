@@ -88,10 +88,14 @@ export interface TracerArmRequest {
 export interface TracerArmed {
   readonly engine: EngineName;
   readonly startTicks: bigint;
+  /** What the process ran when it was armed: in another program the point means nothing. */
+  readonly program: ProgramOfProcess;
   readonly addresses: readonly bigint[];
   /** Why better engines were passed over: `uprobe: needs CAP_BPF`. */
   readonly refusals: readonly string[];
 }
+
+export type ProgramOfProcess = Pick<TargetProcess, 'executable' | 'buildId'>;
 
 export interface MeasureRequest {
   readonly pid: number;

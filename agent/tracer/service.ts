@@ -92,6 +92,7 @@ export class TracerService {
     // Read before the first hit, so that a process that ends right after it still has its facts.
     const { startTicks } = this.#factsOf(pid);
     if (request.startTicks !== undefined && request.startTicks !== startTicks) throw anotherProcess(pid);
+    const { executable = '', buildId = '' } = findProcess(pid, this.#elf) ?? {};
     let ended = false;
     const sink: PointSink = {
       hit: (capture) => this.#deliver(pointId, capture),
@@ -110,7 +111,8 @@ export class TracerService {
     if (!ended) this.#points.set(key, { pointId, pid, point });
     const warnings = point.warning === undefined ? [] : [`${point.engine}: ${point.warning}`];
     const { engine, addresses } = point;
-    return { engine, startTicks, addresses, refusals: [...refusals, ...warnings] };
+    const program = { executable, buildId };
+    return { engine, startTicks, program, addresses, refusals: [...refusals, ...warnings] };
   }
 
   async disarm(which: PointOfProcess): Promise<PointCounters | undefined> {

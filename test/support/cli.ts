@@ -29,7 +29,7 @@ export interface Workplace extends AsyncDisposable {
   startProgram(
     path: string,
     args: readonly string[],
-    options?: { ready?: RegExp | 'started' },
+    options?: { ready?: RegExp | 'started'; stdin?: boolean },
   ): Promise<StartedProgram>;
   run(...args: string[]): Promise<CliResult>;
   /** Runs with `--json`, demands status 0, and parses each line. */
@@ -86,7 +86,8 @@ export function openWorkplace(): Workplace {
     });
 
   const startProgram: Workplace['startProgram'] = async (path, args, options = {}) => {
-    const child = track(spawn(path, args, { env: environment, stdio: ['ignore', 'pipe', 'pipe'] }));
+    const stdin = options.stdin === true ? 'pipe' : 'ignore';
+    const child = track(spawn(path, args, { env: environment, stdio: [stdin, 'pipe', 'pipe'] }));
     const lines: string[] = [];
     let log = '';
     child.stderr?.on('data', (chunk: Buffer) => (log += chunk.toString()));

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { logFileRefusal } from '../../../agent/policy/log-files.js';
 import { defaultPolicy, readPolicy, type Policy } from '../../../agent/policy/policy.js';
 import { planOf, siteOf } from '../../support/plan.js';
 
@@ -79,6 +80,27 @@ describe('rules', () => {
     expect(() => policy.checkProgram({ pid: 1, executable: '/opt/vault' })).toThrow('deny');
     expect(() => policy.checkProgram({ pid: 1, executable: '/x/opt/y' })).toThrow('not in allow');
   });
+});
+
+test('lines of files may be watched where no policy is, and otherwise of those that it names', () => {
+  const refusals = (policy: Policy): (string | undefined)[] =>
+    ['/var/log/app/a.log', '/var/log/app/x/b.log', '/etc/app', '/var/log/app/a\nb'].map((file) =>
+      logFileRefusal(policy.logFiles, file),
+    );
+  expect(refusals(defaultPolicy())).toEqual([undefined, undefined, undefined, undefined]);
+  const refusal = (file: string): string => `policy "${path}" does not allow "${file}" (not in logFiles)`;
+  expect(refusals(policyOf({}))).toEqual([
+    refusal('/var/log/app/a.log'),
+    refusal('/var/log/app/x/b.log'),
+    refusal('/etc/app'),
+    refusal('/var/log/app/a\nb'),
+  ]);
+  expect(refusals(policyOf({ logFiles: ['/var/log/app/*'] }))).toEqual([
+    undefined,
+    undefined,
+    refusal('/etc/app'),
+    undefined,
+  ]);
 });
 
 test.each([

@@ -69,6 +69,7 @@ export class FakeTracer implements TracerClient {
     return Promise.resolve({
       engine: request.engine ?? 'uprobe',
       startTicks: this.startOf(request.pid),
+      program: this.targets.find(({ pid }) => pid === request.pid) ?? { executable: '', buildId: '' },
       addresses: [0x1000n],
       refusals: [],
     });

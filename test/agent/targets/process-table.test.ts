@@ -13,9 +13,14 @@ class FakeHost {
   readonly processes = new Map<number, Glance & { readonly cgroup?: string }>();
   glances = 0;
   reads = 0;
+  links = 0;
 
   pids(): number[] {
     return [...this.processes.keys()];
+  }
+  executable(pid: number): string {
+    this.links += 1;
+    return this.processes.get(pid)?.executable ?? '';
   }
   glance(pid: number): Glance | undefined {
     this.glances += 1;
@@ -116,16 +121,18 @@ describe('changes', () => {
     expect(table.update(early.cursor, 101_100).changed).toMatchObject([{ unit: 'app.service' }]);
   });
 
-  test('cost little: a process is read once, and one that is old is glanced at once a second', () => {
+  test('cost little: a process is read once, of one that is old only the program is looked at each second', () => {
     const host = new FakeHost();
     const table = new ProcessTable(host);
     for (let pid = 1; pid <= 300; pid++) host.processes.set(pid, at(1));
+    for (let pid = 301; pid <= 400; pid++) host.processes.set(pid, { ...at(1, 'kworker'), executable: '' });
     let { cursor } = table.update(0, 100_000);
-    expect(host.reads).toBe(300);
+    expect(host.reads).toBe(400);
     host.glances = 0;
     for (let ms = 250; ms <= 10_000; ms += 250) ({ cursor } = table.update(cursor, 100_000 + ms));
-    expect(host.reads).toBe(300);
-    expect(host.glances).toBe(3000);
+    expect(host.reads).toBe(400);
+    expect(host.glances).toBe(800);
+    expect(host.links).toBe(300 * 8);
   });
 });
 
