@@ -16,7 +16,8 @@ import { every, systemClock, type Clock } from './clock.js';
 import { dryRun } from './dry-run.js';
 import type { Firing } from './firing.js';
 import type { IncidentLog } from './incident.js';
-import { ownerOf, type NotifyTarget, type Rule } from './rule.js';
+import type { IncidentDependencies } from './incident-run.js';
+import { ownerOf, type Rule } from './rule.js';
 import type { FiringDocument, RuleDocument, RuleTestDocument } from './rule-document.js';
 import { dayMs } from './rule-engine.js';
 import { RuleMemory } from './rule-memory.js';
@@ -40,6 +41,8 @@ export interface AutomationOptions {
   readonly api: Pick<ControllerApi, 'targets' | 'explain' | 'now'>;
   /** A signature of the stack that a snapshot was taken with; equal for equal stacks. */
   readonly stackOf: (snapshot: string) => Promise<string>;
+  /** Tells the addresses of a rule's `notify`. Undefined: nobody is told. */
+  readonly notify?: NonNullable<IncidentDependencies['notify']>;
   readonly log: AutomationLog;
   readonly clock?: Clock;
   /** How often the rules file is looked at. */
@@ -90,6 +93,7 @@ export class Automation implements Pick<ControllerApi, 'rules' | 'testRule' | 'f
       log,
       stackOf,
       snapshotsOf: (point) => snapshots.listSnapshots({ point }).map(({ id }) => id),
+      ...(options.notify === undefined ? {} : { notify: options.notify }),
       makeTrigger: (rule) => makeTrigger(rule, { points, watches, clock }),
     };
     this.#inbox = new AlertInbox({
@@ -161,11 +165,6 @@ export class Automation implements Pick<ControllerApi, 'rules' | 'testRule' | 'f
   /** A request to the webhook that was refused. */
   noteRefusedRequest(reason: 'unauthenticated' | 'malformed'): void {
     this.#inbox.noteRefused(reason);
-  }
-
-  /** Whom incidents of a rule are told. */
-  notifyTargets(rule: string): readonly NotifyTarget[] {
-    return this.#runners.get(rule)?.rule?.notify ?? [];
   }
 
   counters(): AutomationCounters {
@@ -310,12 +309,18 @@ export class Automation implements Pick<ControllerApi, 'rules' | 'testRule' | 'f
       : undefined;
   }
 
+  /** Never throws: what the store cannot take now it is given again a second later. */
   #tick(): void {
-    for (const runner of this.#runners.values()) {
-      runner.tick();
-      if (runner.isIdle) this.#forget(runner);
+    try {
+      for (const runner of this.#runners.values()) {
+        runner.tick();
+        if (runner.isIdle) this.#forget(runner);
+      }
+      this.#inbox.tick();
+    } catch (error) {
+      const { message, code } = toStillframeError(error);
+      this.#options.log.error({ code, reason: message }, 'cannot tidy up the store of rules');
     }
-    this.#inbox.tick();
   }
 
   /** Budgets outlive their rule: one that is removed and put back has not got them anew. */

@@ -17,10 +17,12 @@ import {
   endingOf,
   resolveAlert,
   type Ending,
-  type PointStanding,
 } from './rule-engine.js';
+import { PointStandings, wasArmed } from './point-standings.js';
+import { RepeatNews } from './repeat-news.js';
 import type { RuleMemory } from './rule-memory.js';
-import type { OpenIncident, RuleState } from './rule-state.js';
+import type { OpenIncident, RuleState, StoredTarget } from './rule-state.js';
+import type { NotifyTarget } from './rule.js';
 import { resumeStep, runStep, type StepContext } from './step-run.js';
 import { within } from './within.js';
 
@@ -32,26 +34,27 @@ export interface IncidentDependencies {
   readonly log: AutomationLog;
   /** A signature of the stack that a snapshot was taken with; equal for equal stacks. */
   readonly stackOf: (snapshot: string) => Promise<string>;
+  /** Tells somebody outside; durable when it returns, and the same news again are told once. Undefined: nobody is told. */
+  readonly notify?: (incident: string, news: IncidentNews, targets: readonly NotifyTarget[]) => void;
   /** Ids of the snapshots of a point that are stored. */
   readonly snapshotsOf: (point: string) => readonly string[];
+}
+
+export interface IncidentNews {
+  readonly event: 'incident-opened' | 'snapshot' | 'incident-closed';
+  readonly timeMs: number;
+  readonly snapshot?: string;
 }
 
 const stackTimeoutMs = 60_000;
 const removeTimeoutMs = 30_000;
 const disposeTimeoutMs = 3000;
-/** Events that say how a point stands. A process that comes and goes makes one each time. */
-const maxPointEvents = 200;
-/** What was in flight when a point ended is here after so long. */
-const graceMs = 5000;
-const firstRepeatMs = 10_000;
-const maxRepeatMs = 3_600_000;
 
 export class IncidentRun implements AsyncDisposable {
   readonly #memory: RuleMemory;
   readonly #dependencies: IncidentDependencies;
-  readonly #points = new Map<string, PointDocument>();
-  /** Since when a point is seen to be ended. */
-  readonly #endedMs = new Map<string, number>();
+  readonly #standings = new PointStandings();
+  readonly #repeats = new RepeatNews();
   /** One snapshot after the other, in the order in which they came. */
   #taking: Promise<void> = Promise.resolve();
   #waiting = 0;
@@ -59,11 +62,6 @@ export class IncidentRun implements AsyncDisposable {
   readonly #stepping = new Set<string>();
   #isClosing = false;
   #isOver = false;
-  #pointEvents = 0;
-  #toldRepeats = 0;
-  #nextRepeatMs = 0;
-  #repeatMs = firstRepeatMs;
-  #lastRepeat = '';
 
   constructor(memory: RuleMemory, dependencies: IncidentDependencies) {
     this.#memory = memory;
@@ -109,14 +107,17 @@ export class IncidentRun implements AsyncDisposable {
     const { incidents, clock, log } = this.#dependencies;
     const { rule } = this.#memory;
     log.warn({ rule, incident: id }, 'closing an incident that its rule does not know');
-    for (const point of this.#pointsOf(id))
-      this.#remove(point, 'its incident is over').catch(() => undefined);
+    for (const point of this.#pointsOf(id)) {
+      this.#remove(point, 'its incident is over').catch((error: unknown) => {
+        this.#complain('cannot remove a point of an incident that is over', error);
+      });
+    }
     incidents.close(id, 'its rule does not know of it any more', clock.nowMs());
   }
 
   /** The trigger fired while it is open: the state has it already. */
   repeated(firing: Firing): void {
-    this.#lastRepeat = firing.text;
+    this.#repeats.note(firing.text);
     this.#tellRepeats(false);
   }
 
@@ -132,16 +133,19 @@ export class IncidentRun implements AsyncDisposable {
     return true;
   }
 
-  /** One of its points, as it stands now. */
+  /** One of its points, as it stands now. Never throws. */
   point(point: PointDocument): void {
     const { incident } = this.#memory.state;
     if (incident === null || point.incident !== incident.id) return;
-    const before = this.#points.get(point.id);
-    this.#points.set(point.id, point);
+    const text = this.#standings.see(point);
     if (!incident.armed && wasArmed(point)) {
       this.#memory.note(changeIncident(this.#memory.state, () => ({ armed: true })));
     }
-    if (before !== undefined && standingText(before) !== standingText(point)) this.#tellPoint(point);
+    try {
+      if (text !== undefined) this.#tell('point', text, { point: point.id, state: point.state });
+    } catch (error) {
+      this.#complain('cannot note how a point stands', error);
+    }
     this.#checkEnd();
   }
 
@@ -159,11 +163,19 @@ export class IncidentRun implements AsyncDisposable {
 
   /** About once a second. */
   tick(): void {
-    if (this.#memory.state.incident === null) return;
+    const { incident } = this.#memory.state;
+    if (incident === null) return;
+    const { id, closing } = incident;
     this.#tellRepeats(false);
-    const { id, closing } = this.#memory.state.incident;
-    if (closing !== '') void this.#close();
+    if (id === '') this.recover(this.#openOnes());
+    else if (closing !== '') void this.#close();
     else void this.#runSteps(id);
+  }
+
+  /** An opening that failed half-way is taken up as after a restart. */
+  #openOnes(): readonly string[] {
+    const open = this.#dependencies.incidents.listOpen();
+    return open.filter(({ rule }) => rule === this.#memory.rule).map(({ id }) => id);
   }
 
   /** What is under way is left to the next controller, as if this one had been killed; but what is nearly done may end. */
@@ -178,12 +190,9 @@ export class IncidentRun implements AsyncDisposable {
   #begin(id: string, { isNew }: { readonly isNew: boolean }): void {
     const memory = this.#memory;
     if (memory.state.incident?.id !== id) memory.write(changeIncident(memory.state, () => ({ id })));
-    this.#points.clear();
-    this.#endedMs.clear();
-    this.#pointEvents = 0;
-    this.#toldRepeats = memory.state.incident?.repeated ?? 0;
-    this.#repeatMs = firstRepeatMs;
-    this.#nextRepeatMs = 0;
+    this.#notify({ event: 'incident-opened' });
+    this.#standings.clear();
+    this.#repeats.begin(memory.state.incident?.repeated ?? 0);
     for (const point of this.#pointsOf(id)) {
       this.point(point);
       for (const snapshot of this.#dependencies.snapshotsOf(point.id)) this.snapshot(snapshot, point.id, id);
@@ -227,6 +236,7 @@ export class IncidentRun implements AsyncDisposable {
       tell: (kind, text, facts) => this.#add(id, kind, text, facts),
       goesOn: () => this.#current(id) !== undefined,
       isOver: () => this.#isOver,
+      notifySnapshot: (snapshot) => this.#notify({ event: 'snapshot', snapshot }),
       pointSet: (point) => this.point(point),
     };
   }
@@ -277,6 +287,7 @@ export class IncidentRun implements AsyncDisposable {
           stack,
         },
       );
+      this.#notify({ event: 'snapshot', snapshot: id });
       if (isNewStack) {
         const text = `snapshot ${id} has a stack of its own, ${seenStacks.length} of ${current.stacks}`;
         this.#tell('new-stack', text, { ...facts, stack });
@@ -299,27 +310,15 @@ export class IncidentRun implements AsyncDisposable {
   #checkEnd(): void {
     const { incident } = this.#memory.state;
     if (incident === null || incident.closing !== '' || this.#isOver) return;
-    const ending = endingOf(incident, this.#standings(incident), this.#dependencies.clock.nowMs());
+    const nowMs = this.#dependencies.clock.nowMs();
+    const points = this.#standings.list(nowMs, { counted: incident.counted.length, onTheWay: this.#waiting });
+    const ending = endingOf(incident, points, nowMs);
     if (ending === undefined) return;
     try {
       this.#end(ending);
     } catch (error) {
       this.#complain('cannot end an incident', error);
     }
-  }
-
-  /** A point is over once its snapshots had time to come: what an agent spooled comes after the news that the point has ended. */
-  #standings({ counted }: OpenIncident): readonly PointStanding[] {
-    const nowMs = this.#dependencies.clock.nowMs();
-    const points = [...this.#points.values()];
-    const delivered = points.reduce((sum, point) => sum + point.delivered, 0);
-    const isAllThere = this.#waiting === 0 && delivered > 0 && counted.length >= delivered;
-    return points.map(({ id, state, why, delivered: own }) => {
-      if (state === 'ended' && !this.#endedMs.has(id)) this.#endedMs.set(id, nowMs);
-      const since = this.#endedMs.get(id) ?? nowMs;
-      const ended = state === 'ended' && this.#waiting === 0 && (isAllThere || nowMs - since >= graceMs);
-      return { ended, why, delivered: own };
-    });
   }
 
   #end({ why, bound }: Ending): void {
@@ -359,9 +358,10 @@ export class IncidentRun implements AsyncDisposable {
         this.#add(incident.id, 'bound', `rule ${memory.rule} is ${why}`);
       // NB: before the state forgets it: closing again is closing once, and the reason is still known.
       incidents.close(incident.id, incident.closing, clock.nowMs());
+      this.#notify({ event: 'incident-closed' });
       memory.write(closed.state);
     });
-    this.#points.clear();
+    this.#standings.clear();
     const facts = { rule: memory.rule, incident: incident.id, why: incident.closing };
     if (closed.failed) log.warn(facts, 'incident closed, nothing came of it');
     else log.info(facts, 'incident closed');
@@ -381,27 +381,11 @@ export class IncidentRun implements AsyncDisposable {
     }
   }
 
-  #tellRepeats(last: boolean): void {
+  #tellRepeats(isLast: boolean): void {
     const { incident } = this.#memory.state;
-    const nowMs = this.#dependencies.clock.nowMs();
-    if (incident === null || incident.repeated <= this.#toldRepeats) return;
-    if (!last && nowMs < this.#nextRepeatMs) return;
-    const count = incident.repeated - this.#toldRepeats;
-    const times = count === 1 ? 'fired again' : `fired ${count} more times`;
-    const text = this.#lastRepeat === '' ? '' : `: ${this.#lastRepeat}`;
-    this.#tell('repeated', `the trigger ${times}${text}`, { count, total: incident.repeated });
-    this.#toldRepeats = incident.repeated;
-    this.#nextRepeatMs = nowMs + this.#repeatMs;
-    this.#repeatMs = Math.min(maxRepeatMs, this.#repeatMs * 2);
-  }
-
-  #tellPoint(point: PointDocument): void {
-    if (this.#pointEvents > maxPointEvents) return;
-    const isLast = ++this.#pointEvents > maxPointEvents;
-    const text = isLast
-      ? `points change their state too often: no more of it is noted`
-      : `point ${point.id} is ${point.state}${point.why === '' ? '' : `: ${point.why}`}`;
-    this.#tell('point', text, { point: point.id, state: point.state });
+    if (incident === null) return;
+    const news = this.#repeats.take(incident.repeated, this.#dependencies.clock.nowMs(), isLast);
+    if (news !== undefined) this.#tell('repeated', news.text, news.facts);
   }
 
   #tell(kind: IncidentEvent['kind'], text: string, facts: IncidentEvent['facts'] = {}): void {
@@ -419,23 +403,34 @@ export class IncidentRun implements AsyncDisposable {
     incidents.add(incident, { timeMs: clock.nowMs(), kind, text, facts });
   }
 
+  /** Whoever cannot be told does not keep the incident from going on. */
+  #notify(news: Omit<IncidentNews, 'timeMs'>): void {
+    const { notify, clock } = this.#dependencies;
+    const { incident } = this.#memory.state;
+    if (notify === undefined || incident === null || incident.notify.length === 0) return;
+    try {
+      notify(incident.id, { ...news, timeMs: clock.nowMs() }, incident.notify.map(targetOf));
+    } catch (error) {
+      this.#complain('cannot tell of an incident', error);
+    }
+  }
+
   #complain(action: string, error: unknown): void {
     const { message, code } = toStillframeError(error);
     this.#dependencies.log.error({ rule: this.#memory.rule, code, reason: message }, action);
   }
 }
 
+function targetOf({ url, tokenFile, secretFile, includeValues }: StoredTarget): NotifyTarget {
+  return {
+    url,
+    includeValues,
+    ...(tokenFile === undefined ? {} : { tokenFile }),
+    ...(secretFile === undefined ? {} : { secretFile }),
+  };
+}
+
 function causeOf({ incident }: RuleState): OpenIncident['cause'] {
   if (incident === null) throw new Error('a decision to fire without an incident');
   return incident.cause;
-}
-
-function wasArmed({ state, processes, hits, delivered, hosts }: PointDocument): boolean {
-  if (state === 'armed' || processes.length > 0 || hits > 0 || delivered > 0) return true;
-  return (hosts ?? []).some((host) => host.state === 'armed' || host.hits > 0);
-}
-
-/** What makes two standings of a point different to people: not its counters. */
-function standingText({ state, hosts }: PointDocument): string {
-  return [state, ...(hosts ?? []).map((host) => `${host.host}=${host.state}`)].join(' ');
 }

@@ -17,7 +17,7 @@ const perSecond: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600 };
 export const duration: Quantity = {
   noun: 'duration: a number and a unit (ms, s, m, h or d), for example 30s',
   parse(text) {
-    const match = /^(\d{1,12}(?:\.\d{1,6})?)(ms|s|m|h|d)$/.exec(text);
+    const match = /^(\d{1,15}(?:\.\d{1,6})?)(ms|s|m|h|d)$/.exec(text);
     const unit = match?.[2] as keyof typeof durations | undefined;
     return unit === undefined ? undefined : Math.round(Number(match?.[1]) * durations[unit]);
   },
@@ -32,7 +32,7 @@ export const duration: Quantity = {
 export const size: Quantity = {
   noun: 'size: a number of bytes, or one with k, M, G or T, for example 64k',
   parse(text) {
-    const match = /^(\d{1,12})\s?([kmgt]?)(?:i?b)?$/i.exec(text);
+    const match = /^(\d{1,15})\s?([kmgt]?)(?:i?b)?$/i.exec(text);
     const unit = sizes[match?.[2]?.toLowerCase() ?? ''];
     return match === null || unit === undefined ? undefined : Number(match[1]) * unit;
   },
@@ -50,7 +50,7 @@ export const size: Quantity = {
 export const rate: Quantity = {
   noun: 'rate: a number for each s, m or h, for example 3/s',
   parse(text) {
-    const match = /^(\d{1,12}(?:\.\d{1,6})?)\s?\/\s?(s|m|h)$/.exec(text);
+    const match = /^(\d{1,15}(?:\.\d{1,6})?)\s?\/\s?(s|m|h)$/.exec(text);
     const unit = perSecond[match?.[2] ?? ''];
     return match === null || unit === undefined ? undefined : Number(match[1]) / unit;
   },
@@ -66,6 +66,19 @@ export const percent: Quantity = {
   },
   render: (value) => `${shortNumber(value)}%`,
 };
+
+/** For people, to the second: `9m 42s`. */
+export function span(ms: number): string {
+  let rest = Math.ceil(ms / 1000) * 1000;
+  const parts: string[] = [];
+  for (const [name, unit] of Object.entries(durations).toReversed()) {
+    if (unit >= 1000 && rest >= unit && parts.length < 2) {
+      parts.push(`${Math.floor(rest / unit)}${name}`);
+      rest %= unit;
+    }
+  }
+  return parts.length === 0 ? '0s' : parts.join(' ');
+}
 
 /** Three digits are enough for people. */
 export function shortNumber(value: number): string {

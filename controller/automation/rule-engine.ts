@@ -6,7 +6,7 @@
  * incident at most. Its cooldown and its budget are charged when it fires, whatever comes of it.
  */
 import type { Bound, Firing } from './firing.js';
-import { duration } from './quantity.js';
+import { span } from './quantity.js';
 import type { Rule } from './rule.js';
 import { describeStep, type StepPlan } from './rule-plan.js';
 import type { OpenIncident, RuleState, StepRun } from './rule-state.js';
@@ -76,7 +76,7 @@ export function boundOf(
     return { bound: 'per-day', why };
   }
   if (nowMs < settled.cooldownUntilMs) {
-    const rest = duration.render(Math.ceil((settled.cooldownUntilMs - nowMs) / 1000) * 1000);
+    const rest = span(settled.cooldownUntilMs - nowMs);
     return {
       bound: 'cooldown',
       why: `cools down for another ${rest}, until ${iso(settled.cooldownUntilMs)}`,
@@ -150,6 +150,7 @@ function openIncident(
     repeated: 0,
     alerts: alert === undefined ? [] : [alert.key],
     resolved: false,
+    notify: rule.notify,
     closing: '',
   };
 }

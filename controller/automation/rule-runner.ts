@@ -170,6 +170,7 @@ export class RuleRunner implements AsyncDisposable {
     const alert = firing.alert?.number;
     if (decision.kind === 'fire') {
       const incident = this.#incident.open(decision.state, alert);
+      this.#lastRefusal = undefined;
       log.info({ rule: this.name, incident, trigger: firing.trigger }, 'rule fired');
       return { kind: 'fired', incident };
     }

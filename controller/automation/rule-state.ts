@@ -5,6 +5,7 @@ import { badData } from '../../format/error.js';
 import type { CaptureBounds } from '../service/planning.js';
 import { bounds, type Bound } from './firing.js';
 import type { IncidentCause } from './incident.js';
+import type { NotifyTarget } from './rule.js';
 
 export interface RuleState {
   /** When it fired, of the last 24 hours, oldest first. */
@@ -60,6 +61,8 @@ export interface OpenIncident {
   readonly alerts: readonly string[];
   /** All its alerts are over. */
   readonly resolved: boolean;
+  /** Whom it is told. */
+  readonly notify: readonly StoredTarget[];
   /** Why it ends: its points are being removed. Empty while it goes on. */
   readonly closing: string;
 }
@@ -98,6 +101,11 @@ export interface FilledNow {
   readonly bounds: StoredBounds;
   readonly processes: number;
 }
+
+export type StoredTarget = { readonly [K in keyof NotifyTarget]: NotifyTarget[K] | undefined } & {
+  readonly url: string;
+  readonly includeValues: boolean;
+};
 
 export type StoredBounds = { readonly [K in keyof CaptureBounds]?: CaptureBounds[K] | undefined };
 
@@ -157,6 +165,12 @@ const stepRunSchema = z.strictObject({
   point: z.string(),
   begun: z.array(z.string()),
 });
+const targetSchema = z.strictObject({
+  url: z.string(),
+  tokenFile: z.string().optional(),
+  secretFile: z.string().optional(),
+  includeValues: z.boolean(),
+});
 const incidentSchema = z.strictObject({
   id: z.string(),
   cause: causeSchema,
@@ -175,6 +189,7 @@ const incidentSchema = z.strictObject({
   repeated: count,
   alerts: z.array(z.string()),
   resolved: z.boolean(),
+  notify: z.array(targetSchema),
   closing: z.string(),
 });
 const stateSchema = z.strictObject({

@@ -27,6 +27,8 @@ export interface StepContext {
   readonly goesOn: () => boolean;
   /** Whether this controller ends: what is under way is left as it is, for the next one to take up. */
   readonly isOver: () => boolean;
+  /** Tells somebody outside of a snapshot. */
+  readonly notifySnapshot: (snapshot: string) => void;
   readonly pointSet: (point: PointDocument) => void;
 }
 
@@ -149,6 +151,7 @@ async function takeThreads(
       memory.atomically(() => {
         memory.write(changeIncident(memory.state, ({ taken: count }) => ({ taken: count + 1 })));
         const facts = { step: index + 1, snapshot: id, pid: target.pid, host: target.host ?? '' };
+        context.notifySnapshot(id);
         tell('snapshot', `snapshot ${id}: all threads of ${target.name} (${name})`, facts);
       });
     } catch (error) {

@@ -59,7 +59,13 @@ async function story(folder: string, children: ChildProcess[]): Promise<number> 
   const before = await load.seconds(secondsPerPhase);
 
   const socket = `unix:${join(folder, 'agent.sock')}`;
-  const environment = { ...process.env, XDG_DATA_HOME: folder, STILLFRAME_AGENT: socket };
+  const environment = {
+    ...process.env,
+    XDG_DATA_HOME: folder,
+    STILLFRAME_AGENT: socket,
+    // It shows what the command line does alone; a controller that others share is none of its business.
+    STILLFRAME_CONTROLLER: '',
+  };
   await startAgent(socket, folder, environment, children);
   const cli = (args: readonly string[], expected: readonly number[] = [0]): void => {
     process.stdout.write(`\n${pc.bold(`$ stillframe ${args.map(quote).join(' ')}`)}\n`);

@@ -4,6 +4,7 @@ import { clean, colors, plural } from './style.js';
 import { renderTable } from './table.js';
 
 const maxCauseLength = 80;
+const maxFactLength = 24;
 
 export function renderIncidents(incidents: readonly IncidentSummary[]): string {
   if (incidents.length === 0) return 'no incidents';
@@ -44,9 +45,11 @@ function heading(incident: IncidentDocument): string {
 function timeline({ timeline: events, started }: IncidentDocument): string {
   const width = Math.max(0, ...events.map(({ kind }) => kind.length));
   const rows = events.map(({ time, kind, text, facts }) => {
-    const numbers = Object.entries(facts ?? {}).map(
-      ([name, value]) => `${clean(name)}=${clean(String(value))}`,
-    );
+    // What the line says already is not said again.
+    const numbers = Object.entries(facts ?? {})
+      .map(([name, value]) => [name, String(value)] as const)
+      .filter(([, value]) => value.length <= maxFactLength && !text.includes(value))
+      .map(([name, value]) => `${clean(name)}=${clean(value)}`);
     const beside = numbers.length === 0 ? '' : `  ${colors.dim(numbers.join(' '))}`;
     return `  ${offset(started, time).padStart(9)}  ${kindText(kind.padEnd(width))}  ${clean(text)}${beside}`;
   });
@@ -108,7 +111,11 @@ function renderGroup(group: StackGroup, number: number): string {
   ].join('\n');
 }
 
+/** A text for each snapshot; what is not known differs from nothing, but is said once. */
 function differing(texts: readonly string[]): string {
+  if (texts.length > 1 && new Set(texts).size === 1) {
+    return colors.yellow(`${shortened(clean(texts[0] ?? ''), maxTextLength)} each time`);
+  }
   const shown = texts.slice(0, maxTexts).map((text) => shortened(clean(text), maxTextLength));
   const more = texts.length > maxTexts ? `, … ${texts.length - maxTexts} more` : '';
   return colors.yellow(`${shown.join(' | ')}${more}`);

@@ -15,7 +15,6 @@ import type { openEmbeddedStore } from '../service/embedded-store.js';
 import type { OpenSymbols } from '../snapshot/module.js';
 import type { Closers } from './closers.js';
 import type { DaemonLog } from './daemon.js';
-import { TellingIncidents } from './telling-incidents.js';
 
 export interface AutomationParts {
   readonly fleet: AgentFleet;
@@ -78,20 +77,18 @@ function startRules(
   const notifier = new Notifier({ queue, incidents, view, failed });
   notifier.start();
   closers.add('notifier', () => notifier[Symbol.asyncDispose]());
-  const telling = new TellingIncidents({ incidents, notifier, log });
-  const automation = Automation.start({
+  return Automation.start({
     rulesPath,
     points,
     watches: fleet,
-    incidents: telling,
+    incidents,
     store: store.rules,
     snapshots: store,
     api: looking,
     stackOf: (snapshot) => view.stackOf(snapshot),
+    notify: (incident, news, targets) => notifier.enqueue(incident, news, targets),
     log,
   });
-  telling.start((rule) => automation.notifyTargets(rule));
-  return automation;
 }
 
 const noRules = (): Promise<never> =>

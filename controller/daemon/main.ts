@@ -65,6 +65,10 @@ async function run(flags: ControllerFlags): Promise<void> {
   const uid = process.getuid?.() ?? 0;
   const asked = flags.listen ?? [`unix:${defaultControllerSocket(process.env, uid)}`];
   const stopped = stopSignal();
+  process.on('uncaughtException', (error) => {
+    log.fatal({ error: error.message, stack: error.stack }, 'a bug: ending');
+    process.exit(exitStatus.internal);
+  });
   const daemon = await startDaemon({
     listen: asked.map(parseEndpoint),
     http: flags.http === undefined ? undefined : parseEndpoint(flags.http),

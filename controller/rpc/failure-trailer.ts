@@ -56,6 +56,12 @@ export function isLost(error: StillframeError): boolean {
   return error.code === 'unreachable' && error.cause !== undefined;
 }
 
+/** Whether it was never heard of: nobody listened. Otherwise what was asked for may be done. */
+export function isUnheard({ cause }: StillframeError): boolean {
+  const details = cause instanceof Error && 'details' in cause ? String(cause.details) : '';
+  return !(cause instanceof Error) || details.startsWith('No connection established');
+}
+
 /** What a failed call means to whoever made it. */
 export function errorOfCall(error: ServiceError, address: string): StillframeError {
   const said = failureIn(error);

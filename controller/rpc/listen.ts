@@ -6,6 +6,7 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { grpcTarget, refuseExposure, type Endpoint } from '../../format/endpoint.js';
 import { StillframeError } from '../../format/error.js';
 import { maxAnswerBytes } from './controller-server.js';
+import { gatewayServerOptions } from './fleet-gateway.js';
 import { serverCredentials, type TlsFiles } from './tls.js';
 
 export interface ListeningServer extends AsyncDisposable {
@@ -17,8 +18,7 @@ const shutdownMs = 2000;
 
 export function makeServer(): Server {
   return new Server({
-    // Agents that dial send pieces of snapshots and long lists of processes.
-    'grpc.max_receive_message_length': 16 * 1024 * 1024,
+    ...gatewayServerOptions,
     'grpc.max_send_message_length': maxAnswerBytes + 1024 * 1024,
     'grpc.max_concurrent_streams': 128,
     'grpc.keepalive_time_ms': 20_000,

@@ -14,7 +14,7 @@ import type {
 import type { PointDocument } from '../service/documents.js';
 import { noHit } from '../service/snap-options.js';
 import { documentKinds, readDocument } from './answers.js';
-import { isLost } from './failure-trailer.js';
+import { isLost, isUnheard } from './failure-trailer.js';
 
 export interface SnapContext {
   readonly address: string;
@@ -115,10 +115,10 @@ class SnapFollower {
   async #lost(error: StillframeError): Promise<SnapOutcome> {
     const point = this.#point;
     if (point === undefined) {
-      // Nothing was heard of it: it may be set or not.
-      throw new StillframeError(error.code, error.message, {
+      if (isUnheard(error)) throw error;
+      throw new StillframeError(error.code, `${error.message}, before it said that the point is set`, {
         cause: error,
-        hint: error.hint ?? '`stillframe points` says whether the point was set',
+        hint: '`stillframe points` says whether it is, when the controller is back',
       });
     }
     if (this.#options.detach) return this.#outcome();

@@ -2,17 +2,22 @@ import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import type { AddressInfo } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openWorkplace, type StartedProgram, type Workplace } from '../support/cli.js';
-import { startTicker } from '../support/ticker.js';
+import { startNamedTicker, uniqueName } from '../support/ticker.js';
+
+// Several commands, each a process, and restarts of daemons.
+vi.setConfig({ testTimeout: 150_000 });
 
 /** Rules in the controller as it is shipped, with a real agent and a real service: fired by hand, and by an alert. */
 let place: Workplace;
+let service: string;
 let controller: StartedProgram;
 let listener: Server | undefined;
 
 beforeEach(async () => {
   place = openWorkplace();
+  service = uniqueName();
   await place.startAgent();
 });
 afterEach(async () => {
@@ -47,19 +52,19 @@ async function lastIncident(): Promise<IncidentJson> {
   return incident;
 }
 
-const byHand = `
+const byHand = (): string => `
 rules:
   - name: by-hand
     when: { manual: {} }
-    where: name:ticker
+    where: name:${service}
     what:
-      - snapshot: { at: pass, capture: [tick->number] }
+      - snapshot: { at: pass, capture: [tick->number], hits: 1 }
 `;
 
 describe('by hand', () => {
   test('ls, test, fire: an incident with its snapshot, as text, as documents, as an archive', async () => {
-    await startTicker(place);
-    await start(byHand);
+    await startNamedTicker(place, service);
+    await start(byHand());
     expect(await place.json('rules', 'ls')).toMatchObject([
       { name: 'by-hand', trigger: 'manual', state: 'active', firings: 0 },
     ]);
@@ -90,14 +95,14 @@ describe('by hand', () => {
   });
 
   test('rules are kept over a kill -9, and so is the incident', async () => {
-    await startTicker(place);
-    await start(byHand);
+    await startNamedTicker(place, service);
+    await start(byHand());
     await place.json('rules', 'fire', 'by-hand');
     await expect.poll(async () => (await lastIncident()).snapshots, { timeout: 20_000 }).toBe(1);
     const { id } = await lastIncident();
     controller.process.kill('SIGKILL');
     await new Promise((resolve) => controller.process.once('exit', resolve));
-    await start(byHand);
+    await start(byHand());
     expect((await lastIncident()).id).toBe(id);
     expect(await place.json('rules', 'ls')).toMatchObject([{ name: 'by-hand', firings: 1 }]);
   });
@@ -116,14 +121,14 @@ describe('by an alert', () => {
     });
     await new Promise<void>((resolve) => listener?.listen(0, '127.0.0.1', resolve));
     const { port } = listener.address() as AddressInfo;
-    await startTicker(place);
+    await startNamedTicker(place, service);
     const url = await start(`
 rules:
   - name: errors
-    when: { alertmanager: { match: { alertname: Errors } } }
-    where: name:ticker
+    when: { alertmanager: { alert: Errors } }
+    where: name:${service}
     what:
-      - snapshot: { at: pass }
+      - snapshot: { at: pass, hits: 1 }
     notify:
       - url: http://127.0.0.1:${port}/hook
 `);

@@ -59,6 +59,7 @@ export function openWorkplace(): Workplace {
     NO_COLOR: '1',
   };
   // Test runners set this, and it changes how libraries behave.
+  delete environment['STILLFRAME_CONTROLLER'];
   delete environment['NODE_ENV'];
   delete environment['VITEST'];
 

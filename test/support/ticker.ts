@@ -1,4 +1,7 @@
 /** A program whose one function is passed a hundred times a second, for tests of the way to it and not of what is in it. */
+import { randomBytes } from 'node:crypto';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { compileC } from './compile-c.js';
 import type { StartedProgram, Workplace } from './cli.js';
 
@@ -26,4 +29,16 @@ export function buildTicker(): string {
 
 export function startTicker(workplace: Workplace): Promise<StartedProgram> {
   return workplace.startProgram(buildTicker(), [], { ready: /^ready$/ });
+}
+
+/** The same under a name that no other test uses, for selectors: other tests have tickers, too. */
+export function startNamedTicker(workplace: Workplace, name: string): Promise<StartedProgram> {
+  const path = join(workplace.folder, name);
+  copyFileSync(buildTicker(), path);
+  return workplace.startProgram(path, [], { ready: /^ready$/ });
+}
+
+/** At most 15 characters, as the kernel keeps names of processes. */
+export function uniqueName(): string {
+  return `tick-${randomBytes(5).toString('hex')}`;
 }

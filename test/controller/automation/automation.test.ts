@@ -381,6 +381,7 @@ describe('bounds', () => {
     expect(rule.why).toContain('last firing refused: label "job" is "a;b"');
     expect(await stage.fire('r', { job: 'a' })).toMatchObject({ fired: true });
     expect([...stage.points.points.values()][0]?.spec.target).toBe('service:a');
+    expect((await stage.rule()).why).not.toContain('refused');
   });
 
   test('a rule that keeps failing suspends itself, says so, and comes back when it is changed', async () => {
@@ -430,6 +431,92 @@ describe('bounds', () => {
       'it expired: no snapshot came; no process fits "name:x" yet',
     );
     expect(await stage.rule()).toMatchObject({ failures: 1 });
+  });
+});
+
+describe('a disk that is full', () => {
+  /** Writes of this kind fail, from the one of that number on, until `isFull` is false. */
+  function filling(kind: string, from: number): { isFull: boolean; step: (name: string) => void } {
+    const disk = { isFull: true, step };
+    let seen = 0;
+    function step(name: string): void {
+      if (name === kind && ++seen >= from && disk.isFull) throw new Error('the disk is full');
+    }
+    return disk;
+  }
+
+  test.each([
+    ['before save', 2],
+    ['before save', 3],
+    ['before add', 1],
+    ['before close', 1],
+  ])('%s, from number %i on: the incident goes on when there is room again', async (kind, from) => {
+    const disk = filling(kind, from);
+    await using stage = new Stage({ rules: rules(), step: (name) => disk.step(name) });
+    await stage.start();
+    await stage.fire('r').catch(() => undefined);
+    await stage.clock.advance(3000);
+    const hit = (): void => {
+      for (const { id } of stage.points.live) for (const stack of ['x', 'y']) stage.points.hit(id, stack);
+    };
+    hit();
+    await stage.clock.advance(3000);
+    disk.isFull = false;
+    await stage.clock.advance(3000);
+    hit();
+    await stage.clock.advance(16 * minute);
+    expect(stage.incidents.incidents).toHaveLength(1);
+    expect(stage.incidents.find('i1').closed).toBeDefined();
+    expect(stage.points.live).toEqual([]);
+    expect(await stage.rule()).toMatchObject({ firings: 1 });
+    expect(stage.log.lines.some((line) => line.includes('the disk is full'))).toBe(true);
+  });
+});
+
+test('an incident that cannot be opened did not happen, and whoever fired it is told', async () => {
+  let isFull = true;
+  const step = (name: string): void => {
+    if (name === 'before open' && isFull) throw new Error('the disk is full');
+  };
+  await using stage = new Stage({ rules: rules(), step });
+  await stage.start();
+  await expect(stage.fire('r')).rejects.toMatchObject({
+    code: 'internal',
+    message: 'cannot fire rule "r": cannot write it down: the disk is full',
+  });
+  isFull = false;
+  expect(await stage.fire('r')).toMatchObject({ fired: true, incident: 'i1' });
+});
+
+describe('news', () => {
+  test('of an incident are for those whom its rule named when it fired', async () => {
+    const told = (url: string): string => `notify: [{ url: 'https://${url}/', token-file: /t }]`;
+    const what = '{ now: {} }, { snapshot: { at: f } }';
+    await using stage = await opened(rules({ what, rest: told('a') }));
+    await stage.fire('r');
+    stage.write(rules({ what, rest: told('b') }));
+    await stage.clock.advance(5000);
+    for (const stack of ['x', 'y', 'z']) stage.points.hit('p1', stack);
+    await settled();
+    expect(stage.told).toEqual([
+      'i1 incident-opened  https://a/',
+      'i1 snapshot n1 https://a/',
+      'i1 snapshot s1-x https://a/',
+      'i1 snapshot s2-y https://a/',
+      'i1 incident-closed  https://a/',
+    ]);
+  });
+
+  test('that cannot be told do not hold it up', async () => {
+    await using stage = await opened(rules({ rest: "notify: [{ url: 'https://a/' }]" }));
+    stage.told.push = () => {
+      throw new Error('the disk is full');
+    };
+    await stage.fire('r');
+    for (const stack of ['x', 'y']) stage.points.hit('p1', stack);
+    await settled();
+    expect(stage.incidents.find('i1').closed).toBeDefined();
+    expect(stage.log.lines.filter((line) => line.includes('cannot tell of an incident'))).toHaveLength(4);
   });
 });
 

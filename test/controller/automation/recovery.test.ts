@@ -176,11 +176,11 @@ describe('one firing, killed after each thing that lasts', () => {
 
   test('once, at each of them', async () => {
     for (let life = 0; life < 90; life++) await story([life]);
-  });
+  }, 240_000);
 
   test('and again while it recovers', async () => {
     for (let life = 3; life < 60; life += 7) for (let next = 1; next < 12; next++) await story([life, next]);
-  });
+  }, 240_000);
 });
 
 describe('random stories', () => {
@@ -216,5 +216,5 @@ describe('random stories', () => {
       }),
       { numRuns: 60 },
     );
-  });
+  }, 240_000);
 });

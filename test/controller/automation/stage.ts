@@ -28,6 +28,8 @@ export class Stage implements AsyncDisposable {
   readonly folder: string = mkdtempSync(join(tmpdir(), 'stillframe-automation-'));
   readonly rulesPath: string = join(this.folder, 'rules.yaml');
   readonly log: ReturnType<typeof memoryLog> = memoryLog();
+  /** News of incidents, with whom they are for. */
+  readonly told: string[] = [];
   /** Asked for all threads. */
   readonly nows: NowOptions[] = [];
   clock: FakeClock = new FakeClock();
@@ -80,6 +82,9 @@ export class Stage implements AsyncDisposable {
         },
       },
       stackOf: (snapshot) => this.stackOf(snapshot),
+      notify: (incident, { event, snapshot }, targets) => {
+        this.told.push([incident, event, snapshot ?? '', ...targets.map(({ url }) => url)].join(' '));
+      },
       log,
       clock,
     });

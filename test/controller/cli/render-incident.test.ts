@@ -18,7 +18,7 @@ const incident: IncidentDocument = {
       time: '2025-06-01T12:00:00.000Z',
       kind: 'fired',
       text: 'errors 12.4/s above 5',
-      facts: { value: 12.4, above: 5 },
+      facts: { value: 12.4, above: 5, series: 3, hash: 'a'.repeat(32) },
     },
     { time: '2025-06-01T12:00:00.041Z', kind: 'armed', text: 'point 0000000000p1 on web-1' },
     { time: '2025-06-01T12:03:05.500Z', kind: 'bound', text: '2 different stacks: enough' },
@@ -39,7 +39,11 @@ const incident: IncidentDocument = {
       stack: ['total orders.c:70', 'main main.c:12'],
       snapshots: ['s1', 's2', 's3'],
       same: [{ name: 'currency', text: '"EUR"' }],
-      different: [{ name: 'order->total', texts: ['12', '45', '<not captured>'] }],
+      different: [
+        { name: 'order->total', texts: ['12', '45', '<not captured>'] },
+        { name: 'i', texts: ['<optimized out>', '<optimized out>', '<optimized out>'] },
+      ],
+      note: 'only the first 3 were compared',
     },
     { stack: ['total orders.c:70'], snapshots: ['s4'], same: [{ name: 'x', text: '1' }], different: [] },
   ],
@@ -52,7 +56,7 @@ test('an incident: what fired, what followed, the stacks and what differs', () =
 job=shop instance=web-1\\x1b[2J
 
 timeline
-   +0.000 s  fired  errors 12.4/s above 5  value=12.4 above=5
+   +0.000 s  fired  errors 12.4/s above 5  series=3
    +0.041 s  armed  point 0000000000p1 on web-1
      +3m05s  bound  2 different stacks: enough
 
@@ -66,8 +70,10 @@ stacks  4 snapshots, 2 different stacks
      main main.c:12
    differs
      order->total = 12 | 45 | <not captured>
+     i            = <optimized out> each time
    the same
      currency     = "EUR"
+   only the first 3 were compared
 #2  1 snapshot  s4
      total orders.c:70
    the same

@@ -240,6 +240,17 @@ describe('a controller that is restarted while a command waits', () => {
     if (how === 'stop') expect(state.aborted).toBeUndefined();
   });
 
+  test('before it said that the point is set: the error says so', async () => {
+    const first = await serve({ snap: () => new Promise(() => undefined) });
+    const asked = dial(first.address).snap(options, {});
+    setTimeout(() => first.kill(), 300);
+    await expect(asked).rejects.toMatchObject({
+      code: 'unreachable',
+      message: expect.stringContaining(', before it said that the point is set') as string,
+      hint: '`stillframe points` says whether it is, when the controller is back',
+    });
+  });
+
   test('the wait ends when it would have ended, and the point with it', async () => {
     const first = await serve({ snap: waiting({}) });
     const { hooks, isArmed } = armed();
