@@ -225,9 +225,9 @@ export class Conversation implements Disposable {
 
   /** What is seen follows the answer. */
   async #watch(command: WatchCommand): Promise<undefined> {
-    const openGate = await this.#watching.start(command);
+    const begin = await this.#watching.start(command);
     await this.#send({ request: command.request ?? null, done: {} });
-    openGate();
+    begin();
   }
 
   /** Those that the agent has forgotten, and that nothing waits of. */
