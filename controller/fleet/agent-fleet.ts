@@ -182,7 +182,17 @@ export class AgentFleet implements Fleet, AsyncDisposable {
       client[Symbol.dispose]();
       return;
     }
-    const { agent, replaced } = this.#roster.admit(client);
+    const admission = this.#roster.admit(client);
+    if ('refused' in admission) {
+      client[Symbol.dispose]();
+      this.#roster.failed(client.address, admission.refused);
+      this.#options.log.warn(
+        { address: client.address, reason: admission.refused },
+        'an agent is not wanted',
+      );
+      return;
+    }
+    const { agent, replaced } = admission;
     if (replaced !== undefined) {
       replaced.client[Symbol.dispose]();
       this.#tellGone(replaced, 'the same agent began another conversation');

@@ -242,11 +242,13 @@ export class AgentPoints implements Disposable {
     }
   }
 
-  /** All that may be armed, or wait in the spool, under a name of ours; also under one that was given when the agent was known otherwise. */
+  /** All that may be armed, or wait in the spool, under a name of ours; also where the agent was known by another address before. */
   #knownIds(views: readonly AgentPoint[]): string[] {
+    const { identity, host } = this.agent;
     const ids = new Set<string>();
     for (const point of this.#context.points()) {
       for (const place of point.places.values()) {
+        if (place.agent !== identity && place.host !== host) continue;
         for (const { id, state } of place.armings.values()) if (state !== 'closed') ids.add(id);
       }
     }

@@ -18,7 +18,7 @@ import {
   type Store,
 } from '../store/store.js';
 import { AgentPoints, type PointContext } from './agent-points.js';
-import type { FleetLog } from './fleet.js';
+import type { AgentStatus, FleetLog } from './fleet.js';
 import { KeptPoint, statusText, type Ending, type Place } from './kept-point.js';
 import { Planner, type PointPlanner } from './planner.js';
 import type { PointAgent, PointFleet } from './point-agent.js';
@@ -65,6 +65,7 @@ export class PointKeeper implements Points, AsyncDisposable {
   readonly #listening: Disposable;
   readonly #timer: NodeJS.Timeout;
   readonly #expiring = new Set<KeptPoint>();
+  #known: readonly AgentStatus[] | undefined;
   #ticks = 0;
   #closed = false;
 
@@ -129,10 +130,12 @@ export class PointKeeper implements Points, AsyncDisposable {
       if (known === undefined) armings.set(arming.point, [arming]);
       else known.push(arming);
     }
+    const counts = store.snapshotCounts();
     return store.listPoints().map((record) => {
       const point = this.#points.get(record.id);
       if (point !== undefined) return this.#document(point);
-      return documentOfRecord(record, armings.get(record.id) ?? [], store.countSnapshots(record.id));
+      const count = counts.get(record.id) ?? { stored: 0, surplus: 0 };
+      return documentOfRecord(record, armings.get(record.id) ?? [], count);
     });
   }
 
@@ -388,7 +391,7 @@ export class PointKeeper implements Points, AsyncDisposable {
     if (this.#expiring.has(point)) return;
     this.#expiring.add(point);
     await this.refresh().finally(() => this.#expiring.delete(point));
-    const detail = `expired, ${activeText(point, this.#options.fleet.statuses())}`;
+    const detail = `expired, ${activeText(point, this.#statuses())}`;
     this.#end(point, { end: 'expired', detail, final: true });
   }
 
@@ -400,12 +403,14 @@ export class PointKeeper implements Points, AsyncDisposable {
     if (!point.written.startsWith(`${point.phase} `)) this.#tryTo(() => this.#writeStatus(point));
   }
 
+  /** An agent came or went. */
   #allChanged(): void {
+    this.#known = undefined;
     for (const point of this.#points.values()) this.#changed(point);
   }
 
   #writeStatus(point: KeptPoint): void {
-    const why = point.active ? activeText(point, this.#options.fleet.statuses()) : endedText(point);
+    const why = point.active ? activeText(point, this.#statuses()) : endedText(point);
     const written = statusText(point.phase, why);
     if (written === point.written) return;
     this.#options.store.updatePoint(point.id, { phase: point.phase, why });
@@ -425,8 +430,19 @@ export class PointKeeper implements Points, AsyncDisposable {
     for (const point of this.#points.values()) this.#writeStatus(point);
   }
 
+  /** A fleet is asked once for what a thousand points say at the same time. */
+  #statuses(): readonly AgentStatus[] {
+    if (this.#known === undefined) {
+      this.#known = this.#options.fleet.statuses();
+      setImmediate(() => {
+        this.#known = undefined;
+      });
+    }
+    return this.#known;
+  }
+
   #document(point: KeptPoint): PointDocument {
-    return documentOf(point, this.#options.fleet.statuses());
+    return documentOf(point, this.#statuses());
   }
 
   #documentById(id: string): PointDocument | undefined {

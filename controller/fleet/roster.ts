@@ -21,11 +21,14 @@ interface Seat {
 }
 
 /** What became of an agent that greeted. */
-export interface Admission {
-  readonly agent: FleetAgent;
-  /** The conversation whose place it took. */
-  readonly replaced: FleetAgent | undefined;
-}
+export type Admission =
+  | {
+      readonly agent: FleetAgent;
+      /** The conversation whose place it took. */
+      readonly replaced: FleetAgent | undefined;
+    }
+  /** Why it is not wanted. */
+  | { readonly refused: string };
 
 /** Agents that dialed once and are gone: as many are remembered. */
 const maxGone = 1000;
@@ -40,9 +43,15 @@ export class Roster {
   }
 
   admit(client: AgentConversation): Admission {
+    const twin = this.#twinOf(client);
+    if (twin?.dialed === true && twin.address !== client.address) {
+      return { refused: `it is the agent at ${twin.address}, which is dialed already` };
+    }
     const seat = this.#seatOf(client);
     const { host } = client.facts;
-    const replaced = seat.agent;
+    const replaced = seat.agent ?? twin?.agent;
+    // One that dialed, and is reached by dialing it now, needs one seat only.
+    if (twin !== undefined && twin !== seat) this.#seats.delete(twin.identity);
     if (seat.host === undefined || seat.claimed !== host) seat.host = this.#nameFor(host, seat);
     seat.claimed = host;
     seat.address = client.address;
@@ -83,6 +92,21 @@ export class Roster {
       sinceMs: seat.sinceMs,
       ...(seat.error === undefined ? {} : { error: seat.error }),
     }));
+  }
+
+  /** The seat of the same process, by whatever way it is talked to: two conversations with it would count all that it says twice. */
+  #twinOf({ facts }: AgentConversation): Seat | undefined {
+    return [...this.#seats.values()].find(({ agent }) => {
+      const other = agent?.client.facts;
+      return (
+        other !== undefined &&
+        other.bootId !== '' &&
+        other.bootId === facts.bootId &&
+        other.pidNamespace === facts.pidNamespace &&
+        other.pid === facts.pid &&
+        other.host === facts.host
+      );
+    });
   }
 
   #seatOf(client: AgentConversation): Seat {

@@ -1,7 +1,7 @@
 /** What a store keeps for points of a fleet beside the points themselves: where they are armed, and what came in excess of them. */
 import type { Database } from 'better-sqlite3';
 import { armingFromRow, rowOfArming, type ArmingRow } from './row.js';
-import type { ArmingRecord } from './store.js';
+import type { ArmingRecord, SnapshotCount } from './store.js';
 
 /** Of one point: an agent that sends more than anybody asked for fills no table. */
 const maxSurplus = 10_000;
@@ -54,11 +54,19 @@ export class FleetTables {
     if (this.#count('surplus', point) < maxSurplus) this.#statements.addSurplus.run(id, point);
   }
 
-  countSnapshots(point: string): { readonly stored: number; readonly surplus: number } {
+  countSnapshots(point: string): SnapshotCount {
     return {
       stored: Number(this.#count('stored', point)),
       surplus: Number(this.#count('surplus', point)),
     };
+  }
+
+  snapshotCounts(): ReadonlyMap<string, SnapshotCount> {
+    const counts = new Map<string, SnapshotCount>();
+    for (const { point, stored, surplus } of this.#statements.counts.all()) {
+      counts.set(point, { stored: Number(stored), surplus: Number(surplus) });
+    }
+    return counts;
   }
 
   #count(what: 'stored' | 'surplus', point: string): bigint {
@@ -85,6 +93,11 @@ function prepare(database: Database) {
     ),
     stored: database.prepare<[string], Count>('SELECT count(*) AS count FROM snapshots WHERE point = ?'),
     surplus: database.prepare<[string], Count>('SELECT count(*) AS count FROM surplus WHERE point = ?'),
+    counts: database.prepare<[], { point: string; stored: bigint; surplus: bigint }>(
+      `SELECT point, sum(stored) AS stored, sum(surplus) AS surplus FROM (
+         SELECT point, 1 AS stored, 0 AS surplus FROM snapshots UNION ALL SELECT point, 0, 1 FROM surplus
+       ) GROUP BY point`,
+    ),
     addSurplus: database.prepare<[string, string]>('INSERT OR IGNORE INTO surplus VALUES (?, ?)'),
   };
 }

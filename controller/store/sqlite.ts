@@ -132,6 +132,7 @@ export function openStore(options: StoreOptions): EmbeddedStore {
     putArmings: (armings) => fleet.putArmings(armings),
     listArmings: (point) => fleet.listArmings(point),
     countSnapshots: (point) => fleet.countSnapshots(point),
+    snapshotCounts: () => fleet.snapshotCounts(),
 
     receive({ id, size, sha256, point }): SnapshotWriter {
       if (!isIdentifier(id)) throw badData(`cannot store a snapshot: "${id}" is no id`);

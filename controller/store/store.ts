@@ -28,12 +28,19 @@ export interface Store extends Disposable {
   receive(announced: AnnouncedSnapshot): SnapshotWriter;
   listSnapshots(filter?: SnapshotFilter): readonly SnapshotRecord[];
   /** Snapshots of a point that are here, and those that came and were not kept. */
-  countSnapshots(point: string): { readonly stored: number; readonly surplus: number };
+  countSnapshots(point: string): SnapshotCount;
+  /** The same of all points that have any. */
+  snapshotCounts(): ReadonlyMap<string, SnapshotCount>;
   /** By id, unambiguous prefix, or `last`; throws `not-found` or `ambiguous`. */
   findSnapshot(reference: string): SnapshotRecord;
   hasSnapshot(id: string): boolean;
   /** Where the core file lies. */
   pathOf(snapshot: SnapshotRecord): string;
+}
+
+export interface SnapshotCount {
+  readonly stored: number;
+  readonly surplus: number;
 }
 
 export interface AnnouncedSnapshot {

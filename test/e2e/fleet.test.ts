@@ -34,9 +34,9 @@ let names = 0;
 
 const socket = (): string => place.environment['STILLFRAME_AGENT'] ?? '';
 
-function open(agents: readonly string[] = [socket()]): void {
+function open(agents: readonly string[] = [socket()], folder = join(place.folder, 'controller')): void {
   const log = { info: () => undefined, warn: () => undefined, error: console.error };
-  store = openEmbeddedStore(join(place.folder, 'controller'));
+  store = openEmbeddedStore(folder);
   fleet = openFleet({ agents, tls: undefined, store, log });
   points = new PointKeeper({ store, fleet, openSymbols, log });
   controller = new FleetController({ fleet, points, store, openSymbols });
@@ -319,6 +319,24 @@ describe('several agents', () => {
     await connected(0);
     expect(fleet.statuses()).toMatchObject([{ connected: false }]);
   });
+});
+
+test('a command line by hand, on the same store and agent, leaves the points of the controller alone', async () => {
+  await close();
+  open([socket()], join(place.folder, 'data', 'stillframe'));
+  await connected(1);
+  await start(program());
+  const { id } = await points.set(spec({ condition: 'tick->number < 0' }), { strict: true });
+  await expect.poll(() => store.getPoint(id)?.status.phase).toBe('armed');
+  expect(await place.json('points', id)).toMatchObject([{ id, state: 'armed', target: `name:${name}` }]);
+  const refused = await place.run('rm', id);
+  expect(refused.status).toBe(2);
+  expect(refused.stderr).toContain(`cannot remove point ${id}: a controller that runs as a daemon keeps it`);
+  const [own] = (await place.json('snap', `name:${name}`, 'pass')) as [{ point: string }];
+  expect(points.list().find((point) => point.id === own.point)).toMatchObject({ state: 'ended' });
+  expect(await rejected(points.remove('000000000000', 'removed'))).toMatchObject({ code: 'not-found' });
+  expect(document(id).state).toBe('armed');
+  expect(await points.remove(own.point, 'removed')).toMatchObject({ id: own.point, state: 'ended' });
 });
 
 describe('what is said', () => {

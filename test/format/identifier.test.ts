@@ -37,6 +37,9 @@ test('an arming names its point and the build', () => {
   const arming = makeArmingIdentifier(point, 'deadbeef00112233');
   expect(arming).toBe(`${point}-deadbeef`);
   expect(makeArmingIdentifier(point, '')).toBe(`${point}-00000000`);
+  expect(makeArmingIdentifier(point, 'deadbeef00112233', 10)).toBe(`${point}-deadbe0a`);
+  expect(pointOfArming(makeArmingIdentifier(point, 'deadbeef00112233', 10))).toBe(point);
+  expect(() => makeArmingIdentifier(point, 'deadbeef00112233', 256)).toThrow('generation 256 does not fit');
   expect([point, arming].every(isPointIdentifier)).toBe(true);
   expect([arming, point, '', 'x-deadbeef'].map(pointOfArming)).toEqual([point, point, '', 'x-deadbeef']);
   expect(isPointIdentifier(`${point}-../../..`)).toBe(false);

@@ -100,7 +100,7 @@ describe('dialing', () => {
   });
 
   test('two that say the same host are named by the order of their addresses', async () => {
-    const made = [await listening(), await listening(), await listening()];
+    const made = [await listening({ pid: 1 }), await listening({ pid: 2 }), await listening({ pid: 3 })];
     const sorted = made.map(({ address }) => address).toSorted();
     open(...sorted.toReversed());
     await vi.waitFor(() => expect(hosts()).toHaveLength(3));

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openStore } from '../../../controller/store/sqlite.js';
 import { listBlobs } from '../../../controller/store/blob.js';
-import type { PointRecord, Store } from '../../../controller/store/store.js';
+import type { PointRecord, ReceivedSnapshot, Store } from '../../../controller/store/store.js';
 import { repositoryRoot } from '../../support/paths.js';
 import { noteOf, readTestNote, snapshotBytes } from './snapshot-bytes.js';
 
@@ -230,5 +230,88 @@ describe('points', () => {
         candidates: [point.id],
       }) as Error,
     );
+  });
+});
+
+describe('points of a fleet', () => {
+  const ofFleet: PointRecord = { ...point, plan: new Uint8Array(), agent: '', pids: [], maxHits: 2 };
+  const arming = {
+    id: `${point.id}-aabbccdd`,
+    point: point.id,
+    agent: 'dialed a:1',
+    host: 'web-1',
+    buildId: 'aabbccdd',
+    state: 'open',
+    why: '',
+    count: {
+      life: 'boot/7',
+      total: { hits: 2n ** 63n, conditionFalse: 1n, faults: 2n, dropped: 3n, delivered: 4n },
+      last: { hits: 5n, conditionFalse: 1n, faults: 2n, dropped: 3n, delivered: 4n },
+    },
+  } as const;
+
+  function receive(store: Store, id: string, announced: string, noted = announced): ReceivedSnapshot {
+    const bytes = snapshotBytes({ snapshot: id, point: noted });
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    using writer = store.receive({ id, size: bytes.length, sha256, point: announced });
+    writer.write(bytes);
+    return writer.commit();
+  }
+
+  test('an arming is kept with all that is known of it; the same again replaces it', () => {
+    {
+      using store = open();
+      store.putArmings([arming, { ...arming, agent: 'dialed b:1', host: 'web-2' }]);
+      store.putArmings([{ ...arming, state: 'closed' }]);
+    }
+    using store = open();
+    expect(store.listArmings(point.id)).toEqual([
+      { ...arming, state: 'closed' },
+      { ...arming, agent: 'dialed b:1', host: 'web-2' },
+    ]);
+    expect(store.listArmings('000000000000')).toEqual([]);
+    store.putPoint(ofFleet);
+    store.deletePoint(point.id);
+    expect(store.listArmings()).toEqual([]);
+    expect(store.getPoint(point.id)).toBeUndefined();
+  });
+
+  test('a snapshot is known by its point, whatever the arming is called', () => {
+    using store = open();
+    expect(receive(store, '0000000000a1', arming.id)).toMatchObject({
+      kind: 'stored',
+      record: { point: point.id },
+    });
+    expect(store.listSnapshots({ point: point.id })).toHaveLength(1);
+  });
+
+  test('as many hits are kept as are asked for; the others are counted once each, and leave no file', () => {
+    using store = open();
+    store.putPoint(ofFleet);
+    const kinds = ['0000000000a1', '0000000000a2', '0000000000a3', '0000000000a3', '0000000000a1'].map(
+      (id) => receive(store, id, arming.id).kind,
+    );
+    expect(kinds).toEqual(['stored', 'stored', 'surplus', 'surplus', 'known']);
+    expect(store.countSnapshots(point.id)).toEqual({ stored: 2, surplus: 1 });
+    expect(store.snapshotCounts()).toEqual(new Map([[point.id, { stored: 2, surplus: 1 }]]));
+    expect(listBlobs(folder)).toHaveLength(2);
+  });
+
+  test('so many of every process have no such bound, and points of a command line neither', () => {
+    using store = open();
+    store.putPoint({ ...ofFleet, everyProcess: true, maxHits: 1 });
+    store.putPoint({ ...point, id: '0000000000p2', maxHits: 1 });
+    const ids = ['0000000000a1', '0000000000a2'];
+    expect(ids.map((id) => receive(store, id, arming.id).kind)).toEqual(['stored', 'stored']);
+    const others = ['0000000000b1', '0000000000b2'];
+    expect(others.map((id) => receive(store, id, '0000000000p2').kind)).toEqual(['stored', 'stored']);
+  });
+
+  test('a snapshot that was announced for another point is refused', () => {
+    using store = open();
+    expect(() => receive(store, '0000000000a1', arming.id, 'other')).toThrow(
+      `cannot store snapshot 0000000000a1: it was announced for point "${arming.id}", the note in the file says "other"`,
+    );
+    expect(store.listSnapshots()).toEqual([]);
   });
 });
