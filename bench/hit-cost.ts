@@ -8,8 +8,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { uprobeEngine } from '../agent/engines/uprobe/engine.js';
-import type { ArmedPoint } from '../agent/engines/engine.js';
+import type { ArmedPoint, PointSink } from '../agent/engines/engine.js';
 import { ByteWriter } from '../format/bytes.js';
+import type { Capture } from '../format/capture.js';
 import { DW_OP } from '../format/dwarf-op/opcodes.js';
 import type { Plan, PlanRange } from '../format/plan/plan.js';
 import { buildIdOf, symbolAddress } from './binary.js';
@@ -81,7 +82,7 @@ function planOf(condition: Uint8Array | undefined, ranges: readonly PlanRange[],
   };
 }
 
-async function armed(loop: Loop, plan: Plan): Promise<ArmedPoint> {
+async function armed(loop: Loop, plan: Plan, hit: PointSink['hit'] = () => undefined): Promise<ArmedPoint> {
   const point = await uprobeEngine().arm?.(
     {
       pointId: 'bench',
@@ -92,7 +93,7 @@ async function armed(loop: Loop, plan: Plan): Promise<ArmedPoint> {
       countOnly: false,
       forced: false,
     },
-    { hit: () => undefined, ended: () => undefined },
+    { hit, ended: () => undefined },
   );
   if (point === undefined) throw new Error('the uprobe engine has no points');
   return point;
@@ -139,14 +140,38 @@ async function underFalseCondition(loop: Loop): Promise<number> {
   return cpuNs / calls;
 }
 
+const stackBytes = 16_384;
+/** Of the window: the red zone, and what the compiler keeps below the frame that the program filled. */
+const unknownStackBytes = 1024;
+const filledStack = Buffer.alloc(stackBytes - unknownStackBytes, 0x5a);
+
+/** All that was asked for, and true: loop.c says what lies there. */
+function isTrue({ ranges, missing }: Capture): boolean {
+  const [stack, ...items] = ranges;
+  return (
+    missing.length === 0 &&
+    stack?.bytes.length === stackBytes &&
+    filledStack.equals(stack.bytes.subarray(unknownStackBytes)) &&
+    items.length === 10 &&
+    items.every(({ bytes }, i) => {
+      const item = Buffer.from(bytes);
+      return item.length === 16 && item.readBigInt64LE(0) === BigInt(i) && item.readBigInt64LE(8) === 1n;
+    })
+  );
+}
+
 async function underCapture(loop: Loop): Promise<number[]> {
   const ranges = Array.from({ length: 10 }, (_, i) => itemRange(i));
-  const point = await armed(loop, planOf(undefined, ranges, 16_384));
+  let truths = 0;
+  const point = await armed(loop, planOf(undefined, ranges, stackBytes), (capture) => {
+    if (isTrue(capture)) truths++;
+  });
   const times = await bursty(loop, async (made) => {
     while (point.counters().delivered < BigInt(made)) await sleep(1);
   });
   await point.disarm();
   if (point.counters().dropped !== 0n) throw new Error('hits were dropped');
+  if (truths !== bursts * burstCalls) throw new Error(`only ${truths} captures are as they should be`);
   return times;
 }
 

@@ -15,21 +15,20 @@ function run(args) {
 }
 
 function resultOf(name) {
-  try {
-    return JSON.parse(readFileSync(join(root, 'bench', 'results', `${name}.json`), 'utf8'));
-  } catch (error) {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  }
+  return JSON.parse(readFileSync(join(root, 'bench', 'results', `${name}.json`), 'utf8'));
 }
 
-function table() {
+/** Rows of what was not run now stay as they are in `before`, the table so far. */
+function table(before) {
   const lines = ['| benchmark | measured | |', '|---|---:|---|'];
   const machines = new Set();
   for (const name of all) {
-    const result = resultOf(name);
-    if (result === undefined) continue;
-    const { machine, ...groups } = result;
+    if (!names.includes(name)) {
+      lines.push(...before.split('\n').filter((line) => line.startsWith(`| \`${name}\` |`)));
+      for (const [, machine] of before.matchAll(/^Measured on (.*)\.$/gm)) machines.add(machine);
+      continue;
+    }
+    const { machine, ...groups } = resultOf(name);
     machines.add(machine.replace(/, load .*$/, ''));
     for (const [group, rows] of Object.entries(groups)) {
       for (const [row, value] of Object.entries(rows)) {
@@ -44,9 +43,9 @@ run(['bin/prepare.mjs', 'bench']);
 for (const name of names) run([`dist/bench/${name}.js`, '--json']);
 const readme = join(root, 'README.md');
 const text = readFileSync(readme, 'utf8');
-const marked = /(<!-- bench -->\n)[\s\S]*?(<!-- \/bench -->)/;
+const marked = /(<!-- bench -->\n)([\s\S]*?)(<!-- \/bench -->)/;
 if (!marked.test(text)) throw new Error('README.md has no <!-- bench --> markers');
 writeFileSync(
   readme,
-  text.replace(marked, (_, begin, end) => `${begin}${table()}\n${end}`),
+  text.replace(marked, (_, begin, before, end) => `${begin}${table(before)}\n${end}`),
 );

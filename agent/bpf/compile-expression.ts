@@ -1,6 +1,6 @@
 /**
- * One DWARF expression of a plan to eBPF. The depth of the DWARF stack is known at every operation, so the stack lives in fixed slots of
- * the eBPF stack, its top in r7. A fault (unreadable memory, division by zero) jumps out at once.
+ * One DWARF expression of a plan to eBPF. The depth of the DWARF stack is known at every operation, so the stack lives in fixed slots (of
+ * the eBPF stack, and of what {@link ./frame.ts} is about), its top in r7. A fault (unreadable memory, division by zero) jumps out at once.
  *
  * Registers: r6 is the context (`struct pt_regs`), r9 the record (only where an object address can be pushed), r7 the top, r0..r5 and
  * r8 are free; `fp-8` is where reads land.
@@ -10,14 +10,10 @@ import { decodeExpression, type Operation } from '../../format/dwarf-op/decode.j
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import { StillframeError, badData } from '../../format/error.js';
 import { dwarfRegisterOffset } from '../../format/registers/x86-64.js';
-import type { AluOp, Assembler, JumpOp, Label, Width } from './assembler.js';
-import { bpfHelpers } from './helper-calls.js';
-
-/** `fp-8`: reads land here; the DWARF stack begins below it. */
-const scratch = -8;
-/** 63 slots and r7: as deep as `maxExpressionStack` allows. */
-const maxDepth = 64;
-const slot = (index: number): number => scratch - 8 * (index + 1);
+import type { AluOp, Assembler, JumpOp, Label, Register, Width } from './assembler.js';
+import { frameScratch as scratch, frameSlots, maxDepth } from './frame.js';
+import { findLeadingRead, type LeadingRead } from './leading-read.js';
+import { emitUserRead } from './user-read.js';
 
 /** Offset of rip in `struct pt_regs`. */
 const ripOffset = dwarfRegisterOffset(16) ?? 0;
@@ -36,16 +32,27 @@ export interface ExpressionContext {
   readonly divisionFault: Label;
   /** Offset in the record (r9) of the parent's address; undefined where there is no parent. */
   readonly objectAddressOffset?: number;
+  /** Offset from r9 of {@link spillBytes}; may be left out where there are none. */
+  readonly spillOffset?: number;
+  /** What the first operations give, where it is known: they are not compiled. */
+  readonly known?: KnownBeginning;
+  /** What the expression reads first, where the record may hold it already. */
+  readonly held?: (read: LeadingRead) => HeldRead | undefined;
 }
+
+export interface KnownBeginning {
+  /** An expression by itself, with which this one begins. */
+  readonly bytes: Uint8Array;
+  /** Offset from r9 of its value. */
+  readonly valueOffset: number;
+}
+
+/** Emits the loading of a held value into r7, or a jump to `missing` with r7 as it was. May use r1. */
+export type HeldRead = (missing: Label) => void;
 
 /** Emits code that leaves the expression's value in r7. */
 export function compileExpression(bytes: Uint8Array, context: ExpressionContext): void {
   new ExpressionCompiler(bytes, context).compile();
-}
-
-/** Emits `r0 = copy(fp-8 or r1 already set ...)`: r1 the destination, r2 the size, r3 the user address. r0 is 0 when all was read. */
-export function emitUserRead(assembler: Assembler, sleepable: boolean): void {
-  assembler.call(sleepable ? bpfHelpers.bpf_copy_from_user : bpfHelpers.bpf_probe_read_user);
 }
 
 interface Target {
@@ -79,6 +86,7 @@ class ExpressionCompiler {
   readonly #operations: readonly Operation[];
   readonly #context: ExpressionContext;
   readonly #asm: Assembler;
+  readonly #leading: LeadingRead | undefined;
   /** By index of the operation that is jumped to. */
   readonly #targets = new Map<number, Target>();
   /** Index of the operation at hand. */
@@ -91,10 +99,17 @@ class ExpressionCompiler {
     this.#operations = decodeExpression(bytes, { addressSize: 8, name: context.name });
     this.#context = context;
     this.#asm = context.assembler;
+    this.#leading = context.held === undefined ? undefined : findLeadingRead(this.#operations);
   }
 
   compile(): void {
+    const { known } = this.#context;
+    if (known !== undefined) {
+      this.#push();
+      this.#asm.loadMemory(8, 7, 9, known.valueOffset);
+    }
     for (const [index, operation] of this.#operations.entries()) {
+      if (known !== undefined && operation.offset < known.bytes.length) continue;
       this.#at = index;
       this.#arrive();
       if (this.#reachable) this.#operation(operation);
@@ -145,14 +160,32 @@ class ExpressionCompiler {
         `cannot compile ${this.#context.name}: it keeps more than ${maxDepth} values on the stack`,
       );
     }
-    if (this.#depth > 0) this.#asm.storeMemory(8, 10, slot(this.#depth - 1), 7);
+    if (this.#depth > 0) this.#storeSlot(this.#depth - 1, 7);
     this.#depth++;
+  }
+
+  #slot(index: number): { readonly base: 9 | 10; readonly offset: number } {
+    if (index < frameSlots) return { base: 10, offset: scratch - 8 * (index + 1) };
+    const { spillOffset, name } = this.#context;
+    if (spillOffset === undefined)
+      throw new StillframeError('internal', `${name} was given no room to spill to`);
+    return { base: 9, offset: spillOffset + 8 * (index - frameSlots) };
+  }
+
+  #loadSlot(to: Register, index: number): void {
+    const { base, offset } = this.#slot(index);
+    this.#asm.loadMemory(8, to, base, offset);
+  }
+
+  #storeSlot(index: number, from: Register): void {
+    const { base, offset } = this.#slot(index);
+    this.#asm.storeMemory(8, base, offset, from);
   }
 
   /** Drops the top; the next value comes to r7. */
   #pop(): void {
     this.#depth--;
-    if (this.#depth > 0) this.#asm.loadMemory(8, 7, 10, slot(this.#depth - 1));
+    if (this.#depth > 0) this.#loadSlot(7, this.#depth - 1);
   }
 
   #need(count: number): void {
@@ -188,18 +221,30 @@ class ExpressionCompiler {
     this.#need(1);
     if (size < 1 || size > 8) throw this.#bad(`a read of ${size} bytes`);
     const asm = this.#asm;
+    const done = asm.label('value read');
+    this.#loadHeld(done);
     const width: Width = size === 1 || size === 2 || size === 4 ? size : 8;
     if (width !== size) asm.storeImm(8, 10, scratch, 0);
     asm.mov(1, 10).aluImm('add', 1, scratch).load(2, BigInt(size)).mov(3, 7);
     emitUserRead(asm, this.#context.sleepable);
     asm.jumpIfImm('ne', 0, 0, this.#context.readFault);
-    asm.loadMemory(width, 7, 10, scratch);
+    asm.loadMemory(width, 7, 10, scratch).bind(done);
+  }
+
+  /** Goes to `done` with the value, where it is the first that is read and the record holds it. */
+  #loadHeld(done: Label): void {
+    if (this.#leading?.at !== this.#at) return;
+    const load = this.#context.held?.(this.#leading);
+    if (load === undefined) return;
+    const missing = this.#asm.label('value not held');
+    load(missing);
+    this.#asm.jump(done).bind(missing);
   }
 
   /** r1 = the second value, r7 = the top, both popped and one pushed: the result must come to r7. */
   #binary(emit: (asm: Assembler) => void): void {
     this.#need(2);
-    this.#asm.loadMemory(8, 1, 10, slot(this.#depth - 2));
+    this.#loadSlot(1, this.#depth - 2);
     emit(this.#asm);
     this.#depth--;
   }
@@ -254,22 +299,22 @@ class ExpressionCompiler {
     const from = this.#depth - 1 - index;
     this.#push();
     // The old top was stored by the push (and is still in r7 for index 0).
-    if (index > 0) this.#asm.loadMemory(8, 7, 10, slot(from));
+    if (index > 0) this.#loadSlot(7, from);
   }
 
   #swap(): void {
-    const second = slot(this.#depth - 2);
-    this.#asm.loadMemory(8, 1, 10, second).storeMemory(8, 10, second, 7).mov(7, 1);
+    this.#loadSlot(1, this.#depth - 2);
+    this.#storeSlot(this.#depth - 2, 7);
+    this.#asm.mov(7, 1);
   }
 
   #rotate(): void {
-    const [third, second] = [slot(this.#depth - 3), slot(this.#depth - 2)];
-    this.#asm
-      .loadMemory(8, 1, 10, third)
-      .loadMemory(8, 2, 10, second)
-      .storeMemory(8, 10, third, 7)
-      .storeMemory(8, 10, second, 1)
-      .mov(7, 2);
+    const [third, second] = [this.#depth - 3, this.#depth - 2];
+    this.#loadSlot(1, third);
+    this.#loadSlot(2, second);
+    this.#storeSlot(third, 7);
+    this.#storeSlot(second, 1);
+    this.#asm.mov(7, 2);
   }
 
   #objectAddress(): void {

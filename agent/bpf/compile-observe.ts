@@ -175,7 +175,6 @@ function stack(asm: Assembler, stackBytes: number): void {
     dataOffset: threadRecord.stack,
     lengthOffset: threadRecord.stackLength,
     bytes: stackBytes,
-    wholeFirst: false,
     read: () => {
       asm.mov(4, 7).load(5, 0n).call(bpfHelpers.bpf_copy_from_user_task);
     },

@@ -10,9 +10,11 @@ import { flattenRanges, type Plan } from '../../format/plan/plan.js';
 import { ptRegsBytes } from '../../format/registers/x86-64.js';
 import { type AssembledProgram, Assembler } from './assembler.js';
 import { compileExpression } from './compile-expression.js';
+import { compileSharedReads } from './compile-held.js';
 import { type CollectContext, compileRange, compileStack } from './compile-range.js';
 import { bpfHelpers } from './helper-calls.js';
 import { type CounterName, counterNames, slotBytes, stateOffsets, wakeWindowNs } from './point-state.js';
+import { hasDeepCondition, returnScratch, takeScratch } from './thread-scratch.js';
 import { layoutRecord, recordHead, type RecordLayout } from './record-layout.js';
 
 const BPF_RB_AVAIL_DATA = 0n;
@@ -23,6 +25,8 @@ export interface CompileOptions {
   readonly siteIndex: number;
   /** File descriptor of the point's counters. */
   readonly stateFd: number;
+  /** Of a map by {@link createThreadScratch}, where a condition needs it. */
+  readonly scratchFd?: number;
   /** A power of two. */
   readonly counterSlots: number;
   /** Undefined: hits are counted, and the program ends there. */
@@ -83,8 +87,9 @@ class SiteCompiler {
   #deliver(delivery: DeliveryOptions): void {
     const asm = this.#asm;
     this.#interval(delivery);
-    this.#take(delivery);
+    this.#stopWhenEnough(delivery);
     this.#reserve(delivery);
+    this.#take(delivery);
     asm.section('registers');
     this.#header();
     const collect: CollectContext = {
@@ -97,8 +102,13 @@ class SiteCompiler {
         : { copyStringBtfId: this.#options.copyStringBtfId }),
     };
     if (this.#layout.stackBytes > 0) compileStack(collect);
-    flattenRanges(this.#site.ranges).forEach(({ range, parent }, index) => {
-      compileRange(range, { index, parent }, collect);
+    compileSharedReads(collect);
+    const ranges = flattenRanges(this.#site.ranges);
+    ranges.forEach(({ range, parent }, index) => {
+      const parentRange = parent === undefined ? undefined : ranges[parent]?.range;
+      const place =
+        parent === undefined || parentRange === undefined ? undefined : { index: parent, range: parentRange };
+      compileRange(range, { index, parent: place }, collect);
     });
     asm.section('submit');
     this.#submit(delivery);
@@ -136,7 +146,11 @@ class SiteCompiler {
     if (condition === undefined) return;
     const asm = this.#asm.section('condition');
     const fault = asm.label('condition fault');
+    const noScratch = asm.label('no scratch');
     const hit = asm.label('hit');
+    const { scratchFd, stateFd } = this.#options;
+    const isDeep = hasDeepCondition(this.#site) && scratchFd !== undefined;
+    if (isDeep) takeScratch(asm, { scratchFd, stateFd, none: noScratch });
     compileExpression(condition, {
       assembler: asm,
       name: 'the condition',
@@ -144,12 +158,20 @@ class SiteCompiler {
       sleepable: this.#options.sleepable,
       readFault: fault,
       divisionFault: fault,
+      ...(isDeep ? { spillOffset: 0 } : {}),
     });
+    if (isDeep) returnScratch(asm, scratchFd);
     asm.jumpIfImm('ne', 7, 0, hit);
     this.#count('conditionFalse');
     this.#leave();
     if (fault.jumps > 0) {
       asm.bind(fault);
+      if (isDeep) returnScratch(asm, scratchFd);
+      this.#count('conditionFault');
+      this.#leave();
+    }
+    if (noScratch.jumps > 0) {
+      asm.bind(noScratch);
       this.#count('conditionFault');
       this.#leave();
     }
@@ -184,17 +206,15 @@ class SiteCompiler {
     asm.bind(go);
   }
 
-  /** Takes one of `maxHits`. */
-  #take({ maxHits }: DeliveryOptions): void {
-    const asm = this.#asm;
-    const go = asm.label('within budget');
-    asm
+  /** Leaves where `maxHits` are taken already, so that what comes then costs the ring nothing. */
+  #stopWhenEnough({ maxHits }: DeliveryOptions): void {
+    const go = this.#asm.label('within budget');
+    this.#asm
       .loadMapValue(8, this.#options.stateFd, 0)
-      .load(1, 1n)
-      .atomic('fetchAdd', 8, 8, stateOffsets.taken, 1)
+      .loadMemory(8, 1, 8, stateOffsets.taken)
       .jumpIfImm('lt', 1, maxHits, go);
     this.#leave();
-    asm.bind(go);
+    this.#asm.bind(go);
   }
 
   #reserve({ ringFd }: DeliveryOptions): void {
@@ -205,13 +225,28 @@ class SiteCompiler {
       .load(2, BigInt(this.#layout.bytes))
       .load(3, 0n)
       .call(bpfHelpers.bpf_ringbuf_reserve)
-      .jumpIfImm('ne', 0, 0, go)
-      // No room: give the share back.
-      .load(1, -1n)
-      .atomic('add', 8, 8, stateOffsets.taken, 1);
+      .jumpIfImm('ne', 0, 0, go);
     this.#count('dropped');
     this.#leave();
     asm.bind(go).mov(9, 0);
+  }
+
+  /**
+   * Takes one of `maxHits`. NB: only with room for the record: a share that had to be given back would make others leave in the meantime,
+   * neither delivered nor counted as dropped.
+   */
+  #take({ maxHits }: DeliveryOptions): void {
+    const asm = this.#asm;
+    const go = asm.label('taken');
+    asm
+      .load(1, 1n)
+      .atomic('fetchAdd', 8, 8, stateOffsets.taken, 1)
+      .jumpIfImm('lt', 1, maxHits, go)
+      .mov(1, 9)
+      .load(2, BPF_RB_NO_WAKEUP)
+      .call(bpfHelpers.bpf_ringbuf_discard);
+    this.#leave();
+    asm.bind(go);
   }
 
   #header(): void {
@@ -235,18 +270,18 @@ class SiteCompiler {
     const wake = asm.label('wake');
     const submit = asm.label('submit');
     asm
+      .loadMapValue(1, stateFd, 0)
+      .loadMemory(8, 7, 9, recordHead.time)
+      .loadMemory(8, 2, 1, stateOffsets.lastRecord)
+      .storeMemory(8, 1, stateOffsets.lastRecord, 7)
+      .alu('sub', 7, 2)
       .loadMap(1, ringFd)
       .load(2, BPF_RB_AVAIL_DATA)
       .call(bpfHelpers.bpf_ringbuf_query)
       .jumpIfImm('gt', 0, ringBytes / 2, wake)
-      .loadMapValue(8, stateFd, 0)
-      .loadMemory(8, 1, 9, recordHead.time)
-      .loadMemory(8, 3, 8, stateOffsets.lastWake)
       .load(2, BPF_RB_NO_WAKEUP)
-      .mov(4, 1)
-      .alu('sub', 4, 3)
-      .jumpIfImm('lt', 4, wakeWindowNs, submit)
-      .storeMemory(8, 8, stateOffsets.lastWake, 1)
+      // Signed: of two threads that hit at once, the later may be here first.
+      .jumpIfImm('slt', 7, wakeWindowNs, submit)
       .bind(wake)
       .load(2, BPF_RB_FORCE_WAKEUP)
       .bind(submit)

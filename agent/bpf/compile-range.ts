@@ -5,17 +5,23 @@
 import type { PlanRange } from '../../format/plan/plan.js';
 import { userRegisterOffset } from '../../format/registers/x86-64.js';
 import type { Assembler, Label } from './assembler.js';
-import { compileExpression, emitUserRead } from './compile-expression.js';
+import { compileExpression } from './compile-expression.js';
+import { maxFrameBytes } from './frame.js';
+import { heldRead, type ParentRange } from './compile-held.js';
 import { compileWindow } from './compile-window.js';
 import { bpfHelpers } from './helper-calls.js';
 import {
+  placeOffset,
   rangeCodes,
   type RangeCode,
   rangeStatus,
   recordHead,
   type RecordLayout,
   statusOffset,
+  wholeWords,
 } from './record-layout.js';
+import { lengthBeginsWithAddress } from './leading-read.js';
+import { emitRecordRead, emitUserRead } from './user-read.js';
 
 /** Leaf functions keep variables below their stack pointer (psABI 3.2.2). */
 const redZoneBytes = 128;
@@ -40,9 +46,12 @@ export function compileStack(context: CollectContext): void {
     dataOffset: context.layout.stackOffset,
     lengthOffset: recordHead.stackLength,
     bytes: context.layout.stackBytes,
-    wholeFirst: true,
     read: () => {
       emitUserRead(asm, context.sleepable);
+    },
+    // Even where reads may sleep; see {@link emitRecordRead}.
+    readWhole: () => {
+      asm.call(bpfHelpers.bpf_probe_read_user);
     },
   });
 }
@@ -50,7 +59,7 @@ export function compileStack(context: CollectContext): void {
 /** One range: its address, its length, its bytes; children look up its status. */
 export function compileRange(
   range: PlanRange,
-  place: { readonly index: number; readonly parent: number | undefined },
+  place: { readonly index: number; readonly parent: ParentRange | undefined },
   context: CollectContext,
 ): void {
   new RangeCompiler(range, place.index, place.parent, context).compile();
@@ -58,14 +67,16 @@ export function compileRange(
 
 class RangeCompiler {
   readonly #range: PlanRange;
-  readonly #parent: number | undefined;
+  readonly #index: number;
+  readonly #parent: ParentRange | undefined;
   readonly #context: CollectContext;
   readonly #asm: Assembler;
   readonly #status: number;
   readonly #end: Label;
 
-  constructor(range: PlanRange, index: number, parent: number | undefined, context: CollectContext) {
+  constructor(range: PlanRange, index: number, parent: ParentRange | undefined, context: CollectContext) {
     this.#range = range;
+    this.#index = index;
     this.#parent = parent;
     this.#context = context;
     this.#asm = context.assembler.section(range.path);
@@ -82,7 +93,7 @@ class RangeCompiler {
     if (this.#parent !== undefined) {
       const collected = asm.label('parent collected');
       asm
-        .loadMemory(4, 1, 9, statusOffset(this.#parent) + rangeStatus.code)
+        .loadMemory(4, 1, 9, statusOffset(this.#parent.index) + rangeStatus.code)
         .jumpIfImm('le', 1, rangeCodes.clipped, collected);
       this.#finish('parent-missing');
       asm.bind(collected);
@@ -93,6 +104,7 @@ class RangeCompiler {
     asm.storeMemory(8, 9, this.#status + rangeStatus.detail, 7);
     this.#clip();
     if (this.#range.untilNul) this.#copyString();
+    else if (this.#most <= maxFrameBytes) this.#copyStaged();
     else this.#copyBytes();
     asm.bind(this.#end);
   }
@@ -117,9 +129,14 @@ class RangeCompiler {
       sleepable: this.#context.sleepable,
       readFault,
       divisionFault,
+      held: (read) => heldRead(read, this.#parent, this.#context),
+      spillOffset: this.#context.layout.spillOffset,
+      ...(what === 'length' && lengthBeginsWithAddress(this.#range)
+        ? { known: { bytes: this.#range.address, valueOffset: this.#status + rangeStatus.address } }
+        : {}),
       ...(this.#parent === undefined
         ? {}
-        : { objectAddressOffset: statusOffset(this.#parent) + rangeStatus.address }),
+        : { objectAddressOffset: statusOffset(this.#parent.index) + rangeStatus.address }),
     });
     if (readFault.jumps + divisionFault.jumps === 0) return;
     const ok = asm.label(`${what} known`);
@@ -135,10 +152,15 @@ class RangeCompiler {
     asm.bind(ok);
   }
 
+  /** Bytes that this range can bring. */
+  get #most(): number {
+    return Math.min(this.#range.maxBytes, this.#context.layout.dataBytes);
+  }
+
   /** r7, the length, becomes what may be copied; r1 is then where to, r3 where from. */
   #clip(): void {
     const { dataBytes, dataOffset } = this.#context.layout;
-    const most = Math.min(this.#range.maxBytes, dataBytes);
+    const most = this.#most;
     const asm = this.#asm;
     const [positive, room, within, fits] = ['positive', 'room', 'within', 'fits'].map((name) =>
       asm.label(name),
@@ -167,11 +189,35 @@ class RangeCompiler {
   #copyBytes(): void {
     const asm = this.#asm;
     const ok = asm.label('copied');
-    asm.mov(2, 7);
+    asm.mov(2, 7).mov(8, 1);
+    emitRecordRead(asm, this.#context.sleepable, () => {
+      asm
+        .mov(1, 8)
+        .mov(2, 7)
+        .loadMemory(8, 3, 9, this.#status + rangeStatus.address);
+    });
+    asm.jumpIfImm('eq', 0, 0, ok);
+    this.#finish('unreadable');
+    asm.bind(ok);
+    this.#use();
+  }
+
+  /**
+   * A small range, by way of the eBPF stack, where no expression runs now: a thread's own stack is a destination that the kernel
+   * knows at once. What is moved beyond the range's length the next range overwrites.
+   */
+  #copyStaged(): void {
+    const asm = this.#asm;
+    const ok = asm.label('copied');
+    const bytes = wholeWords(this.#most);
+    asm.mov(8, 1).mov(1, 10).aluImm('add', 1, -bytes).mov(2, 7);
+    // Older verifiers want it initialised, for the length is not known to them.
+    for (let at = 0; at < bytes; at += 8) asm.storeImm(8, 10, at - bytes, 0);
     emitUserRead(asm, this.#context.sleepable);
     asm.jumpIfImm('eq', 0, 0, ok);
     this.#finish('unreadable');
     asm.bind(ok);
+    for (let at = 0; at < bytes; at += 8) asm.loadMemory(8, 1, 10, at - bytes).storeMemory(8, 8, at, 1);
     this.#use();
   }
 
@@ -201,9 +247,9 @@ class RangeCompiler {
   }
 
   #use(): void {
-    this.#asm
-      .loadMemory(4, 1, 9, recordHead.dataLength)
-      .alu('add', 1, 7)
-      .storeMemory(4, 9, recordHead.dataLength, 1);
+    const asm = this.#asm.loadMemory(4, 1, 9, recordHead.dataLength);
+    if (this.#range.children.length > 0)
+      asm.storeMemory(4, 9, placeOffset(this.#context.layout.rangeCount, this.#index), 1);
+    asm.alu('add', 1, 7).storeMemory(4, 9, recordHead.dataLength, 1);
   }
 }

@@ -10,13 +10,13 @@ export interface WindowPlace {
   /** Where in the record the length goes, a u32; may come to exceed `bytes`. */
   readonly lengthOffset: number;
   readonly bytes: number;
-  /**
-   * Try all of it at once before going page by page: cheaper where it mostly succeeds. Where stacks are shorter than the window it fails after
-   * most of the work is done.
-   */
-  readonly wholeFirst: boolean;
   /** Emits the read of r2 bytes at r3 into r1; r0 is 0 when all were read. */
   readonly read: () => void;
+  /**
+   * The same for the whole window, to be tried before going page by page: cheaper where it mostly succeeds. Where stacks are shorter than
+   * the window it fails after most of the work is done.
+   */
+  readonly readWhole?: () => void;
 }
 
 /** `fp-16`: free while no expression runs. */
@@ -27,12 +27,12 @@ const local = -16;
  * every way out, and the verifier would walk the rest of the program once for each.
  */
 export function compileWindow(asm: Assembler, place: WindowPlace): void {
-  const { address, dataOffset, lengthOffset, bytes, wholeFirst, read } = place;
+  const { address, dataOffset, lengthOffset, bytes, read, readWhole } = place;
   const done = asm.label('stack done');
-  if (wholeFirst) {
+  if (readWhole !== undefined) {
     const paged = asm.label('stack by page');
     asm.mov(1, 9).aluImm('add', 1, dataOffset).load(2, BigInt(bytes)).mov(3, address);
-    read();
+    readWhole();
     asm.jumpIfImm('ne', 0, 0, paged).storeImm(4, 9, lengthOffset, bytes).jump(done).bind(paged);
   }
   asm.storeImm(4, 9, lengthOffset, 0);

@@ -2,6 +2,7 @@
 export const bpfHelpers = {
   bpf_map_lookup_elem: 1,
   bpf_map_update_elem: 2,
+  bpf_map_delete_elem: 3,
   bpf_ktime_get_ns: 5,
   bpf_get_smp_processor_id: 8,
   bpf_get_current_pid_tgid: 14,

@@ -5,23 +5,25 @@
  */
 import { cpus } from 'node:os';
 import { type BpfMap, createMap } from '../linux/bpf.js';
+import { maxSpillBytes } from './frame.js';
 
 export const counterNames = ['conditionFalse', 'conditionFault', 'wanted', 'dropped', 'rateLimited'] as const;
 export type CounterName = (typeof counterNames)[number];
 
 /** Offsets within the value. */
 export const stateOffsets = {
-  /** u64: hits that took a share of `maxHits`. */
+  /** u64: hits that took a share of `maxHits`; goes beyond it by those that come too late. */
   taken: 0,
   /** u64: time of the last hit that was let through. */
   lastTime: 8,
-  /** u64: time of the last hit that woke the consumer. */
-  lastWake: 16,
+  /** u64: time of the last hit that sent a record. */
+  lastRecord: 16,
   slots: 64,
 } as const;
 /**
  * To wake the consumer costs the hitting thread more than all else (an interrupt to itself, and in a virtual machine one to another CPU). So a hit
- * wakes it only when none did for so long, or when the ring fills. The consumer looks again by itself for longer than this after it was woken.
+ * wakes it only when there was none for so long, or when the ring fills. The consumer looks again by itself for longer than this after each
+ * record that it found, so that a stream of hits wakes it once.
  */
 export const wakeWindowNs = 10_000_000;
 
@@ -38,7 +40,8 @@ export function createPointState(slots: number): BpfMap {
     type: 'BPF_MAP_TYPE_ARRAY',
     name: 'point_state',
     keySize: 4,
-    valueSize: stateOffsets.slots + slots * slotBytes,
+    // At least what a thread's scratch entry is made from.
+    valueSize: Math.max(stateOffsets.slots + slots * slotBytes, maxSpillBytes),
     maxEntries: 1,
   });
 }

@@ -2,8 +2,11 @@
  * Where things lie in the record that a compiled site sends through the ring buffer; used by the compiler and by whoever
  * reads the records. Everything but `data` has a fixed place; `data` is packed in the order of the ranges.
  */
-import { flattenRanges, type Plan, type PlanSite } from '../../format/plan/plan.js';
+import { decodeExpression } from '../../format/dwarf-op/decode.js';
+import { flattenRanges, type Plan, type PlanRange, type PlanSite } from '../../format/plan/plan.js';
 import { ptRegsBytes } from '../../format/registers/x86-64.js';
+import { spillBytes } from './frame.js';
+import { findSharedReads, type SharedRead } from './leading-read.js';
 
 /** Offsets of the record's head. */
 export const recordHead = {
@@ -58,9 +61,20 @@ export const rangeCodes = {
 } as const;
 export type RangeCode = keyof typeof rangeCodes;
 
+/** Memory that the program itself wants at hand; readers of records have no use for it. */
+export interface PlacedSharedRead extends SharedRead {
+  /** u64: whether it could be read. */
+  readonly knownOffset: number;
+  /** The bytes, up to a multiple of eight. */
+  readonly bytesOffset: number;
+}
+
 export interface RecordLayout {
   /** Ranges of the site, in preorder. */
   readonly rangeCount: number;
+  readonly sharedReads: readonly PlacedSharedRead[];
+  /** Where deep expressions spill to. */
+  readonly spillOffset: number;
   readonly stackOffset: number;
   /** Bytes of the window, as asked for. */
   readonly stackBytes: number;
@@ -78,25 +92,56 @@ export function statusOffset(index: number): number {
   return statusesOffset + index * rangeStatus.bytes;
 }
 
+/** Offset of a u32: where in `data` range `index` of `rangeCount` begins, if it was collected. For its children only. */
+export function placeOffset(rangeCount: number, index: number): number {
+  return statusOffset(rangeCount) + index * 4;
+}
+
+function placeSharedReads(reads: readonly SharedRead[], offset: number): PlacedSharedRead[] {
+  return reads.map((read) => {
+    const knownOffset = offset;
+    offset += 8 + wholeWords(read.bytes);
+    return { ...read, knownOffset, bytesOffset: knownOffset + 8 };
+  });
+}
+
+/** Rounds up to what eBPF moves in whole words. */
+export function wholeWords(bytes: number): number {
+  return Math.ceil(bytes / 8) * 8;
+}
+
+function spillOf({ address, length, path }: PlanRange): number {
+  const bytes = (expression: Uint8Array, what: string): number =>
+    spillBytes(decodeExpression(expression, { addressSize: 8, name: `the ${what} of "${path}"` }));
+  return Math.max(bytes(address, 'address'), bytes(length, 'length'));
+}
+
 export function layoutRecord(plan: Plan, site: PlanSite): RecordLayout {
   const ranges = flattenRanges(site.ranges);
   const stackBytes = Math.min(plan.stackBytes, plan.maxBytes);
-  const stackOffset = statusOffset(ranges.length);
+  const sharedOffset = wholeWords(placeOffset(ranges.length, ranges.length));
+  const sharedReads = placeSharedReads(findSharedReads(ranges.map(({ range }) => range)), sharedOffset);
+  const sharedBytes = sharedReads.reduce((sum, { bytes }) => sum + 8 + wholeWords(bytes), 0);
+  const spillOffset = sharedOffset + sharedBytes;
+  const stackOffset = spillOffset + ranges.reduce((most, { range }) => Math.max(most, spillOf(range)), 0);
   // A last piece that reaches past the window by less than a page is simpler for the verifier than one cut to size.
   const dataOffset = stackOffset + (stackBytes === 0 ? 0 : stackBytes + pageBytes);
   // Not more than the ranges can bring: a small record stays in the cache.
   const sum = ranges.reduce((all, { range }) => all + range.maxBytes, 0);
   const dataBytes = Math.min(plan.maxBytes - stackBytes, sum);
   const largest = ranges.reduce((most, { range }) => Math.max(most, range.maxBytes), 0);
-  // The verifier knows "used < dataBytes" and "length <= largest", not their sum: so leave room for both, and for the NUL of a string.
-  const slack = ranges.length === 0 ? 0 : Math.min(largest, dataBytes) + 1;
+  // The verifier knows "used < dataBytes" and "length <= largest", not their sum: so leave room for both, and for the NUL of a string, and for what
+  // is copied by words.
+  const slack = ranges.length === 0 ? 0 : wholeWords(Math.min(largest, dataBytes) + 1);
   const bytes = dataOffset + (ranges.length === 0 ? 0 : dataBytes + slack);
   return {
     rangeCount: ranges.length,
+    sharedReads,
+    spillOffset,
     stackOffset,
     stackBytes,
     dataOffset,
     dataBytes,
-    bytes: Math.ceil(bytes / 8) * 8,
+    bytes: wholeWords(bytes),
   };
 }

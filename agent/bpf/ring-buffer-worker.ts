@@ -29,7 +29,7 @@ interface Entry {
   watchFd: number | undefined;
 }
 
-/** After a record, look again this often and for this long: hits within {@link wakeWindowNs} of one that woke us do not wake us again. */
+/** After a record, look again this often and for this long: hits within {@link wakeWindowNs} of another do not wake us. */
 const lookAgainMs = 4;
 const alertMs = 4 * (wakeWindowNs / 1_000_000);
 
@@ -78,14 +78,17 @@ function run(port: NonNullable<typeof parentPort>, wakeFd: number): void {
   const counter = Buffer.alloc(8);
   for (;;) {
     const fds = [wakeFd];
-    for (const entry of entries.values()) {
-      if (entry.ring !== undefined) fds.push(entry.ring.fd);
-      if (entry.watchFd !== undefined) fds.push(entry.watchFd);
+    let isAlert = performance.now() - lastRecord < alertMs;
+    for (const { ring, watchFd } of entries.values()) {
+      if (ring?.reader.isHeldUp === true) isAlert = true;
+      else if (ring !== undefined) fds.push(ring.fd);
+      if (watchFd !== undefined) fds.push(watchFd);
     }
-    const waitMs = performance.now() - lastRecord < alertMs ? lookAgainMs : maxWaitMs;
-    const ready = new Set(poll(fds, waitMs).map(({ fd }) => fd));
+    const ready = new Set(poll(fds, isAlert ? lookAgainMs : maxWaitMs).map(({ fd }) => fd));
     for (const [id, entry] of entries) {
-      if (entry.ring !== undefined && ready.has(entry.ring.fd)) drain(id, entry);
+      if (entry.ring?.reader.isHeldUp === true || (entry.ring !== undefined && ready.has(entry.ring.fd))) {
+        drain(id, entry);
+      }
       if (entry.watchFd !== undefined && ready.has(entry.watchFd)) {
         drain(id, entry);
         entry.watchFd = undefined;

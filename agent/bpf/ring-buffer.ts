@@ -26,6 +26,7 @@ export class RingReader {
   readonly #heads: Int32Array;
   readonly #data: Buffer;
   readonly #mask: bigint;
+  #isHeldUp = false;
 
   constructor(place: RingPlace) {
     const consumer = bufferAt(place.consumerAddress, pageBytes);
@@ -37,14 +38,26 @@ export class RingReader {
     this.#mask = BigInt(place.ringBytes - 1);
   }
 
+  /**
+   * Whether the last `drain` ended at a record that is not complete: its thread may sleep in a read. `poll` says that such a ring
+   * is ready, so it is of no use until the record is complete.
+   */
+  get isHeldUp(): boolean {
+    return this.#isHeldUp;
+  }
+
   /** Gives all records that are complete, in order, and frees their room. A record is a view, good only within the call. */
   drain(take: (record: Buffer) => void): number {
     let count = 0;
     let position = Atomics.load(this.#consumer, 0);
+    this.#isHeldUp = false;
     while (position < Atomics.load(this.#producer, 0)) {
       const at = Number(position & this.#mask);
       const head = Atomics.load(this.#heads, at / 4) >>> 0;
-      if ((head & BUSY) !== 0) break;
+      if ((head & BUSY) !== 0) {
+        this.#isHeldUp = true;
+        break;
+      }
       const length = head & ~(BUSY | DISCARDED);
       if ((head & DISCARDED) === 0) {
         take(this.#data.subarray(at + headBytes, at + headBytes + length));

@@ -19,10 +19,24 @@ export function monotonicNs(): bigint {
   return process.hrtime.bigint();
 }
 
-/** Turns a CLOCK_MONOTONIC time, such as the kernel stamps records with, into nanoseconds since the epoch. */
+/** Two readings of a clock within so long of each other are as good as one. */
+const closeNs = 50_000n;
+const maxReadings = 8;
+
+/**
+ * Turns a CLOCK_MONOTONIC time, such as the kernel stamps records with, into nanoseconds since the epoch. The clocks are read again where
+ * this process was interrupted between them; the closest readings count.
+ */
 export function monotonicToRealtime(monotonic: bigint): bigint {
-  const now = monotonicNs();
-  return realtimeNs() - (now - monotonic);
+  let closest: { readonly apart: bigint; readonly offset: bigint } | undefined;
+  for (let i = 0; i < maxReadings && (closest === undefined || closest.apart > closeNs); i++) {
+    const before = monotonicNs();
+    const realtime = realtimeNs();
+    const apart = monotonicNs() - before;
+    if (closest === undefined || apart < closest.apart)
+      closest = { apart, offset: realtime - (before + apart / 2n) };
+  }
+  return monotonic + (closest?.offset ?? 0n);
 }
 
 /** Boot time in milliseconds since the epoch, from /proc/stat (one second exact). */

@@ -108,10 +108,5 @@ export function addSnapshotOptions(command: Command): Command {
 }
 
 export function snapshotReferenceFrom(name: string, flags: SnapshotFlags): SnapshotReference {
-  if (flags.debugDir !== undefined) {
-    throw new StillframeError('unsupported', '--debug-dir: this version reads no separate debug files', {
-      hint: 'give the file with its debug information by --exe or --sysroot',
-    });
-  }
-  return { name, exe: flags.exe, sysroot: flags.sysroot };
+  return { name, exe: flags.exe, sysroot: flags.sysroot, debugDir: flags.debugDir };
 }

@@ -208,3 +208,23 @@ function planSkip(
   if (pending > 0) skip.push(pending);
   return { skip, fixedOffsets };
 }
+
+/** Forms of references that may leave their unit. */
+const crossing: ReadonlySet<number> = new Set([
+  DW_FORM.ref_addr,
+  DW_FORM.indirect,
+  DW_FORM.GNU_ref_alt,
+  DW_FORM.ref_sup4,
+  DW_FORM.ref_sup8,
+]);
+
+/** Whether DIEs of these tags may have DW_AT_abstract_origin or DW_AT_specification in another unit. */
+export function refersToOthers(table: AbbreviationTable, tags: readonly number[]): boolean {
+  for (const { tag, attributes, forms } of table) {
+    if (!tags.includes(tag)) continue;
+    for (const attribute of [DW_AT.abstract_origin, DW_AT.specification]) {
+      if (crossing.has(forms[attributes.indexOf(attribute)] ?? 0)) return true;
+    }
+  }
+  return false;
+}

@@ -4,10 +4,12 @@
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { hex, type LinkAddress } from '../../format/address.js';
-import { PF, PT } from '../../format/elf/constants.js';
+import { EM, PF, PT } from '../../format/elf/constants.js';
 import type { ElfFile, ElfSegment } from '../../format/elf/file.js';
 import { StillframeError } from '../../format/error.js';
-import type { CallFrameRow, CallFrameTable } from './call-frame.js';
+import { openGoFunctions } from './go-functions.js';
+import { toPc } from './sections.js';
+import type { CallFrameRow, CallFrameTable, RegisterRule } from './call-frame.js';
 import {
   parseCommonEntry,
   parseEntryHeader,
@@ -45,7 +47,7 @@ interface Finder {
 }
 
 function openFinders(elf: ElfFile): Finder[] {
-  const opened = [() => openEhFrame(elf), () => openDebugFrame(elf)];
+  const opened = [() => openEhFrame(elf), () => openDebugFrame(elf), () => openGoFrames(elf)];
   return opened.flatMap((open) => {
     try {
       const finder = open();
@@ -63,6 +65,41 @@ function openDebugFrame(elf: ElfFile): Finder | undefined {
   const bases: PointerBases = { section: 0n };
   const name = `.debug_frame of "${elf.source.name}"`;
   return new SectionFinder({ kind: 'debug_frame', bytes, name, bases }, elf, undefined);
+}
+
+const rsp = 7;
+const returnAddress = 16;
+/** rbx, rbp, r12 to r15, which other code keeps over calls. */
+const keptByOthers = [3, 6, 12, 13, 14, 15] as const;
+const goRules: ReadonlyMap<number, RegisterRule> = new Map<number, RegisterRule>([
+  [returnAddress, { kind: 'offset', offset: -8n }],
+  ...keptByOthers.map((register): [number, RegisterRule] => [register, { kind: 'undefined' }]),
+]);
+
+/** Stripped programs of Go have no call frame information, but their runtime knows how deep its stacks are. */
+function openGoFrames(elf: ElfFile): Finder | undefined {
+  if (elf.machine !== EM.EM_X86_64 || elf.sectionBytes('.debug_frame') !== undefined) return undefined;
+  const go = openGoFunctions(elf);
+  if (go === undefined) return undefined;
+  return {
+    findRow(address) {
+      try {
+        const pc = toPc(address);
+        const found = go.find(pc);
+        const depth = found === undefined ? undefined : go.stackDepth(found, pc);
+        if (depth === undefined) return undefined;
+        // Registers are not kept over calls in Go, but for the frame pointer, of which the table says nothing.
+        return {
+          cfa: { kind: 'register', register: rsp, offset: BigInt(depth + 8) },
+          rules: goRules,
+          returnAddressRegister: returnAddress,
+          signalFrame: false,
+        };
+      } catch (thrown) {
+        return toAbsent(thrown);
+      }
+    },
+  };
 }
 
 function openEhFrame(elf: ElfFile): Finder | undefined {

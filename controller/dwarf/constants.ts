@@ -64,6 +64,9 @@ export const DW_TAG = {
   call_site_parameter: 0x49,
   skeleton_unit: 0x4a,
   immutable_type: 0x4b,
+  GNU_template_template_parameter: 0x4106,
+  GNU_template_parameter_pack: 0x4107,
+  GNU_formal_parameter_pack: 0x4108,
   GNU_call_site: 0x4109,
   GNU_call_site_parameter: 0x410a,
 } as const;
@@ -135,6 +138,7 @@ export const DW_AT = {
   call_file: 0x58,
   call_line: 0x59,
   endianity: 0x65,
+  signature: 0x69,
   data_bit_offset: 0x6b,
   const_expr: 0x6c,
   enum_class: 0x6d,

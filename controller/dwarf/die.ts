@@ -31,6 +31,11 @@ export class Die {
     return new Die(unit, offset, abbreviation, attributes);
   }
 
+  /** Names the DIE among all files of a module, where the offset names it in its own. */
+  get key(): number {
+    return this.unit.info.firstKey + this.offset;
+  }
+
   get tag(): number {
     return this.abbreviation.tag;
   }
@@ -101,7 +106,16 @@ export class Die {
       : undefined;
   }
 
-  /** The DIE that an attribute refers to; undefined when there is no such attribute or it leads out of this file. */
+  /** The {@link key} of the DIE that an attribute refers to by offset, which is not looked at. */
+  referenceKey(attribute: number): number | undefined {
+    const value = this.value(attribute);
+    const { info } = this.unit;
+    if (value?.kind === 'reference') return info.firstKey + value.offset;
+    if (value?.kind !== 'supplementary-reference') return undefined;
+    return info.supplementary === undefined ? undefined : info.supplementary.firstKey + value.offset;
+  }
+
+  /** The DIE that an attribute refers to; undefined when there is no such attribute or it leads into a file that is not there. */
   reference(attribute: number): Die | undefined {
     const value = this.value(attribute);
     if (value?.kind === 'reference') {
@@ -113,6 +127,7 @@ export class Die {
       }
       return unit.info.die(value.offset);
     }
+    if (value?.kind === 'supplementary-reference') return this.unit.info.supplementary?.die(value.offset);
     return value?.kind === 'signature' ? this.unit.info.dieOfSignature(value.signature) : undefined;
   }
 

@@ -18,8 +18,9 @@ export type FormValue =
   | { readonly kind: 'range-list-index'; readonly index: number }
   | { readonly kind: 'string'; readonly section: StringSection; readonly offset: number }
   | { readonly kind: 'string-index'; readonly index: number }
-  /** Refers to a supplementary file (dwz), which we do not have here. */
-  | { readonly kind: 'unsupported'; readonly detail: string };
+  /** An offset in `.debug_info`, or `.debug_str`, of the supplementary file (dwz). */
+  | { readonly kind: 'supplementary-reference'; readonly offset: number }
+  | { readonly kind: 'supplementary-string'; readonly offset: number };
 
 /** Where a string's characters are: DW_FORM_string has them in `.debug_info` itself. */
 export type StringSection = 'debug_str' | 'debug_line_str' | 'debug_info';
@@ -130,16 +131,14 @@ export function readForm(
     case DW_FORM.strx4:
       return { kind: 'string-index', index: cursor.u32() };
     case DW_FORM.ref_sup4:
-      cursor.skip(4);
-      return supplementary(form);
+      return { kind: 'supplementary-reference', offset: cursor.u32() };
     case DW_FORM.ref_sup8:
-      cursor.skip(8);
-      return supplementary(form);
-    case DW_FORM.strp_sup:
+      return { kind: 'supplementary-reference', offset: cursor.size64() };
     case DW_FORM.GNU_ref_alt:
+      return { kind: 'supplementary-reference', offset: readOffset(cursor, unit.offsetSize) };
+    case DW_FORM.strp_sup:
     case DW_FORM.GNU_strp_alt:
-      cursor.skip(unit.offsetSize);
-      return supplementary(form);
+      return { kind: 'supplementary-string', offset: readOffset(cursor, unit.offsetSize) };
     case DW_FORM.indirect: {
       const at = cursor.offset;
       const actual = cursor.ulebNumber();
@@ -159,8 +158,4 @@ function constant(value: bigint, size: number): FormValue {
 
 function block(cursor: ByteCursor, length: number): FormValue {
   return { kind: 'block', bytes: cursor.take(length), expression: false };
-}
-
-function supplementary(form: number): FormValue {
-  return { kind: 'unsupported', detail: `${formName(form)}: supplementary debug files are not read` };
 }

@@ -41,8 +41,9 @@ export function lineFilePath(header: LineHeader, file: LineFile, compilationDire
   if (name.startsWith('/')) return normalizePath(name);
   // Version 5 writes the compilation directory as entry 0; before, 0 means it without writing it.
   const folder = header.version >= 5 || directory > 0 ? directoryAt(header, directory) : '';
-  const below = folder.startsWith('/') ? folder : `${compilationDirectory}/${folder}`;
-  return normalizePath(`${below}/${name}`);
+  // Type units do not say where they were compiled; since version 5 the first directory does.
+  const base = compilationDirectory || (header.version >= 5 ? directoryAt(header, 0) : '');
+  return normalizePath([folder.startsWith('/') ? '' : base, folder, name].filter(Boolean).join('/'));
 }
 
 function directoryAt(header: LineHeader, index: number): string {

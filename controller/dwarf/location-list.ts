@@ -36,6 +36,16 @@ export function locationOf(die: Die, attribute: number): LocationAttribute | und
   return offset === undefined ? undefined : { kind: 'list', entries: parseLocationList(unit, offset) };
 }
 
+/** The expression of an attribute that holds at an address; undefined where none does. */
+export function expressionAt(die: Die, attribute: number, pc: number): Uint8Array | undefined {
+  const location = locationOf(die, attribute);
+  if (location === undefined) return undefined;
+  if (location.kind === 'expression') return location.expression;
+  const { entries } = location;
+  const covering = entries.find((each) => !each.isDefault && pc >= each.start && pc < each.end);
+  return (covering ?? entries.find((each) => each.isDefault))?.expression;
+}
+
 /** The list at an offset of the section that the unit's version uses, in the order written. */
 export function parseLocationList(unit: Unit, offset: number): LocationEntry[] {
   const entries: LocationEntry[] = [];
@@ -46,6 +56,7 @@ export function parseLocationList(unit: Unit, offset: number): LocationEntry[] {
     }
   };
   if (unit.version >= 5) parseModern(unit, unit.sections.at('debug_loclists', offset), entries, add);
+  else if (unit.info.isSplit) parseSplit(unit, unit.sections.at('debug_loc', offset), add);
   else parseOld(unit, unit.sections.at('debug_loc', offset), add);
   return entries;
 }
@@ -61,6 +72,44 @@ function parseOld(unit: Unit, cursor: ByteCursor, add: Add): void {
     if (start === 0n && end === 0n) return;
     if (start === selector) base = end;
     else add(base + start, base + end, cursor.take(cursor.u16()));
+  }
+}
+
+/** `.debug_loc.dwo` before version 5: kinds of entries as since, but lengths of fixed size (GNU DebugFission). */
+function parseSplit(unit: Unit, cursor: ByteCursor, add: Add): void {
+  const indexed = (): bigint => unit.addressOfIndex(cursor.ulebNumber());
+  const expression = (): Uint8Array => cursor.take(cursor.u16());
+  let base = unit.baseAddress;
+  for (;;) {
+    const at = cursor.offset;
+    const kind = cursor.u8();
+    switch (kind) {
+      case DW_LLE.end_of_list:
+        return;
+      case DW_LLE.base_addressx:
+        base = indexed();
+        break;
+      case DW_LLE.startx_endx: {
+        const start = indexed();
+        const end = indexed();
+        add(start, end, expression());
+        break;
+      }
+      case DW_LLE.startx_length: {
+        const start = indexed();
+        const end = start + BigInt(cursor.u32());
+        add(start, end, expression());
+        break;
+      }
+      case DW_LLE.offset_pair: {
+        const start = base + BigInt(cursor.u32());
+        const end = base + BigInt(cursor.u32());
+        add(start, end, expression());
+        break;
+      }
+      default:
+        throw cursor.error(`unknown location list entry 0x${kind.toString(16)}`, at);
+    }
   }
 }
 

@@ -37,8 +37,16 @@ export function parseRangeList(unit: Unit, offset: number): PcRange[] {
     if (from !== Infinity && end > start) ranges.push({ start: from, end: toPc(end) });
   };
   if (unit.version >= 5) parseModern(unit, unit.sections.at('debug_rnglists', offset), add);
-  else parseOld(unit, unit.sections.at('debug_ranges', offset), add);
+  else parseOld(unit, oldRangeList(unit, offset), add);
   return ranges;
+}
+
+/** Lists of split units are in the linked file before version 5, behind the skeleton's DW_AT_GNU_ranges_base. */
+function oldRangeList(unit: Unit, offset: number): ByteCursor {
+  const { skeleton } = unit;
+  if (skeleton === undefined) return unit.sections.at('debug_ranges', offset);
+  const base = skeleton.root.sectionOffset(DW_AT.GNU_ranges_base) ?? 0;
+  return skeleton.sections.at('debug_ranges', base + offset);
 }
 
 type Add = (start: bigint, end: bigint) => void;

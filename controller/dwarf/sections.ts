@@ -20,6 +20,7 @@ export const debugSectionNames = [
   'debug_ranges',
   'debug_rnglists',
   'debug_aranges',
+  'debug_names',
 ] as const;
 
 export type DebugSectionName = (typeof debugSectionNames)[number];
@@ -29,13 +30,20 @@ const empty = new Uint8Array(0);
 export class DebugSections {
   /** The file, for messages. */
   readonly file: string;
+  /** `.dwo` for the sections of split units. */
+  readonly suffix: '' | '.dwo';
   readonly #read: (name: DebugSectionName) => Uint8Array | undefined;
   readonly #bytes = new Map<DebugSectionName, Uint8Array>();
   readonly #cursors = new Map<DebugSectionName, ByteCursor>();
 
   /** `read` gives the contents of a section, decompressed, or undefined when the file has none. It is asked once a section. */
-  constructor(file: string, read: (name: DebugSectionName) => Uint8Array | undefined) {
+  constructor(
+    file: string,
+    read: (name: DebugSectionName) => Uint8Array | undefined,
+    suffix: '' | '.dwo' = '',
+  ) {
     this.file = file;
+    this.suffix = suffix;
     this.#read = read;
   }
 
@@ -68,7 +76,7 @@ export class DebugSections {
 
   /** `.debug_line of "/usr/bin/app"`. */
   describe(name: DebugSectionName): string {
-    return `.${name} of "${this.file}"`;
+    return `.${name}${this.suffix} of "${this.file}"`;
   }
 
   error(name: DebugSectionName, reason: string, offset: number): StillframeError {

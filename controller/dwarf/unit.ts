@@ -2,9 +2,9 @@
 import { StillframeError } from '../../format/error.js';
 import { type AbbreviationTable, parseAbbreviations } from './abbrev.js';
 import { indexedAddress } from './address-table.js';
-import { DW_AT, DW_TAG, DW_UT } from './constants.js';
+import { DW_AT, DW_UT } from './constants.js';
 import { Die } from './die.js';
-import type { FormValue } from './form.js';
+import type { FormValue, StringSection } from './form.js';
 import { DebugSections, type Encoding, readInitialLength, readOffset } from './sections.js';
 import { stringAt, stringOffsetAt, textOf } from './string.js';
 
@@ -78,6 +78,7 @@ export class Unit implements Encoding {
   readonly addressSize: number;
   #abbreviations: AbbreviationTable | undefined;
   #root: Die | undefined;
+  #skeleton: Unit | undefined;
   readonly #bases = new Map<number, number | undefined>();
 
   constructor(info: DebugInfo, header: UnitHeader, index: number) {
@@ -110,21 +111,54 @@ export class Unit implements Encoding {
     return this.#root;
   }
 
-  /** A compile or partial unit whose DIEs are in this file; skeletons have them elsewhere, type units hold one type each. */
-  get hasOwnDies(): boolean {
+  /** Type units hold one type each, and are reached by its signature. */
+  get isTypeUnit(): boolean {
     const { unitType } = this.header;
-    return (
-      (unitType === DW_UT.compile || unitType === DW_UT.partial) &&
-      this.root.tag !== DW_TAG.skeleton_unit &&
-      !this.root.has(DW_AT.GNU_dwo_name)
-    );
+    return unitType === DW_UT.type || unitType === DW_UT.split_type;
+  }
+
+  /** What pairs a skeleton with its split unit: in the header since version 5, DW_AT_GNU_dwo_id before. */
+  get dwoId(): bigint | undefined {
+    return this.header.dwoId ?? this.root.unsigned(DW_AT.GNU_dwo_id);
+  }
+
+  /** The file that has the DIEs of a skeleton; undefined for units that have their own. */
+  get dwoName(): string | undefined {
+    if (this.isTypeUnit || this.info.isSplit) return undefined;
+    return this.root.string(DW_AT.dwo_name) ?? this.root.string(DW_AT.GNU_dwo_name);
+  }
+
+  /** Whether DIEs beyond the unit's own are here and not in a `.dwo` file. */
+  get hasOwnDies(): boolean {
+    return !this.isTypeUnit && this.dwoName === undefined;
+  }
+
+  /**
+   * The unit of the linked file that stands for this split one: addresses, ranges, the line table and the compilation directory are its.
+   * Whoever opened the `.dwo` file sets it, before anything is asked of the unit.
+   */
+  get skeleton(): Unit | undefined {
+    return this.#skeleton;
+  }
+  set skeleton(unit: Unit) {
+    this.#skeleton = unit;
+  }
+
+  /** The DIE that says which code is the unit's: its root, or that of its skeleton. */
+  get codeRoot(): Die {
+    return (this.#skeleton ?? this).root;
+  }
+
+  /** The unit whose DW_AT_stmt_list counts for this one; type units of a `.dwo` file have a table of files there. */
+  get lineUnit(): Unit {
+    return this.#skeleton === undefined || this.isTypeUnit ? this : this.#skeleton;
   }
 
   get name(): string {
-    return this.root.name ?? `unit at 0x${this.offset.toString(16)}`;
+    return this.root.name ?? this.dwoName ?? `unit at 0x${this.offset.toString(16)}`;
   }
   get compilationDirectory(): string {
-    return this.root.string(DW_AT.comp_dir) ?? '';
+    return this.root.string(DW_AT.comp_dir) ?? this.#skeleton?.compilationDirectory ?? '';
   }
   get producer(): string {
     return this.root.string(DW_AT.producer) ?? '';
@@ -135,15 +169,31 @@ export class Unit implements Encoding {
 
   /** A DW_AT_*_base of the unit's DIE. Throws where an index was used and the unit does not say from where. */
   base(attribute: number, name: string): number {
-    if (!this.#bases.has(attribute)) this.#bases.set(attribute, this.root.sectionOffset(attribute));
+    if (!this.#bases.has(attribute)) {
+      this.#bases.set(attribute, this.root.sectionOffset(attribute) ?? this.#implicitBase(attribute));
+    }
     const base = this.#bases.get(attribute);
     if (base === undefined) throw this.info.error(`unit uses an index but has no ${name}`, this.offset);
     return base;
   }
 
+  /** Split units write no base: theirs is behind the header of the section (DWARF5 7.3.2.3); version 4 has none. */
+  #implicitBase(attribute: number): number | undefined {
+    if (!this.info.isSplit) return undefined;
+    switch (attribute) {
+      case DW_AT.str_offsets_base:
+        return this.version < 5 ? 0 : this.offsetSize === 8 ? 16 : 8;
+      case DW_AT.loclists_base:
+      case DW_AT.rnglists_base:
+        return this.offsetSize === 8 ? 20 : 12;
+      default:
+        return undefined;
+    }
+  }
+
   /** The address that ranges and location lists count from: DW_AT_low_pc of the unit, or 0. */
   get baseAddress(): bigint {
-    return this.root.address(DW_AT.low_pc) ?? 0n;
+    return this.codeRoot.address(DW_AT.low_pc) ?? 0n;
   }
 
   resolveAddress(value: FormValue): bigint | undefined {
@@ -152,16 +202,16 @@ export class Unit implements Encoding {
   }
 
   addressOfIndex(index: number): bigint {
+    if (this.#skeleton !== undefined) return this.#skeleton.addressOfIndex(index);
     const attribute = this.version >= 5 ? DW_AT.addr_base : DW_AT.GNU_addr_base;
     const base = this.base(attribute, 'DW_AT_addr_base');
     return indexedAddress(this.sections, base, index, this.addressSize);
   }
 
   /** Where the characters of a string are; undefined for what is not a string (or is in a file that we have not). */
-  resolveString(
-    value: FormValue,
-  ): { section: 'debug_str' | 'debug_line_str' | 'debug_info'; offset: number } | undefined {
+  resolveString(value: FormValue): { section: StringSection | 'supplementary'; offset: number } | undefined {
     if (value.kind === 'string') return value;
+    if (value.kind === 'supplementary-string') return { section: 'supplementary', offset: value.offset };
     if (value.kind !== 'string-index') return undefined;
     return { section: 'debug_str', offset: this.stringOffsetOfIndex(value.index) };
   }
@@ -174,9 +224,27 @@ export class Unit implements Encoding {
   text(value: FormValue): string | undefined {
     const place = this.resolveString(value);
     if (place === undefined) return undefined;
+    if (place.section === 'supplementary') {
+      const { supplementary } = this.info;
+      return supplementary === undefined
+        ? undefined
+        : stringAt(supplementary.sections, 'debug_str', place.offset);
+    }
     if (place.section !== 'debug_info') return stringAt(this.sections, place.section, place.offset);
     return textOf(this.info.bytes, place.offset, this.info.bytes.indexOf(0, place.offset));
   }
+}
+
+/** How the units of a file reach those of others. */
+export interface InfoLinks {
+  /** What is added to an offset to make a {@link Die.key}. */
+  readonly firstKey?: number;
+  /** The units are those of a `.dwo` file or package. */
+  readonly isSplit?: boolean;
+  /** The supplementary file that dwz moved common DIEs into; undefined where it was not found. Asked once. */
+  readonly supplementary?: () => DebugInfo | undefined;
+  /** Type units that are not in this file: those of other rows of a package. */
+  readonly dieOfSignature?: (signature: bigint) => Die | undefined;
 }
 
 /**
@@ -186,14 +254,22 @@ export class Unit implements Encoding {
 export class DebugInfo {
   readonly sections: DebugSections;
   readonly bytes: Uint8Array;
+  readonly firstKey: number;
+  readonly isSplit: boolean;
+  readonly #links: InfoLinks;
   readonly #infoLength: number;
   readonly #own: DebugSections;
   #units: readonly Unit[] | undefined;
   readonly #abbreviations = new Map<string, AbbreviationTable>();
   #signatures: Map<bigint, Unit> | undefined;
+  #supplementary: DebugInfo | undefined;
+  #supplementaryAsked = false;
 
-  constructor(sections: DebugSections) {
+  constructor(sections: DebugSections, links: InfoLinks = {}) {
     this.sections = sections;
+    this.firstKey = links.firstKey ?? 0;
+    this.isSplit = links.isSplit ?? false;
+    this.#links = links;
     const info = sections.bytes('debug_info');
     const types = sections.bytes('debug_types');
     this.#infoLength = info.length;
@@ -217,6 +293,14 @@ export class DebugInfo {
     return this.sections.error('debug_info', reason, offset);
   }
 
+  get supplementary(): DebugInfo | undefined {
+    if (!this.#supplementaryAsked) {
+      this.#supplementaryAsked = true;
+      this.#supplementary = this.#links.supplementary?.();
+    }
+    return this.#supplementary;
+  }
+
   /** In order of offset. */
   get units(): readonly Unit[] {
     this.#units ??= this.#parseUnits();
@@ -226,6 +310,10 @@ export class DebugInfo {
   #parseUnits(): readonly Unit[] {
     const units: Unit[] = [];
     for (let offset = 0; offset < this.bytes.length;) {
+      if (isPadding(this.bytes, offset)) {
+        offset += 4;
+        continue;
+      }
       const header = parseUnitHeader(this, offset, offset >= this.#infoLength);
       units.push(new Unit(this, header, units.length));
       offset = header.end;
@@ -233,8 +321,19 @@ export class DebugInfo {
     return units;
   }
 
-  /** The unit whose bytes contain an offset. */
+  /** The unit whose DIEs contain an offset. */
   unitContaining(offset: number): Unit | undefined {
+    const unit = this.#unitAround(offset);
+    return unit !== undefined && offset >= unit.header.firstDie ? unit : undefined;
+  }
+
+  /** The unit whose header is at an offset. */
+  unitAt(offset: number): Unit | undefined {
+    const unit = this.#unitAround(offset);
+    return unit?.offset === offset ? unit : undefined;
+  }
+
+  #unitAround(offset: number): Unit | undefined {
     const { units } = this;
     let low = 0;
     let high = units.length;
@@ -245,7 +344,7 @@ export class DebugInfo {
       else high = middle;
     }
     const unit = units[low];
-    return unit !== undefined && offset >= unit.header.firstDie && offset < unit.end ? unit : undefined;
+    return unit !== undefined && offset >= unit.offset && offset < unit.end ? unit : undefined;
   }
 
   /** The DIE at an offset; throws `bad-data` when no unit contains it or nothing is there. */
@@ -267,7 +366,8 @@ export class DebugInfo {
     }
     const unit = this.#signatures.get(signature);
     const at = unit?.header.typeDie;
-    return unit === undefined || at === undefined ? undefined : this.die(at);
+    if (unit === undefined || at === undefined) return this.#links.dieOfSignature?.(signature);
+    return this.die(at);
   }
 
   /** Tables are shared by units of the same encoding. */
@@ -280,4 +380,10 @@ export class DebugInfo {
     }
     return table;
   }
+}
+
+/** A length of 0 is no unit: linkers align with it. */
+function isPadding(bytes: Uint8Array, offset: number): boolean {
+  for (let i = 0; i < 4; i++) if (bytes[offset + i] !== 0) return false;
+  return true;
 }

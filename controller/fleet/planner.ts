@@ -7,6 +7,7 @@ import { StillframeError, toStillframeError } from '../../format/error.js';
 import type { AgentModule } from '../rpc/agent-facts.js';
 import { openModuleFile, type ModuleFile } from '../service/module-file.js';
 import { planModule } from '../service/planning.js';
+import { bringDebugFile } from '../service/symbols.js';
 import type { OpenSymbols } from '../snapshot/module.js';
 import type { PointRecord } from '../store/store.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
@@ -56,7 +57,7 @@ export class Planner implements PointPlanner, Disposable {
     const planned = this.#last.then(async () => {
       const known = this.#find(request);
       if (known === undefined) await nextTurn();
-      const outcome = known ?? this.#make(request);
+      const outcome = known ?? (await this.#make(request));
       if ('error' in outcome) throw outcome.error;
       return outcome.plan;
     });
@@ -79,10 +80,10 @@ export class Planner implements PointPlanner, Disposable {
     return this.#plans.get(point.id)?.get(keyOf(module));
   }
 
-  #make(request: PlanRequest): Outcome {
+  async #make(request: PlanRequest): Promise<Outcome> {
     if (this.#closed) throw new StillframeError('internal', 'the planner is closed');
     // A file that is not here may be here tomorrow: that is not kept.
-    const { symbols, release } = this.#hold(request);
+    const { symbols, release } = await this.#hold(request);
     let outcome: Outcome;
     try {
       const { point, module } = request;
@@ -114,7 +115,9 @@ export class Planner implements PointPlanner, Disposable {
     }
   }
 
-  #hold(request: PlanRequest): { readonly symbols: ModuleSymbols; readonly release: () => void } {
+  async #hold(
+    request: PlanRequest,
+  ): Promise<{ readonly symbols: ModuleSymbols; readonly release: () => void }> {
     const { module, pid, isExecutable, local } = request;
     const known = this.#symbols.get(module.buildId);
     if (known !== undefined && module.buildId !== '') {
@@ -125,6 +128,7 @@ export class Planner implements PointPlanner, Disposable {
     const file = openModuleFile({ pid, module, isExecutable, local });
     let symbols: ModuleSymbols;
     try {
+      await bringDebugFile(file.elf);
       symbols = this.#openSymbols(file.elf);
     } catch (error) {
       file[Symbol.dispose]();

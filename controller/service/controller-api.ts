@@ -103,6 +103,8 @@ export interface SnapshotReference {
   readonly name: string;
   readonly exe?: string | undefined;
   readonly sysroot?: string | undefined;
+  /** A folder with separate debug files, before those of this host. */
+  readonly debugDir?: string | undefined;
 }
 
 export interface WatchHooks {

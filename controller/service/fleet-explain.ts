@@ -21,7 +21,7 @@ export async function explainInFleet(
   const found = (await findInFleet(fleet, options.target)).slice(0, maxTargets);
   const leftOut: LeftOut[] = [];
   const { chosen, failure } = await choose(found, options.location, leftOut);
-  const { planned, first } = plan(chosen, options, openSymbols, failure);
+  const { planned, first } = await plan(chosen, options, openSymbols, failure);
   const { buildId } = planned.module;
   const targets: ExplainedTarget[] = [];
   for (const { agent, target, module } of chosen) {
@@ -68,17 +68,17 @@ async function choose(
 }
 
 /** Throws the first refusal when no build can be planned for. */
-function plan(
+async function plan(
   chosen: readonly Chosen[],
   options: ExplainOptions,
   openSymbols: OpenSymbols,
   refusal: StillframeError | undefined,
-): { readonly planned: Planned; readonly first: Chosen } {
+): Promise<{ readonly planned: Planned; readonly first: Chosen }> {
   let failure = refusal;
   for (const process of firstOfEachBuild(chosen)) {
     try {
       const only = { chosen: [process], leftOut: [], refusal: undefined };
-      return { planned: planChosen(process.agent.client, only, options, openSymbols), first: process };
+      return { planned: await planChosen(process.agent.client, only, options, openSymbols), first: process };
     } catch (error) {
       failure ??= toStillframeError(error);
     }

@@ -11,6 +11,7 @@ import type { AgentFacts, AgentModule, AgentTarget, NowOrder, TargetFacts } from
 import type { OpenSymbols } from '../snapshot/module.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
 import type { NowOptions } from './controller-api.js';
+import { bringDebugFile } from './symbols.js';
 import { openModuleFile } from './module-file.js';
 import { chooseModule, executableOf, findTargets, splitLocation } from './targets.js';
 
@@ -65,7 +66,12 @@ export async function planFor(
   openSymbols: OpenSymbols,
 ): Promise<Planned> {
   const found = await findTargets(client, options.target);
-  return planChosen(client, await chooseProcesses(client, found, options.location), options, openSymbols);
+  return await planChosen(
+    client,
+    await chooseProcesses(client, found, options.location),
+    options,
+    openSymbols,
+  );
 }
 
 /** Throws `unreachable`; what fails for one process leaves that one out. */
@@ -101,12 +107,12 @@ export function chooseInProcess(facts: TargetFacts, moduleName: string | undefin
 }
 
 /** Throws the refusal when nothing was chosen, and what opening the file or planning throws. */
-export function planChosen(
+export async function planChosen(
   client: FactsAgent,
   { chosen, leftOut, refusal }: ChosenProcesses,
   options: PointOptions,
   openSymbols: OpenSymbols,
-): Planned {
+): Promise<Planned> {
   const [first] = chosen;
   if (first === undefined) {
     throw refusal ?? new StillframeError('not-found', `no process fits "${options.target}"`);
@@ -119,6 +125,7 @@ export function planChosen(
     local: isLocal(client),
     ...(options.exe === undefined ? {} : { exe: options.exe }),
   });
+  await bringDebugFile(file.elf);
   const planned = planModule(openSymbols(file.elf), module.path, options);
   return { ...planned, targets: chosen.map(({ target }) => target), module, leftOut };
 }

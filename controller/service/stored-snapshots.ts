@@ -4,6 +4,7 @@ import { isAbsent } from '../../format/absent.js';
 import { StillframeError } from '../../format/error.js';
 import { isIdentifier } from '../../format/identifier.js';
 import type { SnapshotDocument } from '../snapshot/document.js';
+import { bringDebugFiles } from '../snapshot/fetch-debug-files.js';
 import type { OpenSymbols } from '../snapshot/module.js';
 import { openSnapshot, type Snapshot } from '../snapshot/open.js';
 import {
@@ -16,6 +17,7 @@ import type { SnapshotFilter, Store } from '../store/store.js';
 import type { ValueDocument } from '../types/value-document.js';
 import type { Exported, SnapshotReference } from './controller-api.js';
 import { snapshotSummary, type SnapshotSummary } from './documents.js';
+import { asksDebuginfod, bringDebugFile, debugDirectories } from './symbols.js';
 
 export interface StoredSnapshotsOptions {
   readonly store: Store;
@@ -63,8 +65,14 @@ export class StoredSnapshots {
 
   async #open(reference: SnapshotReference): Promise<Snapshot> {
     const { path } = await this.#locate(reference);
-    const { exe, sysroot } = reference;
-    const snapshot = openSnapshot(path, { exe, sysroot, openSymbols: this.#options.openSymbols });
+    const { exe, sysroot, debugDir } = reference;
+    const directories = debugDir === undefined ? undefined : [debugDir, ...debugDirectories];
+    const snapshot = openSnapshot(path, {
+      exe,
+      sysroot,
+      openSymbols: (elf, file) => this.#options.openSymbols(elf, file, directories),
+    });
+    if (asksDebuginfod) await bringDebugFiles(snapshot, bringDebugFile);
     const program = exe === undefined ? undefined : snapshot.executable?.elf;
     if (program === undefined || !isAbsent(program)) return snapshot;
     // What was named explicitly and does not fit is a mistake, and not something that this snapshot lacks.
@@ -75,8 +83,9 @@ export class StoredSnapshots {
 
   async #locate(reference: SnapshotReference): Promise<{ readonly path: string; readonly id: string }> {
     const { store, sync, files } = this.#options;
-    const { name, exe, sysroot } = reference;
-    if (!files && (isPath(name) || exe !== undefined || sysroot !== undefined)) {
+    const { name } = reference;
+    const named = [reference.exe, reference.sysroot, reference.debugDir];
+    if (!files && (isPath(name) || named.some((path) => path !== undefined))) {
       throw new StillframeError('unsupported', 'a controller opens no files of its callers', {
         hint: 'name a snapshot by its id; export it, and open the file without --controller',
       });

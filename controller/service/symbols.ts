@@ -1,9 +1,46 @@
 import type { ElfFile } from '../../format/elf/file.js';
+import { StillframeError } from '../../format/error.js';
+import { defaultLimits } from '../../format/limits.js';
 import { openCallFrames } from '../dwarf/call-frame-table.js';
+import { debuginfodFromEnvironment } from '../symbols/debuginfod.js';
+import { findDebugFiles, hasDebugSections } from '../symbols/find-debug-files.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
 import { openModuleSymbols } from '../symbols/open.js';
 
-/** The debug information of a file, with what is in the file itself. */
-export function openSymbols(elf: ElfFile): ModuleSymbols {
-  return openModuleSymbols(elf, elf.source.name, openCallFrames(elf));
+/** Where distributions put separate debug files. */
+export const debugDirectories: readonly string[] = ['/usr/lib/debug'];
+
+const debuginfod = debuginfodFromEnvironment(process.env);
+/** Whether files are fetched at all. */
+export const asksDebuginfod: boolean = debuginfod !== undefined;
+/** Why a debug file could not be fetched, by build id. */
+const failures = new Map<string, string>();
+
+/** The debug information of a file: what is in it, and what is in separate files around it and in `directories`. */
+export function openSymbols(
+  elf: ElfFile,
+  file: string = elf.source.name,
+  directories: readonly string[] = debugDirectories,
+): ModuleSymbols {
+  const files = findDebugFiles(elf, file, {
+    directories,
+    cached: (buildId) => debuginfod?.cachedPath(buildId),
+  });
+  const failure = failures.get(elf.buildId ?? '');
+  const problems = failure === undefined ? files.problems : [...files.problems, failure];
+  return openModuleSymbols(elf, elf.source.name, openCallFrames(elf), defaultLimits, { ...files, problems });
+}
+
+/** Fetches the debug file of a file that has none here, where debuginfod is to be asked. A failure is a problem of its symbols. */
+export async function bringDebugFile(elf: ElfFile, file: string = elf.source.name): Promise<void> {
+  const { buildId } = elf;
+  if (debuginfod === undefined || buildId === undefined || hasDebugSections(elf)) return;
+  if (findDebugFiles(elf, file, { directories: debugDirectories }).debug !== undefined) return;
+  try {
+    await debuginfod.fetch(buildId);
+    failures.delete(buildId);
+  } catch (error) {
+    if (!(error instanceof StillframeError)) throw error;
+    failures.set(buildId, error.message);
+  }
 }

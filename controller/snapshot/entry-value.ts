@@ -19,15 +19,16 @@ export type ContextFor = (evaluation: FrameEvaluation, scope: EvaluationScope) =
 /** Known ones: each is asked for again by every frame that it was passed on to. */
 const known = new WeakMap<FrameEvaluation['frame'], Map<string, bigint | Absent>>();
 
+/** `wanted`: the location that an argument was passed in, or the key of a parameter (DW_OP_GNU_parameter_ref). */
 export function entryValue(
   evaluation: FrameEvaluation,
-  expression: Uint8Array,
+  wanted: Uint8Array | number,
   contextFor: ContextFor,
 ): bigint | Absent {
   const ofFrame = known.get(evaluation.frame) ?? new Map<string, bigint | Absent>();
   known.set(evaluation.frame, ofFrame);
-  const key = expression.join(' ');
-  const value = ofFrame.get(key) ?? findEntryValue(evaluation, expression, contextFor);
+  const key = typeof wanted === 'number' ? `parameter ${wanted}` : wanted.join(' ');
+  const value = ofFrame.get(key) ?? findEntryValue(evaluation, wanted, contextFor);
   ofFrame.set(key, value);
   return value;
 }
@@ -35,7 +36,7 @@ export function entryValue(
 /** NB: the caller's expressions may have entry values themselves; that ends, for each is one frame further out. */
 function findEntryValue(
   evaluation: FrameEvaluation,
-  expression: Uint8Array,
+  wanted: Uint8Array | number,
   contextFor: ContextFor,
 ): bigint | Absent {
   const { snapshot, thread, index } = evaluation;
@@ -49,10 +50,12 @@ function findEntryValue(
   const context = contextFor(caller, { scope, unit: scope.unit });
   const problem = verifyTarget(evaluation, caller, site, context);
   if (problem !== undefined) return unknown(problem);
-  const parameter = site.parameters.find((each) => equalBytes(each.location, expression));
-  if (parameter === undefined)
-    return unknown('the call that entered the function does not tell what was passed');
-  return evaluateValue(parameter.value, context, snapshot.limits);
+  const value =
+    typeof wanted === 'number'
+      ? site.byParameter?.get(wanted)
+      : site.parameters.find((each) => equalBytes(each.location, wanted))?.value;
+  if (value === undefined) return unknown('the call that entered the function does not tell what was passed');
+  return evaluateValue(value, context, snapshot.limits);
 }
 
 function unknown(why: string): Absent {

@@ -7,8 +7,8 @@ import { linkAddress, toRuntime } from '../../format/address.js';
 import type { ExpressionContext } from '../../format/dwarf-op/context.js';
 import { evaluateLocation, evaluateValue } from '../../format/dwarf-op/evaluate.js';
 import { StillframeError } from '../../format/error.js';
-import type { Scope, VariableSymbol } from '../symbols/module-symbols.js';
-import { sizeOf } from '../types/layout.js';
+import type { ExpressionUnit, Scope, VariableSymbol } from '../symbols/module-symbols.js';
+import { sizeOf, stripType } from '../types/layout.js';
 import type { ArrayType } from '../types/type.js';
 import type { Place } from '../types/value.js';
 import { FrameRegisters } from '../unwind/frame-registers.js';
@@ -36,9 +36,16 @@ export function expressionContext(
     callFrameCfa: () => frame.cfa,
     entryValue: (expression) => entryValue(evaluation, expression, expressionContext),
     tls: (offset) => threadLocalAddress(snapshot, thread, module, offset),
+    ...(unit?.parameterKey === undefined
+      ? {}
+      : { parameterValue: parameterValueOf(evaluation, unit.parameterKey) }),
   };
   return {
     ...context,
+    // NB: not for the frame base, which the variable's location may count from.
+    ...(unit?.variable === undefined
+      ? {}
+      : { variableValue: (die: number) => variableValue(evaluation, unit, scope, die) }),
     frameBase: () => {
       const frameBase = scope?.frameBase;
       if (frameBase === undefined) return absent('no-debug-info', 'the function has no frame base');
@@ -46,6 +53,48 @@ export function expressionContext(
       return evaluateValue(frameBase, { ...context, ...scope?.unit }, snapshot.limits);
     },
   };
+}
+
+function parameterValueOf(
+  evaluation: FrameEvaluation,
+  keyOf: (dieOffset: number) => number,
+): (dieOffset: number) => bigint | Absent {
+  return (dieOffset) => entryValue(evaluation, keyOf(dieOffset), expressionContext);
+}
+
+function withoutVariables(unit: ExpressionUnit | undefined): ExpressionUnit | undefined {
+  if (unit?.variable === undefined) return unit;
+  const { variable: _, ...rest } = unit;
+  return rest;
+}
+
+/** DW_OP_GNU_variable_value: an integer variable, as the bound of an array is one. */
+function variableValue(
+  evaluation: FrameEvaluation,
+  unit: ExpressionUnit,
+  scope: Scope | undefined,
+  dieOffset: number,
+): bigint | Absent {
+  const variable = unit.variable?.(dieOffset);
+  const type = variable === undefined ? undefined : stripType(variable.type());
+  const size = type === undefined ? undefined : sizeOf(type);
+  if (variable === undefined || type?.kind !== 'base' || size === undefined || size > 8)
+    return absent('unsupported', 'an expression that needs the value of what is no integer variable');
+  const location = variable.locationAt(evaluation.address);
+  if (isAbsent(location)) return location;
+  const isSigned = type.encoding === 'signed' || type.encoding === 'signed-char';
+  const extend = (bytes: Uint8Array): bigint =>
+    isSigned ? BigInt.asUintN(64, signedInteger(bytes)) : unsignedInteger(bytes);
+  if (location.kind === 'constant') return extend(location.bytes.slice(0, size));
+  // NB: whose own location needs the value of a variable could need its own: that is not looked into.
+  const context = expressionContext(evaluation, { scope, unit: withoutVariables(variable.unit) });
+  const where = evaluateLocation(location.expression, context, evaluation.snapshot.limits);
+  const { memory } = evaluation.snapshot;
+  const place = placeOfLocation(where, size, { memory, registers: evaluation.frame.registers });
+  if (place.kind === 'absent') return place.absent;
+  if (place.kind === 'bytes') return extend(place.bytes);
+  const read = memory.read(place.address, size);
+  return isAbsent(read) ? read : extend(read.bytes);
 }
 
 /** Where a variable of a scope is, in this frame. */
@@ -152,6 +201,9 @@ function readBound(
 }
 
 function signedInteger(bytes: Uint8Array): bigint {
-  const raw = bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
-  return BigInt.asIntN(bytes.length * 8, raw);
+  return BigInt.asIntN(bytes.length * 8, unsignedInteger(bytes));
+}
+
+function unsignedInteger(bytes: Uint8Array): bigint {
+  return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
 }

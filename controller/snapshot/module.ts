@@ -34,7 +34,8 @@ export interface ModuleFacts {
   readonly deleted: boolean;
 }
 
-export type OpenSymbols = (elf: ElfFile) => ModuleSymbols;
+/** `file`: where the module was opened, as other files are looked for around it. */
+export type OpenSymbols = (elf: ElfFile, file?: string, directories?: readonly string[]) => ModuleSymbols;
 
 export class SnapshotModule implements MappedModule, Disposable {
   readonly facts: ModuleFacts;
@@ -89,7 +90,7 @@ export class SnapshotModule implements MappedModule, Disposable {
 
   #trySymbols(elf: ElfFile): ModuleSymbols | Absent {
     try {
-      return this.#openSymbols(elf);
+      return this.#openSymbols(elf, this.facts.file);
     } catch (thrown) {
       if (thrown instanceof StillframeError) return absent('no-debug-info', thrown.message);
       throw thrown;

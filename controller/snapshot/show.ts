@@ -118,7 +118,8 @@ function threadFrames(snapshot: Snapshot, thread: SnapshotThread, options: ShowO
   return frames.map((frame, i) => {
     const wanted = options.frame === undefined || options.frame === frame.index;
     const last = i === frames.length - 1;
-    const why = last && stopped !== undefined ? withUnknownCallers(stopped, frame.absent) : frame.absent;
+    const own = frame.absent ?? frame.source?.absent;
+    const why = last && stopped !== undefined ? withUnknownCallers(stopped, own) : own;
     return {
       index: frame.index,
       ...(frame.function === undefined ? {} : { function: frame.function }),

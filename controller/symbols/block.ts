@@ -84,11 +84,11 @@ function fill(block: Block, from: Die, walk: Walk, depth: number): void {
   const abstract = [...origin.children()];
   const spokenOf = new Set(children.flatMap((child, i) => counterparts(child, i, children, abstract)));
   for (const child of abstract) {
-    if (!spokenOf.has(child.offset)) place(block, child, walk, depth);
+    if (!spokenOf.has(child.key)) place(block, child, walk, depth);
   }
 }
 
-/** Offsets of the abstract DIEs that a concrete child stands for. */
+/** Keys of the abstract DIEs that a concrete child stands for. */
 function counterparts(
   child: Die,
   index: number,
@@ -96,14 +96,14 @@ function counterparts(
   abstract: readonly Die[],
 ): number[] {
   if (isCallSite(child)) return [];
-  if (child.has(DW_AT.abstract_origin)) return [...originChain(child)].map((one) => one.offset);
+  if (child.has(DW_AT.abstract_origin)) return [...originChain(child)].map((one) => one.key);
   // clang does not say whose copy a lexical block is: where both lists are alike, that of the same place.
   const alike =
     child.tag === DW_TAG.lexical_block &&
     children.length === abstract.length &&
     children.every((one, i) => one.tag === abstract[i]?.tag);
   const same = alike ? abstract[index] : undefined;
-  return same === undefined ? [] : [same.offset];
+  return same === undefined ? [] : [same.key];
 }
 
 function isCallSite(die: Die): boolean {

@@ -19,16 +19,23 @@ export function isTailCall(die: Die): boolean {
 
 export function callSiteOf(context: ModuleContext, die: Die): CallSite {
   const parameters: { location: Uint8Array; value: Uint8Array }[] = [];
+  const byParameter = new Map<number, Uint8Array>();
   for (const child of die.children()) {
     if (child.tag !== DW_TAG.call_site_parameter && child.tag !== DW_TAG.GNU_call_site_parameter) continue;
     const location = child.value(DW_AT.location);
     const value = child.value(DW_AT.call_value) ?? child.value(DW_AT.GNU_call_site_value);
-    if (location?.kind === 'block' && value?.kind === 'block' && value.bytes.length > 0) {
-      parameters.push({ location: location.bytes, value: value.bytes });
-    }
+    if (value?.kind !== 'block' || value.bytes.length === 0) continue;
+    if (location?.kind === 'block') parameters.push({ location: location.bytes, value: value.bytes });
+    const parameter = child.referenceKey(DW_AT.call_parameter) ?? child.referenceKey(DW_AT.abstract_origin);
+    if (parameter !== undefined) byParameter.set(parameter, value.bytes);
   }
   const target = callTargetOf(context, die);
-  return { parameters, isTailCall: isTailCall(die), ...(target === undefined ? {} : { target }) };
+  return {
+    parameters,
+    byParameter,
+    isTailCall: isTailCall(die),
+    ...(target === undefined ? {} : { target }),
+  };
 }
 
 /** What is called; undefined where it cannot be told, as for a function of which there are several copies. */
@@ -51,8 +58,8 @@ function entriesOf(context: ModuleContext, callee: Die): LinkAddress[] {
   if (own !== undefined) return [linkAddress(BigInt(own.entry))];
   const entries: LinkAddress[] = [];
   for (const one of originChain(callee)) {
-    for (const offset of context.names.linksTo(one.offset)) {
-      const found = context.concrete(context.info.die(offset));
+    for (const die of context.names.linksTo(one)) {
+      const found = context.concrete(die);
       if (found !== undefined) entries.push(linkAddress(BigInt(found.entry)));
     }
   }

@@ -1,6 +1,9 @@
 /** Names and addresses of the ELF symbol tables, for what debug information does not say. */
 import { type LinkAddress, linkAddress } from '../../format/address.js';
 import type { ElfFile, ElfSymbol } from '../../format/elf/file.js';
+import { StillframeError } from '../../format/error.js';
+import { mergeSymbols } from '../../format/elf/symbol.js';
+import { type GoFunctions, openGoFunctions } from '../dwarf/go-functions.js';
 import { toPc } from '../dwarf/sections.js';
 
 const STT = { none: 0, object: 1, function: 2, ifunc: 10 } as const;
@@ -14,28 +17,78 @@ interface Placed {
 }
 
 export class ElfSymbols {
-  readonly #elf: ElfFile;
+  readonly #files: readonly ElfFile[];
+  #go: GoFunctions | undefined;
+  #goRead = false;
   #placed: readonly Placed[] | undefined;
   #byName: Map<string, ElfSymbol> | undefined;
 
-  constructor(elf: ElfFile) {
-    this.#elf = elf;
+  /** What Go's runtime knows; undefined where the file is not Go's. A malformed table costs what is in it. */
+  get goFunctions(): GoFunctions | undefined {
+    if (!this.#goRead) {
+      this.#goRead = true;
+      const [elf] = this.#files;
+      try {
+        this.#go = elf === undefined ? undefined : openGoFunctions(elf);
+      } catch (error) {
+        if (!(error instanceof StillframeError)) throw error;
+      }
+    }
+    return this.#go;
+  }
+
+  /** Functions of a stripped program of Go. */
+  #fromGo(): ElfSymbol[] {
+    const go = this.goFunctions;
+    if (go === undefined || this.#files.some((elf) => elf.findSection('.symtab') !== undefined)) return [];
+    const symbols: ElfSymbol[] = [];
+    for (let i = 0; i < go.count; i++) {
+      const { name, start, end } = go.at(i);
+      const size = Math.max(0, end - start);
+      symbols.push({ name, value: BigInt(start), size, type: STT.function, binding: 0, sectionIndex: 1 });
+    }
+    return symbols;
+  }
+
+  /** The module's file, and files that have symbols of it as well: what an earlier one says of a name and a value counts. */
+  constructor(files: readonly ElfFile[]) {
+    this.#files = files;
+  }
+
+  #guardedFromGo(): ElfSymbol[] {
+    try {
+      return this.#fromGo();
+    } catch (error) {
+      if (error instanceof StillframeError) return [];
+      throw error;
+    }
+  }
+
+  #symbolsOf(elf: ElfFile): readonly ElfSymbol[] {
+    try {
+      return elf.symbols();
+    } catch (error) {
+      // A malformed table of one file costs the names in it; the module's own is asked for aloud.
+      if (error instanceof StillframeError && elf !== this.#files[0]) return [];
+      throw error;
+    }
   }
 
   /** Defined functions and objects; not thread-local ones, whose values are no addresses. */
   #defined(): ElfSymbol[] {
-    return this.#elf
-      .symbols()
-      .filter(
-        ({ type, sectionIndex, name }) =>
-          name !== '' &&
-          sectionIndex !== 0 &&
-          (type === STT.none || type === STT.object || type === STT.function || type === STT.ifunc),
-      );
+    const all = this.#files
+      .map((elf) => this.#symbolsOf(elf))
+      .reduce((known, more) => mergeSymbols(known, more));
+    return [...all, ...this.#guardedFromGo()].filter(
+      ({ type, sectionIndex, name }) =>
+        name !== '' &&
+        sectionIndex !== 0 &&
+        (type === STT.none || type === STT.object || type === STT.function || type === STT.ifunc),
+    );
   }
 
   at(address: LinkAddress): { readonly name: string; readonly offset: bigint } | undefined {
-    this.#placed ??= place(this.#defined(), this.#elf);
+    this.#placed ??= place(this.#defined(), this.#files[0]);
     const pc = toPc(address);
     const table = this.#placed;
     let low = 0;
@@ -94,7 +147,7 @@ function rank(symbol: ElfSymbol): number {
   return kind * 3 + binding;
 }
 
-function place(symbols: readonly ElfSymbol[], elf: ElfFile): Placed[] {
+function place(symbols: readonly ElfSymbol[], elf: ElfFile | undefined): Placed[] {
   const sorted = symbols
     .map((symbol) => ({ symbol, start: toPc(symbol.value) }))
     .filter(({ start }) => start !== Infinity)
@@ -102,7 +155,7 @@ function place(symbols: readonly ElfSymbol[], elf: ElfFile): Placed[] {
   const placed: Placed[] = [];
   for (const [i, { symbol, start }] of sorted.entries()) {
     if (sorted[i - 1]?.start === start) continue; // a lesser name of the same address
-    const section = elf.sections[symbol.sectionIndex];
+    const section = elf?.sections[symbol.sectionIndex];
     const limit = section === undefined ? Infinity : toPc(section.address) + section.size;
     let next = i + 1;
     while (sorted[next]?.start === start) next++;

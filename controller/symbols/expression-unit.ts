@@ -3,12 +3,20 @@ import { absent } from '../../format/absent.js';
 import { StillframeError } from '../../format/error.js';
 import { DW_AT, DW_ATE, DW_TAG } from '../dwarf/constants.js';
 import { locationOf } from '../dwarf/location-list.js';
+import type { Die } from '../dwarf/die.js';
 import type { Unit } from '../dwarf/unit.js';
-import type { ExpressionUnit } from './module-symbols.js';
+import type { ExpressionUnit, VariableSymbol } from './module-symbols.js';
 
-export function expressionUnitOf(unit: Unit): ExpressionUnit {
+/** `variableOf` makes the variable of a DIE. */
+export function expressionUnitOf(unit: Unit, variableOf: (die: Die) => VariableSymbol): ExpressionUnit {
   return {
-    offsetSize: unit.offsetSize,
+    parameterKey: (dieOffset) => unit.info.firstKey + unit.offset + dieOffset,
+    variable(dieOffset) {
+      const die = unit.info.die(dieOffset);
+      return die.tag === DW_TAG.variable || die.tag === DW_TAG.formal_parameter ? variableOf(die) : undefined;
+    },
+    // In version 2 references to other units are as wide as addresses, in expressions as in forms.
+    offsetSize: unit.version <= 2 && unit.addressSize === 8 ? 8 : unit.offsetSize,
     addressByIndex(index) {
       try {
         return unit.addressOfIndex(index);

@@ -9,9 +9,9 @@ import { InlinedIndex } from './inlined-copies.js';
 import { type ConcreteFunction, type ModuleContext, toAddressRanges } from './module-context.js';
 import { toPc } from '../dwarf/sections.js';
 import type { FunctionSymbol, InlinedCopy, VariableSymbol } from './module-symbols.js';
-import { KIND } from './name-index.js';
+import { KIND } from './file-names.js';
 import { once } from './once.js';
-import { nameOf, owner, rootOf } from './origin.js';
+import { functionNameOf, nameOf, owner, rootOf } from './origin.js';
 import { hasValidLocations, prologueEnd } from './prologue.js';
 import { endOfFramePrologue } from './prologue-code.js';
 import { makeVariable } from './variable.js';
@@ -26,14 +26,13 @@ export class FunctionFinder {
 
   constructor(context: ModuleContext) {
     this.#context = context;
-    this.#inlined = new InlinedIndex(context.info);
+    this.#inlined = new InlinedIndex(context.files);
   }
 
   /** One for each body with that name; where the function was inlined as well, the first of them carries all inlined copies. */
   find(name: string): readonly FunctionSymbol[] {
     const groups = new Map<number, Map<number, Die>>();
-    for (const offset of this.#context.names.find(KIND.function, name)) {
-      const die = this.#context.info.die(offset);
+    for (const die of this.#context.names.find(KIND.function, name)) {
       const root = rootOf(die);
       let group = groups.get(root);
       if (group === undefined) groups.set(root, (group = new Map()));
@@ -59,7 +58,7 @@ export class FunctionFinder {
   /** A function by the code that it has, without its inlined copies where those were not asked for yet. */
   at(pc: number): FunctionSymbol | undefined {
     const concrete = this.#context.functionAt(pc);
-    if (concrete !== undefined) return this.#made.get(concrete.die.offset) ?? this.#concrete(concrete);
+    if (concrete !== undefined) return this.#made.get(concrete.die.key) ?? this.#concrete(concrete);
     const address = linkAddress(BigInt(pc));
     const name = this.#context.elfSymbols.at(address)?.name;
     const symbol = name === undefined ? undefined : this.#fromElf(name);
@@ -69,11 +68,9 @@ export class FunctionFinder {
   }
 
   #gather(die: Die, group: Map<number, Die>, links: number): void {
-    if (group.has(die.offset) || links > maxLinks) return;
-    group.set(die.offset, die);
-    for (const from of this.#context.names.linksTo(die.offset)) {
-      this.#gather(this.#context.info.die(from), group, links + 1);
-    }
+    if (group.has(die.key) || links > maxLinks) return;
+    group.set(die.key, die);
+    for (const from of this.#context.names.linksTo(die)) this.#gather(from, group, links + 1);
   }
 
   #symbolsOf(dies: readonly Die[]): FunctionSymbol[] {
@@ -86,8 +83,8 @@ export class FunctionFinder {
     const concretes = dies.flatMap((die) => this.#context.concrete(die) ?? []);
     const symbols = concretes.map((concrete, i) => this.#concrete(concrete, i === 0 ? copies : undefined));
     for (const [i, symbol] of symbols.entries()) {
-      const offset = concretes[i]?.die.offset;
-      if (offset !== undefined) this.#made.set(offset, symbol);
+      const key = concretes[i]?.die.key;
+      if (key !== undefined) this.#made.set(key, symbol);
     }
     const [first] = dies;
     if (symbols.length > 0 || first === undefined) return symbols;
@@ -133,13 +130,13 @@ export class FunctionFinder {
       {
         entry: linkAddress(BigInt(entry)),
         ranges: toAddressRanges(ranges),
-        into: nameOf(into) ?? '',
+        into: functionNameOf(into) ?? '',
       },
     ];
   }
 
   #concrete(concrete: ConcreteFunction, copies?: () => readonly InlinedCopy[]): FunctionSymbol {
-    const known = this.#made.get(concrete.die.offset);
+    const known = this.#made.get(concrete.die.key);
     if (known !== undefined) return known;
     return this.#symbol(concrete.die, concrete, copies ?? ((): readonly InlinedCopy[] => []));
   }
@@ -158,7 +155,7 @@ export class FunctionFinder {
     const after = once(() => (concrete === undefined ? 0 : prologueEnd(context, concrete)));
     const parameters = once(() => this.#parameters(die, concrete));
     return {
-      name: nameOf(die) ?? '',
+      name: functionNameOf(die) ?? '',
       ...(file === undefined ? {} : { file }),
       ...(line === undefined ? {} : { line }),
       ranges: concrete === undefined ? [] : toAddressRanges(concrete.ranges),

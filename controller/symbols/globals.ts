@@ -6,7 +6,7 @@ import { normalizePath } from '../dwarf/line.js';
 import type { Unit } from '../dwarf/unit.js';
 import type { ModuleContext } from './module-context.js';
 import type { VariableSymbol } from './module-symbols.js';
-import { KIND } from './name-index.js';
+import { KIND } from './file-names.js';
 import { owner } from './origin.js';
 import { makeVariable } from './variable.js';
 
@@ -23,7 +23,7 @@ export class GlobalFinder {
 
   /** Definitions; where there is none, one declaration, which finds the symbol of its name. */
   find(name: string, file?: string): readonly VariableSymbol[] {
-    const { definitions, declarations } = this.#dies(name);
+    const { definitions, declarations } = this.#dies(name, file !== undefined);
     const wanted = (die: Die): boolean => file === undefined || this.#isIn(die, file);
     const found = definitions.filter(wanted);
     if (found.length > 0) return found.map((die) => this.#variable(die));
@@ -38,24 +38,25 @@ export class GlobalFinder {
   }
 
   #variable(die: Die): VariableSymbol {
-    let variable = this.#variables.get(die.offset);
+    let variable = this.#variables.get(die.key);
     if (variable === undefined) {
       variable = makeVariable(this.#context, die);
-      this.#variables.set(die.offset, variable);
+      this.#variables.set(die.key, variable);
     }
     return variable;
   }
 
-  #dies(name: string): { definitions: Die[]; declarations: Die[] } {
-    const { names, info } = this.#context;
+  /** `all`: declarations are wanted too where there is a definition. */
+  #dies(name: string, all: boolean): { definitions: Die[]; declarations: Die[] } {
+    const { names } = this.#context;
     const definitions = new Map<number, Die>();
     const declarations: Die[] = [];
-    for (const offset of names.find(KIND.variable, name)) {
-      const die = info.die(offset);
-      if (!isDeclaration(die)) definitions.set(offset, die);
+    const found = all ? names.findAll(KIND.variable, name) : names.find(KIND.variable, name);
+    for (const die of found) {
+      if (!isDeclaration(die)) definitions.set(die.key, die);
       else {
         declarations.push(die);
-        for (const from of names.linksTo(offset)) definitions.set(from, info.die(from));
+        for (const from of names.linksTo(die)) definitions.set(from.key, from);
       }
     }
     // One that was optimised out says less than one that was not: a static array that another unit really has.
@@ -72,7 +73,7 @@ export class GlobalFinder {
   }
 
   #definitionOf(name: string, from: Die): VariableSymbol | undefined {
-    const definitions = this.#dies(name).definitions.filter(
+    const definitions = this.#dies(name, false).definitions.filter(
       (die) => owner(die, DW_AT.external) !== undefined || die.unit === from.unit,
     );
     const die = definitions.find((one) => one.unit === from.unit) ?? definitions[0];

@@ -1,7 +1,9 @@
 /** Where functions were inlined: DW_TAG_inlined_subroutine DIEs by the abstract instance that they are copies of. */
-import { DW_AT, DW_FORM, DW_TAG } from '../dwarf/constants.js';
+import { refersToOthers } from '../dwarf/abbrev.js';
+import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import { Die, skipAttributes } from '../dwarf/die.js';
-import type { DebugInfo, Unit } from '../dwarf/unit.js';
+import type { Unit } from '../dwarf/unit.js';
+import type { DebugFiles } from './debug-files.js';
 
 export interface InlinedDie {
   readonly die: Die;
@@ -10,19 +12,22 @@ export interface InlinedDie {
 }
 
 export class InlinedIndex {
-  readonly #info: DebugInfo;
+  readonly #files: DebugFiles;
+  /** By the key of the abstract instance. */
   readonly #byUnit = new Map<Unit, Map<number, InlinedDie[]>>();
   #crossing: readonly Unit[] | undefined;
 
-  constructor(info: DebugInfo) {
-    this.#info = info;
+  constructor(files: DebugFiles) {
+    this.#files = files;
   }
 
   /** Copies of an abstract instance: in its own unit, and in those that refer to other units (link-time optimisation). */
   copiesOf(abstract: Die): readonly InlinedDie[] {
-    this.#crossing ??= this.#info.units.filter((unit) => unit.hasOwnDies && refersToOthers(unit));
+    this.#crossing ??= this.#files.units.filter((unit) =>
+      refersToOthers(unit.abbreviations, [DW_TAG.inlined_subroutine]),
+    );
     const units = new Set([abstract.unit, ...this.#crossing]);
-    return [...units].flatMap((unit) => this.#copiesIn(unit).get(abstract.offset) ?? []);
+    return [...units].flatMap((unit) => this.#copiesIn(unit).get(abstract.key) ?? []);
   }
 
   #copiesIn(unit: Unit): Map<number, InlinedDie[]> {
@@ -30,15 +35,6 @@ export class InlinedIndex {
     if (copies === undefined) this.#byUnit.set(unit, (copies = collect(unit)));
     return copies;
   }
-}
-
-function refersToOthers(unit: Unit): boolean {
-  for (const { tag, attributes, forms } of unit.abbreviations) {
-    if (tag !== DW_TAG.inlined_subroutine) continue;
-    const form = forms[attributes.indexOf(DW_AT.abstract_origin)];
-    if (form === DW_FORM.ref_addr || form === DW_FORM.indirect) return true;
-  }
-  return false;
 }
 
 /** Walks every DIE of a unit: the only question that needs it. */
@@ -70,11 +66,11 @@ function collect(unit: Unit): Map<number, InlinedDie[]> {
       intoDie = undefined;
     } else if (tag === DW_TAG.inlined_subroutine && into !== undefined && depth > into.depth) {
       const die = Die.at(unit, at);
-      const origin = die?.value(DW_AT.abstract_origin);
+      const origin = die?.referenceKey(DW_AT.abstract_origin);
       intoDie ??= Die.at(unit, into.offset);
-      if (die !== undefined && intoDie !== undefined && origin?.kind === 'reference') {
-        const list = copies.get(origin.offset);
-        if (list === undefined) copies.set(origin.offset, [{ die, into: intoDie }]);
+      if (die !== undefined && intoDie !== undefined && origin !== undefined) {
+        const list = copies.get(origin);
+        if (list === undefined) copies.set(origin, [{ die, into: intoDie }]);
         else list.push({ die, into: intoDie });
       }
     }

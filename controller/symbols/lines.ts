@@ -1,10 +1,11 @@
 /** From a line of a source file to addresses, as gdb's `break FILE:LINE` finds them (linespec.c). */
 import { linkAddress } from '../../format/address.js';
+import { DW_TAG } from '../dwarf/constants.js';
 import type { Unit } from '../dwarf/unit.js';
 import { type Block, innermostBlock } from './block.js';
 import type { ConcreteFunction, ModuleContext } from './module-context.js';
 import type { LineAddress } from './module-symbols.js';
-import { nameOf } from './origin.js';
+import { functionNameOf } from './origin.js';
 import { prologueEnd } from './prologue.js';
 
 export class LineFinder {
@@ -25,8 +26,9 @@ export class LineFinder {
   #units(): Map<string, Unit[]> {
     if (this.#unitsByFile === undefined) {
       this.#unitsByFile = new Map();
-      for (const unit of this.#context.info.units) {
-        if (!unit.hasOwnDies) continue;
+      for (const unit of this.#context.files.main.units) {
+        // Partial units share the table of one that has code.
+        if (unit.isTypeUnit || unit.root.tag === DW_TAG.partial_unit) continue;
         for (const path of new Set(this.#context.lines(unit).paths())) {
           const list = this.#unitsByFile.get(path);
           if (list === undefined) this.#unitsByFile.set(path, [unit]);
@@ -116,5 +118,5 @@ function describe(context: ModuleContext, concrete: ConcreteFunction | undefined
   }
   let block: Block | undefined = innermostBlock(context.blocks(concrete).root, pc);
   while (block.kind === 'lexical' && block.parent !== undefined) block = block.parent;
-  return { address, function: nameOf(block.die) ?? '', inlined: block.kind === 'inlined' };
+  return { address, function: functionNameOf(block.die) ?? '', inlined: block.kind === 'inlined' };
 }

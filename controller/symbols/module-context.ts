@@ -7,17 +7,21 @@ import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { rangesOf } from '../dwarf/range-list.js';
 import type { PcRange } from '../dwarf/sections.js';
-import type { DebugInfo, Unit } from '../dwarf/unit.js';
+import type { Unit } from '../dwarf/unit.js';
 import type { Type } from '../types/type.js';
 import { type FunctionBlocks, buildBlocks } from './block.js';
-import { ElfSymbols } from './elf-symbols.js';
+import type { DebugFiles } from './debug-files.js';
+import type { ElfSymbols } from './elf-symbols.js';
 import { expressionUnitOf } from './expression-unit.js';
 import type { AddressRange, ExpressionUnit, VariableSymbol } from './module-symbols.js';
-import { KIND, NameIndex } from './name-index.js';
+import { KIND } from './file-names.js';
+import { openNameAccelerator } from './name-accelerator.js';
+import { NameIndex } from './name-index.js';
 import { TypeReader } from './types.js';
 import { UnitLines } from './statements.js';
+import { concreteSubprograms } from './subprograms.js';
 import { RangeTable, UnitRanges } from './units.js';
-import type { VariableContext } from './variable.js';
+import { type VariableContext, makeVariable } from './variable.js';
 
 /** A function with code of its own. */
 export interface ConcreteFunction {
@@ -32,7 +36,7 @@ interface FunctionRange extends PcRange {
 
 export class ModuleContext implements VariableContext {
   readonly elf: ElfFile;
-  readonly info: DebugInfo;
+  readonly files: DebugFiles;
   readonly limits: Limits;
   readonly names: NameIndex;
   readonly types: TypeReader;
@@ -45,30 +49,32 @@ export class ModuleContext implements VariableContext {
   /** Set by whoever knows globals; variables that are only declared ask it. */
   findGlobal: ((name: string, die: Die) => VariableSymbol | undefined) | undefined;
 
-  constructor(elf: ElfFile, info: DebugInfo, limits: Limits) {
+  constructor(elf: ElfFile, files: DebugFiles, limits: Limits, elfSymbols: ElfSymbols) {
     this.elf = elf;
-    this.info = info;
+    this.files = files;
     this.limits = limits;
-    this.names = new NameIndex(info);
+    this.names = new NameIndex(files, () => openNameAccelerator(files.elf, files.main));
     this.types = new TypeReader((tag, name) => this.#definitionOfType(tag, name));
-    this.elfSymbols = new ElfSymbols(elf);
-    this.#unitRanges = new UnitRanges(info);
+    this.elfSymbols = elfSymbols;
+    this.#unitRanges = new UnitRanges(files.main);
   }
 
   #definitionOfType(tag: number, name: string): Die | undefined {
     const kind = tag === DW_TAG.enumeration_type ? KIND.enumeration : KIND.type;
-    for (const offset of this.names.find(kind, name)) {
-      const die = this.info.die(offset);
+    for (const die of this.names.findKnown(kind, name)) {
       if (die.tag === tag && !die.flag(DW_AT.declaration)) return die;
     }
     return undefined;
   }
 
+  /** The unit whose code an address is: a skeleton where its `.dwo` file is missing. */
   unitAt(pc: number): Unit | undefined {
-    return this.#unitRanges.find(pc);
+    const unit = this.#unitRanges.find(pc);
+    return unit === undefined ? undefined : this.files.resolve(unit);
   }
 
-  lines(unit: Unit): UnitLines {
+  lines(of: Unit): UnitLines {
+    const unit = of.lineUnit;
     let lines = this.#lines.get(unit);
     if (lines === undefined) this.#lines.set(unit, (lines = new UnitLines(unit)));
     return lines;
@@ -84,7 +90,7 @@ export class ModuleContext implements VariableContext {
     let table = this.#functions.get(unit);
     if (table === undefined) {
       const ranges: FunctionRange[] = [];
-      for (const die of subprograms(unit.root, 0, this.limits.maxNesting)) {
+      for (const die of concreteSubprograms(unit)) {
         const found = this.concrete(die);
         if (found === undefined) continue;
         for (const { start, end } of found.ranges) ranges.push({ start, end, function: found });
@@ -104,10 +110,10 @@ export class ModuleContext implements VariableContext {
   }
 
   blocks(found: ConcreteFunction): FunctionBlocks {
-    let blocks = this.#blocks.get(found.die.offset);
+    let blocks = this.#blocks.get(found.die.key);
     if (blocks === undefined) {
       blocks = buildBlocks(found.die, this.limits.maxNesting);
-      this.#blocks.set(found.die.offset, blocks);
+      this.#blocks.set(found.die.key, blocks);
     }
     return blocks;
   }
@@ -130,7 +136,10 @@ export class ModuleContext implements VariableContext {
   expressionUnit(die: Die): ExpressionUnit {
     let unit = this.#expressionUnits.get(die.unit);
     if (unit === undefined) {
-      this.#expressionUnits.set(die.unit, (unit = expressionUnitOf(die.unit)));
+      this.#expressionUnits.set(
+        die.unit,
+        (unit = expressionUnitOf(die.unit, (of) => makeVariable(this, of))),
+      );
     }
     return unit;
   }
@@ -156,15 +165,4 @@ export function toAddressRanges(ranges: readonly PcRange[]): AddressRange[] {
   return ranges
     .filter((range) => range.end !== Infinity)
     .map(({ start, end }) => ({ start: linkAddress(BigInt(start)), end: linkAddress(BigInt(end)) }));
-}
-
-/** Subprograms at the top level and in namespaces. */
-function* subprograms(parent: Die, depth: number, maxNesting: number): Generator<Die> {
-  if (depth > maxNesting) return;
-  for (const child of parent.children()) {
-    if (child.tag === DW_TAG.subprogram) yield child;
-    else if (child.tag === DW_TAG.namespace || child.tag === DW_TAG.module) {
-      yield* subprograms(child, depth + 1, maxNesting);
-    }
-  }
 }

@@ -15,6 +15,8 @@ export interface ModuleSymbols {
   readonly elf: ElfFile;
   /** False when the file has symbols only: names and addresses, no lines, no variables. */
   readonly hasDebugInfo: boolean;
+  /** Why debug information that should be there is not: files that are missing, or are not the ones that are meant. */
+  readonly problems?: readonly string[];
   /** CFI of `.eh_frame` and `.debug_frame`. */
   readonly frames: CallFrameTable;
 
@@ -103,6 +105,8 @@ export interface SourceFrame {
   readonly column?: number;
   readonly inlined: boolean;
   readonly scope?: Scope;
+  /** Why there is no scope, where debug information exists in a file that could not be had. */
+  readonly absent?: Absent;
 }
 
 /** Variables visible at an address in one (possibly inlined) function. */
@@ -121,14 +125,21 @@ export interface Scope {
  * What the expressions of one compile unit refer to beyond themselves: entries of its `.debug_addr`, its base types, the locations of
  * its DIEs. An evaluator puts them into its context.
  */
-export type ExpressionUnit = Pick<
+export interface ExpressionUnit extends Pick<
   ExpressionContext,
   'addressByIndex' | 'baseType' | 'callExpression' | 'offsetSize'
->;
+> {
+  /** The parameter whose DIE is at an offset of the unit, as call sites name it: see {@link CallSite.byParameter}. */
+  readonly parameterKey?: (dieOffset: number) => number;
+  /** The variable whose DIE is at an offset of `.debug_info`: for DW_OP_GNU_variable_value. */
+  readonly variable?: (dieOffset: number) => VariableSymbol | undefined;
+}
 
 export interface CallSite {
   /** Location of a callee's parameter at its entry (`DW_OP_reg5`) to its value in the caller's frame. */
   readonly parameters: readonly { readonly location: Uint8Array; readonly value: Uint8Array }[];
+  /** Values of parameters that are passed nowhere, for the callee was specialised for its callers; by their key. */
+  readonly byParameter?: ReadonlyMap<number, Uint8Array>;
   readonly isTailCall: boolean;
   /** What is called. Undefined when unknown: then nothing says that the parameters are those of the frame at hand. */
   readonly target?: CallTarget;

@@ -1,286 +1,129 @@
-/**
- * Names of a file's top-level DIEs (and of those in namespaces), in columns of numbers: one pass over `.debug_info`, on the first
- * question, that steps over everything else. Names stay offsets of strings: a question turns its text into
- * the set of offsets where that text stands, and compares integers.
- */
-import { type Abbreviation, type AbbreviationTable } from '../dwarf/abbrev.js';
-import { DW_AT, DW_FORM, DW_TAG } from '../dwarf/constants.js';
-import { Die, skipAttributes, skipChildren } from '../dwarf/die.js';
-import { offsetsOfString, stringAt, textOf } from '../dwarf/string.js';
+/** Names of a module: those of all its files, each unit walked when it may have the answer. */
+import { StillframeError } from '../../format/error.js';
+import { refersToOthers } from '../dwarf/abbrev.js';
+import { DW_TAG } from '../dwarf/constants.js';
+import type { Die } from '../dwarf/die.js';
 import type { DebugInfo, Unit } from '../dwarf/unit.js';
-
-export const KIND = { function: 1, variable: 2, type: 3, enumeration: 4 } as const;
-export type NameKind = (typeof KIND)[keyof typeof KIND];
-
-/** Where a name's characters are; `none` for an enumeration without a name. */
-const PLACE = { none: 0, debug_str: 1, debug_info: 2, debug_line_str: 3 } as const;
-
-/** A type of another tag than {@link KIND.enumeration}: structures, unions, classes, typedefs, base types. */
-const kinds: ReadonlyMap<number, NameKind> = new Map<number, NameKind>([
-  [DW_TAG.subprogram, KIND.function],
-  [DW_TAG.variable, KIND.variable],
-  [DW_TAG.structure_type, KIND.type],
-  [DW_TAG.union_type, KIND.type],
-  [DW_TAG.class_type, KIND.type],
-  [DW_TAG.interface_type, KIND.type],
-  [DW_TAG.typedef, KIND.type],
-  [DW_TAG.base_type, KIND.type],
-  [DW_TAG.unspecified_type, KIND.type],
-  [DW_TAG.enumeration_type, KIND.enumeration],
-]);
-
-/** What the pass does with DIEs of one abbreviation. */
-interface Visit {
-  readonly kind: NameKind | 0;
-  /** Indices of attributes, or -1. */
-  readonly name: number;
-  readonly linkageName: number;
-  /** DW_AT_specification or DW_AT_abstract_origin. */
-  readonly origin: number;
-  readonly isNamespace: boolean;
-}
+import type { DebugFiles } from './debug-files.js';
+import { FileNames, type NameKind } from './file-names.js';
+import type { NameAccelerator } from './name-accelerator.js';
 
 export class NameIndex {
-  readonly #info: DebugInfo;
-  #count = 0;
-  #kinds = new Uint8Array(1024);
-  #places = new Uint8Array(1024);
-  #names = new Uint32Array(1024);
-  #dies = new Uint32Array(1024);
-  /** Pairs: a DIE, and the DIE that DW_AT_specification or DW_AT_abstract_origin names. */
-  readonly #linkFrom: number[] = [];
-  readonly #linkTo: number[] = [];
-  #built = false;
-  #linksByTarget: Map<number, number[]> | undefined;
-  readonly #visits = new Map<AbbreviationTable, (Visit | undefined)[]>();
+  readonly #files: DebugFiles;
+  readonly #openAccelerator: () => NameAccelerator | undefined;
+  readonly #byFile = new Map<DebugInfo, FileNames>();
+  #accelerator: NameAccelerator | undefined;
+  #started = false;
+  #complete = false;
 
-  constructor(info: DebugInfo) {
-    this.#info = info;
+  constructor(files: DebugFiles, openAccelerator: () => NameAccelerator | undefined = () => undefined) {
+    this.#files = files;
+    this.#openAccelerator = openAccelerator;
   }
 
-  /** Offsets of the DIEs of that kind and name, in the order of the file. Declarations and definitions alike. */
-  find(kind: NameKind, name: string): number[] {
-    this.#build();
-    const inStr = offsetsOfString(this.#info.sections.bytes('debug_str'), name);
-    const inLineStr = this.#hasLineStr
-      ? offsetsOfString(this.#info.sections.bytes('debug_line_str'), name)
-      : undefined;
-    const needle = Buffer.from(`${name}\0`, 'utf8');
-    const found: number[] = [];
-    for (let i = 0; i < this.#count; i++) {
-      if (this.#kinds[i] !== kind) continue;
-      const at = this.#names[i] ?? 0;
-      const place = this.#places[i] ?? 0;
-      const same =
-        place === PLACE.debug_str
-          ? inStr.has(at)
-          : place === PLACE.debug_info
-            ? startsWith(this.#info.bytes, at, needle)
-            : place === PLACE.debug_line_str && inLineStr?.has(at) === true;
-      if (same) found.push(this.#dies[i] ?? 0);
+  /**
+   * DIEs of that kind and name, in the order of the files: all definitions, and declarations of units that have a definition; where there is
+   * no definition all declarations.
+   */
+  find(kind: NameKind, name: string): Die[] {
+    if (this.#walkFor(name)) {
+      const found = this.#flat((names) => names.find(kind, name));
+      if (found.length > 0) return found;
     }
-    return [...new Set(found)];
+    return this.findAll(kind, name);
   }
 
-  #hasLineStr = false;
+  /** As {@link find}, but believes an index that says that there is none. */
+  findKnown(kind: NameKind, name: string): Die[] {
+    return this.#walkFor(name) ? this.#flat((names) => names.find(kind, name)) : this.findAll(kind, name);
+  }
+
+  /** Whether every unit was read. */
+  get isComplete(): boolean {
+    return this.#complete;
+  }
+
+  /** DIEs of that kind and name, declarations and definitions alike: reads every unit. */
+  findAll(kind: NameKind, name: string): Die[] {
+    this.#walkAll();
+    return this.#flat((names) => names.find(kind, name));
+  }
 
   /** Every name of a kind, once. */
   *names(kind: NameKind): Iterable<string> {
-    this.#build();
+    this.#walkAll();
     const seen = new Set<string>();
-    for (let i = 0; i < this.#count; i++) {
-      if (this.#kinds[i] !== kind || this.#places[i] === PLACE.none) continue;
-      const text = this.#textAt(this.#places[i] ?? 0, this.#names[i] ?? 0);
-      if (seen.has(text)) continue;
-      seen.add(text);
-      yield text;
-    }
-  }
-
-  /** Offsets of all DIEs of a kind, also of those without a name. */
-  *dies(kind: NameKind): Iterable<number> {
-    this.#build();
-    for (let i = 0; i < this.#count; i++) if (this.#kinds[i] === kind) yield this.#dies[i] ?? 0;
-  }
-
-  /** Top-level DIEs whose DW_AT_specification or DW_AT_abstract_origin is the DIE at `target`, directly. */
-  linksTo(target: number): readonly number[] {
-    this.#build();
-    if (this.#linksByTarget === undefined) {
-      this.#linksByTarget = new Map();
-      for (const [i, to] of this.#linkTo.entries()) {
-        const from = this.#linkFrom[i] ?? 0;
-        const list = this.#linksByTarget.get(to);
-        if (list === undefined) this.#linksByTarget.set(to, [from]);
-        else list.push(from);
-      }
-    }
-    return this.#linksByTarget.get(target) ?? [];
-  }
-
-  #textAt(place: number, offset: number): string {
-    if (place === PLACE.debug_info) {
-      return textOf(this.#info.bytes, offset, this.#info.bytes.indexOf(0, offset));
-    }
-    const section = place === PLACE.debug_str ? 'debug_str' : 'debug_line_str';
-    return stringAt(this.#info.sections, section, offset);
-  }
-
-  #build(): void {
-    if (this.#built) return;
-    for (const unit of this.#info.units) {
-      if (!unit.hasOwnDies || !unit.root.abbreviation.hasChildren) continue;
-      this.#walk(unit);
-    }
-    this.#built = true;
-  }
-
-  #walk(unit: Unit): void {
-    const { bytes } = this.#info;
-    const { abbreviations, end } = unit;
-    let visits = this.#visits.get(abbreviations);
-    if (visits === undefined) this.#visits.set(abbreviations, (visits = []));
-    let position = unit.root.attributesEnd;
-    // Depth counts namespaces: everything else that has children is stepped over as a whole.
-    for (let depth = 1; depth > 0 && position < end;) {
-      const at = position;
-      let code = bytes[position++] ?? 0;
-      if (code >= 0x80) {
-        const cursor = this.#info.at(at);
-        code = cursor.ulebNumber();
-        position = cursor.offset;
-      }
-      if (code === 0) {
-        depth--;
-        continue;
-      }
-      const abbreviation = abbreviations.get(code);
-      if (abbreviation === undefined) throw this.#info.error(`unknown abbreviation ${code}`, at);
-      const visit = (visits[code] ??= visitOf(abbreviation));
-      if (visit.kind !== 0) this.#record(unit, at, position, abbreviation, visit);
-      if (!abbreviation.hasChildren) {
-        position = skipAttributes(bytes, position, abbreviation, unit);
-      } else if (visit.isNamespace) {
-        position = skipAttributes(bytes, position, abbreviation, unit);
-        depth++;
-      } else {
-        position = afterSubtree(unit, at, position, abbreviation);
+    for (const names of this.#byFile.values()) {
+      for (const name of names.names(kind)) {
+        if (seen.has(name)) continue;
+        seen.add(name);
+        yield name;
       }
     }
   }
 
-  #record(unit: Unit, at: number, attributes: number, abbreviation: Abbreviation, visit: Visit): void {
-    const { kind } = visit;
-    if (kind === 0) return;
-    if (visit.name >= 0) this.#addName(unit, kind, at, attributes, abbreviation, visit.name);
-    else if (kind === KIND.enumeration) this.#add(kind, PLACE.none, 0, at);
-    if (visit.linkageName >= 0) this.#addName(unit, kind, at, attributes, abbreviation, visit.linkageName);
-    if (visit.origin >= 0) {
-      const fixed = abbreviation.fixedOffsets[visit.origin] ?? -1;
-      if (fixed >= 0 && abbreviation.forms[visit.origin] === DW_FORM.ref4) {
-        this.#linkFrom.push(at);
-        this.#linkTo.push(unit.offset + readU32(this.#info.bytes, attributes + fixed));
-        return;
-      }
-      const value = Die.at(unit, at)?.value(abbreviation.attributes[visit.origin] ?? 0);
-      if (value?.kind === 'reference') {
-        this.#linkFrom.push(at);
-        this.#linkTo.push(value.offset);
-      }
-    }
+  /** All DIEs of a kind, also those without a name. */
+  dies(kind: NameKind): Die[] {
+    this.#walkAll();
+    return this.#flat((names) => names.dies(kind));
   }
 
-  #addName(
-    unit: Unit,
-    kind: NameKind,
-    at: number,
-    attributes: number,
-    abbreviation: Abbreviation,
-    index: number,
-  ): void {
-    const fixed = abbreviation.fixedOffsets[index] ?? -1;
-    const form = abbreviation.forms[index];
-    if (fixed >= 0 && form === DW_FORM.strp && unit.offsetSize === 4) {
-      this.#add(kind, PLACE.debug_str, readU32(this.#info.bytes, attributes + fixed), at);
-      return;
+  /** Top-level DIEs whose DW_AT_specification or DW_AT_abstract_origin is `target`, directly. */
+  linksTo(target: Die): Die[] {
+    if (!this.#complete) {
+      this.#walk(target.unit);
+      for (const unit of this.#files.units) if (linksToOthers(unit)) this.#walk(unit);
     }
-    if (fixed >= 0 && form === DW_FORM.string) {
-      this.#add(kind, PLACE.debug_info, attributes + fixed, at);
-      return;
-    }
-    const value = Die.at(unit, at)?.value(abbreviation.attributes[index] ?? 0);
-    const place = value === undefined ? undefined : unit.resolveString(value);
-    if (place === undefined) return;
-    if (place.section === 'debug_line_str') this.#hasLineStr = true;
-    this.#add(kind, PLACE[place.section], place.offset, at);
+    return this.#flat((names) => names.linksTo(target.key));
   }
 
-  #add(kind: NameKind, place: number, name: number, die: number): void {
-    const at = this.#count++;
-    if (at === this.#kinds.length) {
-      this.#kinds = grown(this.#kinds, new Uint8Array(at * 2));
-      this.#places = grown(this.#places, new Uint8Array(at * 2));
-      this.#names = grown(this.#names, new Uint32Array(at * 2));
-      this.#dies = grown(this.#dies, new Uint32Array(at * 2));
+  #flat(offsets: (names: FileNames) => Iterable<number>): Die[] {
+    const found: Die[] = [];
+    for (const [info, names] of this.#byFile) {
+      for (const offset of offsets(names)) found.push(info.die(offset));
     }
-    this.#kinds[at] = kind;
-    this.#places[at] = place;
-    this.#names[at] = name;
-    this.#dies[at] = die;
+    return found;
+  }
+
+  /** Walks the units that the accelerator names, and those that it does not speak of; false where it is of no use. */
+  #walkFor(name: string): boolean {
+    if (!this.#started) {
+      this.#started = true;
+      this.#accelerator = this.#openAccelerator();
+      const covered = this.#accelerator?.covered;
+      if (covered !== undefined) {
+        for (const unit of this.#files.units) if (!covered.has(unit)) this.#walk(unit);
+      }
+    }
+    if (this.#complete || this.#accelerator === undefined) return false;
+    try {
+      for (const unit of this.#accelerator.unitsOf(name)) {
+        const names = this.#walk(unit);
+        // What is not where it should be: who knows what else is wrong.
+        if (!names.has(name)) this.#accelerator = undefined;
+      }
+    } catch (error) {
+      if (!(error instanceof StillframeError)) throw error;
+      this.#accelerator = undefined;
+    }
+    return this.#accelerator !== undefined;
+  }
+
+  #walkAll(): void {
+    if (this.#complete) return;
+    for (const unit of this.#files.units) this.#walk(unit);
+    this.#complete = true;
+  }
+
+  #walk(unit: Unit): FileNames {
+    let names = this.#byFile.get(unit.info);
+    if (names === undefined) this.#byFile.set(unit.info, (names = new FileNames(unit.info)));
+    names.walk(unit);
+    return names;
   }
 }
 
-function startsWith(bytes: Uint8Array, at: number, needle: Uint8Array): boolean {
-  for (let i = 0; i < needle.length; i++) if (bytes[at + i] !== needle[i]) return false;
-  return true;
-}
-
-function grown<T extends Uint8Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>(from: T, into: T): T {
-  into.set(from);
-  return into;
-}
-
-const passedBy: Visit = { kind: 0, name: -1, linkageName: -1, origin: -1, isNamespace: false };
-
-function visitOf(abbreviation: Abbreviation): Visit {
-  const { tag, attributes } = abbreviation;
-  const kind = kinds.get(tag) ?? 0;
-  const isNamespace = tag === DW_TAG.namespace || tag === DW_TAG.module;
-  if (kind === 0 && !isNamespace) return passedBy;
-  // Types that are only declared lead nowhere; functions and variables that are may have a definition that names them.
-  const isDeclaration = attributes.includes(DW_AT.declaration);
-  const skipped = isDeclaration && (kind === KIND.type || kind === KIND.enumeration);
-  const linkage = attributes.indexOf(DW_AT.linkage_name);
-  const specification = attributes.indexOf(DW_AT.specification);
-  return {
-    kind: skipped ? 0 : kind,
-    name: attributes.indexOf(DW_AT.name),
-    linkageName: linkage >= 0 ? linkage : attributes.indexOf(DW_AT.MIPS_linkage_name),
-    origin: specification >= 0 ? specification : attributes.indexOf(DW_AT.abstract_origin),
-    isNamespace,
-  };
-}
-
-function readU32(bytes: Uint8Array, at: number): number {
-  return (
-    ((bytes[at] ?? 0) |
-      ((bytes[at + 1] ?? 0) << 8) |
-      ((bytes[at + 2] ?? 0) << 16) |
-      ((bytes[at + 3] ?? 0) << 24)) >>>
-    0
-  );
-}
-
-/** The first byte after a DIE with children, by DW_AT_sibling where it stands at a known place. */
-export function afterSubtree(unit: Unit, at: number, attributes: number, abbreviation: Abbreviation): number {
-  const { sibling } = abbreviation;
-  const fixed = sibling < 0 ? -1 : (abbreviation.fixedOffsets[sibling] ?? -1);
-  if (fixed >= 0 && abbreviation.forms[sibling] === DW_FORM.ref4) {
-    const next = unit.offset + readU32(unit.info.bytes, attributes + fixed);
-    if (next <= attributes || next > unit.end) {
-      throw unit.info.error('DW_AT_sibling leads backwards or out of the unit', at);
-    }
-    return next;
-  }
-  return skipChildren(unit, skipAttributes(unit.info.bytes, attributes, abbreviation, unit));
+/** Functions and variables may be completed in another unit, with link-time optimisation. */
+function linksToOthers(unit: Unit): boolean {
+  return refersToOthers(unit.abbreviations, [DW_TAG.subprogram, DW_TAG.variable]);
 }

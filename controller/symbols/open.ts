@@ -7,9 +7,11 @@ import { linkAddress } from '../../format/address.js';
 import type { ElfFile } from '../../format/elf/file.js';
 import { type Limits, defaultLimits } from '../../format/limits.js';
 import type { CallFrameTable } from '../dwarf/call-frame.js';
-import { DebugSections, toPc } from '../dwarf/sections.js';
-import { DebugInfo } from '../dwarf/unit.js';
+import { toPc } from '../dwarf/sections.js';
 import type { Type } from '../types/type.js';
+import { type DebugFileOpener, noDebugFiles } from './debug-file-opener.js';
+import { DebugFiles } from './debug-files.js';
+import { ElfSymbols } from './elf-symbols.js';
 import { FunctionFinder } from './functions.js';
 import { GlobalFinder } from './globals.js';
 import { LineFinder } from './lines.js';
@@ -24,20 +26,29 @@ import type {
 import { SourceStacks } from './source-stack.js';
 import { type FoundEnumerator, TypeFinder } from './type-finder.js';
 
+/** Files beyond the module's own: see {@link ./find-debug-files.ts}. */
+export interface ModuleDebugFiles extends DebugFileOpener {
+  readonly debug?: ElfFile | undefined;
+  readonly mini?: ElfFile | undefined;
+  readonly problems?: readonly string[];
+}
+
 export function openModuleSymbols(
   elf: ElfFile,
   path: string,
   frames: CallFrameTable,
   limits: Limits = defaultLimits,
+  files: ModuleDebugFiles = noDebugFiles,
 ): ModuleSymbols {
-  return new OpenedSymbols(elf, path, frames, limits);
+  return new OpenedSymbols(elf, path, frames, limits, files);
 }
 
 class OpenedSymbols implements ModuleSymbols {
   readonly path: string;
   readonly elf: ElfFile;
   readonly frames: CallFrameTable;
-  readonly #info: DebugInfo;
+  readonly #files: DebugFiles;
+  readonly #found: ModuleDebugFiles;
   readonly #context: ModuleContext;
   readonly #functions: FunctionFinder;
   readonly #globals: GlobalFinder;
@@ -45,12 +56,15 @@ class OpenedSymbols implements ModuleSymbols {
   readonly #lines: LineFinder;
   readonly #stacks: SourceStacks;
 
-  constructor(elf: ElfFile, path: string, frames: CallFrameTable, limits: Limits) {
+  constructor(elf: ElfFile, path: string, frames: CallFrameTable, limits: Limits, files: ModuleDebugFiles) {
     this.path = path;
     this.elf = elf;
     this.frames = frames;
-    this.#info = new DebugInfo(new DebugSections(path, (name) => elf.sectionBytes(`.${name}`)));
-    this.#context = new ModuleContext(elf, this.#info, limits);
+    this.#found = files;
+    const { debug } = files;
+    this.#files = new DebugFiles(debug ?? elf, debug?.source.name ?? path, files);
+    const others = [debug, files.mini].filter((each) => each !== undefined);
+    this.#context = new ModuleContext(elf, this.#files, limits, new ElfSymbols([elf, ...others]));
     this.#functions = new FunctionFinder(this.#context);
     this.#globals = new GlobalFinder(this.#context);
     this.#types = new TypeFinder(this.#context);
@@ -62,8 +76,12 @@ class OpenedSymbols implements ModuleSymbols {
     return this.elf.buildId ?? '';
   }
 
+  get problems(): readonly string[] {
+    return [...(this.#found.problems ?? []), ...this.#files.problems];
+  }
+
   get hasDebugInfo(): boolean {
-    return this.#info.units.some((unit) => unit.hasOwnDies);
+    return this.#files.main.units.some((unit) => !unit.isTypeUnit);
   }
 
   findFunctions(name: string): readonly FunctionSymbol[] {

@@ -27,9 +27,26 @@ export function nameOf(die: Die): string | undefined {
   return owner(die, DW_AT.name)?.name;
 }
 
-/** The offset of the last DIE of the chain: the same for all instances of one function or variable. */
+/** As gdb names a function: in C by the name that the linker knows, where that is another one (`__asm__("name")`). */
+export function functionNameOf(die: Die): string | undefined {
+  if (!isC(die.unit.language)) return nameOf(die);
+  for (const attribute of [DW_AT.linkage_name, DW_AT.MIPS_linkage_name]) {
+    const linkage = owner(die, attribute)?.string(attribute);
+    if (linkage !== undefined) return linkage;
+  }
+  return nameOf(die);
+}
+
+const cLanguages: ReadonlySet<number> = new Set([0x01, 0x02, 0x0c, 0x1d, 0x2c]);
+
+/** DW_LANG_C89, C, C99, C11, C17. */
+export function isC(language: number): boolean {
+  return cLanguages.has(language);
+}
+
+/** The key of the last DIE of the chain: the same for all instances of one function or variable. */
 export function rootOf(die: Die): number {
-  let offset = die.offset;
-  for (const one of originChain(die)) ({ offset } = one);
-  return offset;
+  let key = die.key;
+  for (const one of originChain(die)) ({ key } = one);
+  return key;
 }

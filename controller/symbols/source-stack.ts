@@ -2,14 +2,14 @@
 import type { LinkAddress } from '../../format/address.js';
 import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
-import { locationOf } from '../dwarf/location-list.js';
+import { expressionAt } from '../dwarf/location-list.js';
 import { toPc } from '../dwarf/sections.js';
 import { type Block, innermostBlock } from './block.js';
 import { callSiteOf, returnAddressOf } from './call-site.js';
 import type { ConcreteFunction, ModuleContext } from './module-context.js';
 import type { CallSite, ExpressionUnit, Scope, SourceFrame, VariableSymbol } from './module-symbols.js';
 import { once } from './once.js';
-import { nameOf, owner } from './origin.js';
+import { functionNameOf, nameOf, owner } from './origin.js';
 import { makeVariable } from './variable.js';
 
 interface Position {
@@ -35,7 +35,10 @@ export class SourceStacks {
     if (concrete === undefined) {
       const name = this.#context.elfSymbols.at(address)?.name;
       if (name === undefined && row === undefined) return [];
-      return [{ function: name ?? '', ...position, inlined: false }];
+      const missing = unit === undefined ? undefined : this.#context.files.missing(unit);
+      if (row === undefined) position = this.#goPosition(pc);
+      const frame = { function: name ?? '', ...position, inlined: false };
+      return [missing === undefined ? frame : { ...frame, absent: missing }];
     }
     const frames: SourceFrame[] = [];
     let blocks: Block[] = [];
@@ -44,16 +47,22 @@ export class SourceStacks {
       blocks.push(block);
       if (block.kind === 'lexical') continue;
       const inlined = block.kind === 'inlined';
-      frames.push(this.#frame(block.die, inlined, position, this.#scope(concrete, blocks)));
+      frames.push(this.#frame(block.die, inlined, position, this.#scope(concrete, blocks, pc)));
       if (inlined) position = this.#callPosition(block.die);
       blocks = [];
     }
     return frames;
   }
 
+  #goPosition(pc: number): Position {
+    const go = this.#context.elfSymbols.goFunctions;
+    const found = go?.find(pc);
+    return (found === undefined ? undefined : go?.position(found, pc)) ?? {};
+  }
+
   #frame(die: Die, inlined: boolean, position: Position, scope: () => Scope): SourceFrame {
     return {
-      function: nameOf(die) ?? '',
+      function: functionNameOf(die) ?? '',
       ...position,
       inlined,
       get scope() {
@@ -73,10 +82,10 @@ export class SourceStacks {
   }
 
   /** `blocks`: innermost first, the function or inlined copy itself last. */
-  #scope(concrete: ConcreteFunction, blocks: readonly Block[]): () => Scope {
+  #scope(concrete: ConcreteFunction, blocks: readonly Block[], pc: number): () => Scope {
     const context = this.#context;
     const variables = once(() => visibleVariables(context, concrete, blocks));
-    const frameBase = once(() => this.#frameBase(concrete));
+    const frameBase = once(() => this.#frameBase(concrete, pc));
     const unit = once((): ExpressionUnit => context.expressionUnit(concrete.die));
     return once(() => ({
       get variables() {
@@ -92,22 +101,21 @@ export class SourceStacks {
     }));
   }
 
-  /** NB: compilers write one expression; a list (old gcc) would depend on the address, and is not read. */
-  #frameBase(concrete: ConcreteFunction): Uint8Array | undefined {
+  /** One expression, or a list as gcc writes it for DWARF 2, which has no operation for the CFA. */
+  #frameBase(concrete: ConcreteFunction, pc: number): Uint8Array | undefined {
     const die = owner(concrete.die, DW_AT.frame_base);
-    const location = die === undefined ? undefined : locationOf(die, DW_AT.frame_base);
-    return location?.kind === 'expression' ? location.expression : undefined;
+    return die === undefined ? undefined : expressionAt(die, DW_AT.frame_base, pc);
   }
 
   #callSite(concrete: ConcreteFunction, returnAddress: LinkAddress): CallSite | undefined {
-    let sites = this.#callSites.get(concrete.die.offset);
+    let sites = this.#callSites.get(concrete.die.key);
     if (sites === undefined) {
       sites = new Map();
       for (const die of this.#context.blocks(concrete).callSites) {
         const pc = returnAddressOf(die);
         if (pc !== undefined && !sites.has(pc)) sites.set(pc, die);
       }
-      this.#callSites.set(concrete.die.offset, sites);
+      this.#callSites.set(concrete.die.key, sites);
     }
     const die = sites.get(toPc(returnAddress));
     return die === undefined ? undefined : callSiteOf(this.#context, die);
@@ -127,7 +135,13 @@ function visibleVariables(
       const name = nameOf(die);
       if (name === undefined) continue;
       names.push(name);
-      variables.push(makeVariable(context, die, { shadowed: seen.has(name), functionEntry: concrete.entry }));
+      variables.push(
+        makeVariable(context, die, {
+          shadowed: seen.has(name),
+          functionEntry: concrete.entry,
+          isLocal: block.kind === 'lexical',
+        }),
+      );
     }
     for (const name of names) seen.add(name);
   }

@@ -3,11 +3,12 @@ import { type LinkAddress } from '../../format/address.js';
 import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { toPc } from '../dwarf/sections.js';
+import type { Unit } from '../dwarf/unit.js';
 import type { Type } from '../types/type.js';
 import { builtinType, spellingsOf } from './base-types.js';
 import { type Block, innermostBlock } from './block.js';
 import type { ModuleContext } from './module-context.js';
-import { KIND } from './name-index.js';
+import { KIND } from './file-names.js';
 
 export interface FoundEnumerator {
   readonly type: Type;
@@ -34,7 +35,7 @@ const plainTags: readonly number[] = [
 
 export class TypeFinder {
   readonly #context: ModuleContext;
-  #enumerators: Map<string, number[]> | undefined;
+  #enumerators: Map<string, Die[]> | undefined;
 
   constructor(context: ModuleContext) {
     this.#context = context;
@@ -56,18 +57,25 @@ export class TypeFinder {
   #named(name: string, tags: readonly number[], from: LinkAddress | undefined): Type | undefined {
     const local = from === undefined ? undefined : this.#local(name, tags, from);
     if (local !== undefined) return this.#context.types.typeAt(local);
-    const { names, info } = this.#context;
+    const { names } = this.#context;
     const kinds = tags.includes(DW_TAG.enumeration_type)
       ? [KIND.type, KIND.enumeration]
       : ([KIND.type] as const);
-    const dies = kinds.flatMap((kind) => names.find(kind, name)).map((offset) => info.die(offset));
+    const dies = kinds.flatMap((kind) => names.find(kind, name));
     const unit = from === undefined ? undefined : this.#context.unitAt(toPc(from));
     for (const tag of tags) {
       const fitting = dies.filter((die) => die.tag === tag && !die.flag(DW_AT.declaration));
-      const found = fitting.find((die) => die.unit === unit) ?? fitting[0];
+      const found = this.#nearest(fitting, unit);
       if (found !== undefined) return this.#context.types.typeAt(found);
     }
     return undefined;
+  }
+
+  /** The one of the unit at hand, or of a unit that it imports; else the first. */
+  #nearest(dies: readonly Die[], unit: Unit | undefined): Die | undefined {
+    if (unit === undefined || dies.length < 2) return dies[0];
+    const imports = this.#context.files.importsOf(unit);
+    return dies.find((die) => die.unit === unit) ?? dies.find((die) => imports.has(die.unit)) ?? dies[0];
   }
 
   /** A type that is declared inside of the function at hand. */
@@ -91,11 +99,11 @@ export class TypeFinder {
   }
 
   findEnumerator(name: string, from: LinkAddress | undefined): FoundEnumerator | undefined {
-    const { info, types } = this.#context;
+    const { types } = this.#context;
     const local = from === undefined ? undefined : this.#localEnumeration(name, from);
-    const dies = local === undefined ? this.#enumerations(name).map((at) => info.die(at)) : [local];
+    const dies = local === undefined ? this.#enumerations(name) : [local];
     const unit = from === undefined ? undefined : this.#context.unitAt(toPc(from));
-    const die = dies.find((one) => one.unit === unit) ?? dies[0];
+    const die = this.#nearest(dies, unit);
     if (die === undefined) return undefined;
     const type = types.typeAt(die);
     if (type.kind !== 'enum') return undefined;
@@ -110,17 +118,17 @@ export class TypeFinder {
     return undefined;
   }
 
-  /** Offsets of the enumerations that have an enumerator of that name. */
-  #enumerations(name: string): readonly number[] {
+  /** The enumerations that have an enumerator of that name. */
+  #enumerations(name: string): readonly Die[] {
     if (this.#enumerators === undefined) {
       this.#enumerators = new Map();
-      for (const offset of this.#context.names.dies(KIND.enumeration)) {
-        for (const child of this.#context.info.die(offset).children()) {
+      for (const die of this.#context.names.dies(KIND.enumeration)) {
+        for (const child of die.children()) {
           const each = child.tag === DW_TAG.enumerator ? child.name : undefined;
           if (each === undefined) continue;
           const list = this.#enumerators.get(each);
-          if (list === undefined) this.#enumerators.set(each, [offset]);
-          else list.push(offset);
+          if (list === undefined) this.#enumerators.set(each, [die]);
+          else list.push(die);
         }
       }
     }

@@ -5,7 +5,7 @@
 import { ByteWriter } from '../../format/bytes.js';
 import { DW_AT, DW_ATE, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
-import { locationOf } from '../dwarf/location-list.js';
+import { expressionAt, locationOf } from '../dwarf/location-list.js';
 import type {
   BaseEncoding,
   CompositeType,
@@ -41,14 +41,18 @@ export class TypeReader {
 
   /** The type that a DIE is. */
   typeAt(die: Die): Type {
-    const known = this.#types.get(die.offset);
+    const known = this.#types.get(die.key);
     if (known !== undefined) return known;
     const type = this.#make(die);
-    this.#types.set(die.offset, type);
+    this.#types.set(die.key, type);
     return type;
   }
 
   #make(die: Die): Type {
+    // A stand-in for a type that has a unit of its own.
+    const whole = die.has(DW_AT.signature) ? die.reference(DW_AT.signature) : undefined;
+    if (whole !== undefined && whole.key !== die.key && !whole.has(DW_AT.signature))
+      return this.typeAt(whole);
     switch (die.tag) {
       case DW_TAG.base_type:
         return baseType(die);
@@ -105,11 +109,7 @@ export class TypeReader {
     const { name } = die;
     if (die.flag(DW_AT.declaration)) {
       const definition = name === undefined ? undefined : this.#findDefinition(die.tag, name);
-      if (
-        definition !== undefined &&
-        definition.offset !== die.offset &&
-        !definition.flag(DW_AT.declaration)
-      ) {
+      if (definition !== undefined && definition.key !== die.key && !definition.flag(DW_AT.declaration)) {
         return this.typeAt(definition);
       }
       return { kind, ...named(name), byteSize: 0, incomplete: true, members: () => [] };
@@ -163,14 +163,16 @@ export class TypeReader {
     const variable = range.reference(attribute);
     if (variable === undefined) {
       if (locationOf(range, attribute) === undefined) return undefined;
-      const expressionAt = (pc: bigint): Uint8Array | undefined => expressionFor(range, attribute, pc);
-      return { kind, expressionAt, isLocation: false, byteSize: 8 };
+      const at = (pc: bigint): Uint8Array | undefined => expressionAt(range, attribute, Number(pc));
+      return { kind, expressionAt: at, isLocation: false, byteSize: 8 };
     }
     const size = variable.reference(DW_AT.type)?.size(DW_AT.byte_size) ?? 8;
     const constant = variable.signed(DW_AT.const_value);
-    const expressionAt = (pc: bigint): Uint8Array | undefined =>
-      constant === undefined ? expressionFor(variable, DW_AT.location, pc) : constantLocation(constant);
-    return { kind, expressionAt, isLocation: true, byteSize: size };
+    const at = (pc: bigint): Uint8Array | undefined =>
+      constant === undefined
+        ? expressionAt(variable, DW_AT.location, Number(pc))
+        : constantLocation(constant);
+    return { kind, expressionAt: at, isLocation: true, byteSize: size };
   }
 
   #enum(die: Die): EnumType {
@@ -206,16 +208,6 @@ const bounds = [
 function upperBound(value: { readonly value: bigint; readonly size: number }): bigint {
   const allOnes = value.size >= 4 && value.value === (1n << BigInt(value.size * 8)) - 1n;
   return allOnes ? -1n : value.value;
-}
-
-function expressionFor(die: Die, attribute: number, pc: bigint): Uint8Array | undefined {
-  const location = locationOf(die, attribute);
-  if (location === undefined) return undefined;
-  if (location.kind === 'expression') return location.expression;
-  const covering = location.entries.find(
-    ({ start, end, isDefault }) => !isDefault && pc >= BigInt(start) && pc < BigInt(end),
-  );
-  return (covering ?? location.entries.find((entry) => entry.isDefault))?.expression;
 }
 
 const DW_OP_consts = 0x11;

@@ -1,5 +1,6 @@
-/** Which unit's code an address belongs to. */
-import { parseAddressRanges } from '../dwarf/aranges.js';
+/** Which unit's code an address belongs to: a unit of the linked file, be it a skeleton. */
+import { StillframeError } from '../../format/error.js';
+import { type UnitRange, parseAddressRanges } from '../dwarf/aranges.js';
 import { rangesOf } from '../dwarf/range-list.js';
 import type { PcRange } from '../dwarf/sections.js';
 import type { DebugInfo, Unit } from '../dwarf/unit.js';
@@ -10,6 +11,7 @@ interface Owned extends PcRange {
 
 export class UnitRanges {
   readonly #info: DebugInfo;
+  #hints: RangeTable<UnitRange> | undefined;
   #sorted: RangeTable<Owned> | undefined;
 
   constructor(info: DebugInfo) {
@@ -17,8 +19,32 @@ export class UnitRanges {
   }
 
   find(pc: number): Unit | undefined {
+    if (this.#sorted === undefined) {
+      const hinted = this.#hinted(pc);
+      if (hinted !== undefined) return hinted;
+    }
     this.#sorted ??= new RangeTable(this.#collect());
     return this.#sorted.find(pc)?.unit;
+  }
+
+  /** The unit that `.debug_aranges` names, if it says itself that the address is its: then no other unit need be read. */
+  #hinted(pc: number): Unit | undefined {
+    this.#hints ??= new RangeTable(this.#readHints());
+    const offset = this.#hints.find(pc)?.unit;
+    const unit = offset === undefined ? undefined : this.#info.unitAt(offset);
+    if (unit === undefined || unit.isTypeUnit) return undefined;
+    return rangesOf(unit.root).some(({ start, end }) => pc >= start && pc < end) ? unit : undefined;
+  }
+
+  #readHints(): readonly UnitRange[] {
+    if (!this.#info.sections.has('debug_aranges')) return [];
+    try {
+      return parseAddressRanges(this.#info.sections);
+    } catch (error) {
+      // Units say where their code is themselves.
+      if (error instanceof StillframeError) return [];
+      throw error;
+    }
   }
 
   /** What the units' own DIEs say; `.debug_aranges` for those that say nothing. */
@@ -26,13 +52,13 @@ export class UnitRanges {
     const owned: Owned[] = [];
     const silent = new Map<number, Unit>();
     for (const unit of this.#info.units) {
-      if (!unit.hasOwnDies) continue;
+      if (unit.isTypeUnit) continue;
       const ranges = rangesOf(unit.root);
       if (ranges.length === 0) silent.set(unit.offset, unit);
       for (const range of ranges) owned.push({ ...range, unit });
     }
-    if (silent.size > 0 && this.#info.sections.has('debug_aranges')) {
-      for (const range of parseAddressRanges(this.#info.sections)) {
+    if (silent.size > 0) {
+      for (const range of this.#readHints()) {
         const unit = silent.get(range.unit);
         if (unit !== undefined) owned.push({ start: range.start, end: range.end, unit });
       }

@@ -7,7 +7,7 @@ import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { type LocationAttribute, type LocationEntry, locationOf } from '../dwarf/location-list.js';
 import { toPc } from '../dwarf/sections.js';
-import { sizeOf } from '../types/layout.js';
+import { sizeOf, stripType } from '../types/layout.js';
 import type { Type } from '../types/type.js';
 import type { AddressRange, ExpressionUnit, VariableLocation, VariableSymbol } from './module-symbols.js';
 import { once } from './once.js';
@@ -26,6 +26,8 @@ export interface VariableContext {
 
 export interface VariableOptions {
   readonly shadowed?: boolean;
+  /** Declared in a block: a parameter of an inlined copy that has no frame of its own is a local to gdb. */
+  readonly isLocal?: boolean;
   /** First address of the concrete function: some entries of location lists hold at it alone. */
   readonly functionEntry?: number | undefined;
 }
@@ -59,7 +61,7 @@ class DieVariable implements VariableSymbol {
     this.#die = die;
     this.#functionEntry = options.functionEntry;
     this.name = nameOf(die) ?? '';
-    this.parameter = die.tag === DW_TAG.formal_parameter;
+    this.parameter = die.tag === DW_TAG.formal_parameter && options.isLocal !== true;
     this.shadowed = options.shadowed ?? false;
     const declared = owner(die, DW_AT.decl_file);
     const fileIndex = declared?.size(DW_AT.decl_file);
@@ -127,7 +129,7 @@ class DieVariable implements VariableSymbol {
 
   #withoutLocation(address: LinkAddress): VariableLocation | Absent {
     const constant = owner(this.#die, DW_AT.const_value);
-    if (constant !== undefined) return constantBytes(constant, sizeOf(this.type()));
+    if (constant !== undefined) return constantBytes(constant, this.type());
     if (this.#isDeclaration) {
       const definition = this.#definition();
       return (
@@ -169,13 +171,26 @@ function described(expression: Uint8Array): VariableLocation | undefined {
   return expression.length === 0 ? undefined : { kind: 'expression', expression };
 }
 
+function isFloat(type: Type): boolean {
+  const stripped = stripType(type);
+  return stripped.kind === 'base' && stripped.encoding === 'float';
+}
+
 /** DW_AT_const_value as the bytes of the object. Constants without a sign of their own are extended with zeros. */
-function constantBytes(die: Die, size: number | undefined): VariableLocation | Absent {
+function constantBytes(die: Die, type: Type): VariableLocation | Absent {
+  const size = sizeOf(type);
   const value = die.value(DW_AT.const_value);
   if (value?.kind === 'block') {
-    return size === undefined || value.bytes.length === size
+    const { length } = value.bytes;
+    // The value of an x87 long double is ten bytes; the others are padding, and may be left out.
+    if (size === 16 && length === 10 && isFloat(type)) {
+      const bytes = new Uint8Array(16);
+      bytes.set(value.bytes);
+      return { kind: 'constant', bytes };
+    }
+    return size === undefined || length === size
       ? { kind: 'constant', bytes: value.bytes }
-      : absent('unsupported', `constant of ${value.bytes.length} bytes for a type of ${size}`);
+      : absent('unsupported', `constant of ${length} bytes for a type of ${size}`);
   }
   if (value?.kind === 'constant') {
     const bytes = new Uint8Array(size ?? 8);

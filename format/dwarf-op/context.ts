@@ -44,6 +44,8 @@ export interface ExpressionContext {
   callExpression?(dieOffset: number, from: 'unit' | 'section'): Uint8Array | undefined;
   /** DW_OP_GNU_variable_value: the value of the variable at a `.debug_info` offset. */
   variableValue?(dieOffset: number): bigint | Absent;
+  /** DW_OP_GNU_parameter_ref: what was passed for the parameter whose DIE is at an offset relative to the unit. */
+  parameterValue?(dieOffset: number): bigint | Absent;
   /** What is on the stack at the beginning, the top last: the CFA for the expressions of CFI rules. */
   readonly initialStack?: readonly bigint[];
   /** 8 in the 64-bit DWARF format; 4 unless given. */

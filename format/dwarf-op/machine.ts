@@ -146,6 +146,8 @@ export class Machine {
         return this.#generic(had(asked(code, context.tls?.(this.#integer()))));
       case DW_OP.DW_OP_GNU_variable_value:
         return this.#generic(had(asked(code, context.variableValue?.(Number(a)))));
+      case DW_OP.DW_OP_GNU_parameter_ref:
+        return this.#generic(had(asked(code, context.parameterValue?.(Number(a)))));
       case DW_OP.DW_OP_call2:
       case DW_OP.DW_OP_call4:
       case DW_OP.DW_OP_call_ref:

@@ -119,6 +119,28 @@ class OpenedElf implements ElfFile {
     return section === undefined ? undefined : this.#contentsOf(section);
   }
 
+  allSectionBytes(name: string): Uint8Array | undefined {
+    const sections = this.sections.filter((section) => section.name === name);
+    if (sections.length < 2) return this.sectionBytes(name);
+    const all = sections.flatMap((section) => this.#contentsOf(section) ?? []);
+    let total = 0;
+    for (const bytes of all) total += bytes.length;
+    // Headers that all name the same bytes must not multiply them.
+    if (total > this.#limits.maxSectionBytes) {
+      throw elfError(
+        this.source,
+        `its sections "${name}" have more than ${this.#limits.maxSectionBytes} bytes`,
+      );
+    }
+    const joined = new Uint8Array(total);
+    let at = 0;
+    for (const bytes of all) {
+      joined.set(bytes, at);
+      at += bytes.length;
+    }
+    return joined;
+  }
+
   notes(): readonly ElfNote[] {
     this.#notes ??= this.#readNotes(this.segments.some((segment) => segment.type === PT.PT_NOTE));
     return this.#notes;

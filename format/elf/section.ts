@@ -2,6 +2,7 @@ import { inflateSync } from 'node:zlib';
 
 import type { ByteSource } from '../byte-source.js';
 import { ByteCursor } from '../bytes.js';
+import { decompressZstd } from '../compress/zstd.js';
 import { StillframeError, badData } from '../error.js';
 import { ELFCOMPRESS, SHF, SHT, shdrBytes } from './constants.js';
 import type { ElfSection } from './file.js';
@@ -111,14 +112,8 @@ export function readSection(
     return inflate(cursor.take(cursor.remaining), size, name, limits);
   }
   if (method === ELFCOMPRESS.ELFCOMPRESS_ZSTD) {
-    throw new StillframeError(
-      'unsupported',
-      `cannot read ${name}: it is compressed with zstd, which is not supported`,
-      {
-        detail: { section: section.name, file: source.name },
-        hint: `decompress a copy with objcopy --decompress-debug-sections "${source.name}"`,
-      },
-    );
+    if (size > limits.maxSectionBytes) throw tooLarge(name, size, limits);
+    return decompressZstd(cursor.take(cursor.remaining), size, name);
   }
   throw cursor.error(`unknown compression ${method}`, 0);
 }

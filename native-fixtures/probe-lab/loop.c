@@ -1,7 +1,7 @@
 /*
  * Calls a function in a loop and measures it: each line on standard input is a number of calls, answered by how many nanoseconds they took, by the clock and
  * of the thread's CPU time.
- * The function begins with an instruction that the kernel emulates under a uprobe; its order never fits the condition of the benchmark.
+ * The stack above the function is full of bytes that can be checked, written once. The function begins with an instruction that the kernel emulates under a uprobe; its order never fits the condition of the benchmark.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,8 +24,11 @@ static long elapsed(clockid_t clock, const struct timespec *begin) {
 }
 
 static void run(struct order *order, long calls) {
-  volatile char frame[32768];
-  frame[0] = 1;
+  char frame[32768];
+  static int filled;
+  if (!filled) memset(frame, 0x5a, sizeof frame);
+  filled = 1;
+  __asm__ volatile("" ::"r"(frame) : "memory");
   struct timespec wall, cpu;
   clock_gettime(CLOCK_MONOTONIC, &wall);
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);

@@ -188,25 +188,29 @@ describe('processes that come', () => {
 });
 
 describe('agents that go', () => {
-  test('killed with -9 while armed: the point is armed again by the next one, and fires', async () => {
-    await start(program());
-    const { id } = await points.set(spec({ condition: 'tick->number < 0' }), { strict: true });
-    const quiet = document(id);
-    expect(quiet.state).toBe('armed');
-    const second = await points.set(spec({ maxHits: 2, minIntervalNs: 3_000_000_000n }), { strict: true });
-    await expect.poll(() => document(second.id).delivered, { timeout: 20_000 }).toBe(1);
-    const gone = new Promise((resolve) => agent.once('exit', resolve));
-    agent.kill('SIGKILL');
-    await gone;
-    await expect.poll(() => document(id).why).toMatch(/^agent \S+ is not connected: /);
-    agent = await place.startAgent();
-    await state(id, 'armed');
-    await state(second.id, 'ended');
-    expect(store.countSnapshots(second.id)).toEqual({ stored: 2, surplus: 0 });
-    const removed = await points.remove(id, 'removed');
-    expect(removed.why).toMatch(/^removed/);
-    expect(removed.hosts).toMatchObject([{ state: 'ended' }]);
-  });
+  test(
+    'killed with -9 while armed: the point is armed again by the next one, and fires',
+    { timeout: 180_000 },
+    async () => {
+      await start(program());
+      const { id } = await points.set(spec({ condition: 'tick->number < 0' }), { strict: true });
+      const quiet = document(id);
+      expect(quiet.state).toBe('armed');
+      const second = await points.set(spec({ maxHits: 2, minIntervalNs: 3_000_000_000n }), { strict: true });
+      await expect.poll(() => document(second.id).delivered, { timeout: 20_000 }).toBe(1);
+      const gone = new Promise((resolve) => agent.once('exit', resolve));
+      agent.kill('SIGKILL');
+      await gone;
+      await expect.poll(() => document(id).why).toMatch(/^agent \S+ is not connected: /);
+      agent = await place.startAgent();
+      await state(id, 'armed');
+      await state(second.id, 'ended');
+      expect(store.countSnapshots(second.id)).toEqual({ stored: 2, surplus: 0 });
+      const removed = await points.remove(id, 'removed');
+      expect(removed.why).toMatch(/^removed/);
+      expect(removed.hosts).toMatchObject([{ state: 'ended' }]);
+    },
+  );
 
   test('removed while the agent is away: it goes when the agent comes back', async () => {
     await start(program());

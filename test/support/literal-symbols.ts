@@ -157,6 +157,7 @@ function literalElf(name: string, code: LiteralModule['code']): ElfFile {
     buildId: 'c0ffee',
     findSection: () => undefined,
     sectionBytes: () => undefined,
+    allSectionBytes: () => undefined,
     notes: () => [],
     symbols: () => [],
     fileOffsetOf: (link) =>

@@ -15,19 +15,24 @@ function dump(program: string, ...args: readonly string[]): string[] {
   );
 }
 
-/** Every DIE, in the order of the file. */
-export function dumpDies(program: string): DumpedDie[] {
+/** Every DIE, in the order of the file. Offsets in `.debug_types` count from the end of `.debug_info`, which has `infoBytes`. */
+export function dumpDies(program: string, infoBytes: number): DumpedDie[] {
+  return [...dumpSection(program, '--debug-info', 0), ...dumpSection(program, '--debug-types', infoBytes)];
+}
+
+function dumpSection(program: string, section: string, base: number): DumpedDie[] {
   const dies: { offset: number; tag: string; attributes: Map<string, string> }[] = [];
   let attribute = '';
-  for (const line of dump(program, '--debug-info')) {
+  for (const line of dump(program, section)) {
     const die = /^(0x[0-9a-f]+): +(DW_TAG_\S+)/.exec(line);
     if (die !== null) {
-      dies.push({ offset: Number(die[1]), tag: die[2] ?? '', attributes: new Map() });
+      dies.push({ offset: Number(die[1]) + base, tag: die[2] ?? '', attributes: new Map() });
       continue;
     }
     const attributes = dies.at(-1)?.attributes;
     const found = /^ +(DW_AT_\S+)\t\((.*)$/.exec(line);
-    if (attributes === undefined || line.trim() === '' || line.endsWith('NULL')) continue;
+    // Headers of units begin with their offset, and end what belongs to the DIE before.
+    if (attributes === undefined || line.trim() === '' || line.startsWith('0x')) continue;
     if (found !== null) {
       attribute = found[1] ?? '';
       attributes.set(attribute, found[2] ?? '');

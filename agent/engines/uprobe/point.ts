@@ -5,6 +5,7 @@ import { compileSite } from '../../bpf/compile-plan.js';
 import { counterSlots, createPointState, readCounters } from '../../bpf/point-state.js';
 import { readRecord, siteOfRecord } from '../../bpf/read-record.js';
 import { layoutRecord, rangeCodes, type RecordLayout } from '../../bpf/record-layout.js';
+import { createThreadScratch } from '../../bpf/thread-scratch.js';
 import type { PumpedRing, RecordPump } from '../../bpf/record-pump.js';
 import { Holder } from '../../linux/holder.js';
 import { RingBuffer, ringBytesFor } from '../../bpf/ring-buffer.js';
@@ -59,10 +60,13 @@ export class UprobePoint implements ArmedPoint {
         ? undefined
         : { ringFd: ring.map.fd, ringBytes: ring.place.ringBytes, maxHits, minIntervalNs };
     this.#state = undo.use(createPointState(this.#slots));
+    const scratch = createThreadScratch(plan);
+    if (scratch !== undefined) undo.use(scratch);
     plan.sites.forEach((site, siteIndex) => {
       const program = compileSite(plan, {
         siteIndex,
         stateFd: this.#state.fd,
+        ...(scratch === undefined ? {} : { scratchFd: scratch.fd }),
         counterSlots: this.#slots,
         delivery,
         sleepable: way.sleepable,

@@ -354,7 +354,7 @@ describe('usage', () => {
     ['a bound that is no number', { above: Number.NaN }, 'cannot watch for NaN'],
     ['no resource', { resource: Resource.RESOURCE_UNSPECIFIED }, 'cannot watch: no resource that is known'],
     ['a week', { forMs: toLong(7 * 24 * 3600_000) }, 'cannot watch for 604800000 ms: a day is the most'],
-    ['no selector', { selector: '' }, 'cannot parse target "": it has no known kind'],
+    ['no selector', { selector: '' }, 'cannot parse target "": it is empty'],
   ])('%s', async (_, more, message) => {
     expect(await failureOf(watch(more))).toEqual({ code: 'usage', message });
   });

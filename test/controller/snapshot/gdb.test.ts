@@ -13,9 +13,6 @@ const bearable: readonly RegExp[] = [
   /: it points to an object that the compiler kept nowhere in memory$/,
   // Entry values of vector registers, and of parameters of inlined functions.
   / (ratio|sum): .* the call that entered the function does not tell what was passed$/,
-  /DW_OP_GNU_parameter_ref is not supported$/,
-  // A long double as a constant without its padding.
-  /constant of 10 bytes for a type of 16$/,
   // clang describes one byte of it; gdb shows that byte and the others as optimised out.
   / text: unsupported: an object of 16 bytes in pieces of 8 bits$/,
 ];

@@ -140,3 +140,15 @@ int main(int argc, char **argv) {
 export function program({ compiler, opt, dwarf }: Variant): string {
   return compileC(source, { name: 'everything', compiler, flags: [opt, '-g', `-gdwarf-${dwarf}`] });
 }
+
+/** Types of the program whose layout can be compared. */
+export const typeNames: readonly string[] = [
+  'struct bits',
+  'struct node',
+  'struct packed',
+  'struct numbers',
+  'pair',
+  'enum color',
+  'enum level',
+  'greek',
+];

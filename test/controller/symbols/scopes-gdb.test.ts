@@ -2,36 +2,13 @@ import { describe, expect, test } from 'vitest';
 import { linkAddress } from '../../../format/address.js';
 import { DW_TAG } from '../../../controller/dwarf/constants.js';
 import type { Die } from '../../../controller/dwarf/die.js';
-import type { ModuleSymbols } from '../../../controller/symbols/module-symbols.js';
 import { nameOf } from '../../../controller/symbols/origin.js';
+import { compileC } from '../../support/compile-c.js';
 import { buildRedis } from '../../support/fixtures.js';
 import { type GdbScope, gdbScopes } from '../../support/gdb-symbols.js';
+import { scopeAt, sorted } from '../../support/gdb-view.js';
 import { allStatements, debugInfoOf, symbolsOf } from '../../support/symbols.js';
 import { nameOfVariant, program, variants } from './programs.js';
-
-const byName = (a: readonly unknown[], b: readonly unknown[]): number =>
-  JSON.stringify(a) < JSON.stringify(b) ? -1 : 1;
-
-function scopeAt(symbols: ModuleSymbols, address: bigint): GdbScope {
-  const stack = symbols.sourceStack(linkAddress(address));
-  return {
-    file: stack[0]?.file ?? null,
-    line: stack[0]?.line ?? 0,
-    levels: stack.map(({ function: name, scope }) => ({
-      function: name,
-      variables: (scope?.variables ?? [])
-        .map(({ name: variable, parameter }) => [variable, parameter] as const)
-        .toSorted(byName),
-    })),
-  };
-}
-
-function sorted(scope: GdbScope): GdbScope {
-  return {
-    ...scope,
-    levels: scope.levels.map((level) => ({ ...level, variables: level.variables.toSorted(byName) })),
-  };
-}
 
 describe('every statement has the line, the inlined functions and the variables that gdb sees there', () => {
   test.each(variants.map((variant) => [nameOfVariant(variant), variant] as const))('%s', (_, variant) => {
@@ -42,6 +19,25 @@ describe('every statement has the line, the inlined functions and the variables 
     const mine = addresses.map((address) => scopeAt(symbols, address));
     expect(mine).toEqual(gdbScopes(path, addresses).map(sorted));
   });
+});
+
+test.each(['gcc', 'clang'] as const)('a function that the linker knows by another name: %s', (compiler) => {
+  const renamed = `
+int work(int x) __asm__("other_name");
+static int again(int x) __asm__("another_name");
+__attribute__((noinline)) int work(int x) { volatile int y = x; return y + 1; }
+static __attribute__((noinline)) int again(int x) { volatile int y = x; return work(y) + 2; }
+int main(int argc, char **argv) { return again(argc) + (argv == 0); }
+`;
+  const path = compileC(renamed, { name: 'renamed', compiler, flags: ['-O1', '-g'] });
+  const symbols = symbolsOf(path);
+  const addresses = allStatements(symbols);
+  const mine = addresses.map((address) => scopeAt(symbols, address));
+  expect(mine).toEqual(gdbScopes(path, addresses).map(sorted));
+  expect(mine.flatMap((scope) => scope.levels.map((level) => level.function))).toContain('other_name');
+  expect(symbols.findFunctions('work').map((each) => each.entry)).toEqual([
+    symbols.findSymbol('other_name')?.address,
+  ]);
 });
 
 test(

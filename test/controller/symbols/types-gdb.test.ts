@@ -1,48 +1,16 @@
 import { describe, expect, test } from 'vitest';
-import type { ModuleSymbols } from '../../../controller/symbols/module-symbols.js';
-import { sizeOf, stripType } from '../../../controller/types/layout.js';
 import { buildRedis } from '../../support/fixtures.js';
-import { type GdbLayout, gdbLayouts } from '../../support/gdb-symbols.js';
+import { gdbLayouts } from '../../support/gdb-symbols.js';
+import { layoutOf } from '../../support/gdb-view.js';
 import { debugInfoOf, symbolsOf } from '../../support/symbols.js';
-import { nameOfVariant, program, variants } from './programs.js';
-
-/** The same facts as gdb gives: places of members and values of enumerators. */
-function layoutOf(symbols: ModuleSymbols, name: string): GdbLayout | string {
-  const found = symbols.findType(name);
-  if (found === undefined) return 'not found';
-  const type = stripType(found);
-  const size = sizeOf(type) ?? -1;
-  if (type.kind === 'enum') {
-    const fields = type.enumerators().map((each) => [each.name, Number(each.value), 0] as const);
-    return { size, fields };
-  }
-  if (type.kind !== 'struct' && type.kind !== 'union') return type.kind;
-  const fields = type
-    .members()
-    .map(
-      ({ name: member, byteOffset, bitOffset = 0, bitSize = 0 }) =>
-        [member ?? null, byteOffset * 8 + bitOffset, bitSize] as const,
-    );
-  return { size, fields };
-}
-
-const names = [
-  'struct bits',
-  'struct node',
-  'struct packed',
-  'struct numbers',
-  'pair',
-  'enum color',
-  'enum level',
-  'greek',
-];
+import { nameOfVariant, program, typeNames, variants } from './programs.js';
 
 describe('types have the layout that gdb sees', () => {
   test.each(variants.map((variant) => [nameOfVariant(variant), variant] as const))('%s', (_, variant) => {
     const path = program(variant);
     const symbols = symbolsOf(path);
-    const mine = Object.fromEntries(names.map((name) => [name, layoutOf(symbols, name)]));
-    expect(mine).toEqual(gdbLayouts(path, names));
+    const mine = Object.fromEntries(typeNames.map((name) => [name, layoutOf(symbols, name)]));
+    expect(mine).toEqual(gdbLayouts(path, typeNames));
   });
 });
 

@@ -375,9 +375,9 @@ describe('openElf', () => {
       'bad-data: cannot parse strings of .symtab of "x.elf": string without end at offset 0x1',
     ],
     [
-      'zstd',
+      'bad zstd stream',
       loads(compressed('.debug_info', text, 300, 2)),
-      'unsupported: cannot read .debug_info of "x.elf": it is compressed with zstd, which is not supported',
+      'bad-data: cannot parse .debug_info of "x.elf": no zstd magic at offset 0x0',
     ],
     [
       'compression',

@@ -136,16 +136,23 @@ export class RandomExpressions {
     return out.finish();
   }
 
+  /** As the planner writes it for what a pointer leads to: from the address, and nothing where that is small. */
+  #lengthOfTarget(address: Uint8Array, bytes: number): Uint8Array {
+    const out = new ByteWriter().raw(address).u8(DW_OP.DW_OP_constu).uleb(0xffff).u8(DW_OP.DW_OP_gt);
+    return out.u8(DW_OP.DW_OP_constu).uleb(bytes).u8(DW_OP.DW_OP_mul).finish();
+  }
+
   ranges(count: number, depth: number): PlanRange[] {
     const random = this.#random;
     const ranges: PlanRange[] = [];
     for (let left = count; left > 0;) {
       const own = depth >= 3 ? 1 : Math.min(left, 1 + random.below(3));
       const maxBytes = 1 + random.below(random.chance(20) ? 5000 : 64);
+      const address = this.address(6, depth > 0);
       ranges.push({
         path: `range ${depth}.${ranges.length}`,
-        address: this.address(6, depth > 0),
-        length: this.length(maxBytes),
+        address,
+        length: random.chance(30) ? this.#lengthOfTarget(address, maxBytes) : this.length(maxBytes),
         maxBytes,
         untilNul: random.chance(30),
         secret: false,

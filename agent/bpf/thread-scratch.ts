@@ -1,0 +1,54 @@
+/**
+ * Memory for conditions that keep more values than the frame holds (see {@link ./frame.ts}): there is no record yet that could lend
+ * it. A thread has an entry of a hash map for as long as its condition runs. Few conditions are so deep, and only they pay for it.
+ */
+import { decodeExpression } from '../../format/dwarf-op/decode.js';
+import type { Plan, PlanSite } from '../../format/plan/plan.js';
+import { type BpfMap, createMap } from '../linux/bpf.js';
+import type { Assembler, Label } from './assembler.js';
+import { maxSpillBytes, spillBytes } from './frame.js';
+import { bpfHelpers } from './helper-calls.js';
+
+/** Threads that can be within deep conditions of a point at once. */
+const maxThreads = 1024;
+/** `fp-8`: the key. */
+const keyOffset = -8;
+
+export function hasDeepCondition({ condition }: PlanSite): boolean {
+  if (condition === undefined) return false;
+  return spillBytes(decodeExpression(condition, { addressSize: 8, name: 'the condition' })) > 0;
+}
+
+/** Undefined where no site of the plan needs it. */
+export function createThreadScratch(plan: Plan): BpfMap | undefined {
+  if (!plan.sites.some(hasDeepCondition)) return undefined;
+  return createMap({
+    type: 'BPF_MAP_TYPE_HASH',
+    name: 'scratch',
+    keySize: 8,
+    valueSize: maxSpillBytes,
+    maxEntries: maxThreads,
+  });
+}
+
+/** Emits r9 = this thread's entry, or a jump to `none`. `stateFd`: a map with a value of {@link maxSpillBytes}, to make the entry from. */
+export function takeScratch(
+  asm: Assembler,
+  options: { readonly scratchFd: number; readonly stateFd: number; readonly none: Label },
+): void {
+  const { scratchFd, stateFd, none } = options;
+  asm.call(bpfHelpers.bpf_get_current_pid_tgid).storeMemory(8, 10, keyOffset, 0);
+  withKey(asm, scratchFd).loadMapValue(3, stateFd, 0).load(4, 0n);
+  asm.call(bpfHelpers.bpf_map_update_elem).jumpIfImm('ne', 0, 0, none);
+  withKey(asm, scratchFd).call(bpfHelpers.bpf_map_lookup_elem).jumpIfImm('eq', 0, 0, none).mov(9, 0);
+}
+
+/** Emits the end of the entry; r7 is kept. */
+export function returnScratch(asm: Assembler, scratchFd: number): void {
+  asm.call(bpfHelpers.bpf_get_current_pid_tgid).storeMemory(8, 10, keyOffset, 0);
+  withKey(asm, scratchFd).call(bpfHelpers.bpf_map_delete_elem);
+}
+
+function withKey(asm: Assembler, fd: number): Assembler {
+  return asm.loadMap(1, fd).mov(2, 10).aluImm('add', 2, keyOffset);
+}
