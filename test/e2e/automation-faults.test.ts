@@ -19,7 +19,7 @@ import {
 } from '../../controller/cli/demo-automation/checkout.js';
 import { startAgent, startController, type Controller } from '../../controller/cli/demo-automation/scene.js';
 import { openStage, type Stage, type Started } from '../../controller/cli/demo-automation/stage.js';
-import { alertBody, postAlert } from '../support/alert-payload.js';
+import { alertBody, postAlert, type AlertBody, type AlertOptions } from '../support/alert-payload.js';
 import { closedIncident, countedRule, eventually, type CountedRule } from '../support/automation.js';
 import { breakpointsAt, disturbedThreads } from '../support/code-bytes.js';
 
@@ -45,7 +45,7 @@ async function control(rules: string, http?: string): Promise<Controller> {
   const controller = await startController(stage, { rules: file, ...(http === undefined ? {} : { http }) });
   controllers.push(controller);
   await eventually('the agent is connected', async () =>
-    controller.api.targets('service:checkout').then(
+    controller.api.targets(`service:${stage.serviceName}`).then(
       (targets) => targets.length === 1,
       () => false,
     ),
@@ -58,11 +58,14 @@ const flapRule = (limits: string): string => `rules:
   - name: flaps
     when: { alertmanager: { alert: Flaps } }
     where: 'service:{{ labels.job }}'
-    allow: { job: [checkout] }
+    allow: { job: [${stage.serviceName}] }
     what:
       - snapshot: { at: ${errorLocation()}, every: 20ms }
     limits: ${limits}
 `;
+
+const flaps = (options: Omit<AlertOptions, 'name' | 'job'>): AlertBody =>
+  alertBody({ name: 'Flaps', job: stage.serviceName, ...options });
 
 /** Every alert that a rule was handed is in one of these. */
 const total = ({ firings, refused, repeated }: CountedRule): number => firings + refused + repeated;
@@ -84,7 +87,7 @@ describe('webhooks', () => {
       );
       const residentMiB = (): number =>
         Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${started.pid}/status`, 'utf8'))?.[1]) / 1024;
-      const good = alertBody({ name: 'Flaps', startsAt: new Date() });
+      const good = flaps({ startsAt: new Date() });
       const json = JSON.stringify(good);
 
       for (const [wrong, text] of [
@@ -142,19 +145,15 @@ describe('webhooks', () => {
     const { api, webhook, token } = await control(flapRule('{ cooldown: 1s, expire: 10s }'));
     const jobs = [
       'billing',
-      'checkout@elsewhere',
-      '../checkout',
-      'checkout\n',
+      `${stage.serviceName}@elsewhere`,
+      `../${stage.serviceName}`,
+      `${stage.serviceName}\n`,
       '{{ labels.job }}',
       '',
       'x'.repeat(5000),
     ];
     for (const job of jobs) {
-      const { status } = await postAlert(
-        webhook,
-        token,
-        alertBody({ name: 'Flaps', labels: { job }, startsAt: new Date() }),
-      );
+      const { status } = await postAlert(webhook, token, flaps({ labels: { job }, startsAt: new Date() }));
       expect(status).toBe(200);
     }
     await eventually(
@@ -179,10 +178,10 @@ describe('webhooks', () => {
       let accepted = 0;
       for (let i = 0; i < seconds; i++) {
         const startsAt = new Date();
-        const { status } = await postAlert(webhook, token, alertBody({ name: 'Flaps', startsAt }));
+        const { status } = await postAlert(webhook, token, flaps({ startsAt }));
         if (status === 200) accepted++;
         await sleep(500);
-        await postAlert(webhook, token, alertBody({ name: 'Flaps', startsAt, status: 'resolved' }));
+        await postAlert(webhook, token, flaps({ startsAt, status: 'resolved' }));
         await sleep(500);
       }
       expect(accepted).toBe(seconds);
@@ -225,7 +224,7 @@ describe('rules that cannot work', () => {
   ): string => `
   - name: ${name}
     when: ${parts.when ?? '{ manual: {} }'}
-    where: ${parts.where ?? 'service:checkout'}
+    where: ${parts.where ?? `service:${stage.serviceName}`}
     what:
       - snapshot: { at: ${parts.at ?? errorLocation()}${parts.more ?? ''} }
     limits: { cooldown: 1s, expire: 10s, suspend-after: 2 }
@@ -362,11 +361,7 @@ function startPosting(target: () => Controller): { stop(): Promise<{ accepted: n
     while (!stopped.signal.aborted) {
       const { webhook, token } = target();
       counts.sent++;
-      const posted = await postAlert(
-        webhook,
-        token,
-        alertBody({ name: 'Flaps', startsAt: new Date() }),
-      ).catch(() => undefined);
+      const posted = await postAlert(webhook, token, flaps({ startsAt: new Date() })).catch(() => undefined);
       if (posted?.status === 200) counts.accepted++;
       await sleep(250 + Math.random() * 100);
     }

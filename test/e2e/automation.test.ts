@@ -6,7 +6,6 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { errorLocation } from '../../controller/cli/demo-automation/checkout.js';
 import {
   alertState,
   startAlertmanager,
@@ -18,6 +17,7 @@ import {
   alerts,
   metricRule,
   ruleName,
+  type RuleOptions,
 } from '../../controller/cli/demo-automation/rules.js';
 import { badPercent, openScene, type Scene } from '../../controller/cli/demo-automation/scene.js';
 import { openStage, type Stage } from '../../controller/cli/demo-automation/stage.js';
@@ -42,7 +42,7 @@ afterEach(async () => {
   await stage[Symbol.asyncDispose]();
 });
 
-async function begin(rules: string): Promise<Scene> {
+async function begin(rules: (options: RuleOptions) => string): Promise<Scene> {
   scene = await openScene(stage, rules);
   workplace.environment['STILLFRAME_CONTROLLER'] = scene.controller.address;
   return scene;
@@ -115,10 +115,10 @@ test(
   'Prometheus, Alertmanager, a rule: three stacks and the guilty value',
   { timeout: 180_000 },
   async () => {
-    const running = await begin(alertRule(errorLocation()));
+    const running = await begin(alertRule);
     const { api, webhook, token } = running.controller;
     const alertmanager = await startAlertmanager(stage, { webhook, token, repeat: '2s' });
-    const jobs = { checkout: running.service.address };
+    const jobs = { [stage.serviceName]: running.service.address };
     const prometheus = await startPrometheus(stage, { jobs, alerts, alertmanager: alertmanager.address });
     await running.load.seconds(3);
     expect(await workplace.json('points')).toEqual([]);
@@ -128,7 +128,11 @@ test(
     const { id } = await closedIncident(api, ruleName);
     const incident = await document(id);
     expect(incident.trigger).toBe('alertmanager');
-    expect(incident.labels).toMatchObject({ alertname: 'CheckoutErrors', job: 'checkout', severity: 'page' });
+    expect(incident.labels).toMatchObject({
+      alertname: 'CheckoutErrors',
+      job: stage.serviceName,
+      severity: 'page',
+    });
     await expectThreeStacks(incident, running);
 
     // Alertmanager tells it again and again: it is the same alert, which was handled.
@@ -163,7 +167,7 @@ test(
 );
 
 test('a metric point alone', { timeout: 180_000 }, async () => {
-  const running = await begin(metricRule(errorLocation()));
+  const running = await begin(metricRule);
   await running.load.seconds(3);
   expect((await countedRule(running.controller.api, ruleName)).firings).toBe(0);
   running.load.mix('yen', badPercent);
@@ -181,15 +185,17 @@ test('a metric point alone', { timeout: 180_000 }, async () => {
 test('a line of a log file, through rotation', { timeout: 180_000 }, async () => {
   const log = join(stage.folder, 'checkout.log');
   writeFileSync(log, '');
-  const running = await begin(`rules:
+  const running = await begin(
+    ({ service, location }) => `rules:
   - name: log-errors
     when:
       log: { file: ${log}, match: 'ERROR order \\d+ failed', count: 5, within: 10s }
-    where: service:checkout
+    where: service:${service}
     what:
-      - snapshot: { at: ${errorLocation()}, hits: 1 }
+      - snapshot: { at: ${location}, hits: 1 }
     limits: { cooldown: 1s, hits: 1, expire: 30s }
-`);
+`,
+  );
   const { api } = running.controller;
   await running.load.seconds(1);
   running.load.mix('yen', badPercent);
@@ -210,21 +216,23 @@ test('a line of a log file, through rotation', { timeout: 180_000 }, async () =>
 });
 
 test('memory and threads of a process', { timeout: 180_000 }, async () => {
-  const running = await begin(`rules:
+  const running = await begin(
+    ({ service }) => `rules:
   - name: memory
     when:
-      process: { target: service:checkout, rss: 64MiB, for: 2s }
+      process: { target: service:${service}, rss: 64MiB, for: 2s }
     where: self
     what:
       - snapshot: { at: print_gift_card, hits: 1 }
     limits: { hits: 1 }
   - name: threads
     when:
-      process: { target: service:checkout, threads: 30, for: 1s }
+      process: { target: service:${service}, threads: 30, for: 1s }
     where: self
     what:
       - now: {}
-`);
+`,
+  );
   const { api } = running.controller;
   await running.load.seconds(3);
   for (const name of ['memory', 'threads']) expect((await countedRule(api, name)).firings).toBe(0);

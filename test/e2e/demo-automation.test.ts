@@ -54,7 +54,7 @@ function expectStory(output: string): void {
     /^\$ stillframe rules ls$/m,
     /^checkout-errors +active/m,
     /^ +\+0\.00 s +fired /m,
-    /^ +\+\d+\.\d\d s +armed +point \w+: snapshot failure\.c:\d+ at service:checkout: armed at 1 address in process \d+ at \S+ by uprobe/m,
+    /^ +\+\d+\.\d\d s +armed +point \w+: snapshot failure\.c:\d+ at service:checkout-demo: armed at 1 address in process \d+ at \S+ by uprobe/m,
     /has a stack of its own, 1 of 3/,
     /has a stack of its own, 3 of 3/,
     /^ +\+\d+\.\d\d s +closed +3 different stacks came, as many as limits\.stacks allows$/m,
@@ -76,7 +76,7 @@ test('with Prometheus and Alertmanager', { timeout: seconds * 1000 + 10_000 }, (
   expectStory(output);
   expect(output).toMatch(/Prometheus: +\d\.\d% of the orders fail, alert CheckoutErrors is pending/);
   expect(output).toMatch(
-    /fired +alert CheckoutErrors is firing: \d+(\.\d+)?% of the orders of checkout fail/,
+    /fired +alert CheckoutErrors is firing: \d+(\.\d+)?% of the orders of checkout-demo fail/,
   );
   expect(output).toMatch(/^checkout-errors +cooling-down/m);
   expect(processesOf(folder)).toEqual([]);
@@ -86,7 +86,9 @@ test('with Prometheus and Alertmanager', { timeout: seconds * 1000 + 10_000 }, (
 test('with a metric point alone', { timeout: seconds * 1000 + 10_000 }, () => {
   const { output, folder } = tell('--without-prometheus');
   expectStory(output);
-  expect(output).toMatch(/fired +\d+\/s over 2s at failure\.c:\d+ of service:checkout, above 10\/s for 2s/);
+  expect(output).toMatch(
+    /fired +\d+\/s over 2s at failure\.c:\d+ of service:checkout-demo, above 10\/s for 2s/,
+  );
   expect(output).not.toContain('http://');
   expect(processesOf(folder)).toEqual([]);
 });

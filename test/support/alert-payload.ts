@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 
 export interface AlertOptions {
   readonly name: string;
+  readonly job?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
   readonly status?: 'firing' | 'resolved';
@@ -19,8 +20,8 @@ export interface AlertBody {
 
 /** One group of one alert, as `group_by: [alertname, job]` makes it. */
 export function alertBody(options: AlertOptions): AlertBody {
-  const { name, startsAt, status = 'firing', annotations = {} } = options;
-  const labels = { alertname: name, job: 'checkout', severity: 'page', ...options.labels };
+  const { name, job = 'checkout', startsAt, status = 'firing', annotations = {} } = options;
+  const labels = { alertname: name, job, severity: 'page', ...options.labels };
   const groupLabels = { alertname: name, job: labels.job };
   const group = `alertname=${JSON.stringify(name)}, job=${JSON.stringify(labels.job)}`;
   const fingerprint = createHash('sha256').update(JSON.stringify(labels)).digest('hex').slice(0, 16);

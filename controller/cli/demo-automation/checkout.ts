@@ -47,7 +47,7 @@ export async function startService(stage: Stage): Promise<Service> {
   const program = await stage.start(buildProgram('checkout-service'), ['--log', log], {
     ready: /^ready pid=\d+ port=(\d+)$/,
     // The name that `service:` looks for.
-    environment: { OTEL_SERVICE_NAME: 'checkout' },
+    environment: { OTEL_SERVICE_NAME: stage.serviceName },
   });
   return { program, pid: program.pid, address: `127.0.0.1:${program.ready[1]}`, log };
 }

@@ -31,22 +31,28 @@ const what = (location: string): string => `    what:
       per-day: 5
 `;
 
-export const alertRule = (location: string): string => `rules:
+export interface RuleOptions {
+  /** The service that it is about; Prometheus knows it as a job of that name. */
+  readonly service: string;
+  readonly location: string;
+}
+
+export const alertRule = ({ service, location }: RuleOptions): string => `rules:
   - name: ${ruleName}
     when:                                      # Alertmanager tells that this alert fires
       alertmanager: { alert: ${alertName} }
     where: 'service:{{ labels.job }}'          # the job of the alert ...
-    allow: { job: [checkout, billing] }        # ... if it is one of ours: labels are not trusted
+    allow: { job: [${service}, billing] }  # ... if it is one of ours: labels are not trusted
 ${what(location)}`;
 
-export const metricRule = (location: string): string => `rules:
+export const metricRule = ({ service, location }: RuleOptions): string => `rules:
   - name: ${ruleName}
     when:                                      # more than 10 threads a second pass the error line
       metric:
-        target: service:checkout
+        target: service:${service}
         at: ${location}
         above: 10/s
         for: 2s
         window: 2s
-    where: service:checkout
+    where: service:${service}
 ${what(location)}`;

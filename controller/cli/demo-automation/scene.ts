@@ -11,8 +11,15 @@ import { StillframeError } from '../../../format/error.js';
 import type { IncidentDocument } from '../../automation/incident.js';
 import { ControllerClient } from '../../rpc/controller-client.js';
 import { commandLine, figures, median } from '../narration.js';
-import { type Load, type LoadSecond, type Service, startLoad, startService } from './checkout.js';
-import { ruleName } from './rules.js';
+import {
+  errorLocation,
+  type Load,
+  type LoadSecond,
+  type Service,
+  startLoad,
+  startService,
+} from './checkout.js';
+import { ruleName, type RuleOptions } from './rules.js';
 import type { Stage, Started } from './stage.js';
 
 /** This file runs from dist/controller/cli/demo-automation. */
@@ -89,11 +96,11 @@ export async function startController(
   };
 }
 
-export async function openScene(stage: Stage, rulesText: string): Promise<Scene> {
+export async function openScene(stage: Stage, rulesOf: (options: RuleOptions) => string): Promise<Scene> {
   const service = await startService(stage);
   const load = await startLoad(stage, service, requestsPerSecond);
   const rules = join(stage.folder, 'rules.yaml');
-  writeFileSync(rules, rulesText);
+  writeFileSync(rules, rulesOf({ service: stage.serviceName, location: errorLocation() }));
   await startAgent(stage);
   const controller = await startController(stage, { rules });
   const broken = (await controller.api.rules()).find(({ state }) => state !== 'active');

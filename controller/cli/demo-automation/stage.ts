@@ -34,12 +34,14 @@ export interface Started {
 
 export interface Stage extends AsyncDisposable {
   readonly folder: string;
+  /** What the service on it is called: its own name, so that no rule of one stage looks into the service of another. */
+  readonly serviceName: string;
   /** For each program that is started here. */
   readonly environment: NodeJS.ProcessEnv;
   start(path: string, args: readonly string[], options: StartOptions): Promise<Started>;
 }
 
-export function openStage(name: string): Stage {
+export function openStage(name: string, serviceName?: string): Stage {
   const folder = mkdtempSync(join(tmpdir(), `stillframe-${name}-`));
   const started: Started[] = [];
   const environment: NodeJS.ProcessEnv = { ...process.env, XDG_DATA_HOME: join(folder, 'data') };
@@ -48,6 +50,7 @@ export function openStage(name: string): Stage {
   delete environment['VITEST'];
   return {
     folder,
+    serviceName: serviceName ?? `checkout-${folder.slice(-6)}`,
     environment,
     async start(path, args, options) {
       const program = launch(path, args, { ...environment, ...options.environment });

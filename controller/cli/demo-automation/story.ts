@@ -9,7 +9,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { StillframeError } from '../../../format/error.js';
 import type { IncidentDocument } from '../../automation/incident.js';
 import { heading } from '../narration.js';
-import { errorLocation } from './checkout.js';
 import { alertState, queryPrometheus, startAlertmanager, startPrometheus } from './prometheus.js';
 import { alertName, alertRule, alerts, errorRatio, metricRule } from './rules.js';
 import {
@@ -27,7 +26,7 @@ const incidentTimeoutMs = 60_000;
 
 /** Runs the demo; resolves to the exit status. */
 export async function runAutomationDemo(options: { readonly withoutPrometheus: boolean }): Promise<number> {
-  const stage = openStage('demo');
+  const stage = openStage('demo', 'checkout-demo');
   const interrupted = (): void => {
     void stage[Symbol.asyncDispose]().then(() => process.exit(130));
   };
@@ -49,12 +48,12 @@ async function tellAlert(stage: Stage): Promise<void> {
     'and knows nothing of Stillframe. Prometheus scrapes it each second; its alert fires when more than 1% of the orders fail for',
     '3 seconds; Alertmanager tells it to the webhook of a Stillframe controller. An agent runs beside the service. No point is set.',
   ]);
-  using scene = await openScene(stage, alertRule(errorLocation()));
+  using scene = await openScene(stage, alertRule);
   const { service, controller } = scene;
   const { webhook, token } = controller;
   const alertmanager = await startAlertmanager(stage, { webhook, token, repeat: '5s' });
   const prometheus = await startPrometheus(stage, {
-    jobs: { checkout: service.address },
+    jobs: { [stage.serviceName]: service.address },
     alerts,
     alertmanager: alertmanager.address,
   });
@@ -99,7 +98,7 @@ async function tellMetric(stage: Stage): Promise<void> {
     `A checkout service in C, built by gcc -O2 -g, answering ${requestsPerSecond} orders a second. Suppose that it counted nothing: no Prometheus,`,
     'no Alertmanager here. A Stillframe controller counts for itself how often a line of the service is passed, in the kernel.',
   ]);
-  using scene = await openScene(stage, metricRule(errorLocation()));
+  using scene = await openScene(stage, metricRule);
   say(`service: process ${scene.service.pid}`);
   introduceRule(scene);
 
