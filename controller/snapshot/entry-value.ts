@@ -6,7 +6,8 @@
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { runtimeAddress, toLink, toRuntime, type LinkAddress } from '../../format/address.js';
 import type { ExpressionContext } from '../../format/dwarf-op/context.js';
-import { evaluateValue } from '../../format/dwarf-op/evaluate.js';
+import { evaluateTyped, evaluateValue } from '../../format/dwarf-op/evaluate.js';
+import type { StackValue } from '../../format/dwarf-op/typed-value.js';
 import type { CallSite, CallTarget, FunctionSymbol, Scope } from '../symbols/module-symbols.js';
 import { evaluationOf, type EvaluationScope, type FrameEvaluation } from './located-frame.js';
 
@@ -17,15 +18,15 @@ const maxTailCalls = 1000;
 export type ContextFor = (evaluation: FrameEvaluation, scope: EvaluationScope) => ExpressionContext;
 
 /** Known ones: each is asked for again by every frame that it was passed on to. */
-const known = new WeakMap<FrameEvaluation['frame'], Map<string, bigint | Absent>>();
+const known = new WeakMap<FrameEvaluation['frame'], Map<string, StackValue | Absent>>();
 
 /** `wanted`: the location that an argument was passed in, or the key of a parameter (DW_OP_GNU_parameter_ref). */
 export function entryValue(
   evaluation: FrameEvaluation,
   wanted: Uint8Array | number,
   contextFor: ContextFor,
-): bigint | Absent {
-  const ofFrame = known.get(evaluation.frame) ?? new Map<string, bigint | Absent>();
+): StackValue | Absent {
+  const ofFrame = known.get(evaluation.frame) ?? new Map<string, StackValue | Absent>();
   known.set(evaluation.frame, ofFrame);
   const key = typeof wanted === 'number' ? `parameter ${wanted}` : wanted.join(' ');
   const value = ofFrame.get(key) ?? findEntryValue(evaluation, wanted, contextFor);
@@ -38,7 +39,7 @@ function findEntryValue(
   evaluation: FrameEvaluation,
   wanted: Uint8Array | number,
   contextFor: ContextFor,
-): bigint | Absent {
+): StackValue | Absent {
   const { snapshot, thread, index } = evaluation;
   const caller = evaluationOf(snapshot, thread, index + 1);
   if (caller === undefined) return unknown('the caller of the function has no debug information');
@@ -55,7 +56,7 @@ function findEntryValue(
       ? site.byParameter?.get(wanted)
       : site.parameters.find((each) => equalBytes(each.location, wanted))?.value;
   if (value === undefined) return unknown('the call that entered the function does not tell what was passed');
-  return evaluateValue(value, context, snapshot.limits);
+  return evaluateTyped(value, context, snapshot.limits);
 }
 
 function unknown(why: string): Absent {

@@ -6,6 +6,7 @@ import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { linkAddress, toRuntime } from '../../format/address.js';
 import type { ExpressionContext } from '../../format/dwarf-op/context.js';
 import { evaluateLocation, evaluateValue } from '../../format/dwarf-op/evaluate.js';
+import type { StackValue } from '../../format/dwarf-op/typed-value.js';
 import { StillframeError } from '../../format/error.js';
 import type { ExpressionUnit, Scope, VariableSymbol } from '../symbols/module-symbols.js';
 import { sizeOf, stripType } from '../types/layout.js';
@@ -58,7 +59,7 @@ export function expressionContext(
 function parameterValueOf(
   evaluation: FrameEvaluation,
   keyOf: (dieOffset: number) => number,
-): (dieOffset: number) => bigint | Absent {
+): (dieOffset: number) => StackValue | Absent {
   return (dieOffset) => entryValue(evaluation, keyOf(dieOffset), expressionContext);
 }
 

@@ -19,21 +19,19 @@ export class UnitRanges {
   }
 
   find(pc: number): Unit | undefined {
-    if (this.#sorted === undefined) {
-      const hinted = this.#hinted(pc);
-      if (hinted !== undefined) return hinted;
-    }
+    const hinted = this.#hinted(pc);
+    if (this.#sorted === undefined && hinted !== undefined && owns(hinted, pc)) return hinted;
     this.#sorted ??= new RangeTable(this.#collect());
-    return this.#sorted.find(pc)?.unit;
+    // Units of DWARF 2 say one range only, and some say nothing: for the rest of their code the index is all there is.
+    return this.#sorted.find(pc)?.unit ?? hinted;
   }
 
-  /** The unit that `.debug_aranges` names, if it says itself that the address is its: then no other unit need be read. */
+  /** The unit that `.debug_aranges` names; where it says itself that the address is its, no other unit need be read. */
   #hinted(pc: number): Unit | undefined {
     this.#hints ??= new RangeTable(this.#readHints());
     const offset = this.#hints.find(pc)?.unit;
     const unit = offset === undefined ? undefined : this.#info.unitAt(offset);
-    if (unit === undefined || unit.isTypeUnit) return undefined;
-    return rangesOf(unit.root).some(({ start, end }) => pc >= start && pc < end) ? unit : undefined;
+    return unit === undefined || unit.isTypeUnit ? undefined : unit;
   }
 
   #readHints(): readonly UnitRange[] {
@@ -47,24 +45,16 @@ export class UnitRanges {
     }
   }
 
-  /** What the units' own DIEs say; `.debug_aranges` for those that say nothing. */
+  /** What the units' own DIEs say. */
   #collect(): Owned[] {
-    const owned: Owned[] = [];
-    const silent = new Map<number, Unit>();
-    for (const unit of this.#info.units) {
-      if (unit.isTypeUnit) continue;
-      const ranges = rangesOf(unit.root);
-      if (ranges.length === 0) silent.set(unit.offset, unit);
-      for (const range of ranges) owned.push({ ...range, unit });
-    }
-    if (silent.size > 0) {
-      for (const range of this.#readHints()) {
-        const unit = silent.get(range.unit);
-        if (unit !== undefined) owned.push({ start: range.start, end: range.end, unit });
-      }
-    }
-    return owned;
+    return this.#info.units
+      .filter((unit) => !unit.isTypeUnit)
+      .flatMap((unit) => rangesOf(unit.root).map((range) => ({ ...range, unit })));
   }
+}
+
+function owns(unit: Unit, pc: number): boolean {
+  return rangesOf(unit.root).some(({ start, end }) => pc >= start && pc < end);
 }
 
 /** Ranges by address. Where two overlap, the one that begins later is found, else the one that was given first. */

@@ -1,6 +1,7 @@
 import type { Absent } from '../absent.js';
 import type { Limits } from '../limits.js';
 import type { MemoryReader } from '../memory.js';
+import type { StackValue } from './typed-value.js';
 
 export type ExpressionLimits = Pick<
   Limits,
@@ -31,8 +32,8 @@ export interface ExpressionContext {
   frameBase?(): bigint | Absent;
   callFrameCfa?(): bigint | Absent;
   readonly objectAddress?: bigint;
-  /** The value that the expression had when the function was entered. */
-  entryValue?(expression: Uint8Array): bigint | Absent;
+  /** The value that the expression (a register) had when the function was entered; with its type where it is no integer. */
+  entryValue?(expression: Uint8Array): StackValue | Absent;
   /** The address of thread-local storage at an offset in the module's block, for the thread at hand. */
   tls?(offset: bigint): bigint | Absent;
   /** The base type at a DIE offset relative to its unit. */
@@ -45,7 +46,7 @@ export interface ExpressionContext {
   /** DW_OP_GNU_variable_value: the value of the variable at a `.debug_info` offset. */
   variableValue?(dieOffset: number): bigint | Absent;
   /** DW_OP_GNU_parameter_ref: what was passed for the parameter whose DIE is at an offset relative to the unit. */
-  parameterValue?(dieOffset: number): bigint | Absent;
+  parameterValue?(dieOffset: number): StackValue | Absent;
   /** What is on the stack at the beginning, the top last: the CFA for the expressions of CFI rules. */
   readonly initialStack?: readonly bigint[];
   /** 8 in the 64-bit DWARF format; 4 unless given. */

@@ -4,7 +4,7 @@
  * absent with the reason. Semantics where the standard leaves them open are gdb's: the generic type has 64 bits, `div` and comparisons
  * are signed, `mod` unsigned, `shr` logical.
  */
-import { type Absent, absent } from '../absent.js';
+import { type Absent, absent, isAbsent } from '../absent.js';
 import { StillframeError } from '../error.js';
 import { defaultLimits } from '../limits.js';
 import type { ExpressionContext, ExpressionLimits } from './context.js';
@@ -13,7 +13,7 @@ import type { Location, LocationPiece } from './location.js';
 import { DW_OP } from './opcodes.js';
 import { ExpressionFault, malformed } from './fault.js';
 import { Machine } from './machine.js';
-import { isTyped, toBytes, toInteger } from './typed-value.js';
+import { type StackValue, isTyped, toBytes, toInteger } from './typed-value.js';
 
 type SimpleLocation = Exclude<Location, { kind: 'pieces' }>;
 
@@ -43,14 +43,8 @@ export function evaluateValue(
   limits: ExpressionLimits = defaultLimits,
 ): bigint | Absent {
   return guarded(() => {
-    const operations = decoded(expression, context);
-    const machine = new Machine(context, limits);
-    const last = operations.length - 1;
-    const register = operations.length === 1 ? registerOf(operations[0]) : undefined;
-    if (register !== undefined) return context.register(register);
-    const end = operations[last]?.code === DW_OP.DW_OP_stack_value ? last : operations.length;
-    machine.run(operations, 0, end);
-    const top = machine.pop();
+    const top = evaluateTop(expression, context, limits);
+    if (isAbsent(top)) return top;
     if (isTyped(top) && top.type.byteSize > 8) throw malformed('its value has more than 8 bytes');
     const integer = toInteger(top);
     if (integer === undefined) {
@@ -58,6 +52,34 @@ export function evaluateValue(
     }
     return BigInt.asUintN(64, integer);
   });
+}
+
+/** As {@link evaluateValue}, for a value that may be no integer: then it comes with its type. */
+export function evaluateTyped(
+  expression: Uint8Array | readonly Operation[],
+  context: ExpressionContext,
+  limits: ExpressionLimits = defaultLimits,
+): StackValue | Absent {
+  return guarded(() => {
+    const top = evaluateTop(expression, context, limits);
+    const integer = isAbsent(top) ? undefined : toInteger(top);
+    return integer === undefined ? top : BigInt.asUintN(64, integer);
+  });
+}
+
+function evaluateTop(
+  expression: Uint8Array | readonly Operation[],
+  context: ExpressionContext,
+  limits: ExpressionLimits,
+): StackValue | Absent {
+  const operations = decoded(expression, context);
+  const machine = new Machine(context, limits);
+  const last = operations.length - 1;
+  const register = operations.length === 1 ? registerOf(operations[0]) : undefined;
+  if (register !== undefined) return context.register(register);
+  const end = operations[last]?.code === DW_OP.DW_OP_stack_value ? last : operations.length;
+  machine.run(operations, 0, end);
+  return machine.pop();
 }
 
 function guarded<T>(evaluate: () => T | Absent): T | Absent {

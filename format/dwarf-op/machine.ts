@@ -1,4 +1,5 @@
 import { type Absent, absent, isAbsent } from '../absent.js';
+import { ByteWriter } from '../bytes.js';
 import type { BaseType, ExpressionContext, ExpressionLimits } from './context.js';
 import { type Operation, decodeExpression } from './decode.js';
 import { ExpressionFault, malformed } from './fault.js';
@@ -140,14 +141,14 @@ export class Machine {
         return this.#generic(asked(code, context.objectAddress));
       case DW_OP.DW_OP_entry_value:
       case DW_OP.DW_OP_GNU_entry_value:
-        return this.#generic(had(asked(code, context.entryValue?.(operation.block))));
+        return this.#entryValue(operation);
       case DW_OP.DW_OP_form_tls_address:
       case DW_OP.DW_OP_GNU_push_tls_address:
         return this.#generic(had(asked(code, context.tls?.(this.#integer()))));
       case DW_OP.DW_OP_GNU_variable_value:
         return this.#generic(had(asked(code, context.variableValue?.(Number(a)))));
       case DW_OP.DW_OP_GNU_parameter_ref:
-        return this.#generic(had(asked(code, context.parameterValue?.(Number(a)))));
+        return this.#pushPassed(asked(code, context.parameterValue?.(Number(a))));
       case DW_OP.DW_OP_call2:
       case DW_OP.DW_OP_call4:
       case DW_OP.DW_OP_call_ref:
@@ -304,6 +305,32 @@ export class Machine {
     return { type, bits: BigInt.asUintN(type.byteSize * 8, value) };
   }
 
+  /** Of DW_OP_regval_type the register is what the call site speaks of, and the type is what its value has. */
+  #entryValue({ code, block }: Operation): void {
+    const [operation, ...more] = decodeExpression(block, {
+      addressSize: 8,
+      offsetSize: this.#context.offsetSize ?? 4,
+      name: 'DWARF expression of an entry value',
+    });
+    const isTypedRegister =
+      more.length === 0 &&
+      (operation?.code === DW_OP.DW_OP_regval_type || operation?.code === DW_OP.DW_OP_GNU_regval_type);
+    if (operation === undefined || !isTypedRegister) return this.#pushEntry(code, block, undefined);
+    const type = this.#baseType(operation.code, operation.b);
+    return this.#pushEntry(code, registerExpression(operation.a), type);
+  }
+
+  #pushEntry(code: number, expression: Uint8Array, type: BaseType | undefined): void {
+    const value = asked(code, this.#context.entryValue?.(expression));
+    if (type === undefined || typeof value !== 'bigint') return this.#pushPassed(value);
+    return this.push({ type, bits: BigInt.asUintN(type.byteSize * 8, value) });
+  }
+
+  #pushPassed(value: StackValue | Absent): void {
+    if (isAbsent(value)) throw new ExpressionFault(value);
+    this.push(value);
+  }
+
   #addressByIndex(operation: Operation): bigint {
     return had(asked(operation.code, this.#context.addressByIndex?.(Number(operation.a))));
   }
@@ -339,6 +366,14 @@ export class Machine {
     this.run(called, 0, called.length);
     this.#nesting--;
   }
+}
+
+/** DW_OP_reg0 to reg31, or DW_OP_regx. */
+function registerExpression(register: bigint): Uint8Array {
+  const out = new ByteWriter();
+  return register < 32n
+    ? out.u8(DW_OP.DW_OP_reg0 + Number(register)).finish()
+    : out.u8(DW_OP.DW_OP_regx).uleb(register).finish();
 }
 
 /** What the context has; it throws when the context has no such thing at all. */

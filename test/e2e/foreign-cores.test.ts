@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -47,8 +47,8 @@ describe('show and eval on cores of the kernel and of gcore', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  const check = async (core: string): Promise<void> => {
-    const [snapshot] = (await workplace.json('show', core)) as [SnapshotJson];
+  const check = async (core: string, ...options: readonly string[]): Promise<void> => {
+    const [snapshot] = (await workplace.json('show', core, ...options)) as [SnapshotJson];
     const names = snapshot.frames.map((frame) => frame.function);
     const first = names.indexOf('inner');
     expect(names.slice(first, first + 5)).toEqual(['inner', 'inner', 'inner', 'inner', 'main']);
@@ -63,6 +63,7 @@ describe('show and eval on cores of the kernel and of gcore', () => {
       'counter',
       '--frame',
       frame,
+      ...options,
     )) as ValueJson[];
     expect(value?.value).toBe('3');
     expect(counter?.value).toBe('45');
@@ -87,6 +88,26 @@ describe('show and eval on cores of the kernel and of gcore', () => {
     });
     expect(gcore.status, gcore.stderr).toBe(0);
     await check(join(folder, `gcore.${started.pid}`));
+  });
+
+  test('a stripped program whose debug file is below --debug-dir', async () => {
+    const stripped = join(folder, 'stripped');
+    copyFileSync(program, stripped);
+    const id = /Build ID: ([0-9a-f]+)/.exec(
+      spawnSync('readelf', ['-n', program], { encoding: 'utf8' }).stdout,
+    );
+    const [start, rest] = [id?.[1]?.slice(0, 2) ?? '', id?.[1]?.slice(2) ?? ''];
+    const directory = join(folder, 'debug');
+    mkdirSync(join(directory, '.build-id', start), { recursive: true });
+    const debug = join(directory, '.build-id', start, `${rest}.debug`);
+    expect(spawnSync('objcopy', ['--only-keep-debug', program, debug]).status).toBe(0);
+    expect(spawnSync('strip', [stripped]).status).toBe(0);
+    const started = await workplace.startProgram(stripped, [], { ready: /^ready$/ });
+    const core = join(folder, `stripped.${started.pid}`);
+    expect(spawnSync('gcore', ['-o', join(folder, 'stripped'), String(started.pid)]).status).toBe(0);
+    const [without] = (await workplace.json('show', core)) as [SnapshotJson];
+    expect(without.frames.map((frame) => frame.function)).not.toContain('inner');
+    await check(core, '--debug-dir', directory);
   });
 
   test('a file that is no core is refused with the reason', async () => {

@@ -14,7 +14,10 @@ afterAll(() => rmSync(root, { recursive: true }));
 const kinds = [
   ['gcc', '-O0', '-gdwarf-2', '-gstrict-dwarf'],
   ['gcc', '-O2', '-gdwarf-2'],
+  ['gcc', '-O2', '-gdwarf-2', '-gstrict-dwarf'],
   ['gcc', '-O0', '-gdwarf-3'],
+  // Entry values of vector registers.
+  ['gcc', '-O1', '-gdwarf-5'],
   ['gcc', '-O2', '-gdwarf-4', '-fdebug-types-section'],
   ['gcc', '-O2', '-gdwarf-5', '-fdebug-types-section'],
   ['gcc', '-O2', '-gdwarf-5', '-gdwarf64'],
@@ -26,15 +29,15 @@ const kinds = [
 ] as const;
 
 /** What is withheld of these is withheld of the same programs with the usual debug information: gdb.test.ts tells why. */
-const bearable =
-  /is not preserved across calls|that the compiler kept nowhere in memory|does not tell what was passed|constant of 10 bytes|in pieces of 8 bits/;
+const bearable = /is not preserved across calls|that the compiler kept nowhere in memory|in pieces of 8 bits/;
 
 function compare(program: string, mode: string): void {
   using core = crashCore(program, [mode]);
   const tally = compareCore(program, core.path);
   expect(tally.differences).toEqual([]);
   expect(tally.withheld.filter((each) => !bearable.test(each))).toEqual([]);
-  expect(tally.compared).toBeGreaterThan(0);
+  // NB: strict DWARF 2 has no way to say where anything is in optimised code.
+  expect(tally.compared + tally.absent).toBeGreaterThan(0);
 }
 
 describe.each(kinds)('%s %s %s %s', (cc, ...flags) => {

@@ -11,8 +11,6 @@ const bearable: readonly RegExp[] = [
   / is not preserved across calls, so its value in the caller is lost$/,
   // gdb shows a "synthetic pointer", which has no value.
   /: it points to an object that the compiler kept nowhere in memory$/,
-  // Entry values of vector registers, and of parameters of inlined functions.
-  / (ratio|sum): .* the call that entered the function does not tell what was passed$/,
   // clang describes one byte of it; gdb shows that byte and the others as optimised out.
   / text: unsupported: an object of 16 bytes in pieces of 8 bits$/,
 ];
