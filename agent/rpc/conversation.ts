@@ -25,7 +25,7 @@ import {
 } from './messages.js';
 import { Outbox } from './outbox.js';
 import { PointWatch } from './point-watch.js';
-import { Watching } from './watching.js';
+import { type WatchCommand, Watching } from './watching.js';
 
 /** Where events go. `send` resolves when more may be sent: the peer's window is honoured. */
 export interface EventChannel {
@@ -158,8 +158,7 @@ export class Conversation implements Disposable {
       case 'watchTargets':
       case 'watchLog':
       case 'watchUsage':
-        await this.#watching.start(command);
-        return { done: {} };
+        return await this.#watch(command);
       case 'unwatch':
         this.#watching.stop(command.unwatch.watchId ?? '');
         return { done: {} };
@@ -222,6 +221,13 @@ export class Conversation implements Disposable {
     for (const snapshot of session.spool.list()) {
       if (wanted.has(snapshot.point) && snapshot.point !== '') void this.#ship(snapshot);
     }
+  }
+
+  /** What is seen follows the answer. */
+  async #watch(command: WatchCommand): Promise<undefined> {
+    const begin = await this.#watching.start(command);
+    await this.#send({ request: command.request ?? null, done: {} });
+    begin();
   }
 
   /** Those that the agent has forgotten, and that nothing waits of. */

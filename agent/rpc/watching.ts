@@ -30,8 +30,11 @@ export class Watching implements Disposable {
     this.#outbox = outbox;
   }
 
-  /** In place of the watch that has the id. Throws `usage`, `bad-expression` or `limit`, and then that one goes on. */
-  async start(command: WatchCommand): Promise<void> {
+  /**
+   * In place of the watch that has the id. It says nothing until what is returned is called: what it says follows the answer. Throws `usage`,
+   * `bad-expression` or `limit`, and then the one before goes on.
+   */
+  async start(command: WatchCommand): Promise<() => void> {
     const id = idOf(command);
     const others = new Set([...this.#byId.keys(), ...this.#beginning.keys()]);
     others.delete(id);
@@ -43,10 +46,15 @@ export class Watching implements Disposable {
     }
     const turn = Symbol(id);
     this.#beginning.set(id, turn);
+    const voice = new Voice(id, this.#outbox, `watch ${(this.#lastSubject += 1)}`);
     try {
-      const watch = await this.#begin(id, command);
+      const watch = await this.#begin(command, voice);
       if (this.#isClosed || this.#beginning.get(id) !== turn) watch[Symbol.dispose]();
       else this.#put(id, watch);
+      return () => voice.open();
+    } catch (error) {
+      voice[Symbol.dispose]();
+      throw error;
     } finally {
       if (this.#beginning.get(id) === turn) this.#beginning.delete(id);
     }
@@ -70,29 +78,25 @@ export class Watching implements Disposable {
     this.#byId.set(id, watch);
   }
 
-  async #begin(id: string, command: WatchCommand): Promise<Disposable> {
-    const voice = new Voice(id, this.#outbox, `watch ${(this.#lastSubject += 1)}`);
-    try {
-      if (command.body === 'watchTargets') {
-        return voice.of(watchTargets(this.#watches, command.watchTargets.selector ?? '', voice));
-      }
-      if (command.body === 'watchLog') {
-        const { path, pattern } = command.watchLog;
-        return voice.of(await watchLog(this.#watches, { path: path ?? '', pattern: pattern ?? '' }, voice));
-      }
-      return voice.of(watchUsage(this.#watches, usageBoundFrom(command.watchUsage ?? {}), voice));
-    } catch (error) {
-      voice[Symbol.dispose]();
-      throw error;
+  async #begin(command: WatchCommand, voice: Voice): Promise<Disposable> {
+    if (command.body === 'watchTargets') {
+      return voice.of(watchTargets(this.#watches, command.watchTargets.selector ?? '', voice));
     }
+    if (command.body === 'watchLog') {
+      const { path, pattern } = command.watchLog;
+      return voice.of(await watchLog(this.#watches, { path: path ?? '', pattern: pattern ?? '' }, voice));
+    }
+    return voice.of(watchUsage(this.#watches, usageBoundFrom(command.watchUsage ?? {}), voice));
   }
 }
 
-/** What one watch says: nothing any more when it is over, not even what waits to be sent. */
+/** What one watch says: nothing before it is opened, and nothing any more when it is over, not even what waits to be sent. */
 class Voice implements Disposable {
   readonly id: string;
   readonly #outbox: Outbox;
   readonly #subject: string;
+  /** What was to be said before it was opened, by subject; undefined when it is open. */
+  #held: Map<string, Take> | undefined = new Map();
   #isOver = false;
 
   constructor(id: string, outbox: Outbox, subject: string) {
@@ -101,13 +105,24 @@ class Voice implements Disposable {
     this.#subject = subject;
   }
 
+  open(): void {
+    const held = this.#held ?? new Map<string, Take>();
+    this.#held = undefined;
+    for (const [subject, take] of held) this.#say(subject, take);
+  }
+
   post(take: Take): void {
-    if (!this.#isOver) this.#outbox.post(this.#subject, take);
+    this.#say(this.#subject, take);
   }
 
   state(detail: string): void {
+    this.#say(`${this.#subject} state`, () => ({ watchState: { watchId: this.id, detail } }));
+  }
+
+  #say(subject: string, take: Take): void {
     if (this.#isOver) return;
-    this.#outbox.post(`${this.#subject} state`, () => ({ watchState: { watchId: this.id, detail } }));
+    if (this.#held === undefined) this.#outbox.post(subject, take);
+    else this.#held.set(subject, take);
   }
 
   /** Ends with the watch. */

@@ -54,3 +54,8 @@ export class Delivered {
 }
 
 export const keyOf = ({ pid, startTicks }: ProcessKey): string => `${pid} ${startTicks}`;
+
+export const isSame =
+  (one: ProcessKey) =>
+  (other: ProcessKey): boolean =>
+    one.pid === other.pid && one.startTicks === other.startTicks;

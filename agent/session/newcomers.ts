@@ -39,6 +39,7 @@ interface Seeker {
 
 const firstDelayMs = 250;
 const maxDelayMs = 60_000;
+const maxTriesAtOnce = 50;
 
 export class Newcomers implements Disposable {
   readonly #options: NewcomersOptions;
@@ -155,40 +156,43 @@ export class Newcomers implements Disposable {
     if (seeker.isBusy) return;
     seeker.isBusy = true;
     try {
-      for (;;) {
-        const due = [...seeker.candidates].find(([, { dueMs }]) => dueMs <= Date.now());
-        if (due === undefined || this.#seekers.get(seeker.point) !== seeker) return;
-        await this.#try(seeker, due[0], due[1]);
+      let isNews = false;
+      let tries = 0;
+      // NB: those that come meanwhile are visited as well.
+      for (const [key, candidate] of seeker.candidates) {
+        if (candidate.dueMs > Date.now()) continue;
+        if (this.#seekers.get(seeker.point) !== seeker) return;
+        isNews = (await this.#try(seeker, key, candidate)) || isNews;
+        // Thousands of them must not hold up the conversations.
+        if (++tries % maxTriesAtOnce === 0) await new Promise(setImmediate);
       }
+      if (isNews) this.#options.changed(seeker.point);
     } finally {
       seeker.isBusy = false;
     }
   }
 
-  async #try(seeker: Seeker, key: string, candidate: Candidate): Promise<void> {
+  /** Whether there is a refusal that is not known yet. */
+  async #try(seeker: Seeker, key: string, candidate: Candidate): Promise<boolean> {
     const { point, candidates } = seeker;
     const { arming, gate, changed } = this.#options;
     const { target } = candidate;
     const outcome: ArmOutcome = gate.refusalOf(target) ?? (await arming.arm(point, target));
+    if (outcome === 'armed') changed(point);
     // It left, or became another, meanwhile.
-    if (candidates.get(key) !== candidate) return;
-    if (!(outcome instanceof StillframeError)) {
+    if (candidates.get(key) !== candidate) return false;
+    if (!(outcome instanceof StillframeError) || outcome.code === 'target-gone') {
       candidates.delete(key);
       point.refused.delete(key);
-      if (outcome === 'armed') changed(point);
-      return;
-    }
-    if (outcome.code === 'target-gone') {
-      candidates.delete(key);
-      return;
+      return false;
     }
     candidate.attempts += 1;
     candidate.dueMs = Date.now() + delayAfter(outcome, candidate.attempts);
     // While the tracer is restarted nothing is known of the process.
-    if (outcome.code === 'unreachable') return;
+    if (outcome.code === 'unreachable') return false;
     const isNews = point.refused.get(key) !== outcome.message;
     point.refused.set(key, outcome.message);
-    if (isNews) changed(point);
+    return isNews;
   }
 }
 

@@ -16,7 +16,7 @@ import { StillframeError, toStillframeError } from '../../format/error.js';
 import type { Policy } from '../policy/policy.js';
 import { parseSelector } from '../../format/target-selector.js';
 import { Arming, type ProcessToArm } from './arming.js';
-import type { ProcessKey } from './delivered.js';
+import { type ProcessKey, isSame } from './delivered.js';
 import { Gate } from './gate.js';
 import { Newcomers } from './newcomers.js';
 import { PastPoints } from './past-points.js';
@@ -186,9 +186,9 @@ export class Session implements AsyncDisposable {
     }
     const alive: ProcessKey[] = [];
     for (const { pid, startTicks, armed } of record.processes) {
-      if (!armed) continue;
       const [target] = await this.tracer.listTargets(String(pid));
-      if (target?.startTicks === startTicks) alive.push({ pid, startTicks });
+      if (target?.startTicks !== startTicks) point.delivered.forget(isSame({ pid, startTicks }));
+      else if (armed) alive.push({ pid, startTicks });
     }
     if (alive.length === 0 && point.request.selector === '' && !point.isUsedUp) {
       const detail = 'its process is gone, and no agent ran when it went';

@@ -315,12 +315,11 @@ describe('ends', () => {
   test('Ctrl-C removes the point', async () => {
     await workplace.startAgent();
     const program = join(repositoryRoot, 'bin', 'stillframe.js');
-    const args = ['--preserve-status', '-s', 'INT', '4', process.execPath, program, 'snap', pid(), 'pass'];
-    const run = spawnSync('timeout', [...args, '--if', 'tick->number < 0'], {
-      env: workplace.environment,
-      encoding: 'utf8',
-    });
-    expect(run.status, run.stderr).toBe(130);
+    const args = [program, 'snap', pid(), 'pass', '--if', 'tick->number < 0'];
+    const command = await workplace.startProgram(process.execPath, args, { ready: 'started' });
+    await pointIs('armed');
+    command.process.kill('SIGINT');
+    expect(await ended(command.process)).toBe(130);
     const [point] = (await workplace.json('points')) as PointJson[];
     expect(point).toMatchObject({ state: 'ended' });
     expect(point?.why).toMatch(/^removed/);

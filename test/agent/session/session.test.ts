@@ -488,6 +488,37 @@ describe('an agent that was killed or stopped', () => {
     expect(files()).toEqual([]);
   });
 
+  test('all its points are known before the first is armed again; who asks for one waits for it', async () => {
+    await session.arm(requestOf({ id: '0000000000p8' }));
+    let release: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    tracer = new FakeTracer();
+    tracer.targets = [targetOf(100)];
+    const arm = tracer.arm.bind(tracer);
+    tracer.arm = async (request) => {
+      await held;
+      return await arm(request);
+    };
+    session = makeSession(defaultPolicy(), records());
+    const restored = session.restore();
+    const why = 'is being armed again, for the agent was restarted';
+    expect(await session.points()).toMatchObject([
+      { id, phase: 'pending', why },
+      { id: '0000000000p8', phase: 'pending', why },
+    ]);
+    const asked = session.arm(requestOf({ id: '0000000000p8' }));
+    const removed = session.remove(id);
+    release();
+    expect(await removed).toMatchObject({ end: 'removed' });
+    await restored;
+    expect(await asked).toMatchObject({ phase: 'armed' });
+    expect([...tracer.armed.values()].map(({ pointId }) => pointId)).toEqual(['0000000000p8']);
+    await another();
+    expect(tracer.calls).toEqual(['arm 0000000000p8 100 best 1']);
+  });
+
   test('a record of the first agents is read', async () => {
     const path = join(folder, 'points', `${id}.json`);
     const { ...json } = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
