@@ -69,7 +69,7 @@ function startWaiting(...args: string[]): { stderr: () => string; result: Promis
 const never = ['--if', 'tick->number == -1'];
 
 describe('the commands', () => {
-  test('snap, show, eval, diff of hits, export, points, rm', async () => {
+  test('snap, show, eval, diff, export, points, rm', async () => {
     const { pid } = await startNamedTicker(place, service);
     const [snapshot] = (await place.json(
       'snap',
@@ -83,6 +83,7 @@ describe('the commands', () => {
     expect(stored.id).toBe(snapshot.id);
     const [value] = (await place.json('eval', 'last', 'tick->label->weight')) as [{ value: string }];
     expect(value.value).toBe('7');
+    expect((await place.run('diff', snapshot.id, 'last')).status).toBe(0);
     const wrong = await place.run('eval', snapshot.id, 'tick->nmber', '--json');
     expect(wrong.status).toBe(6);
     expect(JSON.parse(wrong.stdout)).toMatchObject({ error: { code: 'bad-expression' } });
