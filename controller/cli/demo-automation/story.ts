@@ -32,15 +32,12 @@ export async function runAutomationDemo(options: { readonly withoutPrometheus: b
   };
   process.once('SIGINT', interrupted);
   process.once('SIGTERM', interrupted);
-  // Whoever read it has gone, as `head` does.
-  process.stdout.once('error', interrupted);
   try {
     await (options.withoutPrometheus ? tellMetric(stage) : tellAlert(stage));
     return 0;
   } finally {
     process.off('SIGINT', interrupted);
     process.off('SIGTERM', interrupted);
-    process.stdout.off('error', interrupted);
     await stage[Symbol.asyncDispose]();
   }
 }
