@@ -48,6 +48,13 @@ export function openStage(name: string, serviceName?: string): Stage {
   // Test runners set these, and they change how libraries behave.
   delete environment['NODE_ENV'];
   delete environment['VITEST'];
+  const remove = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  // For an end that disposes of nothing: whoever read the output has gone.
+  const atExit = (): void => {
+    for (const { process: child } of started) child.kill('SIGKILL');
+    remove();
+  };
+  process.once('exit', atExit);
   return {
     folder,
     serviceName: serviceName ?? `checkout-${folder.slice(-6)}`,
@@ -60,7 +67,8 @@ export function openStage(name: string, serviceName?: string): Stage {
     },
     async [Symbol.asyncDispose]() {
       await Promise.all(started.toReversed().map((program) => program.kill()));
-      rmSync(folder, { recursive: true, force: true });
+      process.off('exit', atExit);
+      remove();
     },
   };
 }
