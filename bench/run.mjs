@@ -18,25 +18,27 @@ function resultOf(name) {
   return JSON.parse(readFileSync(join(root, 'bench', 'results', `${name}.json`), 'utf8'));
 }
 
-/** Rows of what was not run now stay as they are in `before`, the table so far. */
+/** What was not run now stays as it is in `before`, the table so far. */
 function table(before) {
-  const lines = ['| benchmark | measured | |', '|---|---:|---|'];
-  const machines = new Set();
+  const rows = ['| benchmark | measured | |', '|---|---:|---|'];
+  const places = [];
   for (const name of all) {
     if (!names.includes(name)) {
-      lines.push(...before.split('\n').filter((line) => line.startsWith(`| \`${name}\` |`)));
-      for (const [, machine] of before.matchAll(/^Measured on (.*)\.$/gm)) machines.add(machine);
+      const lines = before.split('\n');
+      rows.push(...lines.filter((line) => line.startsWith(`| \`${name}\` |`)));
+      places.push(...lines.filter((line) => line.startsWith(`\`${name}\` ran on `)));
       continue;
     }
+    // With the load: it moves what is measured by the clock.
     const { machine, ...groups } = resultOf(name);
-    machines.add(machine.replace(/, load .*$/, ''));
-    for (const [group, rows] of Object.entries(groups)) {
-      for (const [row, value] of Object.entries(rows)) {
-        lines.push(`| \`${name}\` | ${value.toFixed(2)} | ${group}: ${row} |`);
+    places.push(`\`${name}\` ran on ${machine}.`);
+    for (const [group, values] of Object.entries(groups)) {
+      for (const [row, value] of Object.entries(values)) {
+        rows.push(`| \`${name}\` | ${value.toFixed(2)} | ${group}: ${row} |`);
       }
     }
   }
-  return [...lines, '', ...[...machines].map((machine) => `Measured on ${machine}.`)].join('\n');
+  return [...rows, '', ...places].join('\n');
 }
 
 run(['bin/prepare.mjs', 'bench']);

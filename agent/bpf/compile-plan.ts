@@ -14,8 +14,8 @@ import { compileSharedReads } from './compile-held.js';
 import { type CollectContext, compileRange, compileStack } from './compile-range.js';
 import { bpfHelpers } from './helper-calls.js';
 import { type CounterName, counterNames, slotBytes, stateOffsets, wakeWindowNs } from './point-state.js';
-import { hasDeepCondition, returnScratch, takeScratch } from './thread-scratch.js';
 import { layoutRecord, recordHead, type RecordLayout } from './record-layout.js';
+import { hasDeepCondition, returnScratch, takeScratch } from './thread-scratch.js';
 
 const BPF_RB_AVAIL_DATA = 0n;
 const BPF_RB_NO_WAKEUP = 1n;

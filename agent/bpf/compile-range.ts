@@ -6,10 +6,11 @@ import type { PlanRange } from '../../format/plan/plan.js';
 import { userRegisterOffset } from '../../format/registers/x86-64.js';
 import type { Assembler, Label } from './assembler.js';
 import { compileExpression } from './compile-expression.js';
-import { maxFrameBytes } from './frame.js';
 import { heldRead, type ParentRange } from './compile-held.js';
 import { compileWindow } from './compile-window.js';
+import { maxFrameBytes } from './frame.js';
 import { bpfHelpers } from './helper-calls.js';
+import { lengthBeginsWithAddress } from './leading-read.js';
 import {
   placeOffset,
   rangeCodes,
@@ -20,7 +21,6 @@ import {
   statusOffset,
   wholeWords,
 } from './record-layout.js';
-import { lengthBeginsWithAddress } from './leading-read.js';
 import { emitRecordRead, emitUserRead } from './user-read.js';
 
 /** Leaf functions keep variables below their stack pointer (psABI 3.2.2). */
