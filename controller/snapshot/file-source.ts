@@ -1,5 +1,5 @@
 /** A file as a ByteSource: read piece by piece where it is asked, so that large binaries cost what is looked at. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import type { ByteSource } from '../../format/byte-source.js';
 import { badData, StillframeError } from '../../format/error.js';
 
@@ -34,7 +34,8 @@ export function openFileSource(path: string): FileSource {
 
 function openFile(path: string): number {
   try {
-    return openSync(path, 'r');
+    // A pipe of that name, which a hostile core may know, must not hold us up.
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
     const errnoName = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error';
     const code = errnoName === 'ENOENT' || errnoName === 'ENOTDIR' ? 'not-found' : 'system';
