@@ -173,6 +173,8 @@ export class Session implements AsyncDisposable {
       });
       // Whoever waited for it has to find this agent first.
       if (point.holders === 0) point.desertedMs = Date.now() + reconnectMs;
+      // Who has found it was told that it was not armed yet.
+      if (point.active) this.#announce(point);
     } catch (error) {
       this.#options.log.warn({ point: id, error: toStillframeError(error).message }, 'cannot arm again');
     }

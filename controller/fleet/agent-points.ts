@@ -40,6 +40,8 @@ export interface PointContext {
 
 const beginRetryMs = 2000;
 const maxBeginRetryMs = 60_000;
+/** How often the states of all points are read where something is armed. */
+const retakeMs = 30_000;
 /** How often processes are asked for that the agent does not watch. */
 const relistMs = 10_000;
 /** A pid that was given away again after the point was set is another process; clocks of two hosts may differ by so much. */
@@ -63,6 +65,8 @@ export class AgentPoints implements Disposable {
   #running = false;
   #closed = false;
   #watchMs = 0;
+  /** When all states were read last. */
+  #takenMs = 0;
   #askedWatchMs = 0;
   #beginTimer: NodeJS.Timeout | undefined;
 
@@ -154,6 +158,11 @@ export class AgentPoints implements Disposable {
 
   /** Tries again what is due. */
   retry(nowMs: number): void {
+    if (this.holds && nowMs - this.#takenMs >= retakeMs) {
+      this.#takenMs = nowMs;
+      // An agent says what changes; that it says so is not relied upon.
+      this.refresh().catch(() => undefined);
+    }
     for (const [point, atMs] of this.#retries) {
       if (atMs > nowMs) continue;
       this.#retries.delete(point);
@@ -268,6 +277,7 @@ export class AgentPoints implements Disposable {
 
   /** A list of all that the agent has. What it has no more is armed again. */
   #take(views: readonly AgentPoint[]): void {
+    this.#takenMs = Date.now();
     const listed = new Set(views.map(({ id }) => id));
     for (const view of views) this.#see(view);
     for (const point of this.#context.points()) {
