@@ -137,7 +137,9 @@ describe('ptrace, points', () => {
     const never = idMasked(-1n);
     await tracer.arm({ ...arming, pointId: 'a', pid: target.pid, plan: planFor(['work'], never) });
     await tracer.arm({ ...arming, pointId: 'b', pid: target.pid, plan: planFor(['work', 'second'], never) });
-    for (let i = 0; i < 5; i++) {
+    // On a busy machine the bound on the stop comes before the last thread: then that is said of it, and nothing else.
+    let whole = 0;
+    for (let tries = 0; whole < 5 && tries < 100; tries++) {
       const { capture } = await tracer.now({
         pid: target.pid,
         tids: [],
@@ -145,8 +147,11 @@ describe('ptrace, points', () => {
         maxBytes: 65_536,
         engine: 'ptrace',
       });
-      expect(capture.threads.every((thread) => thread.registers !== undefined)).toBe(true);
+      const without = capture.threads.filter((thread) => thread.registers === undefined);
+      for (const { absent } of without) expect(absent).toMatchObject({ reason: 'limit' });
+      if (without.length === 0) whole += 1;
     }
+    expect(whole).toBe(5);
     expect((await tracer.disarm('a', target.pid))?.hits).toBeGreaterThan(0n);
     const [before] = await tracer.counters(['b']);
     await new Promise((resolve) => setTimeout(resolve, 100));
