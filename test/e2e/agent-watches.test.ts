@@ -10,7 +10,7 @@ import { connectAgent, orderFor } from '../support/agent-client.js';
 import { AgentTalk } from '../support/agent-talk.js';
 import { openWorkplace, type Workplace } from '../support/cli.js';
 import { compileC } from '../support/compile-c.js';
-import { startTicker } from '../support/ticker.js';
+import { startNamedTicker, uniqueName } from '../support/ticker.js';
 
 const { Resource, PointPhase } = stillframe.v1;
 
@@ -43,9 +43,12 @@ const consumer = compileC(
 );
 
 let workplace: Workplace;
+/** Of this test's processes alone: others run beside it. */
+let name: string;
 let talks: AgentTalk[];
 beforeEach(() => {
   workplace = openWorkplace();
+  name = uniqueName();
   talks = [];
 });
 afterEach(async () => {
@@ -68,7 +71,7 @@ async function countingOrder(pid: number): Promise<CommandProperties> {
   return {
     arm: {
       pointId: '0000000000c1-01234567',
-      selector: 'name:ticker',
+      selector: `name:${name}`,
       plan: order.plan,
       countOnly: true,
       expiresMs: toLong(order.expiresMs),
@@ -90,21 +93,20 @@ test('says hello with the capabilities of its tracer', async () => {
 
 test('a point that counts: in a process that starts later, its counters as they rise, in the next agent from zero', async () => {
   const first = await workplace.startAgent();
-  const model = await startTicker(workplace);
+  const model = await startNamedTicker(workplace, name);
   const order = await countingOrder(model.pid);
+  const gone = new Promise((resolve) => model.process.once('exit', resolve));
   model.process.kill('SIGKILL');
+  await gone;
   const talk = converse();
   const armed = await talk.ask(order);
   expect(armed.pointState).toMatchObject({ phase: PointPhase.POINT_PHASE_PENDING, owner: 'rules@here' });
   await talk.ask({ listPoints: { watchMs: 200 } });
-  const ticker = await startTicker(workplace);
+  const ticker = await startNamedTicker(workplace, name);
   const hits = (): number => Number(statesOf(talk.events).at(-1)?.counters?.hits ?? 0);
   await until(() => expect(hits()).toBeGreaterThan(20));
-  const [before, startedMs] = [hits(), performance.now()];
-  await sleep(2000);
-  const rate = ((hits() - before) * 1000) / (performance.now() - startedMs);
-  expect(rate).toBeGreaterThan(20);
-  expect(rate).toBeLessThan(120);
+  const before = hits();
+  await until(() => expect(hits()).toBeGreaterThan(before + 20));
   const [state] = statesOf(talk.events).slice(-1);
   expect(state).toMatchObject({
     countOnly: true,
@@ -134,11 +136,11 @@ test('processes that come and go, and lines of a log through its rotation', asyn
   const talk = converse();
   const path = join(workplace.folder, 'app.log');
   writeFileSync(path, 'ERROR before\n');
-  await talk.ask({ watchTargets: { watchId: 't', selector: 'name:ticker' } });
+  await talk.ask({ watchTargets: { watchId: 't', selector: `name:${name}` } });
   await talk.ask({ watchLog: { watchId: 'l', path, pattern: '^ERROR' } });
   const pids = (which: 'appeared' | 'left'): number[] =>
     talk.events.flatMap(({ targetsChanged }) => (targetsChanged?.[which] ?? []).map(({ pid }) => pid ?? 0));
-  const ticker = await startTicker(workplace);
+  const ticker = await startNamedTicker(workplace, name);
   await until(() => expect(pids('appeared')).toContain(ticker.pid));
   const lines = (): number => talk.events.reduce((sum, { logMatched }) => sum + (logMatched?.count ?? 0), 0);
   appendFileSync(path, 'ERROR one\nfine\n');
@@ -154,7 +156,7 @@ test('processes that come and go, and lines of a log through its rotation', asyn
 test('a policy forbids files that it does not name, and programs', async () => {
   const policy = join(workplace.folder, 'policy.json');
   const allowed = join(workplace.folder, 'allowed.log');
-  for (const name of ['allowed.log', 'other.log']) writeFileSync(join(workplace.folder, name), '');
+  for (const log of ['allowed.log', 'other.log']) writeFileSync(join(workplace.folder, log), '');
   writeFileSync(policy, JSON.stringify({ deny: ['*/consumer'], logFiles: [allowed] }));
   await workplace.startAgent({ args: ['--policy', policy] });
   const running = await workplace.startProgram(consumer, [], { ready: /^ready$/, stdin: true });
