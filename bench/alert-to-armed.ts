@@ -17,8 +17,8 @@ import { alertBody, postAlert } from '../test/support/alert-payload.js';
 import { median } from './machine.js';
 import { report } from './measure.js';
 
-const alerts = 100;
-const peers = 10;
+const alerts = 40;
+const peers = 5;
 
 /** A rule for each alert, so that no bound of one stands in the way of the next. */
 const rules = `rules:\n${Array.from(
@@ -87,7 +87,7 @@ const percentile = (values: readonly number[], part: number): number =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * part))] ??
   Number.NaN;
 
-await using stage = openStage('bench');
+await using stage = openStage('bench', 'checkout');
 const service = await startService(stage);
 await startAgent(stage);
 const file = join(stage.folder, 'rules.yaml');
