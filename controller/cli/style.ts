@@ -3,6 +3,7 @@
  * cursor, change colours or hide text of the one who looks into it.
  */
 import pc from 'picocolors';
+import { printable } from '../../format/printable.js';
 
 /** NB: a file's `isTTY` is undefined, which picocolors takes for its own choice: to colour pipes under CI. */
 const terminal: unknown = process.stdout.isTTY;
@@ -11,13 +12,8 @@ export const colors: ReturnType<typeof pc.createColors> = pc.createColors(
   pc.isColorSupported && terminal === true,
 );
 
-/** Control characters and those that change the direction of text, as `\xNN` or `\u{NNNN}`. */
-export function clean(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}]/gu, (character) => {
-    const code = character.codePointAt(0) ?? 0;
-    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
-  });
-}
+/** Of whatever came from a target. */
+export const clean: (text: string) => string = printable;
 
 const named: Readonly<Record<string, string>> = {
   '\n': String.raw`\n`,
