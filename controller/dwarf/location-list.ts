@@ -55,8 +55,12 @@ export function parseLocationList(unit: Unit, offset: number): LocationEntry[] {
       entries.push({ start: from, end: toPc(end), expression, isDefault: false });
     }
   };
-  if (unit.version >= 5) parseModern(unit, unit.sections.at('debug_loclists', offset), entries, add);
-  else if (unit.info.isSplit) parseSplit(unit, unit.sections.at('debug_loc', offset), add);
+  const addDefault = (expression: Uint8Array): void => {
+    entries.push({ start: 0, end: 0, expression, isDefault: true });
+  };
+  const into = { add, addDefault };
+  if (unit.version >= 5) parseKinds(unit, unit.sections.at('debug_loclists', offset), modern, into);
+  else if (unit.info.isSplit) parseKinds(unit, unit.sections.at('debug_loc', offset), split, into);
   else parseOld(unit, unit.sections.at('debug_loc', offset), add);
   return entries;
 }
@@ -75,52 +79,45 @@ function parseOld(unit: Unit, cursor: ByteCursor, add: Add): void {
   }
 }
 
-/** `.debug_loc.dwo` before version 5: kinds of entries as since, but lengths of fixed size (GNU DebugFission). */
-function parseSplit(unit: Unit, cursor: ByteCursor, add: Add): void {
-  const indexed = (): bigint => unit.addressOfIndex(cursor.ulebNumber());
-  const expression = (): Uint8Array => cursor.take(cursor.u16());
-  let base = unit.baseAddress;
-  for (;;) {
-    const at = cursor.offset;
-    const kind = cursor.u8();
-    switch (kind) {
-      case DW_LLE.end_of_list:
-        return;
-      case DW_LLE.base_addressx:
-        base = indexed();
-        break;
-      case DW_LLE.startx_endx: {
-        const start = indexed();
-        const end = indexed();
-        add(start, end, expression());
-        break;
-      }
-      case DW_LLE.startx_length: {
-        const start = indexed();
-        const end = start + BigInt(cursor.u32());
-        add(start, end, expression());
-        break;
-      }
-      case DW_LLE.offset_pair: {
-        const start = base + BigInt(cursor.u32());
-        const end = base + BigInt(cursor.u32());
-        add(start, end, expression());
-        break;
-      }
-      default:
-        throw cursor.error(`unknown location list entry 0x${kind.toString(16)}`, at);
-    }
-  }
+/** How entries of a version write what differs between them; the kinds up to DW_LLE_offset_pair are the same. */
+interface Encoding {
+  /** A length, or an offset from the base. */
+  readonly number: (cursor: ByteCursor) => bigint;
+  readonly expression: (cursor: ByteCursor) => Uint8Array;
+  /** The last kind that there is. */
+  readonly lastKind: number;
 }
 
-function parseModern(unit: Unit, cursor: ByteCursor, entries: LocationEntry[], add: Add): void {
+/** DWARF5 7.29. */
+const modern: Encoding = {
+  number: (cursor) => cursor.uleb(),
+  expression: (cursor) => cursor.take(cursor.ulebNumber()),
+  lastKind: 0xff,
+};
+
+/** `.debug_loc.dwo` before version 5: lengths of fixed size (GNU DebugFission). */
+const split: Encoding = {
+  number: (cursor) => BigInt(cursor.u32()),
+  expression: (cursor) => cursor.take(cursor.u16()),
+  lastKind: DW_LLE.offset_pair,
+};
+
+function parseKinds(
+  unit: Unit,
+  cursor: ByteCursor,
+  encoding: Encoding,
+  into: { readonly add: Add; readonly addDefault: (expression: Uint8Array) => void },
+): void {
+  const { add, addDefault } = into;
   const address = (): bigint => readAddress(cursor, unit.addressSize);
   const indexed = (): bigint => unit.addressOfIndex(cursor.ulebNumber());
-  const expression = (): Uint8Array => cursor.take(cursor.ulebNumber());
+  const number = (): bigint => encoding.number(cursor);
+  const expression = (): Uint8Array => encoding.expression(cursor);
   let base = unit.baseAddress;
   for (;;) {
     const at = cursor.offset;
     const kind = cursor.u8();
+    if (kind > encoding.lastKind) throw unknownKind(cursor, kind, at);
     switch (kind) {
       case DW_LLE.end_of_list:
         return;
@@ -135,18 +132,18 @@ function parseModern(unit: Unit, cursor: ByteCursor, entries: LocationEntry[], a
       }
       case DW_LLE.startx_length: {
         const start = indexed();
-        const end = start + cursor.uleb();
+        const end = start + number();
         add(start, end, expression());
         break;
       }
       case DW_LLE.offset_pair: {
-        const start = base + cursor.uleb();
-        const end = base + cursor.uleb();
+        const start = base + number();
+        const end = base + number();
         add(start, end, expression());
         break;
       }
       case DW_LLE.default_location:
-        entries.push({ start: 0, end: 0, expression: expression(), isDefault: true });
+        addDefault(expression());
         break;
       case DW_LLE.base_address:
         base = address();
@@ -159,7 +156,7 @@ function parseModern(unit: Unit, cursor: ByteCursor, entries: LocationEntry[], a
       }
       case DW_LLE.start_length: {
         const start = address();
-        const end = start + cursor.uleb();
+        const end = start + number();
         add(start, end, expression());
         break;
       }
@@ -169,7 +166,11 @@ function parseModern(unit: Unit, cursor: ByteCursor, entries: LocationEntry[], a
         cursor.uleb();
         break;
       default:
-        throw cursor.error(`unknown location list entry 0x${kind.toString(16)}`, at);
+        throw unknownKind(cursor, kind, at);
     }
   }
+}
+
+function unknownKind(cursor: ByteCursor, kind: number, at: number): Error {
+  return cursor.error(`unknown location list entry 0x${kind.toString(16)}`, at);
 }
