@@ -1,7 +1,8 @@
 /** Where functions were inlined: DW_TAG_inlined_subroutine DIEs by the abstract instance that they are copies of. */
 import { refersToOthers } from '../dwarf/abbrev.js';
 import { DW_AT, DW_TAG } from '../dwarf/constants.js';
-import { Die, skipAttributes } from '../dwarf/die.js';
+import { Die } from '../dwarf/die.js';
+import { visitDies } from '../dwarf/die-visit.js';
 import type { Unit } from '../dwarf/unit.js';
 import type { DebugFiles } from './debug-files.js';
 
@@ -37,30 +38,11 @@ export class InlinedIndex {
   }
 }
 
-/** Walks every DIE of a unit: the only question that needs it. */
 function collect(unit: Unit): Map<number, InlinedDie[]> {
   const copies = new Map<number, InlinedDie[]>();
-  const { bytes } = unit.info;
-  const { abbreviations, end, root } = unit;
-  if (!root.abbreviation.hasChildren) return copies;
   let into: { offset: number; depth: number } | undefined;
   let intoDie: Die | undefined;
-  let position = root.attributesEnd;
-  for (let depth = 1; depth > 0 && position < end;) {
-    const at = position;
-    let code = bytes[position++] ?? 0;
-    if (code >= 0x80) {
-      const cursor = unit.info.at(at);
-      code = cursor.ulebNumber();
-      position = cursor.offset;
-    }
-    if (code === 0) {
-      depth--;
-      continue;
-    }
-    const abbreviation = abbreviations.get(code);
-    if (abbreviation === undefined) throw unit.info.error(`unknown abbreviation ${code}`, at);
-    const { tag } = abbreviation;
+  visitDies(unit, (at, { tag }, depth) => {
     if (tag === DW_TAG.subprogram && (into === undefined || depth <= into.depth)) {
       into = { offset: at, depth };
       intoDie = undefined;
@@ -74,8 +56,6 @@ function collect(unit: Unit): Map<number, InlinedDie[]> {
         else list.push({ die, into: intoDie });
       }
     }
-    position = skipAttributes(bytes, position, abbreviation, unit);
-    if (abbreviation.hasChildren) depth++;
-  }
+  });
   return copies;
 }
