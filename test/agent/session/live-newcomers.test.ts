@@ -251,6 +251,8 @@ describe('snapshots', () => {
       'the parent has delivered',
       () => session.spool.list().filter(({ delivery }) => delivery?.pid === parent.pid).length === 3,
     );
-    expect(await view()).toMatchObject({ phase: 'pending', refusals: [] });
+    // A snapshot is spooled before its process is told to be done with.
+    const waiting = await until('waiting again', ({ phase }) => phase === 'pending');
+    expect(waiting.refusals).toEqual([]);
   });
 });
