@@ -14,6 +14,7 @@ import {
   isOfFleet,
   type ArmingRecord,
   type PointRecord,
+  type PointUpdate,
   type SnapshotRecord,
   type Store,
 } from '../store/store.js';
@@ -28,6 +29,7 @@ import { checkSpec, recordOf } from './point-spec.js';
 import type { PointListener, Points, PointSpec } from './points.js';
 import { ambiguous, findInFleet } from './target-search.js';
 import { isMeant } from './watches.js';
+import { WriteTogether } from './write-together.js';
 import { within } from './within.js';
 
 export interface PointKeeperOptions {
@@ -44,6 +46,7 @@ const tickMs = 1000;
 const ticksPerWrite = 5;
 const counterMs = 1000;
 const maxActive = 1000;
+const maxPast = 10_000;
 /** How long somebody who sets or removes a point waits for agents that do not answer. */
 const settleMs = 30_000;
 const refreshMs = 2000;
@@ -57,15 +60,20 @@ export class PointKeeper implements Points, AsyncDisposable {
   readonly #planner: PointPlanner & Partial<Disposable>;
   /** Active, or not yet gone everywhere. */
   readonly #points = new Map<string, KeptPoint>();
+  /** Documents of points that are over and gone everywhere. */
+  readonly #past = new Map<string, PointDocument>();
   readonly #watches = new Map<string, Disposable>();
   /** By the agent's identity. */
   readonly #agents = new Map<string, AgentPoints>();
   readonly #listeners: PointListeners;
   readonly #context: PointContext;
+  readonly #together: WriteTogether;
   readonly #listening: Disposable;
   readonly #timer: NodeJS.Timeout;
   readonly #expiring = new Set<KeptPoint>();
   #known: readonly AgentStatus[] | undefined;
+  readonly #unwritten = new Set<KeptPoint>();
+  #writing: NodeJS.Immediate | undefined;
   #ticks = 0;
   #closed = false;
 
@@ -78,6 +86,7 @@ export class PointKeeper implements Points, AsyncDisposable {
       countersWanted: (wanted) => this.#watchCounters(wanted),
       log,
     });
+    this.#together = new WriteTogether((places) => this.#write(places));
     this.#context = {
       planner: this.#planner,
       log,
@@ -85,7 +94,7 @@ export class PointKeeper implements Points, AsyncDisposable {
       find: (id) => this.#points.get(id),
       recall: (id) => this.#recall(id),
       isOurs: (id) => this.#points.has(id) || isKeptHere(store.getPoint(id)),
-      write: (place) => this.#write([place]),
+      write: (place) => this.#together.write(place),
       changed: (point) => this.#changed(point),
       stored: (record, isNew) => this.#stored(record, isNew),
       recount: (id) => this.#recount(id),
@@ -123,19 +132,9 @@ export class PointKeeper implements Points, AsyncDisposable {
   }
 
   list(): readonly PointDocument[] {
-    const { store } = this.#options;
-    const armings = new Map<string, ArmingRecord[]>();
-    for (const arming of store.listArmings()) {
-      const known = armings.get(arming.point);
-      if (known === undefined) armings.set(arming.point, [arming]);
-      else known.push(arming);
-    }
-    const counts = store.snapshotCounts();
-    return store.listPoints().map((record) => {
+    return this.#options.store.listPoints().map((record) => {
       const point = this.#points.get(record.id);
-      if (point !== undefined) return this.#document(point);
-      const count = counts.get(record.id) ?? { stored: 0, surplus: 0 };
-      return documentOfRecord(record, armings.get(record.id) ?? [], count);
+      return point === undefined ? this.#documentOfRecord(record) : this.#document(point);
     });
   }
 
@@ -181,6 +180,8 @@ export class PointKeeper implements Points, AsyncDisposable {
     for (const watch of this.#watches.values()) watch[Symbol.dispose]();
     for (const agent of this.#agents.values()) agent[Symbol.dispose]();
     this.#listeners[Symbol.dispose]();
+    this.#together[Symbol.dispose]();
+    clearImmediate(this.#writing);
     this.#planner[Symbol.dispose]?.();
     await Promise.resolve();
   }
@@ -232,6 +233,7 @@ export class PointKeeper implements Points, AsyncDisposable {
     }
     for (const arming of armings) point.place({ identity: arming.agent, host: arming.host }).add(arming);
     Object.assign(point, this.#options.store.countSnapshots(record.id));
+    this.#past.delete(point.id);
     this.#points.set(point.id, point);
     return point;
   }
@@ -319,7 +321,7 @@ export class PointKeeper implements Points, AsyncDisposable {
     if (!point.active || this.#closed) return;
     point.ending = ending;
     try {
-      this.#writeStatus(point);
+      this.#writeStatuses([point]);
     } catch (error) {
       // What is not written has not happened: the next controller would arm it again.
       point.ending = undefined;
@@ -352,6 +354,7 @@ export class PointKeeper implements Points, AsyncDisposable {
   }
 
   #recount(id: string): void {
+    this.#past.delete(id);
     const point = this.#points.get(id);
     if (point === undefined || this.#closed) return;
     Object.assign(point, this.#options.store.countSnapshots(id));
@@ -397,10 +400,17 @@ export class PointKeeper implements Points, AsyncDisposable {
 
   // What is written and told.
 
+  /** Told and written soon, and once for all that happens in one moment. */
   #changed(point: KeptPoint): void {
     if (this.#closed) return;
     this.#listeners.changed(point);
-    if (!point.written.startsWith(`${point.phase} `)) this.#tryTo(() => this.#writeStatus(point));
+    this.#unwritten.add(point);
+    this.#writing ??= setImmediate(() => {
+      this.#writing = undefined;
+      const changed = [...this.#unwritten].filter(({ phase, written }) => !written.startsWith(`${phase} `));
+      this.#unwritten.clear();
+      this.#tryTo(() => this.#writeStatuses(changed));
+    });
   }
 
   /** An agent came or went. */
@@ -409,12 +419,19 @@ export class PointKeeper implements Points, AsyncDisposable {
     for (const point of this.#points.values()) this.#changed(point);
   }
 
-  #writeStatus(point: KeptPoint): void {
-    const why = point.active ? activeText(point, this.#statuses()) : endedText(point);
-    const written = statusText(point.phase, why);
-    if (written === point.written) return;
-    this.#options.store.updatePoint(point.id, { phase: point.phase, why });
-    point.written = written;
+  #writeStatuses(points: Iterable<KeptPoint>): void {
+    if (this.#closed) return;
+    const texts = new Map<KeptPoint, string>();
+    const statuses: PointUpdate[] = [];
+    for (const point of points) {
+      const { id, phase } = point;
+      const why = point.active ? activeText(point, this.#statuses()) : endedText(point);
+      if (statusText(phase, why) === point.written) continue;
+      texts.set(point, statusText(phase, why));
+      statuses.push({ id, phase, why });
+    }
+    if (statuses.length > 0) this.#options.store.updatePoints(statuses);
+    for (const [point, text] of texts) point.written = text;
   }
 
   #write(places: readonly Place[]): void {
@@ -427,7 +444,7 @@ export class PointKeeper implements Points, AsyncDisposable {
     if (this.#closed) return;
     const places = [...this.#points.values()].flatMap((point) => [...point.places.values()]);
     this.#write(places.filter(({ dirty }) => dirty));
-    for (const point of this.#points.values()) this.#writeStatus(point);
+    this.#writeStatuses(this.#points.values());
   }
 
   /** A fleet is asked once for what a thousand points say at the same time. */
@@ -450,9 +467,17 @@ export class PointKeeper implements Points, AsyncDisposable {
     return record === undefined ? undefined : this.#documentOfRecord(record);
   }
 
+  /** One of a fleet that is not in memory is over for good, and its document with it: there may be many. */
   #documentOfRecord(record: PointRecord): PointDocument {
+    const known = this.#past.get(record.id);
+    if (known !== undefined) return known;
     const { store } = this.#options;
-    return documentOfRecord(record, store.listArmings(record.id), store.countSnapshots(record.id));
+    const count = store.countSnapshots(record.id);
+    if (!isOfFleet(record)) return documentOfRecord(record, [], count);
+    const document = documentOfRecord(record, store.listArmings(record.id), count);
+    if (this.#past.size >= maxPast) this.#past.clear();
+    this.#past.set(record.id, document);
+    return document;
   }
 }
 

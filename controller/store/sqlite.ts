@@ -117,6 +117,12 @@ export function openStore(options: StoreOptions): EmbeddedStore {
     notifications: openNotificationQueue(database, incidents),
     putPoint: (point) => void statements.putPoint.run(rowOfPoint(point)),
     updatePoint: (id, status) => void statements.updatePoint.run({ id, ...status }),
+    updatePoints(updates) {
+      const update = database.transaction(() => {
+        for (const { id, phase, why } of updates) statements.updatePoint.run({ id, phase, why });
+      });
+      update.immediate();
+    },
     listPoints: () => statements.points.all().map(pointFromRow),
     findPoint(reference): PointRecord {
       const rows = statements.pointsByPrefix.all(...prefixRange(reference));
@@ -132,7 +138,6 @@ export function openStore(options: StoreOptions): EmbeddedStore {
     putArmings: (armings) => fleet.putArmings(armings),
     listArmings: (point) => fleet.listArmings(point),
     countSnapshots: (point) => fleet.countSnapshots(point),
-    snapshotCounts: () => fleet.snapshotCounts(),
 
     receive({ id, size, sha256, point }): SnapshotWriter {
       if (!isIdentifier(id)) throw badData(`cannot store a snapshot: "${id}" is no id`);

@@ -704,6 +704,7 @@ describe('expiry', () => {
   test('while no controller ran', async () => {
     web1.start(shop(1));
     const { id } = await bench.set({ expiresMs: Date.now() + 5000 }, true);
+    await rest();
     vi.setSystemTime(Date.now() + 60_000);
     bench.crash();
     expect(bench.document(id)).toMatchObject({
