@@ -3,7 +3,8 @@
  * expired or is removed. Each step is written before what follows from it is done, so that a keeper that was killed at any instant goes
  * on where it was: points from `points`, where they may be armed from `armings`, their hits from `snapshots`.
  *
- * What is done at one agent is in `agent-points.ts`, what is said of a point in `point-document.ts` and `point-why.ts`.
+ * What is done at one agent is in `agent-points.ts`, what is written down in `point-ledger.ts`, what is said of a point in
+ * `point-document.ts` and `point-why.ts`.
  */
 import { randomBytes } from 'node:crypto';
 import { StillframeError, toStillframeError } from '../../format/error.js';
@@ -14,22 +15,21 @@ import {
   isOfFleet,
   type ArmingRecord,
   type PointRecord,
-  type PointUpdate,
   type SnapshotRecord,
   type Store,
 } from '../store/store.js';
 import { AgentPoints, type PointContext } from './agent-points.js';
 import type { AgentStatus, FleetLog } from './fleet.js';
-import { KeptPoint, statusText, type Ending, type Place } from './kept-point.js';
+import { KeptPoint, type Ending } from './kept-point.js';
 import { Planner, type PointPlanner } from './planner.js';
 import type { PointAgent, PointFleet } from './point-agent.js';
-import { activeText, documentOf, documentOfRecord, endedText } from './point-document.js';
+import { endedText } from './point-document.js';
+import { PointLedger } from './point-ledger.js';
 import { PointListeners } from './point-listeners.js';
 import { checkSpec, recordOf } from './point-spec.js';
 import type { PointListener, Points, PointSpec } from './points.js';
 import { ambiguous, findInFleet } from './target-search.js';
 import { isMeant } from './watches.js';
-import { WriteTogether } from './write-together.js';
 import { within } from './within.js';
 
 export interface PointKeeperOptions {
@@ -46,7 +46,6 @@ const tickMs = 1000;
 const ticksPerWrite = 5;
 const counterMs = 1000;
 const maxActive = 1000;
-const maxPast = 10_000;
 /** How long somebody who sets or removes a point waits for agents that do not answer. */
 const settleMs = 30_000;
 const refreshMs = 2000;
@@ -60,20 +59,15 @@ export class PointKeeper implements Points, AsyncDisposable {
   readonly #planner: PointPlanner & Partial<Disposable>;
   /** Active, or not yet gone everywhere. */
   readonly #points = new Map<string, KeptPoint>();
-  /** Documents of points that are over and gone everywhere. */
-  readonly #past = new Map<string, PointDocument>();
   readonly #watches = new Map<string, Disposable>();
   /** By the agent's identity. */
   readonly #agents = new Map<string, AgentPoints>();
   readonly #listeners: PointListeners;
   readonly #context: PointContext;
-  readonly #together: WriteTogether;
+  readonly #ledger: PointLedger;
   readonly #listening: Disposable;
   readonly #timer: NodeJS.Timeout;
   readonly #expiring = new Set<KeptPoint>();
-  #known: readonly AgentStatus[] | undefined;
-  readonly #unwritten = new Set<KeptPoint>();
-  #writing: NodeJS.Immediate | undefined;
   #ticks = 0;
   #closed = false;
 
@@ -81,12 +75,13 @@ export class PointKeeper implements Points, AsyncDisposable {
     this.#options = options;
     const { store, fleet, log } = options;
     this.#planner = options.planner ?? new Planner(options.openSymbols);
+    const statuses = (): readonly AgentStatus[] => fleet.statuses();
+    this.#ledger = new PointLedger({ store, statuses, failed: this.#failed });
     this.#listeners = new PointListeners({
-      documentOf: (point) => this.#document(point),
+      documentOf: (point) => this.#ledger.document(point),
       countersWanted: (wanted) => this.#watchCounters(wanted),
       log,
     });
-    this.#together = new WriteTogether((places) => this.#write(places));
     this.#context = {
       planner: this.#planner,
       log,
@@ -94,7 +89,7 @@ export class PointKeeper implements Points, AsyncDisposable {
       find: (id) => this.#points.get(id),
       recall: (id) => this.#recall(id),
       isOurs: (id) => this.#points.has(id) || isKeptHere(store.getPoint(id)),
-      write: (place) => this.#together.write(place),
+      write: (place) => this.#ledger.writePlace(place),
       changed: (point) => this.#changed(point),
       stored: (record, isNew) => this.#stored(record, isNew),
       recount: (id) => this.#recount(id),
@@ -128,13 +123,13 @@ export class PointKeeper implements Points, AsyncDisposable {
     this.#watch(point);
     this.#changed(point);
     if (options.strict === true) await this.#settle(point);
-    return this.#document(point);
+    return this.#ledger.document(point);
   }
 
   list(): readonly PointDocument[] {
     return this.#options.store.listPoints().map((record) => {
       const point = this.#points.get(record.id);
-      return point === undefined ? this.#documentOfRecord(record) : this.#document(point);
+      return point === undefined ? this.#ledger.documentOfRecord(record) : this.#ledger.document(point);
     });
   }
 
@@ -160,11 +155,11 @@ export class PointKeeper implements Points, AsyncDisposable {
           },
         );
       }
-      return this.#documentOfRecord(record);
+      return this.#ledger.documentOfRecord(record);
     }
     this.#end(point, { end: 'removed', detail: why, final: false });
     await this.#clear(point);
-    return this.#document(point);
+    return this.#ledger.document(point);
   }
 
   listen(listener: PointListener): Disposable {
@@ -173,15 +168,14 @@ export class PointKeeper implements Points, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
-    this.#tryTo(() => this.#writeChanges());
+    this.#ledger.writeChanges([...this.#points.values()]);
     this.#closed = true;
     clearInterval(this.#timer);
     this.#listening[Symbol.dispose]();
     for (const watch of this.#watches.values()) watch[Symbol.dispose]();
     for (const agent of this.#agents.values()) agent[Symbol.dispose]();
     this.#listeners[Symbol.dispose]();
-    this.#together[Symbol.dispose]();
-    clearImmediate(this.#writing);
+    this.#ledger[Symbol.dispose]();
     this.#planner[Symbol.dispose]?.();
     await Promise.resolve();
   }
@@ -233,7 +227,7 @@ export class PointKeeper implements Points, AsyncDisposable {
     }
     for (const arming of armings) point.place({ identity: arming.agent, host: arming.host }).add(arming);
     Object.assign(point, this.#options.store.countSnapshots(record.id));
-    this.#past.delete(point.id);
+    this.#ledger.forgetDocument(point.id);
     this.#points.set(point.id, point);
     return point;
   }
@@ -261,10 +255,10 @@ export class PointKeeper implements Points, AsyncDisposable {
     if (points?.agent !== agent) return;
     points[Symbol.dispose]();
     this.#agents.delete(agent.identity);
-    const places = [...this.#points.values()].flatMap((point) => point.places.get(agent.identity) ?? []);
-    for (const place of places) place.forget();
+    const held = [...this.#points.values()].filter((point) => point.places.has(agent.identity));
+    for (const point of held) point.places.get(agent.identity)?.forget();
     // It may be another one that comes back, which begins to count at zero.
-    this.#tryTo(() => this.#write(places.filter(({ dirty }) => dirty)));
+    this.#ledger.writeChanges(held);
     this.#allChanged();
   }
 
@@ -321,7 +315,7 @@ export class PointKeeper implements Points, AsyncDisposable {
     if (!point.active || this.#closed) return;
     point.ending = ending;
     try {
-      this.#writeStatuses([point]);
+      this.#ledger.writeStatuses([point]);
     } catch (error) {
       // What is not written has not happened: the next controller would arm it again.
       point.ending = undefined;
@@ -350,11 +344,14 @@ export class PointKeeper implements Points, AsyncDisposable {
     if (record.point === '') return;
     this.#recount(record.point);
     const point = this.#points.get(record.point);
-    if (isNew) this.#listeners.snapshot(record, point ?? this.#documentById(record.point));
+    if (!isNew) return;
+    const known = point === undefined ? this.#options.store.getPoint(record.point) : undefined;
+    const document = known === undefined ? undefined : this.#ledger.documentOfRecord(known);
+    this.#listeners.snapshot(record, point ?? document);
   }
 
   #recount(id: string): void {
-    this.#past.delete(id);
+    this.#ledger.forgetDocument(id);
     const point = this.#points.get(id);
     if (point === undefined || this.#closed) return;
     Object.assign(point, this.#options.store.countSnapshots(id));
@@ -372,16 +369,7 @@ export class PointKeeper implements Points, AsyncDisposable {
     }
     for (const agent of this.#agents.values()) agent.retry(nowMs);
     this.#ticks += 1;
-    if (this.#ticks % ticksPerWrite === 0) this.#tryTo(() => this.#writeChanges());
-  }
-
-  /** For what decides nothing: a disk that is full costs what would be written, and not the controller its life. */
-  #tryTo(write: () => void): void {
-    try {
-      write();
-    } catch (error) {
-      this.#failed(error);
-    }
+    if (this.#ticks % ticksPerWrite === 0) this.#ledger.writeChanges([...this.#points.values()]);
   }
 
   readonly #failed = (error: unknown): void => {
@@ -394,90 +382,20 @@ export class PointKeeper implements Points, AsyncDisposable {
     if (this.#expiring.has(point)) return;
     this.#expiring.add(point);
     await this.refresh().finally(() => this.#expiring.delete(point));
-    const detail = `expired, ${activeText(point, this.#statuses())}`;
+    const detail = `expired, ${this.#ledger.whyOf(point)}`;
     this.#end(point, { end: 'expired', detail, final: true });
   }
 
-  // What is written and told.
-
-  /** Told and written soon, and once for all that happens in one moment. */
   #changed(point: KeptPoint): void {
     if (this.#closed) return;
     this.#listeners.changed(point);
-    this.#unwritten.add(point);
-    this.#writing ??= setImmediate(() => {
-      this.#writing = undefined;
-      const changed = [...this.#unwritten].filter(({ phase, written }) => !written.startsWith(`${phase} `));
-      this.#unwritten.clear();
-      this.#tryTo(() => this.#writeStatuses(changed));
-    });
+    this.#ledger.changed(point);
   }
 
   /** An agent came or went. */
   #allChanged(): void {
-    this.#known = undefined;
+    this.#ledger.agentsChanged();
     for (const point of this.#points.values()) this.#changed(point);
-  }
-
-  #writeStatuses(points: Iterable<KeptPoint>): void {
-    if (this.#closed) return;
-    const texts = new Map<KeptPoint, string>();
-    const statuses: PointUpdate[] = [];
-    for (const point of points) {
-      const { id, phase } = point;
-      const why = point.active ? activeText(point, this.#statuses()) : endedText(point);
-      if (statusText(phase, why) === point.written) continue;
-      texts.set(point, statusText(phase, why));
-      statuses.push({ id, phase, why });
-    }
-    if (statuses.length > 0) this.#options.store.updatePoints(statuses);
-    for (const [point, text] of texts) point.written = text;
-  }
-
-  #write(places: readonly Place[]): void {
-    if (this.#closed || places.length === 0) return;
-    this.#options.store.putArmings(places.flatMap((place) => place.records()));
-    for (const place of places) place.dirty = false;
-  }
-
-  #writeChanges(): void {
-    if (this.#closed) return;
-    const places = [...this.#points.values()].flatMap((point) => [...point.places.values()]);
-    this.#write(places.filter(({ dirty }) => dirty));
-    this.#writeStatuses(this.#points.values());
-  }
-
-  /** A fleet is asked once for what a thousand points say at the same time. */
-  #statuses(): readonly AgentStatus[] {
-    if (this.#known === undefined) {
-      this.#known = this.#options.fleet.statuses();
-      setImmediate(() => {
-        this.#known = undefined;
-      });
-    }
-    return this.#known;
-  }
-
-  #document(point: KeptPoint): PointDocument {
-    return documentOf(point, this.#statuses());
-  }
-
-  #documentById(id: string): PointDocument | undefined {
-    const record = this.#options.store.getPoint(id);
-    return record === undefined ? undefined : this.#documentOfRecord(record);
-  }
-
-  /** One of a fleet that is not in memory is over for good, and its document with it: there may be many. */
-  #documentOfRecord(record: PointRecord): PointDocument {
-    const known = this.#past.get(record.id);
-    if (known !== undefined) return known;
-    const { store } = this.#options;
-    const count = store.countSnapshots(record.id);
-    if (!isOfFleet(record)) return documentOfRecord(record, [], count);
-    const document = documentOfRecord(record, store.listArmings(record.id), count);
-    if (this.#past.size >= maxPast) this.#past.clear();
-    this.#past.set(record.id, document);
-    return document;
   }
 }
 
