@@ -35,7 +35,7 @@ let names = 0;
 const socket = (): string => place.environment['STILLFRAME_AGENT'] ?? '';
 
 function open(agents: readonly string[] = [socket()], folder = join(place.folder, 'controller')): void {
-  const log = { info: () => undefined, warn: () => undefined, error: console.error };
+  const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
   store = openEmbeddedStore(folder);
   fleet = openFleet({ agents, tls: undefined, store, log });
   points = new PointKeeper({ store, fleet, openSymbols, log });
