@@ -55,7 +55,8 @@ export class PointLedger implements Disposable {
       const why = point.active ? this.whyOf(point) : endedText(point);
       if (statusText(phase, why) === point.written) continue;
       texts.set(point, statusText(phase, why));
-      updates.push({ id, phase, why });
+      const end = point.ending?.end;
+      updates.push({ id, phase, why, ...(end === undefined ? {} : { end }) });
     }
     if (updates.length > 0) this.#options.store.updatePoints(updates);
     for (const [point, text] of texts) point.written = text;

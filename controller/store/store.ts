@@ -174,6 +174,8 @@ export interface HitCounters {
 export interface PointStatus {
   readonly phase: PointPhase;
   readonly why: string;
+  /** Of one that ended: `hits`, `expired`, `removed`, `target-gone`, `failed`; not known of points of earlier versions. */
+  readonly end?: string;
 }
 
 export interface PointUpdate extends PointStatus {
