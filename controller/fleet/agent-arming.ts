@@ -66,7 +66,7 @@ export class AgentArming {
     }
     place.targets.clear();
     place.refusals.clear();
-    this.#context.write(place);
+    await this.#context.write(place);
   }
 
   async arm(point: KeptPoint, place: Place): Promise<void> {
@@ -161,7 +161,7 @@ export class AgentArming {
       if (plan === undefined || this.#isStale(point)) return;
       arming.state = 'open';
       // Before the agent is asked: whatever happens now, it is known that something may be armed there.
-      this.#context.write(place);
+      await this.#context.write(place);
       asked = true;
       const view = await this.#agent.client.arm(this.#order(point, arming, { plan, group }));
       if (this.#closed) return;
@@ -173,7 +173,7 @@ export class AgentArming {
       if (asked) {
         // It answered, and leaves nothing armed then.
         arming.state = 'closed';
-        this.#context.write(place);
+        await this.#context.write(place);
       }
       place.refusals.set(buildId, { ...refusalOf(failure, refused), keys });
     }
@@ -201,7 +201,7 @@ export class AgentArming {
     if (next !== undefined) return next;
     arming.state = 'given-up';
     arming.why = `it ended there again and again: ${arming.view.why}`;
-    this.#context.write(place);
+    await this.#context.write(place);
     return undefined;
   }
 

@@ -39,8 +39,9 @@ export function openFleet(options: FleetOptions): AgentFleet {
   return new AgentFleet(options);
 }
 
-/** Streams that have not said hello yet. */
+/** Streams that have not said hello yet; and those that have. */
 const maxUngreeted = 512;
+const maxAgents = 5000;
 /** How long dialed agents that answered wait for the others at the start, so that names do not depend on who is quicker. */
 const firstRoundMs = 1500;
 const connectTimeoutMs = 5000;
@@ -100,7 +101,9 @@ export class AgentFleet implements Fleet, AsyncDisposable {
   /** Takes the stream over for good; `serveFleetGateway` (controller/rpc/fleet-gateway.ts) calls it for each that comes. */
   accept(stream: AgentStream): void {
     const channel = acceptChannel(stream);
-    if (this.#closed || this.#ungreeted >= maxUngreeted) {
+    const isFull = this.#ungreeted >= maxUngreeted || this.#roster.agents().length >= maxAgents;
+    if (this.#closed || isFull) {
+      // It comes again, and finds room when others have gone.
       channel.close();
       return;
     }

@@ -28,8 +28,8 @@ export interface PointContext {
   recall(id: string): KeptPoint | undefined;
   /** Whether a point of that id is kept by this controller's store. */
   isOurs(id: string): boolean;
-  /** Durable when it returns. */
-  write(place: Place): void;
+  /** Resolves when it is durable. */
+  write(place: Place): Promise<void>;
   changed(point: KeptPoint): void;
   stored(record: SnapshotRecord, isNew: boolean): void;
   /** Counts anew what is stored of a point, and ends it when that is all. */
@@ -330,7 +330,7 @@ export class AgentPoints implements Disposable {
       // Somebody at that host removed it, or it did not work there: not to be forced upon it.
       arming.state = 'given-up';
       arming.why = why;
-      this.#context.write(place);
+      place.dirty = true;
     }
   }
 

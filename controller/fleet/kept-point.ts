@@ -9,7 +9,8 @@ import type { AgentPoint, AgentTarget } from '../rpc/agent-facts.js';
 import type { ArmingRecord, HitCount, HitCounters, PointPhase, PointRecord } from '../store/store.js';
 import { addHits, countHits, isSameCount, noCount, noHits } from './hit-count.js';
 
-export type PointEnding = 'hits' | 'expired' | 'removed' | 'target-gone' | 'failed';
+const endings = ['hits', 'expired', 'removed', 'target-gone', 'failed'] as const;
+export type PointEnding = (typeof endings)[number];
 
 export interface Ending {
   readonly end: PointEnding;
@@ -36,7 +37,7 @@ export class KeptPoint {
     this.selector = parseSelector(record.target);
     this.written = statusText(record.status.phase, record.status.why);
     if (record.status.phase === 'ended' || record.status.phase === 'failed') {
-      const end = record.status.phase === 'failed' ? 'failed' : 'removed';
+      const end = endings.find((known) => known === record.status.end) ?? 'removed';
       this.ending = { end, detail: record.status.why, final: true };
     }
   }

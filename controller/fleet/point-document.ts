@@ -65,6 +65,7 @@ export function documentOfRecord(
     ...recordPart(record),
     state: record.status.phase,
     why: whyOver({ ...ended, ...more }),
+    ...optionalText('end', record.status.end),
     engine: record.engine,
     processes: [],
     ...countersPart(total, count.stored),

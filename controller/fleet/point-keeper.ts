@@ -3,7 +3,8 @@
  * expired or is removed. Each step is written before what follows from it is done, so that a keeper that was killed at any instant goes
  * on where it was: points from `points`, where they may be armed from `armings`, their hits from `snapshots`.
  *
- * What is done at one agent is in `agent-points.ts`, what is said of a point in `point-document.ts` and `point-why.ts`.
+ * What is done at one agent is in `agent-points.ts`, what is written down in `point-ledger.ts`, what is said of a point in
+ * `point-document.ts` and `point-why.ts`.
  */
 import { randomBytes } from 'node:crypto';
 import { StillframeError, toStillframeError } from '../../format/error.js';
@@ -19,10 +20,11 @@ import {
 } from '../store/store.js';
 import { AgentPoints, type PointContext } from './agent-points.js';
 import type { AgentStatus, FleetLog } from './fleet.js';
-import { KeptPoint, statusText, type Ending, type Place } from './kept-point.js';
+import { KeptPoint, type Ending } from './kept-point.js';
 import { Planner, type PointPlanner } from './planner.js';
 import type { PointAgent, PointFleet } from './point-agent.js';
-import { activeText, documentOf, documentOfRecord, endedText } from './point-document.js';
+import { endedText } from './point-document.js';
+import { PointLedger } from './point-ledger.js';
 import { PointListeners } from './point-listeners.js';
 import { checkSpec, recordOf } from './point-spec.js';
 import type { PointListener, Points, PointSpec } from './points.js';
@@ -62,10 +64,10 @@ export class PointKeeper implements Points, AsyncDisposable {
   readonly #agents = new Map<string, AgentPoints>();
   readonly #listeners: PointListeners;
   readonly #context: PointContext;
+  readonly #ledger: PointLedger;
   readonly #listening: Disposable;
   readonly #timer: NodeJS.Timeout;
   readonly #expiring = new Set<KeptPoint>();
-  #known: readonly AgentStatus[] | undefined;
   #ticks = 0;
   #closed = false;
 
@@ -73,8 +75,10 @@ export class PointKeeper implements Points, AsyncDisposable {
     this.#options = options;
     const { store, fleet, log } = options;
     this.#planner = options.planner ?? new Planner(options.openSymbols);
+    const statuses = (): readonly AgentStatus[] => fleet.statuses();
+    this.#ledger = new PointLedger({ store, statuses, failed: this.#failed });
     this.#listeners = new PointListeners({
-      documentOf: (point) => this.#document(point),
+      documentOf: (point) => this.#ledger.document(point),
       countersWanted: (wanted) => this.#watchCounters(wanted),
       log,
     });
@@ -85,7 +89,7 @@ export class PointKeeper implements Points, AsyncDisposable {
       find: (id) => this.#points.get(id),
       recall: (id) => this.#recall(id),
       isOurs: (id) => this.#points.has(id) || isKeptHere(store.getPoint(id)),
-      write: (place) => this.#write([place]),
+      write: (place) => this.#ledger.writePlace(place),
       changed: (point) => this.#changed(point),
       stored: (record, isNew) => this.#stored(record, isNew),
       recount: (id) => this.#recount(id),
@@ -119,23 +123,13 @@ export class PointKeeper implements Points, AsyncDisposable {
     this.#watch(point);
     this.#changed(point);
     if (options.strict === true) await this.#settle(point);
-    return this.#document(point);
+    return this.#ledger.document(point);
   }
 
   list(): readonly PointDocument[] {
-    const { store } = this.#options;
-    const armings = new Map<string, ArmingRecord[]>();
-    for (const arming of store.listArmings()) {
-      const known = armings.get(arming.point);
-      if (known === undefined) armings.set(arming.point, [arming]);
-      else known.push(arming);
-    }
-    const counts = store.snapshotCounts();
-    return store.listPoints().map((record) => {
+    return this.#options.store.listPoints().map((record) => {
       const point = this.#points.get(record.id);
-      if (point !== undefined) return this.#document(point);
-      const count = counts.get(record.id) ?? { stored: 0, surplus: 0 };
-      return documentOfRecord(record, armings.get(record.id) ?? [], count);
+      return point === undefined ? this.#ledger.documentOfRecord(record) : this.#ledger.document(point);
     });
   }
 
@@ -161,11 +155,11 @@ export class PointKeeper implements Points, AsyncDisposable {
           },
         );
       }
-      return this.#documentOfRecord(record);
+      return this.#ledger.documentOfRecord(record);
     }
     this.#end(point, { end: 'removed', detail: why, final: false });
     await this.#clear(point);
-    return this.#document(point);
+    return this.#ledger.document(point);
   }
 
   listen(listener: PointListener): Disposable {
@@ -174,13 +168,14 @@ export class PointKeeper implements Points, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
-    this.#tryTo(() => this.#writeChanges());
+    this.#ledger.writeChanges([...this.#points.values()]);
     this.#closed = true;
     clearInterval(this.#timer);
     this.#listening[Symbol.dispose]();
     for (const watch of this.#watches.values()) watch[Symbol.dispose]();
     for (const agent of this.#agents.values()) agent[Symbol.dispose]();
     this.#listeners[Symbol.dispose]();
+    this.#ledger[Symbol.dispose]();
     this.#planner[Symbol.dispose]?.();
     await Promise.resolve();
   }
@@ -232,6 +227,7 @@ export class PointKeeper implements Points, AsyncDisposable {
     }
     for (const arming of armings) point.place({ identity: arming.agent, host: arming.host }).add(arming);
     Object.assign(point, this.#options.store.countSnapshots(record.id));
+    this.#ledger.forgetDocument(point.id);
     this.#points.set(point.id, point);
     return point;
   }
@@ -259,10 +255,10 @@ export class PointKeeper implements Points, AsyncDisposable {
     if (points?.agent !== agent) return;
     points[Symbol.dispose]();
     this.#agents.delete(agent.identity);
-    const places = [...this.#points.values()].flatMap((point) => point.places.get(agent.identity) ?? []);
-    for (const place of places) place.forget();
+    const held = [...this.#points.values()].filter((point) => point.places.has(agent.identity));
+    for (const point of held) point.places.get(agent.identity)?.forget();
     // It may be another one that comes back, which begins to count at zero.
-    this.#tryTo(() => this.#write(places.filter(({ dirty }) => dirty)));
+    this.#ledger.writeChanges(held);
     this.#allChanged();
   }
 
@@ -319,7 +315,7 @@ export class PointKeeper implements Points, AsyncDisposable {
     if (!point.active || this.#closed) return;
     point.ending = ending;
     try {
-      this.#writeStatus(point);
+      this.#ledger.writeStatuses([point]);
     } catch (error) {
       // What is not written has not happened: the next controller would arm it again.
       point.ending = undefined;
@@ -348,10 +344,14 @@ export class PointKeeper implements Points, AsyncDisposable {
     if (record.point === '') return;
     this.#recount(record.point);
     const point = this.#points.get(record.point);
-    if (isNew) this.#listeners.snapshot(record, point ?? this.#documentById(record.point));
+    if (!isNew) return;
+    const known = point === undefined ? this.#options.store.getPoint(record.point) : undefined;
+    const document = known === undefined ? undefined : this.#ledger.documentOfRecord(known);
+    this.#listeners.snapshot(record, point ?? document);
   }
 
   #recount(id: string): void {
+    this.#ledger.forgetDocument(id);
     const point = this.#points.get(id);
     if (point === undefined || this.#closed) return;
     Object.assign(point, this.#options.store.countSnapshots(id));
@@ -369,16 +369,7 @@ export class PointKeeper implements Points, AsyncDisposable {
     }
     for (const agent of this.#agents.values()) agent.retry(nowMs);
     this.#ticks += 1;
-    if (this.#ticks % ticksPerWrite === 0) this.#tryTo(() => this.#writeChanges());
-  }
-
-  /** For what decides nothing: a disk that is full costs what would be written, and not the controller its life. */
-  #tryTo(write: () => void): void {
-    try {
-      write();
-    } catch (error) {
-      this.#failed(error);
-    }
+    if (this.#ticks % ticksPerWrite === 0) this.#ledger.writeChanges([...this.#points.values()]);
   }
 
   readonly #failed = (error: unknown): void => {
@@ -391,68 +382,20 @@ export class PointKeeper implements Points, AsyncDisposable {
     if (this.#expiring.has(point)) return;
     this.#expiring.add(point);
     await this.refresh().finally(() => this.#expiring.delete(point));
-    const detail = `expired, ${activeText(point, this.#statuses())}`;
+    const detail = `expired, ${this.#ledger.whyOf(point)}`;
     this.#end(point, { end: 'expired', detail, final: true });
   }
-
-  // What is written and told.
 
   #changed(point: KeptPoint): void {
     if (this.#closed) return;
     this.#listeners.changed(point);
-    if (!point.written.startsWith(`${point.phase} `)) this.#tryTo(() => this.#writeStatus(point));
+    this.#ledger.changed(point);
   }
 
   /** An agent came or went. */
   #allChanged(): void {
-    this.#known = undefined;
+    this.#ledger.agentsChanged();
     for (const point of this.#points.values()) this.#changed(point);
-  }
-
-  #writeStatus(point: KeptPoint): void {
-    const why = point.active ? activeText(point, this.#statuses()) : endedText(point);
-    const written = statusText(point.phase, why);
-    if (written === point.written) return;
-    this.#options.store.updatePoint(point.id, { phase: point.phase, why });
-    point.written = written;
-  }
-
-  #write(places: readonly Place[]): void {
-    if (this.#closed || places.length === 0) return;
-    this.#options.store.putArmings(places.flatMap((place) => place.records()));
-    for (const place of places) place.dirty = false;
-  }
-
-  #writeChanges(): void {
-    if (this.#closed) return;
-    const places = [...this.#points.values()].flatMap((point) => [...point.places.values()]);
-    this.#write(places.filter(({ dirty }) => dirty));
-    for (const point of this.#points.values()) this.#writeStatus(point);
-  }
-
-  /** A fleet is asked once for what a thousand points say at the same time. */
-  #statuses(): readonly AgentStatus[] {
-    if (this.#known === undefined) {
-      this.#known = this.#options.fleet.statuses();
-      setImmediate(() => {
-        this.#known = undefined;
-      });
-    }
-    return this.#known;
-  }
-
-  #document(point: KeptPoint): PointDocument {
-    return documentOf(point, this.#statuses());
-  }
-
-  #documentById(id: string): PointDocument | undefined {
-    const record = this.#options.store.getPoint(id);
-    return record === undefined ? undefined : this.#documentOfRecord(record);
-  }
-
-  #documentOfRecord(record: PointRecord): PointDocument {
-    const { store } = this.#options;
-    return documentOfRecord(record, store.listArmings(record.id), store.countSnapshots(record.id));
   }
 }
 

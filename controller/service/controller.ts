@@ -158,7 +158,7 @@ export class Controller implements ControllerApi {
       const view = views.has(id) ? await agent?.client.disarm(id) : undefined;
       if (view !== undefined) this.#note(view);
       else if (records.get(id)?.status.phase !== 'ended') {
-        this.#store.updatePoint(id, { phase: 'ended', why: 'removed' });
+        this.#store.updatePoint(id, { phase: 'ended', why: 'removed', end: 'removed' });
       }
       const record = records.has(id) ? this.#store.findPoint(id) : undefined;
       removed.push(pointDocument(view, record));
@@ -239,7 +239,7 @@ export class Controller implements ControllerApi {
   }
 
   #note(view: AgentPoint): void {
-    this.#store.updatePoint(view.id, { phase: view.phase, why: view.why });
+    this.#store.updatePoint(view.id, { phase: view.phase, why: view.why, end: view.end });
   }
 }
 

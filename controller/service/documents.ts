@@ -131,7 +131,7 @@ export function pointDocument(view: AgentPoint | undefined, record: PointRecord 
     id: view?.id ?? record?.id ?? '',
     state: view?.phase ?? record?.status.phase ?? 'failed',
     why: view?.why ?? record?.status.why ?? '',
-    ...optionalText('end', view?.end),
+    ...optionalText('end', view?.end ?? record?.status.end),
     target: record?.target ?? '',
     location: record?.location ?? view?.location ?? '',
     ...(condition === undefined ? {} : { condition }),

@@ -28,9 +28,9 @@ export async function snapInFleet(
   const wait = new FleetWait(set, options, hooks);
   // From here on it is told of all that comes; what came before is in the store.
   using _listening = points.listen(wait);
-  for (const record of store.listSnapshots({ point: set.id })) wait.take(record);
-  hooks.armed?.(set);
   try {
+    hooks.armed?.(set);
+    for (const record of store.listSnapshots({ point: set.id })) wait.take(record);
     await wait.run();
   } finally {
     const reason =

@@ -220,7 +220,7 @@ class Wait {
 
   #see(view: AgentPoint): void {
     this.#view = view;
-    this.#context.store.updatePoint(view.id, { phase: view.phase, why: view.why });
+    this.#context.store.updatePoint(view.id, { phase: view.phase, why: view.why, end: view.end });
   }
 
   #document(): PointDocument {

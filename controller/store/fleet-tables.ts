@@ -61,14 +61,6 @@ export class FleetTables {
     };
   }
 
-  snapshotCounts(): ReadonlyMap<string, SnapshotCount> {
-    const counts = new Map<string, SnapshotCount>();
-    for (const { point, stored, surplus } of this.#statements.counts.all()) {
-      counts.set(point, { stored: Number(stored), surplus: Number(surplus) });
-    }
-    return counts;
-  }
-
   #count(what: 'stored' | 'surplus', point: string): bigint {
     return this.#statements[what].get(point)?.count ?? 0n;
   }
@@ -93,11 +85,6 @@ function prepare(database: Database) {
     ),
     stored: database.prepare<[string], Count>('SELECT count(*) AS count FROM snapshots WHERE point = ?'),
     surplus: database.prepare<[string], Count>('SELECT count(*) AS count FROM surplus WHERE point = ?'),
-    counts: database.prepare<[], { point: string; stored: bigint; surplus: bigint }>(
-      `SELECT point, sum(stored) AS stored, sum(surplus) AS surplus FROM (
-         SELECT point, 1 AS stored, 0 AS surplus FROM snapshots UNION ALL SELECT point, 0, 1 FROM surplus
-       ) GROUP BY point`,
-    ),
     addSurplus: database.prepare<[string, string]>('INSERT OR IGNORE INTO surplus VALUES (?, ?)'),
   };
 }

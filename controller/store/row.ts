@@ -55,6 +55,7 @@ export interface PointRow {
   readonly owner: string;
   readonly note: string;
   readonly incident: string | null;
+  readonly ending: string;
 }
 
 export interface ArmingRow {
@@ -135,6 +136,7 @@ export function rowOfPoint(record: PointRecord): PointRow {
     owner: record.owner,
     note: record.note,
     incident: record.incident ?? null,
+    ending: record.status.end ?? '',
   };
 }
 
@@ -155,7 +157,11 @@ export function pointFromRow(row: PointRow): PointRecord {
     modulePath: row.module_path,
     buildId: row.build_id,
     plan: row.plan,
-    status: { phase: pointPhases.find((phase) => phase === row.phase) ?? 'failed', why: row.why },
+    status: {
+      phase: pointPhases.find((phase) => phase === row.phase) ?? 'failed',
+      why: row.why,
+      ...(row.ending === '' ? {} : { end: row.ending }),
+    },
     kind: row.kind === 'count' ? 'count' : 'snapshot',
     everyProcess: row.every_process !== 0n,
     bounds: boundsFrom(row.bounds),

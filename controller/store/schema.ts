@@ -59,6 +59,7 @@ const steps: readonly string[] = [
   CREATE INDEX points_by_incident ON points (incident);
   `,
   `
+  ALTER TABLE points ADD COLUMN ending TEXT NOT NULL DEFAULT '';
   CREATE TABLE armings (
     id TEXT NOT NULL,
     point TEXT NOT NULL,

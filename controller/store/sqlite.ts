@@ -116,7 +116,13 @@ export function openStore(options: StoreOptions): EmbeddedStore {
     incidents,
     notifications: openNotificationQueue(database, incidents),
     putPoint: (point) => void statements.putPoint.run(rowOfPoint(point)),
-    updatePoint: (id, status) => void statements.updatePoint.run({ id, ...status }),
+    updatePoint: (id, status) => void statements.updatePoint.run({ id, end: '', ...status }),
+    updatePoints(updates) {
+      const write = database.transaction(() => {
+        for (const update of updates) statements.updatePoint.run({ end: '', ...update });
+      });
+      write.immediate();
+    },
     listPoints: () => statements.points.all().map(pointFromRow),
     findPoint(reference): PointRecord {
       const rows = statements.pointsByPrefix.all(...prefixRange(reference));
@@ -132,7 +138,6 @@ export function openStore(options: StoreOptions): EmbeddedStore {
     putArmings: (armings) => fleet.putArmings(armings),
     listArmings: (point) => fleet.listArmings(point),
     countSnapshots: (point) => fleet.countSnapshots(point),
-    snapshotCounts: () => fleet.snapshotCounts(),
 
     receive({ id, size, sha256, point }): SnapshotWriter {
       if (!isIdentifier(id)) throw badData(`cannot store a snapshot: "${id}" is no id`);
@@ -214,12 +219,12 @@ function prepare(database: Database) {
   return {
     putPoint: database.prepare<[PointRow]>(
       `INSERT INTO points VALUES (@id, @created_ms, @target, @location, @condition, @captures, @engine, @max_hits, @min_interval_ns,
-       @expires_ms, @agent, @pids, @module_path, @build_id, @plan, @phase, @why, @kind, @every_process, @bounds, @owner, @note, @incident)
+       @expires_ms, @agent, @pids, @module_path, @build_id, @plan, @phase, @why, @kind, @every_process, @bounds, @owner, @note, @incident, @ending)
        ON CONFLICT (id) DO UPDATE SET pids = excluded.pids, agent = excluded.agent, plan = excluded.plan,
-       phase = excluded.phase, why = excluded.why`,
+       phase = excluded.phase, why = excluded.why, ending = excluded.ending`,
     ),
-    updatePoint: database.prepare<[{ id: string; phase: string; why: string }]>(
-      'UPDATE points SET phase = @phase, why = @why WHERE id = @id',
+    updatePoint: database.prepare<[{ id: string; phase: string; why: string; end: string }]>(
+      'UPDATE points SET phase = @phase, why = @why, ending = @end WHERE id = @id',
     ),
     points: database.prepare<[], PointRow>('SELECT * FROM points ORDER BY id'),
     pointsByPrefix: database.prepare<[string, string], PointRow>(`SELECT * FROM points WHERE ${range}`),

@@ -12,6 +12,8 @@ export interface Store extends Disposable {
   putPoint(point: PointRecord): void;
   /** Notes how a point stands; unknown ids are ignored. */
   updatePoint(id: string, status: PointStatus): void;
+  /** All at once. */
+  updatePoints(updates: readonly PointUpdate[]): void;
   listPoints(): readonly PointRecord[];
   /** By id or unambiguous prefix; throws `not-found` or `ambiguous`. */
   findPoint(reference: string): PointRecord;
@@ -29,8 +31,6 @@ export interface Store extends Disposable {
   listSnapshots(filter?: SnapshotFilter): readonly SnapshotRecord[];
   /** Snapshots of a point that are here, and those that came and were not kept. */
   countSnapshots(point: string): SnapshotCount;
-  /** The same of all points that have any. */
-  snapshotCounts(): ReadonlyMap<string, SnapshotCount>;
   /** By id, unambiguous prefix, or `last`; throws `not-found` or `ambiguous`. */
   findSnapshot(reference: string): SnapshotRecord;
   hasSnapshot(id: string): boolean;
@@ -174,6 +174,12 @@ export interface HitCounters {
 export interface PointStatus {
   readonly phase: PointPhase;
   readonly why: string;
+  /** Of one that ended: `hits`, `expired`, `removed`, `target-gone`, `failed`; not known of points of earlier versions. */
+  readonly end?: string;
+}
+
+export interface PointUpdate extends PointStatus {
+  readonly id: string;
 }
 
 export const pointPhases = ['pending', 'armed', 'suspended', 'ended', 'failed'] as const;

@@ -10,7 +10,7 @@ import { KeeperBench, rest } from './keeper-bench.js';
 
 const build = 'aaaaaaaa11';
 const shop = (pid: number) => ({ pid, name: 'shop', buildId: build });
-const writes = ['putPoint', 'updatePoint', 'putArmings', 'deletePoint'] as const;
+const writes = ['putPoint', 'updatePoints', 'putArmings', 'deletePoint'] as const;
 
 /** Stops at the given write; `when`: it is done, or is not. */
 class Guillotine {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, rmSync, existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { StillframeError } from '../../../format/error.js';
 import { toLong } from '../../../proto/long.js';
@@ -405,5 +406,47 @@ describe('snapshots', () => {
     expect(acknowledged(channel)).toEqual([id, id]);
     expect(told).toEqual({ snapshots: [], surplus: [point, point], failed: [] });
     expect(store.countSnapshots(point)).toEqual({ stored: 1, surplus: 1 });
+  });
+});
+
+describe('whatever an agent says', () => {
+  const ids = fc.constantFrom('', id, point, '../x', 'w1');
+  const longs = fc.oneof(fc.nat(20).map(BigInt), fc.bigInt(0n, 2n ** 64n - 1n)).map(toLong);
+  const bytes = fc.uint8Array({ maxLength: 20 });
+  const target = fc.record({ pid: fc.nat(), comm: fc.string(), startTimeMs: longs, startTicks: longs });
+  const event = fc.oneof(
+    fc.record({ snapshotId: ids, pointId: ids, size: longs, sha256: fc.constantFrom('', '0'.repeat(64)) }).map((snapshotBegin) => ({ snapshotBegin })),
+    fc.record({ snapshotId: ids, offset: longs, data: bytes }).map((snapshotChunk) => ({ snapshotChunk })),
+    fc.record({ snapshotId: ids }).map((snapshotEnd) => ({ snapshotEnd })),
+    fc.record({ pointId: ids, phase: fc.nat(9), expiresMs: longs, counters: fc.record({ hits: longs }) }).map((pointState) => ({ pointState })),
+    fc.record({ watchId: ids, appeared: fc.array(target), left: fc.array(target) }).map((targetsChanged) => ({ targetsChanged })),
+    fc.record({ watchId: ids, timeMs: longs, line: fc.string(), count: fc.nat() }).map((logMatched) => ({ logMatched })),
+    fc.record({ watchId: ids, timeMs: longs, target, value: fc.double() }).map((usageExceeded) => ({ usageExceeded })),
+    fc.record({ code: fc.string(), message: fc.string() }).map((failure) => ({ failure })),
+    fc.record({ host: fc.string(), pid: fc.nat() }).map((hello_) => ({ hello: hello_ })),
+    fc.constant({}),
+  ); // prettier-ignore
+
+  test('costs what it answers at most, and the conversation goes on', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.tuple(event, fc.bigInt(0n, 6n))), async (events) => {
+        const { client, channel } = await dialed();
+        const points: string[] = [];
+        client.listen({ point: ({ expiresMs }) => void points.push(new Date(expiresMs).toISOString()) });
+        const calls = [client.points(), client.listTargets(), client.targetFacts(1)].map((call) =>
+          call.catch(() => undefined),
+        );
+        for (const [said, request] of events) channel.say({ ...said, request: toLong(request) });
+        const engines = client.probeEngines();
+        channel.answer('probeEngines', { engines: {} });
+        expect(await engines).toEqual([]);
+        expect(store.listSnapshots()).toEqual([]);
+        client[Symbol.dispose]();
+        await Promise.all(calls);
+        const left = join(folder, 'incoming');
+        expect(existsSync(left) ? readdirSync(left) : []).toEqual([]);
+      }),
+      { numRuns: 300 },
+    );
   });
 });

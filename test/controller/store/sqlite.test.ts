@@ -293,7 +293,6 @@ describe('points of a fleet', () => {
     );
     expect(kinds).toEqual(['stored', 'stored', 'surplus', 'surplus', 'known']);
     expect(store.countSnapshots(point.id)).toEqual({ stored: 2, surplus: 1 });
-    expect(store.snapshotCounts()).toEqual(new Map([[point.id, { stored: 2, surplus: 1 }]]));
     expect(listBlobs(folder)).toHaveLength(2);
   });
 
