@@ -28,13 +28,15 @@ function frameText(frame: {
 }
 
 function gdbFrameText(frame: GdbFrame): string {
-  return `${frame.pc} ${frameText(frame)}${frame.kind === 'inline' ? ' inlined' : ''}`;
+  const kind = frame.kind === 'inline' ? ' inlined' : frame.kind === 'tailcall' ? ' tail call' : '';
+  return `${frame.pc} ${frameText(frame)}${kind}`;
 }
 
 function ourFrameText(frame: LogicalFrame): string {
   const { source } = frame;
   const text = frameText({ function: frame.function, file: source?.file, line: source?.line });
-  return `${hex(frame.pc)} ${text}${frame.inlined ? ' inlined' : ''}`;
+  const kind = frame.inlined ? ' inlined' : frame.frame.foundBy === 'tail-call' ? ' tail call' : '';
+  return `${hex(frame.pc)} ${text}${kind}`;
 }
 
 /** gdb prints 9 or 17 digits, we the shortest that read back the same: as that type. */
@@ -119,12 +121,12 @@ function compareThread(snapshot: Snapshot, theirs: GdbThread, tally: Tally): voi
   const thread = snapshot.findThread(theirs.tid);
   if (thread === undefined) throw new Error(`no thread ${theirs.tid}`);
   const { frames } = threadStack(snapshot, thread);
-  // gdb makes up frames for functions that left by a tail call; they have no registers of their own.
-  const real = theirs.frames.filter((frame) => frame.kind !== 'tailcall');
+  const real = theirs.frames;
   deepStrictEqual(frames.slice(0, 200).map(ourFrameText), real.map(gdbFrameText));
   for (const [i, frame] of real.entries()) {
     const our = frames[i];
-    if (our === undefined) continue;
+    // gdb reads the variables of a function that left by a tail call from its caller's frame: they are not there any more.
+    if (our === undefined || frame.kind === 'tailcall') continue;
     compareLocals(`#${i} ${frame.function}`, showLocals(snapshot, our, { depth: 0 }), frame.locals, tally);
   }
 }

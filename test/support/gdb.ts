@@ -38,16 +38,19 @@ export interface GdbThread {
   readonly frames: readonly GdbFrame[];
 }
 
-/** Threads of a core as gdb sees them. It is kept from separate debug files, so that it knows what the program itself carries. */
-export function gdbThreads(program: string, core: string): readonly GdbThread[] {
+/** Threads of a core as gdb sees them: to `main`, unless `pastMain`. It is kept from separate debug files, so that it knows what the program itself carries. */
+export function gdbThreads(
+  program: string,
+  core: string,
+  options: { readonly pastMain?: boolean } = {},
+): readonly GdbThread[] {
   const folder = mkdtempSync(join(tmpdir(), 'gdb-'));
   try {
     const out = join(folder, 'dump.json');
     const settings = [
       'set debuginfod enabled off',
       'set debug-file-directory /nonexistent',
-      'set backtrace past-main on',
-      'set backtrace past-entry on',
+      ...(options.pastMain === true ? ['set backtrace past-main on', 'set backtrace past-entry on'] : []),
       'set print frame-arguments none',
       'set print entry-values no',
       `set $dump = "${out}"`,
