@@ -1,9 +1,8 @@
-/** Thread-local variables of the main program: their block lies right below the thread pointer (ELF TLS ABI, variant II). */
+/** Thread-local variables of the main program: their block lies at a fixed place from the thread pointer. */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { PT } from '../../format/elf/constants.js';
-import { readUserRegister } from '../../format/registers/x86-64.js';
 import type { SnapshotModule } from './module.js';
-import type { Snapshot, SnapshotThread } from './open.js';
+import { stateOf, type Snapshot, type SnapshotThread } from './open.js';
 
 /** The address of a thread-local object at an offset in a module's block, for one thread. */
 export function threadLocalAddress(
@@ -15,8 +14,8 @@ export function threadLocalAddress(
   const { registers, note } = thread;
   if (registers === undefined)
     return thread.absent ?? absent('not-captured', 'its registers were not captured');
-  if (note?.unknownRegisters.includes('fs_base') === true)
-    return absent('not-captured', 'thread-local variables need register fs_base, which was not captured');
+  const pointer = snapshot.architecture.threadPointer(stateOf(registers, note));
+  if (isAbsent(pointer)) return pointer;
   const { elf } = module;
   if (isAbsent(elf)) return elf;
   if (module !== snapshot.executable)
@@ -24,13 +23,5 @@ export function threadLocalAddress(
   const block = elf.segments.find((segment) => segment.type === PT.PT_TLS);
   if (block === undefined)
     return absent('no-debug-info', `"${module.path}" has no segment for thread-local variables`);
-  const align = block.align > 0n ? block.align : 1n;
-  // The thread pointer is aligned as the block is, and the block's end touches it, as far as alignment allows.
-  const misaligned = BigInt.asUintN(64, -(block.virtualAddress % align)) % align;
-  const size = roundUp(block.memorySize - misaligned, align) + misaligned;
-  return BigInt.asUintN(64, readUserRegister(registers.registers, 'fs_base') - size + offset);
-}
-
-function roundUp(value: bigint, align: bigint): bigint {
-  return ((value + align - 1n) / align) * align;
+  return BigInt.asUintN(64, pointer + snapshot.architecture.threadLocalOffset(block) + offset);
 }

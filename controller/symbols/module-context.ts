@@ -3,6 +3,7 @@ import { linkAddress } from '../../format/address.js';
 import { StillframeError } from '../../format/error.js';
 import type { ElfFile } from '../../format/elf/file.js';
 import type { Limits } from '../../format/limits.js';
+import { findMachine } from '../../format/registers/machines.js';
 import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { rangesOf } from '../dwarf/range-list.js';
@@ -54,7 +55,8 @@ export class ModuleContext implements VariableContext {
     this.files = files;
     this.limits = limits;
     this.names = new NameIndex(files, () => openNameAccelerator(files.elf, files.main));
-    this.types = new TypeReader((tag, name) => this.#definitionOfType(tag, name));
+    const machine = findMachine(elf.machine);
+    this.types = new TypeReader((tag, name) => this.#definitionOfType(tag, name), machine);
     this.elfSymbols = elfSymbols;
     this.#unitRanges = new UnitRanges(files.main);
   }
