@@ -51,6 +51,8 @@ export interface Architecture extends Machine {
   /** Bits of a signed return address that are its signature, not its address; 0 where nothing signs. */
   signatureBits(thread: ThreadState): bigint;
   threadPointer(thread: ThreadState): bigint | Absent;
+  /** Variant II of thread-local storage: the C library's descriptor of the thread begins where the thread pointer points. */
+  readonly threadPointerIsDescriptor: boolean;
   /** Where the block of the main program lies from the thread pointer (ELF handling for thread-local storage, 3). */
   threadLocalOffset(block: ThreadLocalBlock): bigint;
 }

@@ -136,5 +136,6 @@ export const x86_64: Architecture = {
   frameRecordBytes: 16n,
   signatureBits: () => 0n,
   threadPointer,
+  threadPointerIsDescriptor: true,
   threadLocalOffset,
 };
