@@ -2,13 +2,12 @@
  * The frames of a thread as gdb tells them: those that unwinding found, with the tail callers that left between them, to the frame of
  * `main` or of the program's entry. What lies beyond is the C library's business and not the program's.
  */
-import { absent, type Absent } from '../../format/absent.js';
+import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { AT } from '../../format/core/auxv.js';
-import { isAbsent } from '../../format/absent.js';
 import { runtimeAddress, toLink, toRuntime } from '../../format/address.js';
 import { FrameRegisters, type RegisterValue } from '../unwind/frame-registers.js';
+import type { Architecture } from '../unwind/architecture.js';
 import type { PhysicalFrame, Unwound } from '../unwind/unwind.js';
-import { x86_64 } from '../unwind/x86-64.js';
 import type { SnapshotModule } from './module.js';
 import type { Snapshot, SnapshotThread } from './open.js';
 import { functionStart, tailCallersBetween, type TailCaller } from './tail-calls.js';
@@ -38,7 +37,7 @@ function makeStack(snapshot: Snapshot, unwound: Unwound<SnapshotModule>): CallSt
     const caller = unwound.frames[i + 1];
     if (caller === undefined || caller.foundBy !== 'call-frame' || frame.signalFrame) continue;
     for (const tailCaller of tailCallersBetween(snapshot, frame, caller))
-      frames.push(virtualFrame(tailCaller, caller));
+      frames.push(virtualFrame(tailCaller, caller, snapshot.architecture));
   }
   return { frames, stopped: unwound.stopped };
 }
@@ -71,17 +70,18 @@ function isMain({ module, lookupPc }: PhysicalFrame<SnapshotModule>): boolean {
 function virtualFrame(
   { module, pc }: TailCaller,
   caller: PhysicalFrame<SnapshotModule>,
+  architecture: Architecture,
 ): PhysicalFrame<SnapshotModule> {
   const values = new Map<number, RegisterValue | Absent>();
-  for (const register of x86_64.preserved) values.set(register, caller.registers.get(register));
-  values.set(x86_64.programCounter, { value: pc, provenance: 'file' });
+  for (const register of architecture.preserved) values.set(register, caller.registers.get(register));
+  values.set(architecture.programCounter, { value: pc, provenance: 'file' });
   return {
     pc,
     lookupPc: pc - 1n,
     cfa: absent('optimized-out', 'the function left by a tail call, and its part of the stack is gone'),
     registers: new FrameRegisters({
       values,
-      nameOf: (number) => x86_64.nameOf(number),
+      nameOf: (number) => architecture.nameOf(number),
       otherwise: 'was lost when the function left by a tail call',
     }),
     module,

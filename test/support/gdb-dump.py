@@ -16,8 +16,6 @@ def scalar(value, kind):
 
 def dump(value, depth=0):
     try:
-        if value.is_optimized_out:
-            return {"absent": "optimized out"}
         kind = value.type.strip_typedefs().code
         if kind in (gdb.TYPE_CODE_STRUCT, gdb.TYPE_CODE_UNION):
             if depth > 6:
@@ -28,6 +26,9 @@ def dump(value, depth=0):
             low, high = value.type.strip_typedefs().range()
             count = min(high - low + 1, LIMIT)
             return {"length": high - low + 1, "elements": [dump(value[low + i], depth + 1) for i in range(count)]}
+        # NB: of a struct or an array one member may be gone and the others not.
+        if value.is_optimized_out:
+            return {"absent": "optimized out"}
         if kind in (gdb.TYPE_CODE_INT, gdb.TYPE_CODE_CHAR, gdb.TYPE_CODE_BOOL, gdb.TYPE_CODE_ENUM,
                     gdb.TYPE_CODE_FLT, gdb.TYPE_CODE_PTR):
             return scalar(value, kind)
