@@ -5,6 +5,7 @@
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { type Provenance, weaker } from '../../format/memory.js';
 import { sizeOf, stripType } from '../types/layout.js';
+import { missingIn, missingOfPart } from '../types/missing-bits.js';
 import { typeName } from '../types/type-name.js';
 import type { Place, Value } from '../types/value.js';
 import { numericOf } from './c-types.js';
@@ -248,10 +249,16 @@ class Evaluator {
     const { place, bits } = this.#located(node);
     if (bits !== undefined) {
       const { start, length } = bitWindow(bits);
-      const bytes = this.#bytes(part(place, BigInt(start), length, node), length, node);
+      const gone =
+        place.kind === 'bytes' ? missingIn(place.missing, bits.offset, bits.offset + bits.size) : undefined;
+      if (gone !== undefined) return gone;
+      const window = part(place, BigInt(start), length, node);
+      // NB: bits around those of the field may be unknown.
+      const { missing: _, ...known } = { missing: undefined, ...window };
+      const bytes = this.#bytes(known, length, node);
       if (isAbsent(bytes)) return bytes;
-      const window = { offset: bits.offset - start * 8, size: bits.size };
-      return decodeBits(bytes, window, numeric.kind === 'integer' && numeric.signed);
+      const wanted = { offset: bits.offset - start * 8, size: bits.size };
+      return decodeBits(bytes, wanted, numeric.kind === 'integer' && numeric.signed);
     }
     const bytes = this.#bytes(place, size, node);
     if (isAbsent(bytes)) return bytes;
@@ -261,6 +268,8 @@ class Evaluator {
   #bytes(place: Place, length: number, node: Typed): Uint8Array | Absent {
     if (place.kind === 'absent') return place.absent;
     if (place.kind === 'bytes') {
+      const gone = missingIn(place.missing, 0, length * 8);
+      if (gone !== undefined) return gone;
       if (place.provenance !== undefined) this.#note(place.provenance);
       if (place.bytes.length >= length) return place.bytes.subarray(0, length);
       return absent(
@@ -345,8 +354,14 @@ function part(place: Place, offset: bigint, size: number | undefined, node: Type
     );
     return { kind: 'absent', absent: why };
   }
-  const bytes = place.bytes.subarray(from, size === undefined ? undefined : from + size);
-  return { ...place, bytes };
+  const end = size === undefined ? place.bytes.length : from + size;
+  const { missing, ...rest } = place;
+  const gone = missingOfPart(missing, from, end - from);
+  return {
+    ...rest,
+    bytes: place.bytes.subarray(from, end),
+    ...(gone === undefined ? {} : { missing: gone }),
+  };
 }
 
 function unreadable(node: Typed): Absent {

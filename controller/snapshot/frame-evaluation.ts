@@ -10,6 +10,7 @@ import type { StackValue } from '../../format/dwarf-op/typed-value.js';
 import { StillframeError } from '../../format/error.js';
 import type { ExpressionUnit, Scope, VariableSymbol } from '../symbols/module-symbols.js';
 import { sizeOf, stripType } from '../types/layout.js';
+import { missingIn } from '../types/missing-bits.js';
 import type { ArrayType } from '../types/type.js';
 import type { Place } from '../types/value.js';
 import { FrameRegisters } from '../unwind/frame-registers.js';
@@ -93,7 +94,7 @@ function variableValue(
   const { memory } = evaluation.snapshot;
   const place = placeOfLocation(where, size, { memory, registers: evaluation.frame.registers });
   if (place.kind === 'absent') return place.absent;
-  if (place.kind === 'bytes') return extend(place.bytes);
+  if (place.kind === 'bytes') return missingIn(place.missing, 0, size * 8) ?? extend(place.bytes);
   const read = memory.read(place.address, size);
   return isAbsent(read) ? read : extend(read.bytes);
 }
@@ -196,7 +197,7 @@ function readBound(
   const where = evaluateLocation(expression, expressionContext(evaluation, scope), snapshot.limits);
   const place = placeOfLocation(where, byteSize, { memory: snapshot.memory, registers: frame.registers });
   if (place.kind === 'absent') return place.absent;
-  if (place.kind === 'bytes') return signedInteger(place.bytes);
+  if (place.kind === 'bytes') return missingIn(place.missing, 0, byteSize * 8) ?? signedInteger(place.bytes);
   const read = snapshot.memory.read(place.address, byteSize);
   return isAbsent(read) ? read : signedInteger(read.bytes);
 }

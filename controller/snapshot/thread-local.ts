@@ -1,7 +1,8 @@
-/** Thread-local variables of the main program: their block lies right below the thread pointer (ELF TLS ABI, variant II). */
+/** Thread-local variables. Those of the main program lie right below the thread pointer (ELF TLS ABI, variant II). */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { PT } from '../../format/elf/constants.js';
 import { readUserRegister } from '../../format/registers/x86-64.js';
+import { dynamicThreadLocalBlock } from './dynamic-thread-local.js';
 import type { SnapshotModule } from './module.js';
 import type { Snapshot, SnapshotThread } from './open.js';
 
@@ -19,8 +20,10 @@ export function threadLocalAddress(
     return absent('not-captured', 'thread-local variables need register fs_base, which was not captured');
   const { elf } = module;
   if (isAbsent(elf)) return elf;
-  if (module !== snapshot.executable)
-    return absent('unsupported', `thread-local variables of a shared library ("${module.path}")`);
+  if (module !== snapshot.executable) {
+    const block = dynamicThreadLocalBlock(snapshot, thread, module);
+    return isAbsent(block) ? block : BigInt.asUintN(64, block + offset);
+  }
   const block = elf.segments.find((segment) => segment.type === PT.PT_TLS);
   if (block === undefined)
     return absent('no-debug-info', `"${module.path}" has no segment for thread-local variables`);

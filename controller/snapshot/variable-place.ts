@@ -1,10 +1,11 @@
 /**
- * From where DWARF says that an object is (DWARF5 2.6) to a place that values are read from. An object in pieces becomes bytes when
- * all of its pieces are there; otherwise it is absent: parts of a value are not the value.
+ * From where DWARF says that an object is (DWARF5 2.6) to a place that values are read from. Of an object in pieces some may be gone: the
+ * place says which bits, and why; it is absent when none is there.
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import type { Location, LocationPiece } from '../../format/dwarf-op/location.js';
 import { type MemoryReader, type Provenance, weaker } from '../../format/memory.js';
+import type { MissingBits } from '../types/missing-bits.js';
 import type { Place } from '../types/value.js';
 import type { FrameRegisters } from '../unwind/frame-registers.js';
 
@@ -16,6 +17,7 @@ export interface PlaceContext {
 interface Part {
   readonly bytes: Uint8Array;
   readonly provenance?: Provenance | undefined;
+  readonly missing?: readonly MissingBits[];
 }
 
 /** An object of more bytes in pieces is no variable of any program. */
@@ -31,8 +33,13 @@ export function placeOfLocation(
   if (location.kind === 'memory') return { kind: 'memory', address: location.address };
   const part = size === undefined ? unknownSize(location) : partOf(location, size, context);
   if (isAbsent(part)) return { kind: 'absent', absent: part };
-  const { bytes, provenance } = part;
-  return { kind: 'bytes', bytes, ...(provenance === undefined ? {} : { provenance }) };
+  const { bytes, provenance, missing } = part;
+  return {
+    kind: 'bytes',
+    bytes,
+    ...(provenance === undefined ? {} : { provenance }),
+    ...(missing === undefined ? {} : { missing }),
+  };
 }
 
 function unknownSize(location: Location): Absent {
@@ -77,37 +84,36 @@ function firstBytes(part: Part, size: number, what: string): Part | Absent {
 }
 
 function assemble(pieces: readonly LocationPiece[], size: number, context: PlaceContext): Part | Absent {
-  const totalBits = pieces.reduce((sum, piece) => sum + piece.bitSize, 0);
-  if (totalBits < size * 8 || size > maxPiecesBytes)
-    return absent('unsupported', `an object of ${size} bytes in pieces of ${totalBits} bits`);
+  if (size > maxPiecesBytes) return absent('unsupported', `an object of ${size} bytes in pieces`);
   const bytes = new Uint8Array(size);
   let provenance: Provenance | undefined;
+  const missing: MissingBits[] = [];
   let at = 0;
   for (const piece of pieces) {
-    const bits = Math.min(piece.bitSize, size * 8 - at);
-    if (bits <= 0) break;
-    const part = pieceOf(piece, bits, context);
-    if (isAbsent(part)) return isWholeObject(piece, size) ? part : inPieces(part);
-    copyBits(part.bytes, piece.bitOffset, bytes, at, bits);
-    if (part.provenance !== undefined)
-      provenance = provenance === undefined ? part.provenance : weaker(provenance, part.provenance);
-    at += bits;
+    // What is left over of the pieces is no part of the object.
+    const end = Math.min(at + piece.bitSize, size * 8);
+    if (end === at) continue;
+    const part = pieceOf(piece, end - at, context);
+    if (isAbsent(part)) missing.push({ start: at, end, absent: part });
+    else {
+      copyBits(part.bytes, piece.bitOffset, bytes, at, end - at);
+      if (part.provenance !== undefined)
+        provenance = provenance === undefined ? part.provenance : weaker(provenance, part.provenance);
+    }
+    at = end;
   }
-  return { bytes, provenance };
+  // What no piece describes is nowhere.
+  if (at < size * 8) missing.push({ start: at, end: size * 8, absent: optimizedOut() });
+  const [first] = missing;
+  if (first === undefined) return { bytes, provenance };
+  const isAllGone = missing.reduce((sum, { start, end }) => sum + end - start, 0) === size * 8;
+  return isAllGone ? first.absent : { bytes, provenance, missing };
 }
 
 function pieceOf(piece: LocationPiece, bits: number, context: PlaceContext): Part | Absent {
   if (isAbsent(piece.location)) return piece.location;
   const bytes = Math.ceil((piece.bitOffset + bits) / 8);
   return partOf(piece.location, bytes, context);
-}
-
-function isWholeObject(piece: LocationPiece, size: number): boolean {
-  return piece.bitSize === size * 8;
-}
-
-function inPieces(part: Absent): Absent {
-  return { ...part, detail: `a part of it is missing: ${part.detail}` };
 }
 
 function copyBits(from: Uint8Array, fromBit: number, to: Uint8Array, toBit: number, count: number): void {

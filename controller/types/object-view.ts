@@ -1,6 +1,7 @@
 import type { Absent } from '../../format/absent.js';
 import type { Provenance } from '../../format/memory.js';
 import { memberPath, sizeOf } from './layout.js';
+import { type MissingBits, missingOfPart } from './missing-bits.js';
 import { bitFieldBytes } from './read.js';
 import type { Member, Type } from './type.js';
 import type { Value } from './value.js';
@@ -11,6 +12,8 @@ export interface ObjectView {
   readonly address?: bigint;
   readonly bytes?: Uint8Array;
   readonly provenance?: Provenance;
+  /** Bits of `bytes` that are not known. */
+  readonly missing?: readonly MissingBits[];
   readonly bits?: { readonly offset: number; readonly size: number };
   readonly absent?: Absent;
 }
@@ -27,6 +30,7 @@ export function objectOf(value: Value): ObjectView {
         ...bits,
         bytes: place.bytes,
         ...(place.provenance === undefined ? {} : { provenance: place.provenance }),
+        ...(place.missing === undefined ? {} : { missing: place.missing }),
       };
     case 'absent':
       break;
@@ -44,11 +48,13 @@ export function memberObject(parent: ObjectView, member: Member): ObjectView {
 /** A part of an object; its bytes too where the object has them. */
 export function slice(parent: ObjectView, type: Type, offset: number, size: number): ObjectView {
   const covered = parent.bytes !== undefined && offset >= 0 && offset + size <= parent.bytes.length;
+  const missing = covered ? missingOfPart(parent.missing, offset, size) : undefined;
   return {
     type,
     ...(parent.address === undefined ? {} : { address: BigInt.asUintN(64, parent.address + BigInt(offset)) }),
     ...(covered ? { bytes: parent.bytes.subarray(offset, offset + size) } : {}),
     ...(covered && parent.provenance !== undefined ? { provenance: parent.provenance } : {}),
+    ...(missing === undefined ? {} : { missing }),
     ...(parent.absent === undefined ? {} : { absent: parent.absent }),
   };
 }

@@ -2,6 +2,7 @@
 import { type Absent, absent, isAbsent } from '../../format/absent.js';
 import type { MemoryBytes, MemoryReader, Provenance } from '../../format/memory.js';
 import { isSigned, sizeOf } from './layout.js';
+import { missingIn } from './missing-bits.js';
 import type { Type } from './type.js';
 import { typeName } from './type-name.js';
 import type { Value } from './value.js';
@@ -19,6 +20,12 @@ export function readBytes(value: Value, memory: MemoryReader): ReadBytes | Absen
     return absent('unsupported', `the size of ${typeName(value.type)} is not known`);
   }
   const [start, end] = value.bits === undefined ? [0, size] : bitFieldBytes(value.bits);
+  const { place, bits } = value;
+  if (place.kind === 'bytes') {
+    const [from, to] = bits === undefined ? [0, size * 8] : [bits.offset, bits.offset + bits.size];
+    const gone = missingIn(place.missing, from, to);
+    if (gone !== undefined) return gone;
+  }
   return readPlace(value, memory, start, end);
 }
 

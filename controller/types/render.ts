@@ -9,6 +9,7 @@ import type { Limits } from '../../format/limits.js';
 import type { MemoryReader, Provenance } from '../../format/memory.js';
 import { kindOf } from './kind.js';
 import { isCharacter, sizeOf, stripType } from './layout.js';
+import { missingIn } from './missing-bits.js';
 import { memberObject, type ObjectView, objectOf, slice } from './object-view.js';
 import { captureText, elementOf, memberOf, rootPath, targetOf, type ValuePath } from './path.js';
 import { bitFieldBytes, decodeInteger, integerOf, readString } from './read.js';
@@ -126,6 +127,8 @@ class Renderer {
         break;
     }
     const [start, end] = object.bits === undefined ? [0, plain.byteSize] : bitFieldBytes(object.bits);
+    const gone = missingIn(object.missing, ...bitsOf(object, plain.byteSize));
+    if (gone !== undefined) return this.#missing(gone, path);
     const read = this.#read(object, start, end);
     if (isAbsent(read)) return this.#missing(read, path);
     const body =
@@ -183,7 +186,8 @@ class Renderer {
   ): ValueDocument {
     const name = typeName(object.type);
     const kind = kindOf(object.type);
-    const read = object.absent ?? this.#read(object, 0, type.byteSize);
+    const gone = object.absent ?? missingIn(object.missing, ...bitsOf(object, type.byteSize));
+    const read = gone ?? this.#read(object, 0, type.byteSize);
     if (isAbsent(read)) return { type: name, kind, ...inOrder(this.#missing(read, path), undefined) };
     const address = decodeInteger(read.bytes, false);
     // A reference is not a pointer that the user follows, so it costs no depth; nesting still bounds it.
@@ -242,6 +246,7 @@ class Renderer {
 
   /** Text of an array of characters: up to the first NUL, or all of it. */
   #arrayText(object: ObjectView, type: ArrayType, element: Type, stride: number, path: Path): Body {
+    if (object.missing !== undefined) return {};
     const plain = stripType(element);
     const wide = plain.kind === 'base' && plain.encoding === 'utf' && stride > 1;
     if (!isCharacter(element) && !wide) return {};
@@ -335,6 +340,11 @@ function knownString(bytes: Uint8Array, wanted: number): ReturnType<typeof readS
   const cut =
     nul === end || end < wanted ? undefined : absent('limit', `the string goes on after ${wanted} bytes`);
   return { bytes: bytes.subarray(0, end), provenance: undefined, cut };
+}
+
+/** The bits of an object that is a scalar, from the first to the one after the last. */
+function bitsOf({ bits }: ObjectView, byteSize: number): [number, number] {
+  return bits === undefined ? [0, byteSize * 8] : [bits.offset, bits.offset + bits.size];
 }
 
 function stated(provenance: Provenance | undefined): { provenance?: Provenance } {

@@ -115,7 +115,13 @@ describe('pieces', () => {
     expect(place(location, 2)).toMatchObject({ bytes: Uint8Array.of(0b1100_0101, 0b0000_0011) });
   });
 
-  test.each<[string, Location, number, unknown]>([
+  const known = {
+    kind: 'bytes',
+    bytes: Uint8Array.of(0x88, 0x77, 0x66, 0x55, 0, 0, 0, 0),
+    provenance: 'at-hit',
+  };
+
+  test.each<[string, Location, number, Absent]>([
     [
       'one that is lost',
       {
@@ -126,7 +132,7 @@ describe('pieces', () => {
         ],
       },
       8,
-      absent('optimized-out', 'a part of it is missing: register r2 is lost'),
+      absent('optimized-out', 'register r2 is lost'),
     ],
     [
       'one that was not captured',
@@ -138,7 +144,7 @@ describe('pieces', () => {
         ],
       },
       8,
-      absent('not-captured', 'a part of it is missing: no memory at 0x2000', { address: 0x2000n, length: 4 }),
+      absent('not-captured', 'no memory at 0x2000', { address: 0x2000n, length: 4 }),
     ],
     [
       'too few',
@@ -147,9 +153,16 @@ describe('pieces', () => {
         pieces: [{ bitSize: 32, bitOffset: 0, location: { kind: 'register', register: 0 } }],
       },
       8,
-      absent('unsupported', 'an object of 8 bytes in pieces of 32 bits'),
+      absent('optimized-out', 'the compiler kept it nowhere at this point'),
     ],
-  ])('%s: the whole is absent', (_, location, size, why) => {
-    expect(place(location, size)).toEqual(missing(why));
+  ])('%s: the other bits are known', (_, location, size, why) => {
+    expect(place(location, size)).toEqual({ ...known, missing: [{ start: 32, end: 64, absent: why }] });
+  });
+
+  test('all are lost: the whole is absent', () => {
+    const pieces = [lost, lost].map((each) => ({ bitSize: 32, bitOffset: 0, location: each }));
+    expect(place({ kind: 'pieces', pieces }, 8)).toEqual(
+      missing(absent('optimized-out', 'register r2 is lost')),
+    );
   });
 });
