@@ -74,7 +74,7 @@ class Walk {
     for (let i = 0; i < maxChunks && chunk !== 0n; i++) {
       const length = this.#word(chunk + this.#field('dtv_slotinfo_list_len').offset);
       if (id - first < length) {
-        const size = this.#integer(this.#symbol(threadsName, "_thread_db_sizeof_dtv_slotinfo"), 4);
+        const size = this.#integer(this.#symbol(threadsName, '_thread_db_sizeof_dtv_slotinfo'), 4);
         const slot = chunk + this.#field('dtv_slotinfo_list_slotinfo').offset + (id - first) * size;
         return this.#word(slot + this.#field('dtv_slotinfo_gen').offset);
       }
