@@ -164,6 +164,7 @@ export const DW_AT = {
   MIPS_linkage_name: 0x2007,
   GNU_vector: 0x2107,
   GNU_call_site_value: 0x2111,
+  GNU_call_site_data_value: 0x2112,
   GNU_call_site_target: 0x2113,
   GNU_tail_call: 0x2115,
   GNU_all_call_sites: 0x2117,

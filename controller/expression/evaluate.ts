@@ -4,8 +4,8 @@
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { type Provenance, weaker } from '../../format/memory.js';
-import { sizeOf, stripType } from '../types/layout.js';
-import { missingIn, missingOfPart } from '../types/missing-bits.js';
+import { isPointer, sizeOf, stripType } from '../types/layout.js';
+import { missingBits, partOfBytes, placeAt } from '../types/place.js';
 import { typeName } from '../types/type-name.js';
 import type { Place, Value } from '../types/value.js';
 import { numericOf } from './c-types.js';
@@ -42,6 +42,9 @@ export function evaluateCondition(node: Typed, frame: EvaluationFrame): boolean 
 export function evaluateScalar(node: Typed, frame: EvaluationFrame): Scalar | Absent {
   return new Evaluator(frame).scalar(node);
 }
+
+/** Casts and sums around one pointer. */
+const maxPointerNesting = 16;
 
 type Located = Pick<Value, 'place' | 'bits'>;
 
@@ -191,7 +194,7 @@ class Evaluator {
       case 'variable':
         return { place: this.#frame.variablePlace(node.variable) };
       case 'dereference':
-        return atAddress(this.scalar(node.pointer));
+        return this.#pointed(node.pointer);
       case 'member': {
         const { place } = this.#located(node.object);
         const size =
@@ -206,7 +209,7 @@ class Evaluator {
         return { place: part(place, BigInt(index) * BigInt(node.size), node.size, node) };
       }
       case 'slice':
-        return atAddress(this.scalar(node.pointer));
+        return this.#pointed(node.pointer);
       case 'conditional': {
         const chosen = this.#chosen(node);
         return isAbsent(chosen) ? atAddress(chosen) : this.#located(chosen);
@@ -221,6 +224,29 @@ class Evaluator {
         return { place: { kind: 'bytes', bytes } };
       }
     }
+  }
+
+  /** What a pointer points to: also one that is nowhere, to an object that has no address. */
+  #pointed(pointer: Typed): Located {
+    const place = this.#pointee(pointer, 0);
+    return place === undefined ? atAddress(this.scalar(pointer)) : { place };
+  }
+
+  #pointee(pointer: Typed, nesting: number): Place | undefined {
+    if (nesting > maxPointerNesting) return undefined;
+    if (pointer.kind === 'convert') return this.#pointee(pointer.operand, nesting + 1);
+    if (pointer.kind === 'offset') {
+      const place = this.#pointee(pointer.pointer, nesting + 1);
+      const index = place === undefined ? undefined : this.scalar(pointer.index);
+      if (place === undefined || index === undefined) return undefined;
+      if (isAbsent(index)) return { kind: 'absent', absent: index };
+      const distance = BigInt(index) * BigInt(pointer.size);
+      return placeAt(place, pointer.subtract ? -distance : distance);
+    }
+    if (!isPlaced(pointer) || !isPointer(pointer.type)) return undefined;
+    const { place } = this.#located(pointer);
+    const whole = place.kind === 'bytes' ? missingBits(place.gaps, 0, place.bytes.length * 8) : place;
+    return whole?.kind === 'absent' ? whole.pointee?.() : undefined;
   }
 
   #address(operand: Typed): bigint | Absent {
@@ -249,27 +275,27 @@ class Evaluator {
     const { place, bits } = this.#located(node);
     if (bits !== undefined) {
       const { start, length } = bitWindow(bits);
-      const gone =
-        place.kind === 'bytes' ? missingIn(place.missing, bits.offset, bits.offset + bits.size) : undefined;
-      if (gone !== undefined) return gone;
-      const window = part(place, BigInt(start), length, node);
-      // NB: bits around those of the field may be unknown.
-      const { missing: _, ...known } = { missing: undefined, ...window };
-      const bytes = this.#bytes(known, length, node);
+      const window = { offset: bits.offset - start * 8, size: bits.size };
+      const bytes = this.#bytes(part(place, BigInt(start), length, node), length, node, window);
       if (isAbsent(bytes)) return bytes;
-      const wanted = { offset: bits.offset - start * 8, size: bits.size };
-      return decodeBits(bytes, wanted, numeric.kind === 'integer' && numeric.signed);
+      return decodeBits(bytes, window, numeric.kind === 'integer' && numeric.signed);
     }
     const bytes = this.#bytes(place, size, node);
     if (isAbsent(bytes)) return bytes;
     return inContext(decodeScalar(bytes, numeric), node);
   }
 
-  #bytes(place: Place, length: number, node: Typed): Uint8Array | Absent {
+  /** `bits`: what of them is wanted, where that is not all. */
+  #bytes(
+    place: Place,
+    length: number,
+    node: Typed,
+    bits: { readonly offset: number; readonly size: number } = { offset: 0, size: length * 8 },
+  ): Uint8Array | Absent {
     if (place.kind === 'absent') return place.absent;
     if (place.kind === 'bytes') {
-      const gone = missingIn(place.missing, 0, length * 8);
-      if (gone !== undefined) return gone;
+      const missing = missingBits(place.gaps, bits.offset, bits.offset + bits.size);
+      if (missing !== undefined) return missing.absent;
       if (place.provenance !== undefined) this.#note(place.provenance);
       if (place.bytes.length >= length) return place.bytes.subarray(0, length);
       return absent(
@@ -354,14 +380,7 @@ function part(place: Place, offset: bigint, size: number | undefined, node: Type
     );
     return { kind: 'absent', absent: why };
   }
-  const end = size === undefined ? place.bytes.length : from + size;
-  const { missing, ...rest } = place;
-  const gone = missingOfPart(missing, from, end - from);
-  return {
-    ...rest,
-    bytes: place.bytes.subarray(from, end),
-    ...(gone === undefined ? {} : { missing: gone }),
-  };
+  return partOfBytes(place, from, size === undefined ? place.bytes.length : from + size);
 }
 
 function unreadable(node: Typed): Absent {

@@ -20,15 +20,22 @@ export type ContextFor = (evaluation: FrameEvaluation, scope: EvaluationScope) =
 /** Known ones: each is asked for again by every frame that it was passed on to. */
 const known = new WeakMap<FrameEvaluation['frame'], Map<string, StackValue | Absent>>();
 
-/** `wanted`: the location that an argument was passed in, or the key of a parameter (DW_OP_GNU_parameter_ref). */
+/**
+ * What is asked of the call: the value of an argument by the location that it was passed in; what that argument points to
+ * (DW_AT_call_data_value); or the value of a parameter by its key (DW_OP_GNU_parameter_ref).
+ */
+export type WantedValue =
+  | { readonly kind: 'argument' | 'pointed-to'; readonly location: Uint8Array }
+  | { readonly kind: 'parameter'; readonly key: number };
+
 export function entryValue(
   evaluation: FrameEvaluation,
-  wanted: Uint8Array | number,
+  wanted: WantedValue,
   contextFor: ContextFor,
 ): StackValue | Absent {
   const ofFrame = known.get(evaluation.frame) ?? new Map<string, StackValue | Absent>();
   known.set(evaluation.frame, ofFrame);
-  const key = typeof wanted === 'number' ? `parameter ${wanted}` : wanted.join(' ');
+  const key = `${wanted.kind} ${wanted.kind === 'parameter' ? wanted.key : wanted.location.join(' ')}`;
   const value = ofFrame.get(key) ?? findEntryValue(evaluation, wanted, contextFor);
   ofFrame.set(key, value);
   return value;
@@ -37,7 +44,7 @@ export function entryValue(
 /** NB: the caller's expressions may have entry values themselves; that ends, for each is one frame further out. */
 function findEntryValue(
   evaluation: FrameEvaluation,
-  wanted: Uint8Array | number,
+  wanted: WantedValue,
   contextFor: ContextFor,
 ): StackValue | Absent {
   const { snapshot, thread, index } = evaluation;
@@ -51,12 +58,15 @@ function findEntryValue(
   const context = contextFor(caller, { scope, unit: scope.unit });
   const problem = verifyTarget(evaluation, caller, site, context);
   if (problem !== undefined) return unknown(problem);
-  const value =
-    typeof wanted === 'number'
-      ? site.byParameter?.get(wanted)
-      : site.parameters.find((each) => equalBytes(each.location, wanted))?.value;
+  const value = valueOf(site, wanted);
   if (value === undefined) return unknown('the call that entered the function does not tell what was passed');
   return evaluateTyped(value, context, snapshot.limits);
+}
+
+function valueOf(site: CallSite, wanted: WantedValue): Uint8Array | undefined {
+  if (wanted.kind === 'parameter') return site.byParameter?.get(wanted.key);
+  const found = site.parameters.find((each) => equalBytes(each.location, wanted.location));
+  return wanted.kind === 'argument' ? found?.value : found?.dataValue;
 }
 
 function unknown(why: string): Absent {

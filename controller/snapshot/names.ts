@@ -49,6 +49,7 @@ export function snapshotNames(snapshot: Snapshot, frame: LogicalFrame | undefine
   };
   return {
     bias,
+    machine: snapshot.architecture,
     moduleOf: (variable) => owners.get(variable),
     findVariable: (name, file) =>
       first(({ module, scope }) => remember(module, scope.findVariable(name, file))),

@@ -4,7 +4,7 @@ import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { toPc } from '../dwarf/sections.js';
 import type { ModuleContext } from './module-context.js';
-import type { CallSite, CallTarget } from './module-symbols.js';
+import type { CallSite, CallSiteParameter, CallTarget } from './module-symbols.js';
 import { nameOf, originChain } from './origin.js';
 
 /** The address that the call returns to. The GNU kind says so with DW_AT_low_pc. */
@@ -18,16 +18,21 @@ export function isTailCall(die: Die): boolean {
 }
 
 export function callSiteOf(context: ModuleContext, die: Die): CallSite {
-  const parameters: { location: Uint8Array; value: Uint8Array }[] = [];
+  const parameters: CallSiteParameter[] = [];
   const byParameter = new Map<number, Uint8Array>();
   for (const child of die.children()) {
     if (child.tag !== DW_TAG.call_site_parameter && child.tag !== DW_TAG.GNU_call_site_parameter) continue;
     const location = child.value(DW_AT.location);
-    const value = child.value(DW_AT.call_value) ?? child.value(DW_AT.GNU_call_site_value);
-    if (value?.kind !== 'block' || value.bytes.length === 0) continue;
-    if (location?.kind === 'block') parameters.push({ location: location.bytes, value: value.bytes });
+    const value = expressionOf(child, DW_AT.call_value, DW_AT.GNU_call_site_value);
+    const dataValue = expressionOf(child, DW_AT.call_data_value, DW_AT.GNU_call_site_data_value);
+    if (location?.kind === 'block' && (value !== undefined || dataValue !== undefined))
+      parameters.push({
+        location: location.bytes,
+        ...(value === undefined ? {} : { value }),
+        ...(dataValue === undefined ? {} : { dataValue }),
+      });
     const parameter = child.referenceKey(DW_AT.call_parameter) ?? child.referenceKey(DW_AT.abstract_origin);
-    if (parameter !== undefined) byParameter.set(parameter, value.bytes);
+    if (parameter !== undefined && value !== undefined) byParameter.set(parameter, value);
   }
   const target = callTargetOf(context, die);
   return {
@@ -36,6 +41,14 @@ export function callSiteOf(context: ModuleContext, die: Die): CallSite {
     isTailCall: isTailCall(die),
     ...(target === undefined ? {} : { target }),
   };
+}
+
+function expressionOf(die: Die, ...attributes: readonly number[]): Uint8Array | undefined {
+  for (const attribute of attributes) {
+    const value = die.value(attribute);
+    if (value?.kind === 'block' && value.bytes.length > 0) return value.bytes;
+  }
+  return undefined;
 }
 
 /** What is called; undefined where it cannot be told, as for a function of which there are several copies. */

@@ -9,8 +9,7 @@ import type { Limits } from '../../format/limits.js';
 import type { MemoryReader, Provenance } from '../../format/memory.js';
 import { kindOf } from './kind.js';
 import { isCharacter, sizeOf, stripType } from './layout.js';
-import { missingIn } from './missing-bits.js';
-import { memberObject, type ObjectView, objectOf, slice } from './object-view.js';
+import { asScalar, memberObject, type ObjectView, objectOf, slice } from './object-view.js';
 import { captureText, elementOf, memberOf, rootPath, targetOf, type ValuePath } from './path.js';
 import { bitFieldBytes, decodeInteger, integerOf, readString } from './read.js';
 import { baseText, decodeText, decodeWideText, enumText, type ScalarText } from './scalar.js';
@@ -97,7 +96,7 @@ class Renderer {
   }
 
   #body(object: ObjectView, path: Path, depth: number, nesting: number): Body {
-    if (object.absent !== undefined) return this.#missing(object.absent, undefined);
+    if (object.absent !== undefined) return this.#absentObject(object, object.absent, path, depth, nesting);
     if (++this.#nodes > maxNodes) {
       return this.#missing(absent('limit', `more than ${maxNodes} values in one document`), path);
     }
@@ -126,9 +125,9 @@ class Renderer {
       case 'enum':
         break;
     }
+    const known = asScalar(object, plain.byteSize);
+    if (known.absent !== undefined) return this.#absentObject(known, known.absent, path, depth, nesting);
     const [start, end] = object.bits === undefined ? [0, plain.byteSize] : bitFieldBytes(object.bits);
-    const gone = missingIn(object.missing, ...bitsOf(object, plain.byteSize));
-    if (gone !== undefined) return this.#missing(gone, path);
     const read = this.#read(object, start, end);
     if (isAbsent(read)) return this.#missing(read, path);
     const body =
@@ -140,6 +139,18 @@ class Renderer {
               : baseText(read.bytes, plain, object.bits),
           );
     return { ...body, ...stated(read.provenance) };
+  }
+
+  /** A pointer that is nowhere can point to what is known (DWARF5 2.6.1.1.4): that is shown as its target. */
+  #absentObject(object: ObjectView, why: Absent, path: Path, depth: number, nesting: number): Body {
+    const missing = this.#missing(why, undefined);
+    const plain = stripType(object.type);
+    const target = plain.kind === 'pointer' ? plain.target() : undefined;
+    if (target === undefined || object.pointee === undefined) return missing;
+    if (depth <= 0 || nesting >= this.#context.limits.maxNesting) return missing;
+    const pointed = objectOf({ type: target, place: object.pointee() });
+    const targetPath = path === undefined ? undefined : targetOf(path);
+    return { target: this.render(pointed, targetPath, depth - 1, nesting + 1), ...missing };
   }
 
   #scalar(text: ScalarText | Absent): Body {
@@ -186,8 +197,12 @@ class Renderer {
   ): ValueDocument {
     const name = typeName(object.type);
     const kind = kindOf(object.type);
-    const gone = object.absent ?? missingIn(object.missing, ...bitsOf(object, type.byteSize));
-    const read = gone ?? this.#read(object, 0, type.byteSize);
+    const known = asScalar(object, type.byteSize);
+    if (known.pointee !== undefined) {
+      const referent = objectOf({ type: type.target(), place: known.pointee() });
+      return { ...this.render(referent, path, depth, nesting + 1), type: name, kind };
+    }
+    const read = known.absent ?? this.#read(object, 0, type.byteSize);
     if (isAbsent(read)) return { type: name, kind, ...inOrder(this.#missing(read, path), undefined) };
     const address = decodeInteger(read.bytes, false);
     // A reference is not a pointer that the user follows, so it costs no depth; nesting still bounds it.
@@ -246,10 +261,9 @@ class Renderer {
 
   /** Text of an array of characters: up to the first NUL, or all of it. */
   #arrayText(object: ObjectView, type: ArrayType, element: Type, stride: number, path: Path): Body {
-    if (object.missing !== undefined) return {};
     const plain = stripType(element);
     const wide = plain.kind === 'base' && plain.encoding === 'utf' && stride > 1;
-    if (!isCharacter(element) && !wide) return {};
+    if ((!isCharacter(element) && !wide) || object.gaps !== undefined) return {};
     const count = type.count ?? 0;
     const wanted = Math.min(count * stride, this.#context.limits.maxStringBytes);
     if (wide) {
@@ -340,11 +354,6 @@ function knownString(bytes: Uint8Array, wanted: number): ReturnType<typeof readS
   const cut =
     nul === end || end < wanted ? undefined : absent('limit', `the string goes on after ${wanted} bytes`);
   return { bytes: bytes.subarray(0, end), provenance: undefined, cut };
-}
-
-/** The bits of an object that is a scalar, from the first to the one after the last. */
-function bitsOf({ bits }: ObjectView, byteSize: number): [number, number] {
-  return bits === undefined ? [0, byteSize * 8] : [bits.offset, bits.offset + bits.size];
 }
 
 function stated(provenance: Provenance | undefined): { provenance?: Provenance } {

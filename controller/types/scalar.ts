@@ -13,9 +13,9 @@ export interface ScalarText {
 export function baseText(bytes: Uint8Array, type: BaseType, bits: Value['bits']): ScalarText | Absent {
   switch (type.encoding) {
     case 'float':
-      return floatText(bytes, type.name);
+      return floatText(bytes, type);
     case 'complex-float':
-      return complexText(bytes, type.name);
+      return complexText(bytes, type);
     case 'boolean':
       return booleanText(integerOf(bytes, { type, bits }));
     case 'signed-char':
@@ -40,8 +40,8 @@ function characterText(code: bigint, type: BaseType): ScalarText {
   return type.byteSize === 1 ? { value, text: `'${escapeCharacter(Number(code & 0xffn))}'` } : { value };
 }
 
-function floatText(bytes: Uint8Array, name: string): ScalarText | Absent {
-  const format = floatFormat(name, bytes.length);
+function floatText(bytes: Uint8Array, { name, isBinary128 }: BaseType): ScalarText | Absent {
+  const format = floatFormat(isBinary128 === true ? 'binary128' : name, bytes.length);
   if (format === undefined) {
     return absent('unsupported', `a float of ${bytes.length} bytes (${name}) cannot be read`);
   }
@@ -49,10 +49,10 @@ function floatText(bytes: Uint8Array, name: string): ScalarText | Absent {
   return value === undefined ? absent('unreadable', 'the bytes are not a valid x87 number') : { value };
 }
 
-function complexText(bytes: Uint8Array, name: string): ScalarText | Absent {
+function complexText(bytes: Uint8Array, type: BaseType): ScalarText | Absent {
   const middle = bytes.length / 2;
-  const real = floatText(bytes.subarray(0, middle), name);
-  const imaginary = floatText(bytes.subarray(middle), name);
+  const real = floatText(bytes.subarray(0, middle), type);
+  const imaginary = floatText(bytes.subarray(middle), type);
   if ('absent' in real) return real;
   if ('absent' in imaginary) return imaginary;
   const plus = imaginary.value.startsWith('-') ? '' : '+';

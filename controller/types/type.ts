@@ -37,6 +37,8 @@ export interface BaseType {
   readonly name: string;
   readonly byteSize: number;
   readonly encoding: BaseEncoding;
+  /** A float of 16 bytes is IEEE's binary128, whatever it is called: so on AArch64, where `long double` is one. */
+  readonly isBinary128?: boolean;
 }
 
 export interface PointerType {

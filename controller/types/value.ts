@@ -1,7 +1,6 @@
 /** A typed thing in (or computed from) a target: what expressions work on and what `render` shows. */
 import type { Absent } from '../../format/absent.js';
 import type { Provenance } from '../../format/memory.js';
-import type { MissingBits } from './missing-bits.js';
 import type { Type } from './type.js';
 
 export interface Value {
@@ -14,14 +13,23 @@ export interface Value {
 export type Place =
   /** An object in memory; its bytes are read when they are wanted. */
   | { readonly kind: 'memory'; readonly address: bigint }
-  /**
-   * Bytes without an address: a register, a constant, a result of arithmetic. As long as the type. `missing`: bits that are not known,
-   * of an object in pieces; they are zero in `bytes`, and whoever takes them for a value shows a false one.
-   */
+  /** Bytes without an address: a register, a constant, a result of arithmetic. As long as the type. */
   | {
       readonly kind: 'bytes';
       readonly bytes: Uint8Array;
       readonly provenance?: Provenance;
-      readonly missing?: readonly MissingBits[];
+      /** What of them is not known, in order: nobody may look at those bits. */
+      readonly gaps?: readonly Gap[];
     }
-  | { readonly kind: 'absent'; readonly absent: Absent };
+  | { readonly kind: 'absent'; readonly absent: Absent; readonly pointee?: Pointee };
+
+/** Of a pointer to what is not in memory: where the object is all the same. */
+export type Pointee = () => Place;
+
+/** Bits of an object that are nowhere: from `start` up to `end`, least significant first. */
+export interface Gap {
+  readonly start: number;
+  readonly end: number;
+  readonly absent: Absent;
+  readonly pointee?: Pointee;
+}

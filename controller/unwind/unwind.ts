@@ -8,11 +8,11 @@ import { hex, runtimeAddress, toLink } from '../../format/address.js';
 import { defaultLimits, type Limits } from '../../format/limits.js';
 import type { MemoryReader } from '../../format/memory.js';
 import type { CallFrameRow } from '../dwarf/call-frame.js';
+import type { Architecture, ThreadState } from './architecture.js';
 import type { FrameRegisters } from './frame-registers.js';
 import { callerRegisters, computeCfa, type StepContext } from './frame-step.js';
 import { isSignalReturn, stepByLastResort } from './last-resort.js';
 import type { MappedModule, ModuleMap } from './module-map.js';
-import { x86_64, type Architecture, type ThreadState } from './x86-64.js';
 
 export interface PhysicalFrame<M extends MappedModule = MappedModule> {
   readonly pc: bigint;
@@ -32,7 +32,7 @@ export interface UnwindInput<M extends MappedModule = MappedModule> {
   readonly memory: MemoryReader;
   readonly modules: ModuleMap<M>;
   readonly limits?: Limits;
-  readonly architecture?: Architecture;
+  readonly architecture: Architecture;
 }
 
 export interface Unwound<M extends MappedModule = MappedModule> {
@@ -42,9 +42,9 @@ export interface Unwound<M extends MappedModule = MappedModule> {
 }
 
 export function unwindThread<M extends MappedModule>(input: UnwindInput<M>): Unwound<M> {
-  const architecture = input.architecture ?? x86_64;
-  const limits = input.limits ?? defaultLimits;
-  const context: StepContext = { architecture, memory: input.memory, limits };
+  const { architecture, memory, limits = defaultLimits } = input;
+  const signatureBits = architecture.signatureBits(input.thread);
+  const context: StepContext = { architecture, memory, limits, signatureBits };
   const registers = architecture.threadRegisters(input.thread);
   const frames: PhysicalFrame<M>[] = [];
   let next: NextFrame | End | Absent = { registers, exact: true, foundBy: 'thread', above: undefined };
