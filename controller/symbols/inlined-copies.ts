@@ -1,5 +1,6 @@
 /** Where functions were inlined: DW_TAG_inlined_subroutine DIEs by the abstract instance that they are copies of. */
 import { refersToOthers } from '../dwarf/abbrev.js';
+import { mayReferToOthers } from '../dwarf/abbrev-search.js';
 import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import { Die } from '../dwarf/die.js';
 import { visitDies } from '../dwarf/die-visit.js';
@@ -24,8 +25,9 @@ export class InlinedIndex {
 
   /** Copies of an abstract instance: in its own unit, and in those that refer to other units (link-time optimisation). */
   copiesOf(abstract: Die): readonly InlinedDie[] {
-    this.#crossing ??= this.#files.units.filter((unit) =>
-      refersToOthers(unit.abbreviations, [DW_TAG.inlined_subroutine]),
+    this.#crossing ??= this.#files.units.filter(
+      (unit) =>
+        mayReferToOthers(unit.sections) && refersToOthers(unit.abbreviations, [DW_TAG.inlined_subroutine]),
     );
     const units = new Set([abstract.unit, ...this.#crossing]);
     return [...units].flatMap((unit) => this.#copiesIn(unit).get(abstract.key) ?? []);

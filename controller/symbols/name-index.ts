@@ -1,18 +1,22 @@
 /** Names of a module: those of all its files, each unit walked when it may have the answer. */
 import { StillframeError } from '../../format/error.js';
 import { refersToOthers } from '../dwarf/abbrev.js';
+import { mayReferToOthers } from '../dwarf/abbrev-search.js';
 import { DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import type { DebugInfo, Unit } from '../dwarf/unit.js';
 import type { DebugFiles } from './debug-files.js';
-import { FileNames, type NameKind } from './file-names.js';
+import { FileNames, KIND, type NameKind } from './file-names.js';
 import type { NameAccelerator } from './name-accelerator.js';
+import { NameSearch } from './name-search.js';
 
 export class NameIndex {
   readonly #files: DebugFiles;
   readonly #openAccelerator: () => NameAccelerator | undefined;
   readonly #byFile = new Map<DebugInfo, FileNames>();
+  readonly #searches = new Map<DebugInfo, NameSearch>();
   #accelerator: NameAccelerator | undefined;
+  #linkingUnits: readonly Unit[] | undefined;
   #started = false;
   #complete = false;
 
@@ -43,9 +47,9 @@ export class NameIndex {
     return this.#complete;
   }
 
-  /** DIEs of that kind and name, declarations and definitions alike: reads every unit. */
+  /** DIEs of that kind and name, declarations and definitions alike. */
   findAll(kind: NameKind, name: string): Die[] {
-    this.#walkAll();
+    this.#walkWhereNamed(name);
     return this.#flat((names) => names.find(kind, name));
   }
 
@@ -72,9 +76,17 @@ export class NameIndex {
   linksTo(target: Die): Die[] {
     if (!this.#complete) {
       this.#walk(target.unit);
-      for (const unit of this.#files.units) if (linksToOthers(unit)) this.#walk(unit);
+      for (const unit of this.#linking()) this.#walk(unit);
     }
     return this.#flat((names) => names.linksTo(target.key));
+  }
+
+  /** Units whose functions or variables may complete those of other units. */
+  #linking(): readonly Unit[] {
+    this.#linkingUnits ??= this.#files.units.filter(
+      (unit) => mayReferToOthers(unit.sections) && linksToOthers(unit),
+    );
+    return this.#linkingUnits;
   }
 
   #flat(offsets: (names: FileNames) => Iterable<number>): Die[] {
@@ -107,6 +119,33 @@ export class NameIndex {
       this.#accelerator = undefined;
     }
     return this.#accelerator !== undefined;
+  }
+
+  /** Enumerations in units that may have an enumerator of a name. */
+  enumerationsNear(enumerator: string): Die[] {
+    this.#walkWhereNamed(enumerator);
+    return this.#flat((names) => [...names.dies(KIND.enumeration)].toSorted((a, b) => a - b));
+  }
+
+  /** Walks every unit that has a name anywhere, and perhaps others. */
+  #walkWhereNamed(name: string): void {
+    if (this.#complete) return;
+    const units: Unit[] = [];
+    for (const info of new Set(this.#files.units.map((unit) => unit.info))) {
+      const found = info.isSplit ? undefined : this.#searchOf(info).unitsOf(name);
+      if (found === undefined) {
+        this.#walkAll();
+        return;
+      }
+      units.push(...found.filter((unit) => unit.hasOwnDies || unit.isTypeUnit));
+    }
+    for (const unit of units) this.#walk(unit);
+  }
+
+  #searchOf(info: DebugInfo): NameSearch {
+    let search = this.#searches.get(info);
+    if (search === undefined) this.#searches.set(info, (search = new NameSearch(info)));
+    return search;
   }
 
   #walkAll(): void {
