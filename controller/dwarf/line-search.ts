@@ -2,7 +2,7 @@
 import { StillframeError } from '../../format/error.js';
 import { DW_FORM, DW_LNCT } from './constants.js';
 import { searchIn } from './lazy-bytes.js';
-import { type DebugSections, readInitialLength, readOffset } from './sections.js';
+import { type DebugSections, readOffset } from './sections.js';
 
 /** Places that a name may be referred to by; a name that ends more others is looked for by reading the headers. */
 const maxPlaces = 64;
@@ -53,8 +53,10 @@ function readTables(sections: DebugSections): number[] | undefined {
   const total = sections.sizeOf('debug_line');
   for (let offset = 0; offset < total;) {
     const cursor = sections.part('debug_line', offset, Math.min(maxStartBytes, total - offset));
-    const { length, offsetSize } = readInitialLength(cursor);
-    const end = cursor.offset + length;
+    // NB: readInitialLength wants all of the table to be there.
+    const first = cursor.u32();
+    const offsetSize = first === 0xffff_ffff ? 8 : 4;
+    const end = offsetSize === 8 ? cursor.size64() + cursor.offset : first + cursor.offset;
     const version = cursor.u16();
     if (version < 2 || version > 5) return undefined;
     if (version === 5) {

@@ -11,10 +11,14 @@ import type { DebugInfo, Unit } from '../dwarf/unit.js';
 import { isC } from './origin.js';
 
 export const KIND = { function: 1, variable: 2, type: 3, enumeration: 4 } as const;
+/** Of an index: an enumerator, by the DIE of its enumeration. */
+export const ENUMERATOR = 5;
 export type NameKind = (typeof KIND)[keyof typeof KIND];
 
 /** Where a name's characters are; `none` for an enumeration without a name. */
 const PLACE = { none: 0, debug_str: 1, debug_info: 2, debug_line_str: 3, supplementary: 4 } as const;
+
+const places = Object.keys(PLACE) as (keyof typeof PLACE)[];
 
 /** A type of another tag than {@link KIND.enumeration}: structures, unions, classes, typedefs, base types. */
 const kinds: ReadonlyMap<number, NameKind> = new Map<number, NameKind>([
@@ -29,6 +33,11 @@ const kinds: ReadonlyMap<number, NameKind> = new Map<number, NameKind>([
   [DW_TAG.unspecified_type, KIND.type],
   [DW_TAG.enumeration_type, KIND.enumeration],
 ]);
+
+/** Undefined for what has no place among names. */
+export function kindOf(tag: number): NameKind | undefined {
+  return kinds.get(tag);
+}
 
 /** What the pass does with DIEs of one abbreviation. */
 interface Visit {
@@ -150,6 +159,18 @@ export class FileNames {
       else list.push(from);
     }
     return this.#linksByTarget.get(target) ?? [];
+  }
+
+  /** Every name, in the order of the walks: its kind, the section that its characters are in, where, and the DIE. */
+  each(visit: (kind: number, place: keyof typeof PLACE, name: number, die: number) => void): void {
+    for (let i = 0; i < this.#count; i++) {
+      const place = places[this.#places[i] ?? 0] ?? 'none';
+      visit(this.#kinds[i] ?? 0, place, this.#names[i] ?? 0, this.#dies[i] ?? 0);
+    }
+  }
+
+  eachLink(visit: (from: number, to: number) => void): void {
+    for (const [i, from] of this.#linkFrom.entries()) visit(from, this.#linkTo[i] ?? 0);
   }
 
   #textAt(place: number, offset: number): string | undefined {

@@ -37,15 +37,18 @@ export class LineFinder {
     const baseName = file.slice(file.lastIndexOf('/') + 1);
     let near = this.#unitsByName.get(baseName);
     if (near === undefined) {
-      const tables = tablesNaming(this.#context.files.main.sections, baseName);
-      near = tables === undefined ? this.#units() : this.#group(this.#unitsOfTables(tables));
+      const units = this.#context.index()?.unitsNaming(baseName) ?? this.#unitsWithTable(baseName);
+      near = units === undefined ? this.#units() : this.#group(units);
       this.#unitsByName.set(baseName, near);
     }
     return near;
   }
 
-  #unitsOfTables(tables: ReadonlySet<number>): Unit[] {
+  /** Undefined where all headers must be read to know. */
+  #unitsWithTable(baseName: string): Unit[] | undefined {
     const { main } = this.#context.files;
+    const tables = tablesNaming(main.sections, baseName);
+    if (tables === undefined) return undefined;
     const found = new Set<Unit>();
     for (const table of tables) {
       const bytes = Buffer.alloc(4);

@@ -6,6 +6,7 @@ import { DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import type { DebugInfo, Unit } from '../dwarf/unit.js';
 import type { DebugFiles } from './debug-files.js';
+import type { FileIndex } from './file-index.js';
 import { FileNames, KIND, type NameKind } from './file-names.js';
 import type { NameAccelerator } from './name-accelerator.js';
 import { NameSearch } from './name-search.js';
@@ -13,6 +14,8 @@ import { NameSearch } from './name-search.js';
 export class NameIndex {
   readonly #files: DebugFiles;
   readonly #openAccelerator: () => NameAccelerator | undefined;
+  /** All names of all files, where a cache has them. */
+  readonly #index: () => FileIndex | undefined;
   readonly #byFile = new Map<DebugInfo, FileNames>();
   readonly #searches = new Map<DebugInfo, NameSearch>();
   #accelerator: NameAccelerator | undefined;
@@ -20,9 +23,14 @@ export class NameIndex {
   #started = false;
   #complete = false;
 
-  constructor(files: DebugFiles, openAccelerator: () => NameAccelerator | undefined = () => undefined) {
+  constructor(
+    files: DebugFiles,
+    openAccelerator: () => NameAccelerator | undefined = () => undefined,
+    index: () => FileIndex | undefined = () => undefined,
+  ) {
     this.#files = files;
     this.#openAccelerator = openAccelerator;
+    this.#index = index;
   }
 
   /**
@@ -30,6 +38,8 @@ export class NameIndex {
    * no definition all declarations.
    */
   find(kind: NameKind, name: string): Die[] {
+    const indexed = this.#index()?.named(kind, name);
+    if (indexed !== undefined) return indexed;
     if (this.#walkFor(name)) {
       const found = this.#flat((names) => names.find(kind, name));
       if (found.length > 0) return found;
@@ -39,6 +49,8 @@ export class NameIndex {
 
   /** As {@link find}, but believes an index that says that there is none. */
   findKnown(kind: NameKind, name: string): Die[] {
+    const indexed = this.#index()?.named(kind, name);
+    if (indexed !== undefined) return indexed;
     return this.#walkFor(name) ? this.#flat((names) => names.find(kind, name)) : this.findAll(kind, name);
   }
 
@@ -49,12 +61,19 @@ export class NameIndex {
 
   /** DIEs of that kind and name, declarations and definitions alike. */
   findAll(kind: NameKind, name: string): Die[] {
+    const indexed = this.#index()?.named(kind, name);
+    if (indexed !== undefined) return indexed;
     this.#walkWhereNamed(name);
     return this.#flat((names) => names.find(kind, name));
   }
 
   /** Every name of a kind, once. */
   *names(kind: NameKind): Iterable<string> {
+    const indexed = this.#index()?.names(kind);
+    if (indexed !== undefined) {
+      yield* new Set(indexed);
+      return;
+    }
     this.#walkAll();
     const seen = new Set<string>();
     for (const names of this.#byFile.values()) {
@@ -68,12 +87,16 @@ export class NameIndex {
 
   /** All DIEs of a kind, also those without a name. */
   dies(kind: NameKind): Die[] {
+    const indexed = this.#index()?.dies(kind);
+    if (indexed !== undefined) return indexed;
     this.#walkAll();
     return this.#flat((names) => names.dies(kind));
   }
 
   /** Top-level DIEs whose DW_AT_specification or DW_AT_abstract_origin is `target`, directly. */
   linksTo(target: Die): Die[] {
+    const indexed = this.#index()?.linksTo(target.key);
+    if (indexed !== undefined) return indexed;
     if (!this.#complete) {
       this.#walk(target.unit);
       for (const unit of this.#linking()) this.#walk(unit);
@@ -123,6 +146,8 @@ export class NameIndex {
 
   /** Enumerations in units that may have an enumerator of a name. */
   enumerationsNear(enumerator: string): Die[] {
+    const indexed = this.#index()?.enumerationsWith(enumerator);
+    if (indexed !== undefined) return indexed;
     this.#walkWhereNamed(enumerator);
     return this.#flat((names) => [...names.dies(KIND.enumeration)].toSorted((a, b) => a - b));
   }
