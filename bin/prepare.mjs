@@ -16,7 +16,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** Programs that a purpose needs, and the Debian package that brings each. */
+/** Programs that a purpose needs (files, where a path is given), and the Debian package that brings each. */
 const programs = {
   demo: { gcc: 'gcc', ld: 'binutils' },
   automation: {
@@ -47,6 +47,7 @@ const programs = {
     'redis-benchmark': 'redis-tools',
     bpftrace: 'bpftrace',
     'dpkg-source': 'dpkg-dev',
+    '/usr/include/event.h': 'libevent-dev',
     setpriv: 'util-linux',
     prometheus: 'prometheus',
     'prometheus-alertmanager': 'prometheus-alertmanager',
@@ -77,6 +78,7 @@ function fail(message) {
 }
 
 function has(program) {
+  if (program.startsWith('/')) return existsSync(program);
   const folders = (process.env.PATH ?? '').split(':').concat('/usr/sbin', '/sbin');
   return folders.some((folder) => folder !== '' && existsSync(join(folder, program)));
 }

@@ -64,7 +64,7 @@ function openDebugFrame(elf: ElfFile): Finder | undefined {
   if (bytes === undefined || bytes.length === 0) return undefined;
   const bases: PointerBases = { section: 0n };
   const name = `.debug_frame of "${elf.source.name}"`;
-  return new SectionFinder({ kind: 'debug_frame', bytes, name, bases }, elf, undefined);
+  return new SectionFinder({ kind: 'debug_frame', bytes, name, bases, machine: elf.machine }, elf, undefined);
 }
 
 const rsp = 7;
@@ -116,6 +116,7 @@ function openEhFrame(elf: ElfFile): Finder | undefined {
       bytes: sectionBytes,
       name,
       bases: { ...bases, data, section: section.address },
+      machine: elf.machine,
     };
     // A header that speaks of another place is of no use.
     const usable = header?.ehFrame === section.address ? header : undefined;
@@ -126,7 +127,7 @@ function openEhFrame(elf: ElfFile): Finder | undefined {
   const bytes = restOfSegment(elf, address);
   if (bytes === undefined) return undefined;
   return new SectionFinder(
-    { kind: 'eh_frame', bytes, name, bases: { ...bases, section: address } },
+    { kind: 'eh_frame', bytes, name, bases: { ...bases, section: address }, machine: elf.machine },
     elf,
     header,
   );

@@ -9,6 +9,8 @@ import { hex, type LoadBias } from '../../format/address.js';
 import type { ElfFile } from '../../format/elf/file.js';
 import { openElf } from '../../format/elf/open.js';
 import { StillframeError } from '../../format/error.js';
+import type { Machine } from '../../format/registers/machine.js';
+import { findMachine } from '../../format/registers/machines.js';
 import type { CallFrameTable } from '../dwarf/call-frame.js';
 import { openCallFrames } from '../dwarf/call-frame-table.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
@@ -39,14 +41,16 @@ export type OpenSymbols = (elf: ElfFile, file?: string, directories?: readonly s
 
 export class SnapshotModule implements MappedModule, Disposable {
   readonly facts: ModuleFacts;
+  readonly #machine: Machine;
   readonly #openSymbols: OpenSymbols;
   #source: FileSource | undefined;
   #elf: ElfFile | Absent | undefined;
   #symbols: ModuleSymbols | Absent | undefined;
   #frames: CallFrameTable | undefined;
 
-  constructor(facts: ModuleFacts, openSymbols: OpenSymbols) {
+  constructor(facts: ModuleFacts, openSymbols: OpenSymbols, machine: Machine) {
     this.facts = facts;
+    this.#machine = machine;
     this.#openSymbols = openSymbols;
   }
 
@@ -116,6 +120,12 @@ export class SnapshotModule implements MappedModule, Disposable {
 
   #mismatch(elf: ElfFile, file: string): Absent | undefined {
     const { buildId, path, deleted } = this.facts;
+    if (elf.machine !== this.#machine.number)
+      return absent(
+        'no-debug-info',
+        `"${file}" is of machine ${findMachine(elf.machine)?.name ?? elf.machine}, but the process ran on ${this.#machine.name}`,
+        { hint: '--exe FILE or --sysroot DIR say where the binary that was running is' },
+      );
     if (buildId === undefined && deleted && file === path)
       return absent(
         'no-debug-info',

@@ -6,10 +6,9 @@
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { PT } from '../../format/elf/constants.js';
 import type { ElfFile } from '../../format/elf/file.js';
-import { readUserRegister } from '../../format/registers/x86-64.js';
 import { findLinkMap } from './link-map.js';
 import type { SnapshotModule } from './module.js';
-import type { Snapshot, SnapshotThread } from './open.js';
+import { stateOf, type Snapshot, type SnapshotThread } from './open.js';
 import { readInteger, symbolAddress, ThreadLibrary } from './thread-library.js';
 
 /** The address of a thread-local object at an offset in a module's block, for one thread. */
@@ -22,35 +21,31 @@ export function threadLocalAddress(
   const { registers, note } = thread;
   if (registers === undefined)
     return thread.absent ?? absent('not-captured', 'its registers were not captured');
-  if (note?.unknownRegisters.includes('fs_base') === true)
-    return absent('not-captured', 'thread-local variables need register fs_base, which was not captured');
+  const pointer = snapshot.architecture.threadPointer(stateOf(registers, note));
+  if (isAbsent(pointer)) return pointer;
   const { elf } = module;
   if (isAbsent(elf)) return elf;
-  const pointer = readUserRegister(registers.registers, 'fs_base');
   if (pointer === 0n) return absent('not-in-scope', 'the thread has no thread-local storage yet');
   const block =
     module === snapshot.executable
-      ? programBlock(elf, pointer, module)
+      ? programBlock(snapshot, elf, pointer)
       : libraryBlock(snapshot, pointer, module);
   return isAbsent(block) ? block : BigInt.asUintN(64, block + offset);
 }
 
-function programBlock(elf: ElfFile, pointer: bigint, module: SnapshotModule): bigint | Absent {
+function programBlock(snapshot: Snapshot, elf: ElfFile, pointer: bigint): bigint | Absent {
   const block = elf.segments.find((segment) => segment.type === PT.PT_TLS);
   if (block === undefined)
-    return absent('no-debug-info', `"${module.path}" has no segment for thread-local variables`);
-  const align = block.align > 0n ? block.align : 1n;
-  // The thread pointer is aligned as the block is, and the block's end touches it, as far as alignment allows.
-  const misaligned = BigInt.asUintN(64, -(block.virtualAddress % align)) % align;
-  const size = roundUp(block.memorySize - misaligned, align) + misaligned;
-  return BigInt.asUintN(64, pointer - size);
-}
-
-function roundUp(value: bigint, align: bigint): bigint {
-  return ((value + align - 1n) / align) * align;
+    return absent(
+      'no-debug-info',
+      `"${snapshot.executable?.path}" has no segment for thread-local variables`,
+    );
+  return BigInt.asUintN(64, pointer + snapshot.architecture.threadLocalOffset(block));
 }
 
 function libraryBlock(snapshot: Snapshot, pointer: bigint, module: SnapshotModule): bigint | Absent {
+  if (!snapshot.architecture.threadPointerIsDescriptor)
+    return absent('unsupported', `thread-local variables of a shared library ("${module.path}")`);
   const library = ThreadLibrary.find(snapshot);
   if (isAbsent(library)) return library;
   const map = findLinkMap(snapshot, module);

@@ -3,7 +3,7 @@
  * guesses: taken only when a return address stands right after a call instruction in executable memory, and labelled.
  */
 import { isAbsent } from '../../format/absent.js';
-import { readSaved, type StepContext } from './frame-step.js';
+import { readSaved, withoutSignature, type StepContext } from './frame-step.js';
 import { FrameRegisters, type RegisterValue } from './frame-registers.js';
 import type { MappedModule, ModuleMap } from './module-map.js';
 
@@ -51,7 +51,7 @@ function stepBySignalReturn(input: ResortInput): ResortStep | undefined {
 }
 
 function stepByPlt(input: ResortInput): ResortStep | undefined {
-  const { architecture, registers, module } = input;
+  const { architecture, module } = input;
   if (!input.exact || module === undefined || isAbsent(module.elf)) return undefined;
   const link = input.pc - module.bias;
   const section = module.elf.sections.find(
@@ -59,24 +59,31 @@ function stepByPlt(input: ResortInput): ResortStep | undefined {
   );
   if (section === undefined || !/^\.i?plt(\.|$)/.test(section.name)) return undefined;
   const code = codeAt(input, input.pc, architecture.maxPltBytes);
-  const offset = code === undefined ? undefined : architecture.pltCfaOffset(code);
-  const stack = registers.value(architecture.stackPointer);
-  if (offset === undefined || isAbsent(stack)) return undefined;
-  return stepToReturnAddress(input, 'plt', stack + offset);
+  const offset =
+    code === undefined ? undefined : architecture.pltCfaOffset(code, Number(link - section.address));
+  return offset === undefined ? undefined : stepToReturnAddress(input, 'plt', offset);
 }
 
 /** A jump or call to where no code is (a null function pointer): the return address is what the call pushed. */
 function stepByStackTop(input: ResortInput): ResortStep | undefined {
   if (!input.exact || input.module !== undefined || input.modules.isExecutable(input.pc)) return undefined;
-  const stack = input.registers.value(input.architecture.stackPointer);
-  if (isAbsent(stack)) return undefined;
-  return stepToReturnAddress(input, 'stack-top', stack + 8n);
+  return stepToReturnAddress(input, 'stack-top', input.architecture.entryCfaOffset);
 }
 
 /** Right after a call, or in the jump of a PLT entry, nothing was changed yet but the stack: all registers are the caller's. */
-function stepToReturnAddress(input: ResortInput, by: ResortStep['by'], cfa: bigint): ResortStep | undefined {
+function stepToReturnAddress(
+  input: ResortInput,
+  by: ResortStep['by'],
+  cfaOffset: bigint,
+): ResortStep | undefined {
   const { architecture, registers } = input;
-  const returnAddress = readSaved(input.memory, cfa - 8n);
+  const stack = registers.value(architecture.stackPointer);
+  if (isAbsent(stack)) return undefined;
+  const cfa = stack + cfaOffset;
+  const inRegister = cfaOffset === 0n && architecture.linkRegister !== undefined;
+  const returnAddress = inRegister
+    ? registers.get(architecture.linkRegister)
+    : readSaved(input.memory, cfa - 8n);
   if (isAbsent(returnAddress) || !isAfterCall(input, returnAddress.value)) return undefined;
   const caller = registers.with(
     new Map([
@@ -87,7 +94,7 @@ function stepToReturnAddress(input: ResortInput, by: ResortStep['by'], cfa: bigi
   return { by, cfa, caller };
 }
 
-/** `push rbp; mov rsp, rbp` at the beginning of every function makes a chain; plausible when it leads up the stack to a call. */
+/** Saved frame pointer and return address side by side in every frame make a chain; plausible when it leads up the stack to a call. */
 function stepByFramePointer(input: ResortInput): ResortStep | undefined {
   const { architecture, registers, memory } = input;
   const frame = registers.value(architecture.framePointer);
@@ -95,15 +102,17 @@ function stepByFramePointer(input: ResortInput): ResortStep | undefined {
   if (isAbsent(frame) || isAbsent(stack) || frame < stack || frame % 8n !== 0n) return undefined;
   if (frame - stack > BigInt(input.limits.maxStackBytes)) return undefined;
   const saved = readSaved(memory, frame);
-  const returnAddress = readSaved(memory, frame + 8n);
+  const returnAddress = withoutSignature(readSaved(memory, frame + 8n), input);
   if (isAbsent(saved) || isAbsent(returnAddress) || !isAfterCall(input, returnAddress.value))
     return undefined;
   if (saved.value !== 0n && saved.value <= frame) return undefined;
   const values = new Map<number, RegisterValue>([
     [architecture.framePointer, saved],
-    [architecture.stackPointer, { value: frame + 16n, provenance: saved.provenance }],
     [architecture.programCounter, returnAddress],
   ]);
+  const record = architecture.frameRecordBytes;
+  if (record !== undefined)
+    values.set(architecture.stackPointer, { value: frame + record, provenance: saved.provenance });
   return { by: 'frame-pointer', cfa: frame + 16n, caller: makeRegisters(input, values) };
 }
 
