@@ -98,7 +98,10 @@ const ourText = (frame: LogicalFrame): string => {
 
 function compareThread(snapshot: Snapshot, theirs: GdbThread, tally: FrameTally): void {
   const thread = snapshot.findThread(theirs.tid);
-  if (thread === undefined) throw new Error(`no thread ${theirs.tid}`);
+  if (thread === undefined) {
+    if (theirs.frames.length > 0) tally.differences.push(`thread ${theirs.tid}: ours has none`);
+    return;
+  }
   const { frames, stopped } = threadStack(snapshot, thread);
   tally.threads++;
   for (let i = 0; i < Math.max(frames.length, theirs.frames.length); i++) {
