@@ -98,6 +98,11 @@ function guess(frame: PhysicalFrame): Absent | undefined {
       'optimized-out',
       'the function left by a jump to the next inner one (a tail call): this frame is told from call sites, the stack has it no more',
     );
+  if (frame.foundBy === 'prologue')
+    return absent(
+      'unwind-failed',
+      'this frame was found by what the function that it called does to the stack when it begins, for want of call frame information: it may be wrong',
+    );
   if (frame.foundBy === 'frame-pointer')
     return absent(
       'unwind-failed',

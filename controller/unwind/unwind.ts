@@ -11,7 +11,13 @@ import type { CallFrameRow } from '../dwarf/call-frame.js';
 import type { Architecture, ThreadState } from './architecture.js';
 import type { FrameRegisters } from './frame-registers.js';
 import { callerRegisters, computeCfa, type StepContext } from './frame-step.js';
-import { isSignalReturn, stepByLastResort } from './last-resort.js';
+import {
+  isSignalReturn,
+  stepByLastResort,
+  stepByReturn,
+  type ResortInput,
+  type ResortStep,
+} from './last-resort.js';
 import type { MappedModule, ModuleMap } from './module-map.js';
 
 export interface PhysicalFrame<M extends MappedModule = MappedModule> {
@@ -24,11 +30,19 @@ export interface PhysicalFrame<M extends MappedModule = MappedModule> {
   /** The frame that the kernel pushed to run a signal handler. */
   readonly signalFrame: boolean;
   /**
-   * How it was found. `frame-pointer` and `stack-top` are guesses that were checked for plausibility; `tail-call` is a frame that is no
+   * How it was found. `frame-pointer`, `prologue` and `stack-top` are guesses that were checked for plausibility; `tail-call` is a frame that is no
    * more, which others infer.
    */
   readonly foundBy:
-    'thread' | 'call-frame' | 'tail-call' | 'signal-trampoline' | 'plt' | 'frame-pointer' | 'stack-top';
+    | 'thread'
+    | 'call-frame'
+    | 'tail-call'
+    | 'signal-trampoline'
+    | 'plt'
+    | 'return'
+    | 'prologue'
+    | 'frame-pointer'
+    | 'stack-top';
 }
 
 export interface UnwindInput<M extends MappedModule = MappedModule> {
@@ -113,9 +127,24 @@ function stepFrame<M extends MappedModule>(
   const cfa = checkedCfa(computeCfa(row, registers, options), from, pc);
   const frame = { ...base, lookupPc, cfa, signalFrame };
   if (isAbsent(cfa)) return { frame, next: cfa };
-  if (row.rules.get(row.returnAddressRegister)?.kind === 'undefined') return { frame, next: { end: true } };
+  if (hasNoCaller(row)) return { frame, next: { end: true } };
   const caller = callerRegisters(row, cfa, registers, options);
+  const atReturn = signalFrame ? undefined : contradiction(caller, { ...context, ...from, pc, modules, module });
+  if (atReturn !== undefined)
+    return {
+      frame: { ...frame, cfa: atReturn.cfa },
+      next: toCaller({ ...frame, cfa: atReturn.cfa }, atReturn.caller, atReturn.by, context),
+    };
   return { frame, next: toCaller(frame, caller, signalFrame ? 'signal-trampoline' : 'call-frame', context) };
+}
+
+/** Tables of hand-written code often forget the epilogue: at a return instruction the machine knows better where it goes. */
+function contradiction(caller: FrameRegisters, input: ResortInput): ResortStep | undefined {
+  const step = stepByReturn(input);
+  if (step === undefined) return undefined;
+  const { programCounter } = input.architecture;
+  const told = caller.value(programCounter);
+  return !isAbsent(told) && told === step.caller.value(programCounter) ? undefined : step;
 }
 
 /** Whoever makes a stack by hand puts a return address of 0 at its end; gdb shows it as a frame. */
@@ -162,7 +191,14 @@ function findRow<M extends MappedModule>(
 ): FoundRow<M> {
   const at = rowAt(pc, modules);
   if (exact || (isAbsent(at.row) ? isSignalReturn(pc, context) : at.row.signalFrame)) return at;
-  return rowAt(pc - 1n, modules);
+  const before = rowAt(pc - 1n, modules);
+  // What a stack that was made by hand ends in was never called either (__start_context): nothing covers the byte before.
+  const isEnd = isAbsent(before.row) && !isAbsent(at.row) && hasNoCaller(at.row);
+  return isEnd ? { ...before, row: at.row } : before;
+}
+
+function hasNoCaller(row: CallFrameRow): boolean {
+  return row.rules.get(row.returnAddressRegister)?.kind === 'undefined';
 }
 
 function rowAt<M extends MappedModule>(lookupPc: bigint, modules: ModuleMap<M>): FoundRow<M> {
