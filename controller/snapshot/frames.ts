@@ -68,7 +68,7 @@ function partsOf(
     const shown = frame.foundBy === 'tail-call' ? stack.slice(0, 1) : stack;
     if (shown.length > 0)
       return shown.map((source) => ({
-        function: source.function,
+        function: source.function === '' ? undefined : source.function,
         source,
         inlined: source.inlined && frame.foundBy !== 'tail-call',
         evaluation,

@@ -5,6 +5,7 @@ import { StillframeError } from '../../format/error.js';
 import { mergeSymbols } from '../../format/elf/symbol.js';
 import { type GoFunctions, openGoFunctions } from '../dwarf/go-functions.js';
 import { toPc } from '../dwarf/sections.js';
+import { pltSymbols } from './plt-symbols.js';
 
 const STT = { none: 0, object: 1, function: 2, ifunc: 10 } as const;
 const STB_GLOBAL = 1;
@@ -79,7 +80,9 @@ export class ElfSymbols {
     const all = this.#files
       .map((elf) => this.#symbolsOf(elf))
       .reduce((known, more) => mergeSymbols(known, more));
-    return [...all, ...this.#guardedFromGo()].filter(
+    const [own] = this.#files;
+    const plt = own === undefined ? [] : pltSymbols(own);
+    return [...all, ...plt, ...this.#guardedFromGo()].filter(
       ({ type, sectionIndex, name }) =>
         name !== '' &&
         sectionIndex !== 0 &&

@@ -175,10 +175,14 @@ function stepByFramePointer(input: ResortInput, isChain: boolean): ResortStep | 
 }
 
 function isAfterCall(input: ResortInput, returnAddress: bigint): boolean {
-  const length = input.architecture.maxCallBytes;
-  if (!input.modules.isExecutable(returnAddress)) return false;
-  const code = codeAt(input, returnAddress - BigInt(length), length);
-  return code !== undefined && input.architecture.endsWithCall(code);
+  return input.modules.isExecutable(returnAddress) && followsCall(returnAddress, input);
+}
+
+/** Whether a call instruction ends at an address. */
+export function followsCall(address: bigint, { architecture, memory }: StepContext): boolean {
+  const length = architecture.maxCallBytes;
+  const code = memory.read(BigInt.asUintN(64, address - BigInt(length)), length);
+  return !isAbsent(code) && architecture.endsWithCall(code.bytes);
 }
 
 function makeRegisters(

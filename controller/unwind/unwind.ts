@@ -12,6 +12,7 @@ import type { Architecture, ThreadState } from './architecture.js';
 import type { FrameRegisters } from './frame-registers.js';
 import { callerRegisters, computeCfa, type StepContext } from './frame-step.js';
 import {
+  followsCall,
   isSignalReturn,
   stepByLastResort,
   stepByReturn,
@@ -129,6 +130,10 @@ function stepFrame<M extends MappedModule>(
   if (isAbsent(cfa)) return { frame, next: cfa };
   if (hasNoCaller(row)) return { frame, next: { end: true } };
   const caller = callerRegisters(row, cfa, registers, options);
+  if (found.isBeginning === true && !leadsToCode(caller, modules, context)) {
+    const detail = `no call leads to ${hex(pc)}: the stack was made by hand, and begins here`;
+    return { frame, next: absent('unwind-failed', detail, { address: pc }) };
+  }
   const atReturn = signalFrame ? undefined : contradiction(caller, { ...context, ...from, pc, modules, module });
   if (atReturn !== undefined)
     return {
@@ -136,6 +141,11 @@ function stepFrame<M extends MappedModule>(
       next: toCaller({ ...frame, cfa: atReturn.cfa }, atReturn.caller, atReturn.by, context),
     };
   return { frame, next: toCaller(frame, caller, signalFrame ? 'signal-trampoline' : 'call-frame', context) };
+}
+
+function leadsToCode(caller: FrameRegisters, modules: ModuleMap, context: StepContext): boolean {
+  const pc = caller.value(context.architecture.programCounter);
+  return !isAbsent(pc) && modules.isExecutable(pc);
 }
 
 /** Tables of hand-written code often forget the epilogue: at a return instruction the machine knows better where it goes. */
@@ -177,6 +187,8 @@ interface FoundRow<M extends MappedModule> {
   readonly module: M | undefined;
   readonly row: CallFrameRow | Absent;
   readonly lookupPc: bigint;
+  /** No call leads there: somebody put the address of a function on a stack. */
+  readonly isBeginning?: boolean;
 }
 
 /**
@@ -192,9 +204,9 @@ function findRow<M extends MappedModule>(
   const at = rowAt(pc, modules);
   if (exact || (isAbsent(at.row) ? isSignalReturn(pc, context) : at.row.signalFrame)) return at;
   const before = rowAt(pc - 1n, modules);
-  // What a stack that was made by hand ends in was never called either (__start_context): nothing covers the byte before.
-  const isEnd = isAbsent(before.row) && !isAbsent(at.row) && hasNoCaller(at.row);
-  return isEnd ? { ...before, row: at.row } : before;
+  // Where a stack that was made by hand begins was never called either: it is the beginning of a function, with no call before it.
+  const isBeginning = isAbsent(before.row) && !isAbsent(at.row) && !followsCall(pc, context);
+  return isBeginning ? { ...before, module: at.module, row: at.row, isBeginning } : before;
 }
 
 function hasNoCaller(row: CallFrameRow): boolean {
