@@ -26,7 +26,7 @@ export class FunctionFinder {
 
   constructor(context: ModuleContext) {
     this.#context = context;
-    this.#inlined = new InlinedIndex(context.files);
+    this.#inlined = new InlinedIndex(context.files, context.index);
   }
 
   /** One for each body with that name; where the function was inlined as well, the first of them carries all inlined copies. */

@@ -1,23 +1,15 @@
-/** Compares frames, lines and locals of a snapshot with what gdb says of the same core. */
-import { deepStrictEqual } from 'node:assert';
-import { showLocals } from '../../controller/snapshot/show.js';
+/** Compares frames, lines and variables of a snapshot with what gdb says of the same core. */
+import { evaluateExpressions, showLocals } from '../../controller/snapshot/show.js';
 import { threadStack, type LogicalFrame } from '../../controller/snapshot/frames.js';
-import { openSnapshot, type Snapshot } from '../../controller/snapshot/open.js';
+import { openSnapshot, type Snapshot, type SnapshotThread } from '../../controller/snapshot/open.js';
+import { openSymbols } from '../../controller/service/symbols.js';
 import type { ValueDocument, VariableDocument } from '../../controller/types/value-document.js';
 import { hex } from '../../format/address.js';
-import { gdbThreads, type GdbFrame, type GdbLocal, type GdbThread, type GdbValue } from './gdb.js';
+import { StillframeError } from '../../format/error.js';
+import { compareValue, newTally, type Tally } from './compare-value.js';
+import { gdbThreads, type GdbFrame, type GdbLocal, type GdbOptions, type GdbThread } from './gdb.js';
 
-export interface Tally {
-  compared: number;
-  absent: number;
-  /** Ends of objects that no piece describes (clang writes none): gdb fills them up with zeros, which are no values. */
-  padded: number;
-  /** What gdb shows and we do not, with our reason. */
-  readonly withheld: string[];
-  readonly differences: string[];
-}
-
-const undescribed = 'the compiler does not say where this part of it is';
+export type { Tally } from './compare-value.js';
 
 const basename = (path: string | undefined): string | undefined => path?.replace(/.*\//, '');
 
@@ -43,73 +35,6 @@ function ourFrameText(frame: LogicalFrame): string {
   return `${hex(frame.pc)} ${text}${kind}`;
 }
 
-/** gdb prints 9 or 17 digits, we the shortest that read back the same: as that type. */
-function sameFloat(ours: ValueDocument, theirs: string): boolean {
-  const { value } = ours;
-  if (value === undefined) return false;
-  const read = (text: string): number => (ours.type === 'float' ? Math.fround(Number(text)) : Number(text));
-  return (
-    value === theirs || read(value) === read(theirs) || (value.includes('nan') && theirs.includes('nan'))
-  );
-}
-
-function compareValue(path: string, ours: ValueDocument, theirs: GdbValue, tally: Tally): void {
-  if (theirs.skipped === true) return;
-  if (theirs.absent !== undefined) {
-    tally.absent++;
-    if (ours.absent === undefined)
-      tally.differences.push(`${path}: gdb ${theirs.absent}, ours ${JSON.stringify(ours)}`);
-    return;
-  }
-  if (ours.absent !== undefined && isWhollyAbsent(theirs)) {
-    tally.absent++;
-    return;
-  }
-  // A string that is cut short has its pointer all the same.
-  if (ours.absent !== undefined && ours.value === undefined) {
-    if (theirs.value === '0' && ours.absent.detail === undescribed) tally.padded++;
-    else tally.withheld.push(`${path}: ${ours.absent.reason}: ${ours.absent.detail}`);
-    return;
-  }
-  if (theirs.fields !== undefined) {
-    for (const [i, [name, value]] of theirs.fields.entries()) {
-      const field =
-        name === null || name === '' ? ours.fields?.[i] : ours.fields?.find((each) => each.name === name);
-      if (field === undefined) tally.differences.push(`${path}.${name}: no such field`);
-      else compareValue(`${path}.${name}`, field, value, tally);
-    }
-    return;
-  }
-  if (theirs.elements !== undefined) {
-    if (theirs.length !== ours.length)
-      tally.differences.push(`${path}: gdb has ${theirs.length} elements, ours ${ours.length}`);
-    for (const [i, value] of theirs.elements.entries()) {
-      const element = ours.elements?.[i];
-      if (element === undefined) tally.differences.push(`${path}[${i}]: no such element`);
-      else compareValue(`${path}[${i}]`, element, value, tally);
-    }
-    return;
-  }
-  tally.compared++;
-  const same = theirs.float === undefined ? normal(ours) === theirs.value : sameFloat(ours, theirs.float);
-  if (!same)
-    tally.differences.push(`${path}: gdb ${theirs.float ?? theirs.value}, ours ${JSON.stringify(ours)}`);
-}
-
-/** A struct or array of which gdb has nothing: we say it once. */
-function isWhollyAbsent({ absent, fields, elements }: GdbValue): boolean {
-  if (absent !== undefined) return true;
-  const parts = [...(fields ?? []).map(([, value]) => value), ...(elements ?? [])];
-  return parts.length > 0 && parts.every(isWhollyAbsent);
-}
-
-/** gdb's script prints booleans as integers. */
-function normal(value: ValueDocument): string | undefined {
-  if (value.kind === 'bool')
-    return value.value === 'true' ? '1' : value.value === 'false' ? '0' : value.value;
-  return value.value;
-}
-
 function compareLocals(
   where: string,
   ours: readonly VariableDocument[],
@@ -129,27 +54,75 @@ function compareLocals(
       tally.differences.push(`${where} ${local.name}: parameter ${our.parameter}`);
     if ((our.shadowed ?? false) !== local.shadowed)
       tally.differences.push(`${where} ${local.name}: shadowed ${our.shadowed}`);
+    compareType(`${where} ${local.name}`, our, local, tally);
     compareValue(`${where} ${local.name}`, our, local.value, tally);
   }
 }
 
-function compareThread(snapshot: Snapshot, theirs: GdbThread, tally: Tally): void {
+/** gdb's type of the variable itself says nothing of a length that only the frame knows. */
+function compareType(path: string, ours: ValueDocument, theirs: GdbLocal, tally: Tally): void {
+  if (theirs.type === null || theirs.type.includes('variable length')) return;
+  if (ours.type !== theirs.type)
+    tally.differences.push(`${path}: gdb's type is ${theirs.type}, ours ${ours.type}`);
+}
+
+interface Place {
+  readonly snapshot: Snapshot;
+  readonly thread: SnapshotThread;
+  readonly frame: LogicalFrame;
+  readonly where: string;
+  readonly depth: number;
+}
+
+function compareFrame(place: Place, theirs: GdbFrame, tally: Tally): void {
+  const { snapshot, frame, where, depth } = place;
+  compareLocals(where, showLocals(snapshot, frame, { depth, raw: true }), theirs.locals, tally);
+  const asked = [
+    ...(theirs.globals ?? []).map((each) => [each.name, each.value] as const),
+    ...(theirs.expressions ?? []),
+  ];
+  const answers = evaluateExpressions(
+    snapshot,
+    asked.map(([text]) => text),
+    { tid: place.thread.tid, frame: frame.index, depth, raw: true },
+  );
+  for (const [i, [text, value]] of asked.entries()) {
+    const answer = answers[i];
+    if (answer === undefined) throw new Error(`no answer to ${text}`);
+    compareValue(`${where} eval ${text}`, orAbsent(answer), value, tally);
+  }
+}
+
+function orAbsent(answer: ValueDocument | StillframeError): ValueDocument {
+  if (!(answer instanceof StillframeError)) return answer;
+  return { type: '?', kind: 'void', absent: { reason: 'unsupported', detail: `error: ${answer.message}` } };
+}
+
+function compareThread(snapshot: Snapshot, theirs: GdbThread, depth: number, tally: Tally): void {
   const thread = snapshot.findThread(theirs.tid);
   if (thread === undefined) throw new Error(`no thread ${theirs.tid}`);
   const { frames } = threadStack(snapshot, thread);
   const real = theirs.frames;
-  deepStrictEqual(frames.slice(0, 200).map(ourFrameText), real.map(gdbFrameText));
-  for (const [i, frame] of real.entries()) {
-    const our = frames[i];
+  const [mine, others] = [frames.slice(0, 200).map(ourFrameText), real.map(gdbFrameText)];
+  if (mine.join('\n') !== others.join('\n'))
+    tally.differences.push(`frames: gdb has\n  ${others.join('\n  ')}\n ours\n  ${mine.join('\n  ')}`);
+  for (const [i, gdbFrame] of real.entries()) {
+    const frame = frames[i];
+    if (frame === undefined || mine[i] !== others[i]) break;
     // gdb reads the variables of a function that left by a tail call from its caller's frame: they are not there any more.
-    if (our === undefined || frame.kind === 'tailcall') continue;
-    compareLocals(`#${i} ${frame.function}`, showLocals(snapshot, our, { depth: 0 }), frame.locals, tally);
+    if (gdbFrame.kind === 'tailcall') continue;
+    const where = `#${i} ${gdbFrame.function}`;
+    compareFrame({ snapshot, thread, frame, where, depth }, gdbFrame, tally);
   }
 }
 
-export function compareCore(program: string, core: string): Tally {
-  const tally: Tally = { compared: 0, absent: 0, padded: 0, withheld: [], differences: [] };
-  using snapshot = openSnapshot(core);
-  for (const thread of gdbThreads(program, core)) compareThread(snapshot, thread, tally);
+export function compareCore(program: string, core: string, options: GdbOptions = {}): Tally {
+  const tally = newTally();
+  const directories = options.debugDirectory === undefined ? [] : [options.debugDirectory];
+  using snapshot = openSnapshot(core, {
+    openSymbols: (elf, file) => openSymbols(elf, file, directories),
+  });
+  for (const thread of gdbThreads(program, core, options))
+    compareThread(snapshot, thread, options.depth ?? 0, tally);
   return tally;
 }
