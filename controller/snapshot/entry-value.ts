@@ -50,7 +50,9 @@ function findEntryValue(
   const { snapshot, thread, index } = evaluation;
   const caller = evaluationOf(snapshot, thread, index + 1);
   if (caller === undefined) return unknown('the caller of the function has no debug information');
-  if (caller.frame.foundBy !== 'call-frame') return unknown('the function was not entered by a call');
+  const { foundBy } = caller.frame;
+  if (foundBy !== 'call-frame' && foundBy !== 'tail-call')
+    return unknown('the function was not entered by a call');
   const returnAddress = toLink(runtimeAddress(caller.frame.pc), caller.module.bias);
   const found = findCallSite(caller, returnAddress);
   if (found === undefined) return unknown('nothing is known of the call that entered the function');
@@ -95,7 +97,8 @@ function verifyTarget(
 ): string | undefined {
   const callee = evaluation.symbols.functionAt(evaluation.address);
   if (callee?.entry === undefined) return 'the function has no known entry';
-  if (site.isTailCall) return 'it was entered by a jump';
+  // A tail caller has no frame but the one that was inferred from this very site.
+  if (site.isTailCall !== (caller.frame.foundBy === 'tail-call')) return 'it was entered by a jump';
   if (site.target === undefined) return 'the call does not tell what it calls';
   const entry = toRuntime(callee.entry, evaluation.module.bias);
   if (site.target.kind === 'expression') {

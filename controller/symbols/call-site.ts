@@ -4,8 +4,8 @@ import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { toPc } from '../dwarf/sections.js';
 import type { ModuleContext } from './module-context.js';
-import type { CallSite, CallSiteParameter, CallTarget } from './module-symbols.js';
-import { nameOf, originChain } from './origin.js';
+import type { CallSite, CallSiteParameter, CallTarget, TailCallSite } from './module-symbols.js';
+import { nameOf, originChain, owner } from './origin.js';
 
 /** The address that the call returns to. The GNU kind says so with DW_AT_low_pc. */
 export function returnAddressOf(die: Die): number | undefined {
@@ -15,6 +15,31 @@ export function returnAddressOf(die: Die): number | undefined {
 
 export function isTailCall(die: Die): boolean {
   return die.flag(DW_AT.call_tail_call) || die.flag(DW_AT.GNU_tail_call);
+}
+
+/** Whether a function's DIE promises that all tail calls in it are described. */
+function tellsAllTailCalls(die: Die): boolean {
+  return completeness.some((attribute) => owner(die, attribute)?.flag(attribute) === true);
+}
+
+const completeness = [
+  DW_AT.call_all_calls,
+  DW_AT.call_all_tail_calls,
+  DW_AT.GNU_all_call_sites,
+  DW_AT.GNU_all_tail_call_sites,
+] as const;
+
+/** Tail calls of a function, last one first as gdb has them; none where they are not told completely. */
+export function tailCallSitesOf(context: ModuleContext, die: Die, callSites: readonly Die[]): TailCallSite[] {
+  if (!tellsAllTailCalls(die)) return [];
+  return callSites
+    .filter(isTailCall)
+    .toReversed()
+    .flatMap((site) => {
+      const pc = returnAddressOf(site);
+      if (pc === undefined) return [];
+      return [{ returnAddress: linkAddress(BigInt(pc)), target: callTargetOf(context, site) }];
+    });
 }
 
 export function callSiteOf(context: ModuleContext, die: Die): CallSite {
@@ -58,6 +83,11 @@ export function callTargetOf(context: ModuleContext, die: Die): CallTarget | und
   if (target !== undefined) return undefined;
   const callee = die.reference(DW_AT.call_origin) ?? die.reference(DW_AT.abstract_origin);
   if (callee === undefined) return undefined;
+  const own = context.concrete(callee);
+  if (own !== undefined) {
+    const pieces = own.ranges.map(({ start }) => linkAddress(BigInt(start)));
+    return { kind: 'entry', address: linkAddress(BigInt(own.entry)), pieces };
+  }
   const entries = entriesOf(context, callee);
   if (entries.length === 1) return { kind: 'entry', address: entries[0] ?? linkAddress(0n) };
   if (entries.length > 1 || !callee.flag(DW_AT.declaration)) return undefined;
@@ -65,10 +95,8 @@ export function callTargetOf(context: ModuleContext, die: Die): CallTarget | und
   return name === undefined ? undefined : { kind: 'name', name };
 }
 
-/** Entries of the function that a DIE is, or of the concrete instances of the abstract one that it is. */
+/** Entries of the concrete instances of the abstract function that a DIE is. */
 function entriesOf(context: ModuleContext, callee: Die): LinkAddress[] {
-  const own = context.concrete(callee);
-  if (own !== undefined) return [linkAddress(BigInt(own.entry))];
   const entries: LinkAddress[] = [];
   for (const one of originChain(callee)) {
     for (const die of context.names.linksTo(one)) {

@@ -76,6 +76,19 @@ export interface FunctionSymbol {
    * known. A function that can come back to itself by them has no reliable entry values.
    */
   readonly tailCalls?: () => readonly (CallTarget | undefined)[];
+  /**
+   * Tail calls in it, for finding who left by one. None where debug information does not promise to tell all of them
+   * (DW_AT_call_all_calls and the like); undefined for a function of which only the symbol is known.
+   */
+  readonly tailCallSites?: () => readonly TailCallSite[];
+  /** The compiler says that this is where the program begins (DW_AT_main_subprogram). */
+  readonly isMain?: boolean;
+}
+
+export interface TailCallSite {
+  /** Right after the jump. */
+  readonly returnAddress: LinkAddress;
+  readonly target: CallTarget | undefined;
 }
 
 export interface InlinedCopy {
@@ -166,7 +179,12 @@ export interface CallSiteParameter {
 
 /** DW_AT_call_origin, as an address or, for a function of another unit or module, by linkage name; or DW_AT_call_target. */
 export type CallTarget =
-  | { readonly kind: 'entry'; readonly address: LinkAddress }
+  | {
+      readonly kind: 'entry';
+      readonly address: LinkAddress;
+      /** Where each piece of its code begins; undefined where the call site names an abstract instance, and not this code. */
+      readonly pieces?: readonly LinkAddress[];
+    }
   | { readonly kind: 'name'; readonly name: string }
   | { readonly kind: 'expression'; readonly expression: Uint8Array };
 

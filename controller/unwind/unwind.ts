@@ -23,8 +23,12 @@ export interface PhysicalFrame<M extends MappedModule = MappedModule> {
   readonly module: M | undefined;
   /** The frame that the kernel pushed to run a signal handler. */
   readonly signalFrame: boolean;
-  /** How it was found. `frame-pointer` and `stack-top` are guesses that were checked for plausibility. */
-  readonly foundBy: 'thread' | 'call-frame' | 'signal-trampoline' | 'plt' | 'frame-pointer' | 'stack-top';
+  /**
+   * How it was found. `frame-pointer` and `stack-top` are guesses that were checked for plausibility; `tail-call` is a frame that is no
+   * more, which others infer.
+   */
+  readonly foundBy:
+    'thread' | 'call-frame' | 'tail-call' | 'signal-trampoline' | 'plt' | 'frame-pointer' | 'stack-top';
 }
 
 export interface UnwindInput<M extends MappedModule = MappedModule> {
@@ -89,6 +93,7 @@ function stepFrame<M extends MappedModule>(
   context: StepContext,
 ): Step<M> {
   const { registers, foundBy } = from;
+  if (pc === 0n && !from.exact) return { frame: bottomFrame(registers, foundBy), next: { end: true } };
   const found = findRow(pc, from.exact, modules, context);
   const { row, module, lookupPc } = found;
   const base = { pc, registers, module, foundBy };
@@ -113,6 +118,15 @@ function stepFrame<M extends MappedModule>(
   return { frame, next: toCaller(frame, caller, signalFrame ? 'signal-trampoline' : 'call-frame', context) };
 }
 
+/** Whoever makes a stack by hand puts a return address of 0 at its end; gdb shows it as a frame. */
+function bottomFrame<M extends MappedModule>(
+  registers: FrameRegisters,
+  foundBy: PhysicalFrame['foundBy'],
+): PhysicalFrame<M> {
+  const cfa = absent('unwind-failed', 'the return address is 0: the stack ends here', { address: 0n });
+  return { pc: 0n, lookupPc: 0n, cfa, registers, module: undefined, signalFrame: false, foundBy };
+}
+
 function toCaller<M extends MappedModule>(
   frame: PhysicalFrame<M>,
   caller: FrameRegisters,
@@ -121,7 +135,6 @@ function toCaller<M extends MappedModule>(
 ): NextFrame | End | Absent {
   const pc = caller.value(context.architecture.programCounter);
   if (isAbsent(pc)) return pc;
-  if (pc === 0n) return { end: true };
   return {
     registers: caller,
     exact: frame.signalFrame,

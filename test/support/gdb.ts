@@ -60,9 +60,14 @@ export interface GdbOptions {
   readonly more?: boolean;
   /** Where separate debug files are; without it none are looked for. */
   readonly debugDirectory?: string;
+  /** Callers of `main` too. */
+  readonly pastMain?: boolean;
 }
 
-/** Threads of a core as gdb sees them. It is kept from separate debug files but those asked for, so that it knows what the program itself carries. */
+/**
+ * Threads of a core as gdb sees them: to `main`, unless `pastMain`. It is kept from separate debug files but those asked for, so that
+ * it knows what the program itself carries.
+ */
 export function gdbThreads(program: string, core: string, options: GdbOptions = {}): readonly GdbThread[] {
   const folder = mkdtempSync(join(tmpdir(), 'gdb-'));
   try {
@@ -70,8 +75,7 @@ export function gdbThreads(program: string, core: string, options: GdbOptions = 
     const settings = [
       'set debuginfod enabled off',
       `set debug-file-directory ${options.debugDirectory ?? '/nonexistent'}`,
-      'set backtrace past-main on',
-      'set backtrace past-entry on',
+      ...(options.pastMain === true ? ['set backtrace past-main on', 'set backtrace past-entry on'] : []),
       'set print frame-arguments none',
       'set print entry-values no',
       'set print elements 4',
