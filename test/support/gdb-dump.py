@@ -246,7 +246,8 @@ def spellings(name, value):
                      "(unsigned char)%s", "(long)%s", "(short)%s", "&%s"):
             yield form.replace("%s", name).replace("%%", "%")
     elif "float" in value:
-        for form in ("-%s", "%s * 2", "%s + 1", "(int)%s", "(float)%s", "%s > 0"):
+        # NB: its -x is 0 - x, which has no negative zero.
+        for form in ("%s * 2", "%s + 1", "(int)%s", "(float)%s", "%s > 0"):
             yield form.replace("%s", name)
 
 
