@@ -100,6 +100,12 @@ class Dumper:
             return self.failed(error)
 
     def pointer(self, value, type, depth, nesting):
+        if value.format_string() == "<synthetic pointer>":
+            # NB: gdb would give 0 for its number.
+            result = {"absent": "synthetic pointer"}
+            if depth > 0:
+                result["target"] = self.dump(value.dereference(), depth - 1, nesting + 1)
+            return result
         address = int(value) & MASK
         result = {"value": hex(address)}
         target = type.target().strip_typedefs()
@@ -160,6 +166,8 @@ def type_name(type):
 
 def locals_of(frame, dumper):
     result = []
+    # NB: gdb follows a synthetic pointer in the frame that is selected.
+    frame.select()
     # The lengths of arrays are those of the selected frame.
     frame.select()
     try:
