@@ -9,6 +9,7 @@ import { ControllerClient } from '../rpc/controller-client.js';
 import type { ControllerApi } from '../service/controller-api.js';
 import { Controller } from '../service/controller.js';
 import { openEmbeddedStore } from '../service/embedded-store.js';
+import { SymbolsHere } from '../service/symbols-here.js';
 import { openSymbols } from '../service/symbols.js';
 import { makeOutput, type Output } from './output.js';
 
@@ -45,7 +46,7 @@ function openLocal(options: SharedOptions, tls: TlsFiles | undefined, output: Ou
   const store = openEmbeddedStore(dataFolder());
   const controller = new Controller({
     store,
-    openSymbols,
+    symbols: new SymbolsHere(openSymbols),
     agent: options.agent ?? setting('STILLFRAME_AGENT'),
     tls,
     notify: (message) => output.notify(message),
