@@ -121,6 +121,7 @@ export class SymbolThread implements SymbolAnswers, AsyncDisposable {
       this.#lost(worker, 'limit', `it took more than ${maxQuestionMs} ms`);
       void worker.terminate();
     }, maxQuestionMs);
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker is not a window
     worker.postMessage({ id: next.id, asked: next.asked } satisfies ToSymbolWorker);
   }
 

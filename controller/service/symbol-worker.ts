@@ -28,6 +28,7 @@ function release(): void {
 }
 
 function say(message: FromSymbolWorker): void {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker is not a window
   parentPort?.postMessage(message);
 }
 

@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { StillframeError } from '../../../format/error.js';
 import { SymbolThread } from '../../../controller/service/symbol-thread.js';
+import { plainError } from '../../../controller/service/symbol-messages.js';
 import { SymbolsHere } from '../../../controller/service/symbols-here.js';
 import { openSymbols } from '../../../controller/service/symbols.js';
 import { compileFixture } from '../../support/compile.js';
@@ -85,8 +86,7 @@ test('the answers are those of this thread, errors of expressions too', async ()
   const [sum, ...errors] = await thread.evaluate(evaluate);
   const [sumHere, ...errorsHere] = await here.evaluate(evaluate);
   expect(sum).toEqual(sumHere);
-  const told = (each: unknown): unknown =>
-    each instanceof StillframeError ? { ...each, message: each.message } : each;
+  const told = (each: unknown): unknown => (each instanceof StillframeError ? plainError(each) : each);
   expect(errors.map(told)).toEqual(errorsHere.map(told));
   expect(errors.every((each) => each instanceof StillframeError)).toBe(true);
   expect(await thread.signature(core.path)).toEqual(await here.signature(core.path));

@@ -11,5 +11,6 @@ parentPort?.on('message', ({ id, asked }: ToSymbolWorker) => {
   if (what === 'hang') for (;;);
   if (what === 'memory') for (;;) kept.push(Array.from({ length: 10_000 }, (_, i) => i + kept.length));
   const answer = { key: what, frames: [] };
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker is not a window
   parentPort?.postMessage({ kind: 'answer', id, answer } satisfies FromSymbolWorker);
 });
