@@ -14,7 +14,7 @@ import {
   type Store,
 } from '../store/store.js';
 import type { ValueDocument } from '../types/value-document.js';
-import { findAgent, reachAgent, type ReachedAgent } from './agent.js';
+import type { ReachedAgent } from './agent.js';
 import {
   doctorDocument,
   measuredDocument,
@@ -194,14 +194,17 @@ export class Controller implements ControllerApi {
   readonly incident: ControllerApi['incident'] = () => noDaemon('incidents');
   readonly exportIncident: ControllerApi['exportIncident'] = () => noDaemon('incidents');
 
-  #reach(): Promise<ReachedAgent> {
+  /** NB: the way to agents is imported when it is gone: what is stored can be shown without it. */
+  async #reach(): Promise<ReachedAgent> {
+    const { reachAgent } = await import('./agent.js');
     const { store, agent, tls, notify } = this.#options;
-    return reachAgent({ store, address: agent, tls, notify });
+    return await reachAgent({ store, address: agent, tls, notify });
   }
 
-  #find(): Promise<ReachedAgent | undefined> {
+  async #find(): Promise<ReachedAgent | undefined> {
+    const { findAgent } = await import('./agent.js');
     const { store, agent, tls, notify } = this.#options;
-    return findAgent({ store, address: agent, tls, notify });
+    return await findAgent({ store, address: agent, tls, notify });
   }
 
   /**
