@@ -5,7 +5,14 @@ import { threadStack, type LogicalFrame } from '../../controller/snapshot/frames
 import { openSnapshot, type Snapshot } from '../../controller/snapshot/open.js';
 import type { ValueDocument, VariableDocument } from '../../controller/types/value-document.js';
 import { hex } from '../../format/address.js';
-import { gdbThreads, type GdbFrame, type GdbLocal, type GdbThread, type GdbValue } from './gdb.js';
+import {
+  gdbThreads,
+  type GdbFrame,
+  type GdbLocal,
+  type GdbOptions,
+  type GdbThread,
+  type GdbValue,
+} from './gdb.js';
 
 export interface Tally {
   compared: number;
@@ -129,9 +136,10 @@ function compareThread(snapshot: Snapshot, theirs: GdbThread, tally: Tally): voi
   }
 }
 
-export function compareCore(program: string, core: string): Tally {
+export function compareCore(program: string, core: string, options: GdbOptions = {}): Tally {
   const tally: Tally = { compared: 0, absent: 0, withheld: [], differences: [] };
-  using snapshot = openSnapshot(core);
-  for (const thread of gdbThreads(program, core)) compareThread(snapshot, thread, tally);
+  const { sysroot } = options;
+  using snapshot = openSnapshot(core, sysroot === undefined ? {} : { exe: program, sysroot });
+  for (const thread of gdbThreads(program, core, options)) compareThread(snapshot, thread, tally);
   return tally;
 }

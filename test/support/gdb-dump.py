@@ -68,6 +68,12 @@ def symbols(frame):
     return result
 
 
+def preserved(frame):
+    if frame.architecture().name() == "aarch64":
+        return ["x%d" % number for number in range(19, 30)] + ["sp", "pc"]
+    return ["rbx", "rbp", "rsp", "r12", "r13", "r14", "r15", "rip"]
+
+
 def frames():
     result = []
     frame = gdb.newest_frame()
@@ -81,7 +87,7 @@ def frames():
             entry["line"] = sal.line
         registers = {}
         if frame.type() != gdb.INLINE_FRAME:
-            for name in ("rbx", "rbp", "rsp", "r12", "r13", "r14", "r15", "rip"):
+            for name in preserved(frame):
                 value = frame.read_register(name)
                 if not value.is_optimized_out:
                     registers[name] = hex(int(value) & (2**64 - 1))

@@ -38,8 +38,18 @@ export interface GdbThread {
   readonly frames: readonly GdbFrame[];
 }
 
+export interface GdbOptions {
+  /** For cores of other machines: `gdb-multiarch`. */
+  readonly gdb?: string;
+  readonly sysroot?: string;
+}
+
 /** Threads of a core as gdb sees them. It is kept from separate debug files, so that it knows what the program itself carries. */
-export function gdbThreads(program: string, core: string): readonly GdbThread[] {
+export function gdbThreads(
+  program: string,
+  core: string,
+  { gdb = 'gdb', sysroot }: GdbOptions = {},
+): readonly GdbThread[] {
   const folder = mkdtempSync(join(tmpdir(), 'gdb-'));
   try {
     const out = join(folder, 'dump.json');
@@ -51,10 +61,11 @@ export function gdbThreads(program: string, core: string): readonly GdbThread[] 
       'set print frame-arguments none',
       'set print entry-values no',
       `set $dump = "${out}"`,
+      ...(sysroot === undefined ? [] : [`set sysroot ${sysroot}`]),
     ];
     const script = join(repositoryRoot, 'test', 'support', 'gdb-dump.py');
     const args = ['-q', '-nx', '-batch', ...settings.flatMap((each) => ['-iex', each]), program, core];
-    const run = spawnSync('gdb', [...args, '-x', script], { encoding: 'utf8', maxBuffer: 1 << 28 });
+    const run = spawnSync(gdb, [...args, '-x', script], { encoding: 'utf8', maxBuffer: 1 << 28 });
     const dump: unknown = JSON.parse(readFileSync(out, 'utf8'));
     if (!isDump(dump)) throw new Error(`gdb gave no threads: ${run.stderr}`);
     return dump.threads;
