@@ -26,18 +26,15 @@ const compile = (flags: readonly string[]): string =>
   });
 
 describe.each(builds)('gcc %s %s', (...flags) => {
-  test.each(['deep', 'inline', 'null', 'values', 'crash-threads'])(
-    'a crash: %s',
-    (mode) => {
-      const program = compile(flags);
-      using core = emulatedCore(program, [mode]);
-      const tally = compareCore(program, core.path, { gdb: 'gdb-multiarch', sysroot });
-      expect(tally.differences).toEqual([]);
-      // gdb shows a "synthetic pointer", which has no value.
-      expect(tally.withheld.filter((each) => !each.includes('kept nowhere in memory'))).toEqual([]);
-      expect(tally.compared).toBeGreaterThan(0);
-    },
-  );
+  test.each(['deep', 'inline', 'null', 'values', 'crash-threads'])('a crash: %s', (mode) => {
+    const program = compile(flags);
+    using core = emulatedCore(program, [mode]);
+    const tally = compareCore(program, core.path, { gdb: 'gdb-multiarch', sysroot });
+    expect(tally.differences).toEqual([]);
+    // gdb shows a "synthetic pointer", which has no value.
+    expect(tally.withheld.filter((each) => !each.includes('kept nowhere in memory'))).toEqual([]);
+    expect(tally.compared).toBeGreaterThan(0);
+  });
 
   // gdb 13 does not come to an end where a signal handler runs under the emulator.
   test.each(['signal', 'altstack'])('a signal handler: %s', (mode) => {
