@@ -259,6 +259,12 @@ def spellings(name, value):
             yield form.replace("%s", name)
 
 
+def preserved(frame):
+    if frame.architecture().name() == "aarch64":
+        return ["x%d" % number for number in range(19, 30)] + ["sp", "pc"]
+    return ["rbx", "rbp", "rsp", "r12", "r13", "r14", "r15", "rip"]
+
+
 def frames(dumper, more):
     result = []
     frame = gdb.newest_frame()
@@ -273,7 +279,7 @@ def frames(dumper, more):
             entry["line"] = sal.line
         registers = {}
         if frame.type() != gdb.INLINE_FRAME:
-            for name in ("rbx", "rbp", "rsp", "r12", "r13", "r14", "r15", "rip"):
+            for name in preserved(frame):
                 value = frame.read_register(name)
                 if not value.is_optimized_out:
                     registers[name] = hex(int(value) & MASK)
