@@ -7,6 +7,7 @@ import { type Absent, absent, isAbsent } from '../../format/absent.js';
 import { hex } from '../../format/address.js';
 import type { Limits } from '../../format/limits.js';
 import type { MemoryReader, Provenance } from '../../format/memory.js';
+import { type Format, formatScalar } from './format.js';
 import { kindOf } from './kind.js';
 import { isCharacter, sizeOf, stripType } from './layout.js';
 import { asScalar, memberObject, type ObjectView, objectOf, slice } from './object-view.js';
@@ -31,6 +32,8 @@ export interface RenderContext {
   readonly path?: string;
   /** How to get what an expression names but was not captured; undefined when there is no way. Unless given: `--capture`. */
   readonly captureHint?: (expression: string) => string | undefined;
+  /** How the text of scalars is written. */
+  readonly format?: Format;
   /** Layout as declared, without language views. C has no views. */
   readonly raw?: boolean;
 }
@@ -138,7 +141,11 @@ class Renderer {
               ? enumText(integerOf(read.bytes, object), plain)
               : baseText(read.bytes, plain, object.bits),
           );
-    return { ...body, ...stated(read.provenance) };
+    const { format, symbolize } = this.#context;
+    const { bits } = object;
+    const scalar = { bytes: read.bytes, type: plain, symbolize, ...(bits === undefined ? {} : { bits }) };
+    const text = format === undefined || body.value === undefined ? undefined : formatScalar(format, scalar);
+    return { ...body, ...(text === undefined ? {} : { text }), ...stated(read.provenance) };
   }
 
   /** A pointer that is nowhere can point to what is known (DWARF5 2.6.1.1.4): that is shown as its target. */

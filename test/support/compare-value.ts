@@ -102,6 +102,7 @@ function compareElements(
   if (
     text !== undefined &&
     ours.kind === 'array' &&
+    ours.elements?.every((element) => element.absent === undefined) === true &&
     /^(un|)(signed )?char \[/.test(ours.type) &&
     ours.text !== text
   )

@@ -264,8 +264,15 @@ def spellings(name, value):
                      "(unsigned char)%s", "(long)%s", "(short)%s", "&%s"):
             yield form.replace("%s", name).replace("%%", "%")
     elif "float" in value:
-        for form in ("-%s", "%s * 2", "%s + 1", "(int)%s", "(float)%s", "%s > 0"):
+        # NB: its -x is 0 - x, which has no negative zero.
+        for form in ("%s * 2", "%s + 1", "(int)%s", "(float)%s", "%s > 0"):
             yield form.replace("%s", name)
+
+
+def preserved(frame):
+    if frame.architecture().name() == "aarch64":
+        return ["x%d" % number for number in range(19, 30)] + ["sp", "pc"]
+    return ["rbx", "rbp", "rsp", "r12", "r13", "r14", "r15", "rip"]
 
 
 def frames(dumper, more):
@@ -282,7 +289,7 @@ def frames(dumper, more):
             entry["line"] = sal.line
         registers = {}
         if frame.type() != gdb.INLINE_FRAME:
-            for name in ("rbx", "rbp", "rsp", "r12", "r13", "r14", "r15", "rip"):
+            for name in preserved(frame):
                 value = frame.read_register(name)
                 if not value.is_optimized_out:
                     registers[name] = hex(int(value) & MASK)
