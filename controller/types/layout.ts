@@ -201,6 +201,22 @@ export function isCharacter(type: Type): boolean {
   );
 }
 
+const wideNames: ReadonlySet<string> = new Set(['wchar_t', 'char16_t', 'char32_t']);
+
+/** Bytes of a character wider than one byte: a type of that encoding, or what C gives one of these names; undefined for all else. */
+export function wideCharacterBytes(type: Type): number | undefined {
+  let at = type;
+  let named = false;
+  for (let i = 0; i < defaultLimits.maxNesting; i++) {
+    if (at.kind !== 'typedef' && at.kind !== 'qualified') break;
+    if (at.kind === 'typedef' && wideNames.has(at.name)) named = true;
+    at = at.target();
+  }
+  if (at.kind !== 'base') return undefined;
+  const isWide = at.encoding === 'utf' || wideNames.has(at.name) || (named && isInteger(at));
+  return isWide && (at.byteSize === 2 || at.byteSize === 4) ? at.byteSize : undefined;
+}
+
 /** Integers, floats and pointers: what a condition can be. */
 export function isScalar(type: Type): boolean {
   return isInteger(type) || isFloat(type) || isPointer(type);
