@@ -32,7 +32,7 @@ export function openSymbols(
   });
   const failure = failures.get(elf.buildId ?? '');
   const problems = failure === undefined ? files.problems : [...files.problems, failure];
-  return openModuleSymbols(elf, elf.source.name, openCallFrames(elf), defaultLimits, {
+  return openModuleSymbols(elf, elf.source.name, openCallFrames(elf, files.debug), defaultLimits, {
     ...files,
     problems,
     openIndex,
@@ -43,11 +43,18 @@ export function openSymbols(
 const minIndexedBytes = 1 << 20;
 
 const cacheOptions = indexCacheFrom(process.env);
-const log = (message: string): void => {
+let log = (message: string): void => {
   process.stderr.write(`stillframe: ${message}\n`);
 };
-const cache = cacheOptions === undefined ? undefined : new IndexCache(cacheOptions, log);
-const builder = cacheOptions === undefined ? undefined : new IndexBuilder(cacheOptions, log);
+
+/** Where to say what people should know of indexes, instead of stderr. */
+export function logSymbols(to: (message: string) => void): void {
+  log = to;
+}
+
+const tell = (message: string): void => log(message);
+const cache = cacheOptions === undefined ? undefined : new IndexCache(cacheOptions, tell);
+const builder = cacheOptions === undefined ? undefined : new IndexBuilder(cacheOptions, tell);
 
 /** From the cache; what is not there is made in the background, for the next time. */
 function openIndex(elf: ElfFile, info: DebugInfo): OpenedIndex | undefined {

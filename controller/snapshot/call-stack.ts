@@ -10,7 +10,7 @@ import type { Architecture } from '../unwind/architecture.js';
 import type { PhysicalFrame, Unwound } from '../unwind/unwind.js';
 import type { SnapshotModule } from './module.js';
 import type { Snapshot, SnapshotThread } from './open.js';
-import { functionStart, tailCallersBetween, type TailCaller } from './tail-calls.js';
+import { tailCallersBetween, type TailCaller } from './tail-calls.js';
 
 export interface CallStack {
   readonly frames: readonly PhysicalFrame<SnapshotModule>[];
@@ -55,7 +55,7 @@ function outermostTest(snapshot: Snapshot): (frame: PhysicalFrame<SnapshotModule
   if (entry !== undefined) entries.add(entry);
   if (executable !== undefined && main !== undefined) entries.add(toRuntime(main.address, executable.bias));
   return (frame) => {
-    const start = functionStart(frame.module, frame.lookupPc);
+    const start = frame.module?.functionStart(frame.lookupPc);
     return (start !== undefined && entries.has(start)) || isMain(frame);
   };
 }

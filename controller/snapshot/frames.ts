@@ -68,7 +68,7 @@ function partsOf(
     const shown = frame.foundBy === 'tail-call' ? stack.slice(0, 1) : stack;
     if (shown.length > 0)
       return shown.map((source) => ({
-        function: source.function,
+        function: source.function === '' ? undefined : source.function,
         source,
         inlined: source.inlined && frame.foundBy !== 'tail-call',
         evaluation,
@@ -97,6 +97,11 @@ function guess(frame: PhysicalFrame): Absent | undefined {
     return absent(
       'optimized-out',
       'the function left by a jump to the next inner one (a tail call): this frame is told from call sites, the stack has it no more',
+    );
+  if (frame.foundBy === 'prologue')
+    return absent(
+      'unwind-failed',
+      'this frame was found by what the function that it called does to the stack when it begins, for want of call frame information: it may be wrong',
     );
   if (frame.foundBy === 'frame-pointer')
     return absent(

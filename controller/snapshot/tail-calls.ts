@@ -4,7 +4,7 @@
  * call_site_find_chain): of several chains only what all of them begin and end with, and nothing where a target is not known.
  */
 import { isAbsent } from '../../format/absent.js';
-import { linkAddress, runtimeAddress, toLink, toRuntime } from '../../format/address.js';
+import { runtimeAddress, toLink, toRuntime } from '../../format/address.js';
 import type { CallSite, CallTarget, FunctionSymbol, TailCallSite } from '../symbols/module-symbols.js';
 import type { PhysicalFrame } from '../unwind/unwind.js';
 import type { SnapshotModule } from './module.js';
@@ -26,22 +26,11 @@ export function tailCallersBetween(
   callee: PhysicalFrame<SnapshotModule>,
   caller: PhysicalFrame<SnapshotModule>,
 ): readonly TailCaller[] {
-  const wanted = functionStart(callee.module, callee.lookupPc);
+  const wanted = callee.module?.functionStart(callee.lookupPc);
   const site = callSiteOf(caller);
   if (wanted === undefined || site === undefined || caller.module === undefined) return [];
   const search = new ChainSearch(snapshot, wanted);
   return search.find({ target: site.target, module: caller.module });
-}
-
-/** Runtime address of the beginning of the function at a pc: its entry, or its symbol. */
-export function functionStart(module: SnapshotModule | undefined, pc: bigint): bigint | undefined {
-  const symbols = module?.symbols();
-  if (module === undefined || symbols === undefined || isAbsent(symbols)) return undefined;
-  const link = toLink(runtimeAddress(pc), module.bias);
-  const found = symbols.functionAt(link);
-  if (found?.entry !== undefined) return toRuntime(found.entry, module.bias);
-  const symbol = symbols.symbolAt(link);
-  return symbol === undefined ? undefined : toRuntime(linkAddress(link - symbol.offset), module.bias);
 }
 
 function callSiteOf({ module, pc, lookupPc }: PhysicalFrame<SnapshotModule>): CallSite | undefined {

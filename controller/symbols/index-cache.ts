@@ -27,12 +27,7 @@ import type { ElfFile } from '../../format/elf/file.js';
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import { findFileSource } from './debug-file-source.js';
 import type { OpenedIndex } from './file-index.js';
-import {
-  encodeIndex,
-  openSymbolIndex,
-  type IndexIdentity,
-  type IndexTable,
-} from './symbol-index.js';
+import { encodeIndex, openSymbolIndex, type IndexIdentity, type IndexTable } from './symbol-index.js';
 
 export interface IndexCacheOptions {
   readonly folder: string;
@@ -55,7 +50,8 @@ export function indexCacheFrom(
   const asked = environment['STILLFRAME_SYMBOL_CACHE'];
   if (asked === 'off') return undefined;
   const home = environment['HOME'] || homedir();
-  const folder = asked || join(environment['XDG_CACHE_HOME'] || join(home, '.cache'), 'stillframe', 'symbols');
+  const folder =
+    asked || join(environment['XDG_CACHE_HOME'] || join(home, '.cache'), 'stillframe', 'symbols');
   return { folder, maxBytes: sizeFrom(environment['STILLFRAME_SYMBOL_CACHE_SIZE']) ?? defaultMaxBytes };
 }
 
@@ -99,7 +95,7 @@ export class IndexCache {
     const path = this.#pathOf(identity);
     const damaged = (reason: string): void => {
       this.#log(`${reason}: it is made anew`);
-      rmSync(path, { force: true });
+      rmSync(path, { force: true, recursive: true });
     };
     try {
       if (!isOwnFile(path)) return undefined;
@@ -165,8 +161,10 @@ export class IndexCache {
       const path = join(this.#folder, name);
       const stat = lstatSync(path, { throwIfNoEntry: false });
       if (stat === undefined) continue;
-      if (name.endsWith(partialSuffix) && Date.now() - stat.mtimeMs > maxPartialMs) rmSync(path, { force: true });
-      if (name.endsWith(suffix)) files.push({ path, size: stat.size, usedMs: Math.max(stat.atimeMs, stat.mtimeMs) });
+      if (name.endsWith(partialSuffix) && Date.now() - stat.mtimeMs > maxPartialMs)
+        rmSync(path, { force: true });
+      if (name.endsWith(suffix))
+        files.push({ path, size: stat.size, usedMs: Math.max(stat.atimeMs, stat.mtimeMs) });
     }
     let total = files.reduce((sum, { size }) => sum + size, 0);
     for (const { path, size } of files.toSorted((a, b) => a.usedMs - b.usedMs)) {
@@ -198,7 +196,10 @@ function isOwnFile(path: string): boolean {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat === undefined) return false;
   if (stat.isFile() && stat.uid === (process.geteuid?.() ?? 0) && (stat.mode & 0o077) === 0) return true;
-  throw new StillframeError('bad-data', `cannot use the symbol index "${path}": it is not a file of ours alone`);
+  throw new StillframeError(
+    'bad-data',
+    `cannot use the symbol index "${path}": it is not a file of ours alone`,
+  );
 }
 
 /**

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { threadStack, type LogicalFrame } from '../../controller/snapshot/frames.js';
-import { openSnapshot, type Snapshot } from '../../controller/snapshot/open.js';
+import { openSnapshot, type Snapshot, type SnapshotThread } from '../../controller/snapshot/open.js';
 import { openSymbols } from '../../controller/service/symbols.js';
 import { isAbsent } from '../../format/absent.js';
 import { hex } from '../../format/address.js';
@@ -42,17 +42,14 @@ export interface CompareFramesOptions {
 
 export function compareFrames(program: string, core: string, options: CompareFramesOptions = {}): FrameTally {
   const { debugFiles = false } = options;
-  const tally: FrameTally = {
-    threads: 0,
-    frames: 0,
-    tailCalls: 0,
-    registers: 0,
-    withheld: [],
-    differences: [],
-  };
+  const tally = newTally();
   using snapshot = openSnapshot(core, debugFiles ? { openSymbols } : {});
   for (const thread of gdbFrames(program, core, debugFiles)) compareThread(snapshot, thread, tally);
   return tally;
+}
+
+export function newTally(): FrameTally {
+  return { threads: 0, frames: 0, tailCalls: 0, registers: 0, withheld: [], differences: [] };
 }
 
 function gdbFrames(program: string, core: string, debugFiles: boolean): readonly GdbThread[] {
@@ -98,12 +95,25 @@ const ourText = (frame: LogicalFrame): string => {
 
 function compareThread(snapshot: Snapshot, theirs: GdbThread, tally: FrameTally): void {
   const thread = snapshot.findThread(theirs.tid);
-  if (thread === undefined) throw new Error(`no thread ${theirs.tid}`);
+  if (thread === undefined) {
+    if (theirs.frames.length > 0) tally.differences.push(`thread ${theirs.tid}: ours has none`);
+    return;
+  }
+  compareStacks(snapshot, thread, theirs.frames, tally);
+}
+
+/** Up to the first frame that is another. */
+export function compareStacks(
+  snapshot: Snapshot,
+  thread: SnapshotThread,
+  theirs: readonly GdbFrame[],
+  tally: FrameTally,
+): void {
   const { frames, stopped } = threadStack(snapshot, thread);
   tally.threads++;
-  for (let i = 0; i < Math.max(frames.length, theirs.frames.length); i++) {
+  for (let i = 0; i < Math.max(frames.length, theirs.length); i++) {
     const our = frames[i];
-    const their = theirs.frames[i];
+    const their = theirs[i];
     const ourLine = our === undefined ? `nothing (${stopped?.detail ?? 'the end'})` : ourText(our);
     const theirLine = their === undefined ? 'nothing' : gdbText(their);
     if (ourLine !== theirLine) tally.differences.push(`#${i} gdb ${theirLine}; ours ${ourLine}`);

@@ -120,7 +120,9 @@ function compareThread(snapshot: Snapshot, theirs: GdbThread, depth: number, tal
 export function compareCore(program: string, core: string, options: GdbOptions = {}): Tally {
   const tally = newTally();
   const directories = options.debugDirectory === undefined ? [] : [options.debugDirectory];
+  const { sysroot } = options;
   using snapshot = openSnapshot(core, {
+    ...(sysroot === undefined ? {} : { exe: program, sysroot }),
     openSymbols: (elf, file) => openSymbols(elf, file, directories),
   });
   for (const thread of gdbThreads(program, core, options))

@@ -104,6 +104,12 @@ class Dumper:
             return self.failed(error)
 
     def pointer(self, value, type, depth, nesting):
+        if value.format_string() == "<synthetic pointer>":
+            # NB: gdb would give 0 for its number.
+            result = {"absent": "synthetic pointer"}
+            if depth > 0:
+                result["target"] = self.dump(value.dereference(), depth - 1, nesting + 1)
+            return result
         address = int(value) & MASK
         result = {"value": hex(address)}
         target = type.target().strip_typedefs()
@@ -166,6 +172,8 @@ def type_name(type):
 
 def locals_of(frame, dumper):
     result = []
+    # NB: gdb follows a synthetic pointer in the frame that is selected.
+    frame.select()
     # The lengths of arrays are those of the selected frame.
     frame.select()
     try:
@@ -262,6 +270,12 @@ def spellings(name, value):
             yield form.replace("%s", name)
 
 
+def preserved(frame):
+    if frame.architecture().name() == "aarch64":
+        return ["x%d" % number for number in range(19, 30)] + ["sp", "pc"]
+    return ["rbx", "rbp", "rsp", "r12", "r13", "r14", "r15", "rip"]
+
+
 def frames(dumper, more):
     result = []
     frame = gdb.newest_frame()
@@ -276,7 +290,7 @@ def frames(dumper, more):
             entry["line"] = sal.line
         registers = {}
         if frame.type() != gdb.INLINE_FRAME:
-            for name in ("rbx", "rbp", "rsp", "r12", "r13", "r14", "r15", "rip"):
+            for name in preserved(frame):
                 value = frame.read_register(name)
                 if not value.is_optimized_out:
                     registers[name] = hex(int(value) & MASK)

@@ -30,6 +30,10 @@ def registers(frame):
 def frames():
     result = []
     frame = gdb.newest_frame()
+    try:
+        frame.pc()
+    except gdb.error:
+        return result
     while frame is not None and len(result) < MAX_FRAMES:
         entry = {"kind": KINDS.get(frame.type(), "other"), "pc": hex(frame.pc()), "function": frame.name()}
         sal = frame.find_sal()

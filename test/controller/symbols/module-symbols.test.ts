@@ -172,7 +172,10 @@ test('a call site tells what it calls, what it passes, and what jumps there', ()
   });
   const search = only(symbols, 'search');
   expect(sites).toContainEqual(
-    expect.objectContaining({ isTailCall: false, target: { kind: 'entry', address: search.entry } }),
+    expect.objectContaining({
+      isTailCall: false,
+      target: { kind: 'entry', address: search.entry, pieces: [search.entry] },
+    }),
   );
   expect(sites).toContainEqual(expect.objectContaining({ target: { kind: 'name', name: 'calloc' } }));
   // DW_OP_reg4 is %rsi, the second argument: the constant 4.
