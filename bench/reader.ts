@@ -75,6 +75,9 @@ print(hex(function.address_), function.type_)
 `,
 );
 
+/** Debian's own: its packages are not there for another one that comes first on the PATH. */
+const debianPython = '/usr/bin/python3';
+
 type Ask = (question: Question) => readonly string[];
 const gdb: Ask = ({ program, function: name, place }) => {
   const ask = ['-ex', `info scope ${name}`, '-ex', `info address ${name}`, '-ex', `info line ${place}`];
@@ -85,7 +88,7 @@ const lldb: Ask = ({ program, function: name, place }) => {
   const lookups = [`image lookup -v -F ${name}`, `image lookup -v -f ${file} -l ${line}`];
   return ['lldb', '-b', '-x', ...lookups.flatMap((each) => ['-o', each]), program];
 };
-const drgn: Ask = ({ program, function: name }) => ['python3', drgnScript, program, name];
+const drgn: Ask = ({ program, function: name }) => [debianPython, drgnScript, program, name];
 const ours: Ask = ({ program, function: name, place }) => [process.execPath, child, program, name, place];
 
 const cache = { STILLFRAME_SYMBOL_CACHE: join(folder, 'symbols') };
