@@ -18,6 +18,8 @@ export interface FrameSection {
   /** For messages: `.eh_frame of "/usr/bin/app"`. */
   readonly name: string;
   readonly bases: PointerBases;
+  /** `e_machine`, which the numbers of some instructions depend on. */
+  readonly machine: number;
 }
 
 /** Where an entry lies and which kind it is; all offsets count from the section's beginning. */

@@ -1,5 +1,6 @@
 /** Call frame instructions (DWARF5 6.4.2, with GNU's additions): run up to an address, they leave the row that covers it. */
 import { ByteCursor } from '../../format/bytes.js';
+import { EM } from '../../format/elf/constants.js';
 import { defaultLimits } from '../../format/limits.js';
 import type { CallFrameRow, RegisterRule } from './call-frame.js';
 import { readEncodedPointer } from './call-frame-pointer.js';
@@ -33,6 +34,8 @@ const DW_CFA = {
   val_offset_sf: 0x15,
   val_expression: 0x16,
   MIPS_advance_loc8: 0x1d,
+  AARCH64_negate_ra_state_with_pc: 0x2c,
+  AARCH64_negate_ra_state: 0x2d,
   GNU_args_size: 0x2e,
   GNU_negative_offset_extended: 0x2f,
 } as const;
@@ -45,6 +48,7 @@ type CfaRule = CallFrameRow['cfa'];
 interface State {
   cfa: CfaRule | undefined;
   rules: Map<number, RegisterRule>;
+  returnAddressSigned: boolean;
 }
 
 /** The row of an FDE at an address that it covers; throws `bad-data`. */
@@ -54,7 +58,7 @@ export function runCallFrameProgram(section: FrameSection, entry: FrameEntry, ad
   machine.run(cie.instructions, cie.instructionsAt, undefined);
   const initial = new Map(machine.state.rules);
   machine.run(entry.instructions, entry.instructionsAt, initial);
-  const { cfa, rules } = machine.state;
+  const { cfa, rules, returnAddressSigned } = machine.state;
   if (cfa === undefined) {
     const cursor = new ByteCursor(section.bytes, section.name, 0);
     throw cursor.error('call frame program that never defines the CFA', entry.offset);
@@ -64,11 +68,12 @@ export function runCallFrameProgram(section: FrameSection, entry: FrameEntry, ad
     rules,
     returnAddressRegister: cie.returnAddressRegister,
     signalFrame: cie.signalFrame,
+    returnAddressSigned,
   };
 }
 
 class Machine {
-  state: State = { cfa: undefined, rules: new Map() };
+  state: State = { cfa: undefined, rules: new Map(), returnAddressSigned: false };
   readonly #section: FrameSection;
   readonly #cie: CommonEntry;
   readonly #target: bigint;
@@ -134,7 +139,7 @@ class Machine {
       case DW_CFA.remember_state:
         if (this.#remembered.length >= defaultLimits.maxNesting)
           throw cursor.error('DW_CFA_remember_state nested too deep', at);
-        this.#remembered.push({ cfa: this.state.cfa, rules: new Map(this.state.rules) });
+        this.#remembered.push({ ...this.state, rules: new Map(this.state.rules) });
         return;
       case DW_CFA.restore_state: {
         const state = this.#remembered.pop();
@@ -149,9 +154,19 @@ class Machine {
         cursor.uleb();
         return;
       default:
+        if (this.#signReturnAddress(opcode)) return;
         if (!this.#defineCfa(cursor, opcode, at) && !this.#defineRule(cursor, opcode))
           throw cursor.error(`unknown call frame instruction 0x${opcode.toString(16)}`, at);
     }
+  }
+
+  /** AADWARF64 5.1: these numbers mean other things on other machines. */
+  #signReturnAddress(opcode: number): boolean {
+    if (this.#section.machine !== EM.EM_AARCH64) return false;
+    if (opcode !== DW_CFA.AARCH64_negate_ra_state && opcode !== DW_CFA.AARCH64_negate_ra_state_with_pc)
+      return false;
+    this.state.returnAddressSigned = !this.state.returnAddressSigned;
+    return true;
   }
 
   #defineCfa(cursor: ByteCursor, opcode: number, at: number): boolean {

@@ -19,6 +19,8 @@ export interface CallFrameRow {
   readonly returnAddressRegister: number;
   /** Augmentation `S`: the frame was entered by a signal, so its pc is exact, not one past a call. */
   readonly signalFrame: boolean;
+  /** AArch64: the return address carries a signature (AADWARF64 5.1). */
+  readonly returnAddressSigned?: boolean;
 }
 
 export type RegisterRule =

@@ -79,7 +79,8 @@ export function numericOf(type: Type): Numeric | undefined {
     case 'float':
       if (byteSize === 4) return { kind: 'float', format: 'float32' };
       if (byteSize === 8) return { kind: 'float', format: 'float64' };
-      return byteSize === 16 && !name.includes('128') ? { kind: 'float', format: 'x87' } : undefined;
+      if (byteSize !== 16 || plain.isBinary128 === true || name.includes('128')) return undefined;
+      return { kind: 'float', format: 'x87' };
     case 'complex-float':
     case 'other':
       return undefined;

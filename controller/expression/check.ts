@@ -3,6 +3,7 @@
  * Names mean, in this order: locals (innermost first), parameters, statics of the file, globals, enumerators, functions.
  */
 import { StillframeError } from '../../format/error.js';
+import { x86_64Machine } from '../../format/registers/x86-64.js';
 import { elementCount, findMember, isComposite, memberNames, sizeOf, stripType } from '../types/layout.js';
 import { typeName } from '../types/type-name.js';
 import type { Type } from '../types/type.js';
@@ -224,18 +225,18 @@ export class Checker {
         hint: 'take the snapshot at FUNCTION:return and look at $rax',
       });
     }
-    const found = findRegister(name);
+    const machine = this.scope.machine ?? x86_64Machine;
+    const found = findRegister(name, machine);
     if (found !== undefined) {
       const { register, shift, type } = found;
       return { kind: 'register', register, shift, type, ...place };
     }
-    const known = ['tid', 'pid', 'comm', ...registerNames()];
+    const known = ['tid', 'pid', 'comm', ...registerNames(machine)];
     const candidates = nearMatches(name, known).map((candidate) => `$${candidate}`);
     throw badExpression(`no register "$${name}"`, place.span, {
       candidates,
       hint:
-        didYouMean(candidates) ??
-        'general registers are $rax to $r15, $rsp, $rip; facts are $tid, $pid, $comm',
+        didYouMean(candidates) ?? `general registers are ${machine.viewsHint}; facts are $tid, $pid, $comm`,
     });
   }
 

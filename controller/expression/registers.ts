@@ -1,5 +1,5 @@
-/** `$rip` and its like, with the types that gdb gives them (gdb/features/i386/64bit-core.xml). */
-import { dwarfRegisterNames } from '../../format/registers/x86-64.js';
+/** `$rip`, `$x0` and their like, with the types that gdb gives them (gdb/features/i386/64bit-core.xml, aarch64-core.xml). */
+import type { Machine, RegisterView } from '../../format/registers/machine.js';
 import type { Type } from '../types/type.js';
 import { builtinType, intType, longType, pointerTo } from './c-types.js';
 
@@ -9,56 +9,38 @@ export interface NamedRegister {
   readonly type: Type;
 }
 
-const aliases: ReadonlyMap<string, string> = new Map([
-  ['pc', 'rip'],
-  ['sp', 'rsp'],
-  ['fp', 'rbp'],
-]);
+const types: Readonly<Record<RegisterView, Type>> = {
+  code: pointerTo({
+    kind: 'function',
+    result: () => ({ kind: 'void' }),
+    parameters: () => [],
+    prototyped: false,
+    variadic: false,
+  }),
+  data: pointerTo({ kind: 'void' }),
+  long: longType,
+  int: intType,
+  short: builtinType('short') ?? intType,
+  byte: builtinType('signed char') ?? intType,
+};
 
-const dataPointer = pointerTo({ kind: 'void' });
-const codePointer = pointerTo({
-  kind: 'function',
-  result: () => ({ kind: 'void' }),
-  parameters: () => [],
-  prototyped: false,
-  variadic: false,
-});
+const tables = new WeakMap<Machine, ReadonlyMap<string, NamedRegister>>();
 
-function byName(): Map<string, NamedRegister> {
-  const table = new Map<string, NamedRegister>();
-  const short = builtinType('short') ?? intType;
-  const byte = builtinType('signed char') ?? intType;
-  for (const [register, name] of dwarfRegisterNames.entries()) {
-    const whole = name === 'rip' ? codePointer : name === 'rsp' || name === 'rbp' ? dataPointer : longType;
-    table.set(name, { register, shift: 0, type: whole });
-    if (name === 'rip') continue;
-    const stem = name.slice(1);
-    if (/^r\d/.test(name)) {
-      table.set(`${name}d`, { register, shift: 0, type: intType });
-      table.set(`${name}w`, { register, shift: 0, type: short });
-      table.set(`${name}l`, { register, shift: 0, type: byte });
-      continue;
-    }
-    table.set(`e${stem}`, { register, shift: 0, type: intType });
-    table.set(stem, { register, shift: 0, type: short });
-    table.set(`${stem.replace(/x$/, '')}l`, { register, shift: 0, type: byte });
-    if (stem.endsWith('x')) table.set(stem.replace(/x$/, 'h'), { register, shift: 8, type: byte });
-  }
-  // NB: `$sp` is the stack pointer here as in gdb, not its low 16 bits.
-  for (const [alias, name] of aliases) {
-    const found = table.get(name);
-    if (found !== undefined) table.set(alias, found);
-  }
+function tableOf(machine: Machine): ReadonlyMap<string, NamedRegister> {
+  const known = tables.get(machine);
+  if (known !== undefined) return known;
+  const table = new Map(
+    machine.views.map(({ name, register, shift, view }) => [name, { register, shift, type: types[view] }]),
+  );
+  tables.set(machine, table);
   return table;
 }
 
-const table = byName();
-
 /** By name without the `$`. */
-export function findRegister(name: string): NamedRegister | undefined {
-  return table.get(name);
+export function findRegister(name: string, machine: Machine): NamedRegister | undefined {
+  return tableOf(machine).get(name);
 }
 
-export function registerNames(): Iterable<string> {
-  return table.keys();
+export function registerNames(machine: Machine): Iterable<string> {
+  return tableOf(machine).keys();
 }

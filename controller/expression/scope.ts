@@ -7,6 +7,7 @@ import { linkAddress, type LinkAddress } from '../../format/address.js';
 import { StillframeError } from '../../format/error.js';
 import type { Limits } from '../../format/limits.js';
 import type { MemoryReader } from '../../format/memory.js';
+import type { Machine } from '../../format/registers/machine.js';
 import type { ModuleSymbols, SourceFrame, VariableSymbol } from '../symbols/module-symbols.js';
 import type { Type } from '../types/type.js';
 import type { Place } from '../types/value.js';
@@ -20,6 +21,8 @@ export interface NameScope {
   findEnumerator(name: string): { readonly type: Type; readonly value: bigint } | undefined;
   /** With `file`: of that file only. */
   findFunction(name: string, file?: string): FunctionName | undefined;
+  /** Whose registers `$pc` and its like are: without it x86-64, which is all that agents run on. */
+  readonly machine?: Machine;
   /** Names of variables and functions, for near matches; locals first. */
   names(): Iterable<string>;
 }

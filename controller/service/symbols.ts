@@ -33,7 +33,7 @@ export function openSymbols(
   });
   const failure = failures.get(elf.buildId ?? '');
   const problems = failure === undefined ? files.problems : [...files.problems, failure];
-  return openModuleSymbols(elf, elf.source.name, openCallFrames(elf), defaultLimits, {
+  return openModuleSymbols(elf, elf.source.name, openCallFrames(elf, files.debug), defaultLimits, {
     ...files,
     problems,
     openIndex,

@@ -5,10 +5,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
-import { hex, type LoadBias } from '../../format/address.js';
+import { hex, linkAddress, runtimeAddress, toLink, toRuntime, type LoadBias } from '../../format/address.js';
 import type { ElfFile } from '../../format/elf/file.js';
 import { openElf } from '../../format/elf/open.js';
 import { StillframeError } from '../../format/error.js';
+import type { Machine } from '../../format/registers/machine.js';
+import { findMachine } from '../../format/registers/machines.js';
 import type { CallFrameTable } from '../dwarf/call-frame.js';
 import { openCallFrames } from '../dwarf/call-frame-table.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
@@ -39,14 +41,16 @@ export type OpenSymbols = (elf: ElfFile, file?: string, directories?: readonly s
 
 export class SnapshotModule implements MappedModule, Disposable {
   readonly facts: ModuleFacts;
+  readonly #machine: Machine;
   readonly #openSymbols: OpenSymbols;
   #source: FileSource | undefined;
   #elf: ElfFile | Absent | undefined;
   #symbols: ModuleSymbols | Absent | undefined;
   #frames: CallFrameTable | undefined;
 
-  constructor(facts: ModuleFacts, openSymbols: OpenSymbols) {
+  constructor(facts: ModuleFacts, openSymbols: OpenSymbols, machine: Machine) {
     this.facts = facts;
+    this.#machine = machine;
     this.#openSymbols = openSymbols;
   }
 
@@ -77,8 +81,31 @@ export class SnapshotModule implements MappedModule, Disposable {
   callFrames(): CallFrameTable | Absent {
     const elf = this.elf;
     if (isAbsent(elf)) return elf;
-    this.#frames ??= openCallFrames(elf);
+    this.#frames ??= this.#withSeparate(openCallFrames(elf));
     return this.#frames;
+  }
+
+  /** What the file itself does not cover may be in its separate debug file, which is looked for only then. */
+  #withSeparate(own: CallFrameTable): CallFrameTable {
+    return {
+      findRow: (address) => {
+        const row = own.findRow(address);
+        const symbols = isAbsent(row) ? this.symbols() : undefined;
+        if (symbols === undefined || isAbsent(symbols)) return row;
+        const other = symbols.frames.findRow(address);
+        return isAbsent(other) ? row : other;
+      },
+    };
+  }
+
+  functionStart(address: bigint): bigint | undefined {
+    const symbols = this.symbols();
+    if (isAbsent(symbols)) return undefined;
+    const link = toLink(runtimeAddress(address), this.bias);
+    const found = symbols.functionAt(link);
+    if (found?.entry !== undefined) return toRuntime(found.entry, this.bias);
+    const symbol = symbols.symbolAt(link);
+    return symbol === undefined ? undefined : toRuntime(linkAddress(link - symbol.offset), this.bias);
   }
 
   symbols(): ModuleSymbols | Absent {
@@ -116,6 +143,12 @@ export class SnapshotModule implements MappedModule, Disposable {
 
   #mismatch(elf: ElfFile, file: string): Absent | undefined {
     const { buildId, path, deleted } = this.facts;
+    if (elf.machine !== this.#machine.number)
+      return absent(
+        'no-debug-info',
+        `"${file}" is of machine ${findMachine(elf.machine)?.name ?? elf.machine}, but the process ran on ${this.#machine.name}`,
+        { hint: '--exe FILE or --sysroot DIR say where the binary that was running is' },
+      );
     if (buildId === undefined && deleted && file === path)
       return absent(
         'no-debug-info',

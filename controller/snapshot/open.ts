@@ -15,9 +15,12 @@ import type { MemoryReader } from '../../format/memory.js';
 import { openCallFrames } from '../dwarf/call-frame-table.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
 import { openModuleSymbols } from '../symbols/open.js';
+import type { Architecture, ThreadState } from '../unwind/architecture.js';
+import { architectureOf } from '../unwind/architectures.js';
 import { unwindThread, type Unwound } from '../unwind/unwind.js';
 import { openFileSource } from './file-source.js';
-import { discoverModules, vdsoAt } from './mapped-files.js';
+import { discoverLinkedModules } from './linked-modules.js';
+import { discoverModules, vdsoAt, type DiscoveryInput } from './mapped-files.js';
 import { SnapshotMemory } from './memory.js';
 import { placeOf, SnapshotModule, type ModuleFacts, type OpenSymbols } from './module.js';
 import { ModuleTable } from './module-table.js';
@@ -49,6 +52,7 @@ export class Snapshot implements Disposable {
   readonly modules: ModuleTable;
   readonly memory: MemoryReader;
   readonly limits: Limits;
+  readonly architecture: Architecture;
   /** The one that hit, or crashed, first. */
   readonly threads: readonly SnapshotThread[];
   readonly #stacks = new Map<number, Unwound<SnapshotModule>>();
@@ -56,6 +60,7 @@ export class Snapshot implements Disposable {
 
   constructor(core: CoreFile, options: SnapshotOptions, source: Disposable | undefined) {
     this.core = core;
+    this.architecture = architectureOf(core.elf.machine);
     this.limits = options.limits ?? defaultLimits;
     this.#source = source;
     const loads = core.elf.segments.filter((segment) => segment.type === PT.PT_LOAD);
@@ -67,7 +72,7 @@ export class Snapshot implements Disposable {
       }));
     const modules = moduleFacts(core, options)
       .slice(0, this.limits.maxModules)
-      .map((facts) => new SnapshotModule(facts, options.openSymbols ?? openSymbols));
+      .map((facts) => new SnapshotModule(facts, options.openSymbols ?? openSymbols, this.architecture));
     this.modules = new ModuleTable(modules, executable);
     this.memory = new SnapshotMemory(
       { memory: core.memory, starts: loads.map((segment) => segment.virtualAddress) },
@@ -112,12 +117,8 @@ export class Snapshot implements Disposable {
         stopped: thread.absent ?? absent('not-captured', 'its registers were not captured'),
       };
     return unwindThread({
-      thread: {
-        registers: registers.registers,
-        unknownRegisters: note?.unknownRegisters ?? [],
-        provenance: note?.provenance ?? 'stopped',
-        fpRegisters: registers.fpRegisters,
-      },
+      thread: stateOf(registers, note),
+      architecture: this.architecture,
       memory: this.memory,
       modules: this.modules,
       limits: this.limits,
@@ -128,6 +129,17 @@ export class Snapshot implements Disposable {
     this.modules[Symbol.dispose]();
     this.#source?.[Symbol.dispose]();
   }
+}
+
+/** What unwinding wants of a thread. */
+export function stateOf(registers: CoreThread, note: NoteThread | undefined): ThreadState {
+  return {
+    registers: registers.registers,
+    unknownRegisters: note?.unknownRegisters ?? [],
+    provenance: note?.provenance ?? 'stopped',
+    fpRegisters: registers.fpRegisters,
+    registerSets: registers.registerSets,
+  };
 }
 
 /** Opens a core by path, or any bytes that are one. Throws `not-found`, or `bad-data` when it is not a core. */
@@ -154,7 +166,7 @@ function executableAddress(core: CoreFile): bigint | undefined {
 function moduleFacts(core: CoreFile, options: SnapshotOptions): ModuleFacts[] {
   const { memory, auxv, note } = core;
   if (note === undefined || note.modules.length === 0)
-    return discoverModules({ ...options, files: core.mappings, auxv, memory });
+    return modulesOfCore({ ...options, files: core.mappings, auxv, memory });
   const entry = executableAddress(core);
   const facts = note.modules.map(({ path, buildId, start, end, bias, deleted }): ModuleFacts => {
     const isExecutable = entry !== undefined && entry >= start && entry < end;
@@ -176,6 +188,12 @@ function moduleFacts(core: CoreFile, options: SnapshotOptions): ModuleFacts[] {
   const image = vdso === undefined ? undefined : vdsoAt(vdso, memory);
   if (image === undefined) return facts;
   return [...facts.filter((each) => each.start !== image.start), image];
+}
+
+/** Of a core that has no note of ours. */
+function modulesOfCore(input: DiscoveryInput): ModuleFacts[] {
+  const listed = discoverModules(input);
+  return input.files.length > 0 ? listed : [...discoverLinkedModules(input), ...listed];
 }
 
 /** All threads that the core has registers of, or that the note speaks of. */

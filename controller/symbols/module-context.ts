@@ -3,10 +3,11 @@ import { linkAddress } from '../../format/address.js';
 import { StillframeError } from '../../format/error.js';
 import type { ElfFile } from '../../format/elf/file.js';
 import type { Limits } from '../../format/limits.js';
+import { findMachine } from '../../format/registers/machines.js';
 import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { rangesOf } from '../dwarf/range-list.js';
-import type { PcRange } from '../dwarf/sections.js';
+import { type PcRange, toPc } from '../dwarf/sections.js';
 import type { DebugInfo, Unit } from '../dwarf/unit.js';
 import type { Type } from '../types/type.js';
 import { type FunctionBlocks, buildBlocks } from './block.js';
@@ -76,7 +77,7 @@ export class ModuleContext implements VariableContext {
     this.files = files;
     this.limits = limits;
     this.names = new NameIndex(files, () => openNameAccelerator(files.elf, files.main), this.index);
-    this.types = new TypeReader((tag, name) => this.#definitionOfType(tag, name));
+    this.types = new TypeReader((tag, name) => this.#definitionOfType(tag, name), findMachine(elf.machine));
     this.elfSymbols = elfSymbols;
     this.#unitRanges = new UnitRanges(files.main);
   }
@@ -161,10 +162,19 @@ export class ModuleContext implements VariableContext {
     if (unit === undefined) {
       this.#expressionUnits.set(
         die.unit,
-        (unit = expressionUnitOf(die.unit, (of) => makeVariable(this, of))),
+        (unit = expressionUnitOf(die.unit, {
+          variableOf: (of) => makeVariable(this, of),
+          unitOf: (of) => this.expressionUnit(of),
+          declaredAt: (address) => this.#declaredAt(toPc(address)),
+        })),
       );
     }
     return unit;
+  }
+
+  #declaredAt(pc: number): readonly Die[] {
+    const found = this.functionAt(pc);
+    return found === undefined ? [] : this.blocks(found).root.variables;
   }
 
   findDefinition(name: string, die: Die): VariableSymbol | undefined {

@@ -6,6 +6,7 @@
  * - Other code of clang: the second row of the function, or a later one where rows go back in the source.
  * - Other code of gcc: after `push %rbp; mov %rsp,%rbp`, and then to the beginning of the next row; without these nothing is skipped.
  */
+import { EM } from '../../format/elf/constants.js';
 import { DW_FORM, DW_TAG, DW_AT } from '../dwarf/constants.js';
 import type { Unit } from '../dwarf/unit.js';
 import { innermostBlock } from './block.js';
@@ -87,10 +88,12 @@ function skipByCode(
   firstEnd: number,
 ): number {
   const { entry, die } = found;
-  if (isClang(die.unit.producer)) {
+  // gdb goes by rows on AArch64 (aarch64-tdep.c `aarch64_skip_prologue`), whoever compiled.
+  if (isClang(die.unit.producer) || context.elf.machine === EM.EM_AARCH64) {
     const bySecondRow = secondRow(context, found, lines, firstEnd);
     if (bySecondRow !== undefined) return Math.max(entry, bySecondRow);
   }
+  if (context.elf.machine !== EM.EM_X86_64) return entry;
   const code = (address: number, length: number): Uint8Array | undefined =>
     context.elf.bytesAt(BigInt(address), length);
   const pc = endOfFramePrologue(code, entry);

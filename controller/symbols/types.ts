@@ -3,6 +3,7 @@
  * resolves late, because types are cyclic. A declaration is replaced by its definition where one exists in the module.
  */
 import { ByteWriter } from '../../format/bytes.js';
+import type { Machine } from '../../format/registers/machine.js';
 import { DW_AT, DW_ATE, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { expressionAt, locationOf } from '../dwarf/location-list.js';
@@ -27,9 +28,12 @@ export type DefinitionFinder = (tag: number, name: string) => Die | undefined;
 export class TypeReader {
   readonly #types = new Map<number, Type>();
   readonly #findDefinition: DefinitionFinder;
+  readonly #machine: Machine | undefined;
 
-  constructor(findDefinition: DefinitionFinder) {
+  /** `machine`: undefined where it is none that we know. */
+  constructor(findDefinition: DefinitionFinder, machine: Machine | undefined) {
     this.#findDefinition = findDefinition;
+    this.#machine = machine;
   }
 
   /** The DW_AT_type of a variable, member or function; `void` where there is none. */
@@ -55,7 +59,7 @@ export class TypeReader {
       return this.typeAt(whole);
     switch (die.tag) {
       case DW_TAG.base_type:
-        return baseType(die);
+        return baseType(die, this.#machine);
       case DW_TAG.pointer_type:
         return this.#pointer(die, 'pointer');
       case DW_TAG.reference_type:
@@ -133,10 +137,11 @@ export class TypeReader {
       return { kind: 'unknown', detail: 'arrays with a stride are not read' };
     }
     const ranges = [...die.children()].filter((child) => child.tag === DW_TAG.subrange_type);
+    const vector = die.flag(DW_AT.GNU_vector) ? { vector: true as const } : {};
     let element = once(() => this.typeOf(die));
     for (const range of ranges.toReversed()) {
       const of = element;
-      const type: Type = { kind: 'array', element: of, ...this.#count(range) };
+      const type: Type = { kind: 'array', element: of, ...vector, ...this.#count(range) };
       element = () => type;
     }
     return ranges.length === 0 ? { kind: 'array', element } : element();
@@ -217,7 +222,7 @@ function constantLocation(value: bigint): Uint8Array {
   return new ByteWriter().u8(DW_OP_consts).sleb(value).u8(DW_OP_stack_value).finish();
 }
 
-function baseType(die: Die): Type {
+function baseType(die: Die, machine: Machine | undefined): Type {
   const byteSize = die.size(DW_AT.byte_size);
   const name = die.name ?? '';
   if (byteSize === undefined || byteSize === 0 || byteSize > 64) {
@@ -225,7 +230,9 @@ function baseType(die: Die): Type {
   }
   const partial = die.has(DW_AT.bit_size) && die.size(DW_AT.bit_size) !== byteSize * 8;
   const encoding = partial ? 'other' : (encodings.get(die.size(DW_AT.encoding) ?? -1) ?? 'other');
-  return { kind: 'base', name, byteSize, encoding };
+  const isFloat = encoding === 'float' || encoding === 'complex-float';
+  if (!isFloat || machine?.wideFloat !== 'binary128') return { kind: 'base', name, byteSize, encoding };
+  return { kind: 'base', name, byteSize, encoding, isBinary128: true };
 }
 
 const encodings: ReadonlyMap<number, BaseEncoding> = new Map([

@@ -5,11 +5,13 @@ import { toRuntime, linkAddress, type LoadBias } from '../../format/address.js';
 import type { Limits } from '../../format/limits.js';
 import type { MemoryReader, Provenance } from '../../format/memory.js';
 import type { CallFrameRow, RegisterRule } from '../dwarf/call-frame.js';
+import type { Architecture } from './architecture.js';
 import { FrameRegisters, type RegisterValue } from './frame-registers.js';
-import type { Architecture } from './x86-64.js';
 
 export interface StepContext {
   readonly architecture: Architecture;
+  /** See {@link Architecture.signatureBits}. */
+  readonly signatureBits: bigint;
   readonly memory: MemoryReader;
   readonly limits: Limits;
 }
@@ -21,6 +23,17 @@ export function readSaved(memory: MemoryReader, address: bigint): RegisterValue 
   if (isAbsent(read)) return read;
   const view = new DataView(read.bytes.buffer, read.bytes.byteOffset, 8);
   return { value: view.getBigUint64(0, true), provenance: read.provenance, savedAt: at };
+}
+
+/** A return address without its signature: the bits that user space addresses have as zeros, those of the kernel as ones. */
+export function withoutSignature(
+  address: RegisterValue | Absent,
+  { signatureBits }: Pick<StepContext, 'signatureBits'>,
+): RegisterValue | Absent {
+  if (isAbsent(address) || signatureBits === 0n) return address;
+  const { value } = address;
+  const ofKernel = ((value >> 55n) & 1n) === 1n;
+  return { ...address, value: ofKernel ? value | signatureBits : value & ~signatureBits };
 }
 
 /** The canonical frame address of a frame, by its row. */
@@ -47,15 +60,18 @@ export function callerRegisters(
   const values = new Map<number, RegisterValue | Absent>();
   const weakest = registers.get(architecture.stackPointer);
   const provenance: Provenance = isAbsent(weakest) ? 'racy' : weakest.provenance;
-  for (const register of architecture.registers) {
+  for (const register of architecture.carried) {
     const rule = row.rules.get(register) ?? defaultRule(register, row, architecture);
     const value = applyRule(rule, register, { row, cfa, registers, options, provenance });
     values.set(register, value);
   }
-  // Some tables name another register for the return address.
+  // Some machines and some tables name another register for the return address.
   const returnAddress = values.get(row.returnAddressRegister);
-  if (row.returnAddressRegister !== architecture.programCounter && returnAddress !== undefined)
-    values.set(architecture.programCounter, returnAddress);
+  if (row.returnAddressRegister !== architecture.programCounter && returnAddress !== undefined) {
+    const plain = row.returnAddressSigned === true ? withoutSignature(returnAddress, options) : returnAddress;
+    values.set(row.returnAddressRegister, plain);
+    values.set(architecture.programCounter, plain);
+  }
   return new FrameRegisters({
     values,
     nameOf: (number) => architecture.nameOf(number),

@@ -1,52 +1,17 @@
 /**
  * What unwinding must know of x86-64 and of nothing else: registers and who preserves them (System V psABI 3.2.1, figure 3.36), how
- * a call, a signal return and a PLT entry look. Another machine is another value of {@link Architecture}.
+ * a call, a signal return and a PLT entry look.
  */
 import { absent, type Absent } from '../../format/absent.js';
-import type { Provenance } from '../../format/memory.js';
 import {
-  dwarfRbp,
   dwarfRegisterNames,
-  dwarfRip,
-  dwarfRsp,
   readUserRegister,
   userRegistersBytes,
+  x86_64Machine,
   type UserRegisterName,
 } from '../../format/registers/x86-64.js';
+import type { Architecture, PrologueState, ThreadLocalBlock, ThreadState } from './architecture.js';
 import { FrameRegisters, type RegisterBytes, type RegisterValue } from './frame-registers.js';
-
-/** A thread as a core has it. */
-export interface ThreadState {
-  /** A `user_regs_struct`. */
-  readonly registers: Uint8Array;
-  /** Names of registers in it that are not known. */
-  readonly unknownRegisters: readonly string[];
-  readonly provenance: Provenance;
-  /** NT_FPREGSET. */
-  readonly fpRegisters?: Uint8Array | undefined;
-}
-
-export interface Architecture {
-  /** `e_machine`. */
-  readonly machine: number;
-  readonly programCounter: number;
-  readonly stackPointer: number;
-  readonly framePointer: number;
-  /** DWARF registers that a frame can have, all 64 bits wide. */
-  readonly registers: readonly number[];
-  /** Those that a function leaves as they were, unless its call frame information says where it saved them. */
-  readonly preserved: ReadonlySet<number>;
-  nameOf(dwarfNumber: number): string;
-  threadRegisters(thread: ThreadState): FrameRegisters;
-  /** Bytes of code that `endsWithCall` wants before a return address. */
-  readonly maxCallBytes: number;
-  endsWithCall(code: Uint8Array): boolean;
-  /** The code of a signal return that has no call frame information, and where its registers lie from the stack pointer on. */
-  readonly signalReturn: { readonly code: Uint8Array; readonly savedAt: ReadonlyMap<number, bigint> };
-  /** CFA minus stack pointer at code of a PLT entry that has no call frame information. */
-  pltCfaOffset(code: Uint8Array): bigint | undefined;
-  readonly maxPltBytes: number;
-}
 
 const firstXmm = 17;
 const firstSt = 33;
@@ -122,6 +87,36 @@ function pltCfaOffset(code: Uint8Array): bigint | undefined {
   return undefined;
 }
 
+/** `ret`, `rep ret`, `bnd ret`, `ret imm16`. */
+function isReturn(code: Uint8Array): boolean {
+  const at = code[0] === 0xf3 || code[0] === 0xf2 ? 1 : 0;
+  return code[at] === 0xc3 || code[at] === 0xc2;
+}
+
+/** `[endbr64] push %rbp; mov %rsp, %rbp`, as gdb looks for it (amd64_analyze_prologue). */
+function prologueState(code: Uint8Array, executed: number): PrologueState {
+  const endbr = code[0] === 0xf3 && code[1] === 0x0f && code[2] === 0x1e && code[3] === 0xfa;
+  const push = endbr ? 4 : 0;
+  if (executed <= push || code[push] !== 0x55) return 'none';
+  const [a, b, c] = code.subarray(push + 1);
+  const moves = a === 0x48 && ((b === 0x89 && c === 0xe5) || (b === 0x8b && c === 0xec));
+  return moves && executed > push + 1 ? 'framed' : 'pushed';
+}
+
+function threadPointer(thread: ThreadState): bigint | Absent {
+  if (thread.unknownRegisters.includes('fs_base'))
+    return absent('not-captured', 'thread-local variables need register fs_base, which was not captured');
+  return readUserRegister(thread.registers, 'fs_base');
+}
+
+/** Variant II: the block's end touches the thread pointer, which is aligned as the block is, as far as alignment allows. */
+function threadLocalOffset({ virtualAddress, memorySize, align }: ThreadLocalBlock): bigint {
+  const unit = align > 0n ? align : 1n;
+  const misaligned = BigInt.asUintN(64, -(virtualAddress % unit)) % unit;
+  const size = ((memorySize - misaligned + unit - 1n) / unit) * unit + misaligned;
+  return -size;
+}
+
 /** Order of `sigcontext` (arch/x86/include/uapi/asm/sigcontext.h), which stands 40 bytes into `ucontext`. */
 const sigcontextNames: readonly UserRegisterName[] = [
   ...(['r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'] as const),
@@ -129,11 +124,8 @@ const sigcontextNames: readonly UserRegisterName[] = [
 ];
 
 export const x86_64: Architecture = {
-  machine: 62,
-  programCounter: dwarfRip,
-  stackPointer: dwarfRsp,
-  framePointer: dwarfRbp,
-  registers: dwarfRegisterNames.map((_, number) => number),
+  ...x86_64Machine,
+  carried: dwarfRegisterNames.map((_, number) => number),
   preserved: new Set(
     ['rbx', 'rbp', 'r12', 'r13', 'r14', 'r15'].map((name) =>
       dwarfRegisterNames.findIndex((each) => each === name),
@@ -153,6 +145,16 @@ export const x86_64: Architecture = {
       ]),
     ),
   },
+  linkRegister: undefined,
+  entryCfaOffset: 8n,
   pltCfaOffset,
   maxPltBytes: 16,
+  isReturn,
+  prologueState,
+  maxPrologueBytes: 8,
+  frameRecordBytes: 16n,
+  signatureBits: () => 0n,
+  threadPointer,
+  threadPointerIsDescriptor: true,
+  threadLocalOffset,
 };

@@ -1,4 +1,4 @@
-/** NT_PRPSINFO: the process as `ps` would show it (`struct elf_prpsinfo`, x86-64). */
+/** NT_PRPSINFO: the process as `ps` would show it (`struct elf_prpsinfo`, the same on all 64-bit machines). */
 import { ByteCursor, ByteWriter, decodeUtf8 } from '../bytes.js';
 import { prpsinfoBytes } from './constants.js';
 
@@ -32,7 +32,7 @@ export function encodePrpsinfo(info: ProcessInfo): Uint8Array {
 export function parsePrpsinfo(description: Uint8Array, name: string): ProcessInfo {
   const cursor = new ByteCursor(description, `NT_PRPSINFO of "${name}"`);
   if (description.length !== prpsinfoBytes) {
-    throw cursor.error(`${description.length} bytes where an x86-64 one has ${prpsinfoBytes}`);
+    throw cursor.error(`${description.length} bytes where one has ${prpsinfoBytes}`);
   }
   cursor.offset = uidOffset;
   const [uid, gid, pid, parentPid] = [cursor.u32(), cursor.u32(), cursor.i32(), cursor.i32()];

@@ -1,9 +1,9 @@
-/** NT_PRSTATUS: one thread's registers and signal (`struct elf_prstatus` of include/linux/elfcore.h, x86-64). */
+/** NT_PRSTATUS: one thread's registers and signal (`struct elf_prstatus` of include/linux/elfcore.h). */
 import { ByteCursor, ByteWriter } from '../bytes.js';
 import { badData } from '../error.js';
-import { userRegistersBytes } from '../registers/x86-64.js';
+import type { Machine } from '../registers/machine.js';
+import { x86_64Machine } from '../registers/x86-64.js';
 import {
-  prstatusBytes,
   prstatusParentOffset,
   prstatusPidOffset,
   prstatusRegistersOffset,
@@ -15,12 +15,18 @@ export interface ThreadStatus {
   readonly parentPid: number;
   /** The signal that ended the process, 0 where none did. */
   readonly signal: number;
-  /** A `user_regs_struct`. */
+  /** As the machine has them: see {@link Machine.registers}. */
   readonly registers: Uint8Array;
 }
 
+/** `sizeof(struct elf_prstatus)`. */
+function prstatusBytes(machine: Machine): number {
+  return (prstatusRegistersOffset + machine.userRegistersBytes + 4 + 7) & ~7;
+}
+
+/** Agents run on x86-64 only. */
 export function encodePrstatus(status: ThreadStatus): Uint8Array {
-  if (status.registers.length !== userRegistersBytes) {
+  if (status.registers.length !== x86_64Machine.userRegistersBytes) {
     throw badData(`cannot write NT_PRSTATUS: registers of ${status.registers.length} bytes`);
   }
   const writer = new ByteWriter();
@@ -29,13 +35,14 @@ export function encodePrstatus(status: ThreadStatus): Uint8Array {
   writer.u32(status.tid).u32(status.parentPid);
   writer.zeros(prstatusRegistersOffset - writer.length);
   writer.raw(status.registers);
-  return writer.zeros(prstatusBytes - writer.length).finish();
+  return writer.zeros(prstatusBytes(x86_64Machine) - writer.length).finish();
 }
 
-export function parsePrstatus(description: Uint8Array, name: string): ThreadStatus {
+export function parsePrstatus(description: Uint8Array, name: string, machine: Machine): ThreadStatus {
   const cursor = new ByteCursor(description, `NT_PRSTATUS of "${name}"`);
-  if (description.length !== prstatusBytes) {
-    throw cursor.error(`${description.length} bytes where an x86-64 one has ${prstatusBytes}`);
+  const expected = prstatusBytes(machine);
+  if (description.length !== expected) {
+    throw cursor.error(`${description.length} bytes where one of ${machine.name} has ${expected}`);
   }
   cursor.offset = prstatusSignalOffset;
   const signal = cursor.u16();
@@ -44,5 +51,5 @@ export function parsePrstatus(description: Uint8Array, name: string): ThreadStat
   cursor.offset = prstatusParentOffset;
   const parentPid = cursor.i32();
   cursor.offset = prstatusRegistersOffset;
-  return { tid, parentPid, signal, registers: cursor.take(userRegistersBytes) };
+  return { tid, parentPid, signal, registers: cursor.take(machine.userRegistersBytes) };
 }

@@ -5,12 +5,14 @@
 import { absent, type Absent } from '../absent.js';
 import { hex } from '../address.js';
 import type { ByteSource } from '../byte-source.js';
-import { ET, EM, PT } from '../elf/constants.js';
+import { ET, PT } from '../elf/constants.js';
 import type { ElfFile, ElfNote, ElfSegment } from '../elf/file.js';
 import { openElf } from '../elf/open.js';
 import { badData } from '../error.js';
 import { defaultLimits, type Limits } from '../limits.js';
 import { type MemoryBytes, type MemoryReader, type Provenance, weaker } from '../memory.js';
+import type { Machine } from '../registers/machine.js';
+import { findMachine, machines } from '../registers/machines.js';
 import { parseAuxv } from './auxv.js';
 import { NT } from './constants.js';
 import { parseFileNote, type FileMapping } from './file-note.js';
@@ -26,9 +28,11 @@ import {
 } from './stillframe-note.js';
 
 export interface CoreThread extends ThreadStatus {
-  /** NT_PRFPREG, 512 bytes. */
+  /** NT_PRFPREG: 512 bytes of x86-64, 528 of AArch64. */
   readonly fpRegisters?: Uint8Array;
   readonly xstate?: Uint8Array;
+  /** Other register sets of Linux, by note type. */
+  readonly registerSets: ReadonlyMap<number, Uint8Array>;
 }
 
 export interface CoreFile {
@@ -52,12 +56,12 @@ export function openCore(source: ByteSource, limits: Limits = defaultLimits): Co
       hint: 'give the core file first, and the program with --exe',
     });
   }
-  if (elf.machine !== EM.EM_X86_64) {
+  const machine = findMachine(elf.machine);
+  if (machine === undefined) {
+    const known = machines.map(({ name, number }) => `${name} (${number})`).join(' and ');
     throw badData(
-      `cannot open "${source.name}" as a core: its machine is ${elf.machine}, not EM_X86_64 (62)`,
-      {
-        detail: { file: source.name },
-      },
+      `cannot open "${source.name}" as a core: its machine is ${elf.machine}, and only ${known} are supported`,
+      { detail: { file: source.name } },
     );
   }
   const notes = elf.notes();
@@ -70,7 +74,7 @@ export function openCore(source: ByteSource, limits: Limits = defaultLimits): Co
   const note = ours === undefined ? undefined : parseStillframeNote(ours.description, source.name);
   return {
     elf,
-    threads: readThreads(notes, source.name, limits),
+    threads: readThreads(notes, { name: source.name, machine, limits }),
     process: psinfo === undefined ? undefined : parsePrpsinfo(psinfo.description, source.name),
     auxv: auxv === undefined ? new Map() : parseAuxv(auxv.description, source.name),
     mappings: files === undefined ? [] : parseFileNote(files.description, source.name),
@@ -79,19 +83,30 @@ export function openCore(source: ByteSource, limits: Limits = defaultLimits): Co
   };
 }
 
-function readThreads(notes: readonly ElfNote[], name: string, limits: Limits): CoreThread[] {
-  const threads: { -readonly [K in keyof CoreThread]: CoreThread[K] }[] = [];
+interface ThreadsContext {
+  readonly name: string;
+  readonly machine: Machine;
+  readonly limits: Limits;
+}
+
+type ThreadInMaking = { -readonly [K in keyof CoreThread]: CoreThread[K] } & {
+  readonly registerSets: Map<number, Uint8Array>;
+};
+
+function readThreads(notes: readonly ElfNote[], { name, machine, limits }: ThreadsContext): CoreThread[] {
+  const threads: ThreadInMaking[] = [];
   for (const { owner, type, description } of notes) {
     if (owner === 'CORE' && type === NT.NT_PRSTATUS) {
       if (threads.length >= limits.maxThreads)
         throw badData(`cannot read "${name}": more than ${limits.maxThreads} threads`);
-      threads.push({ ...parsePrstatus(description, name) });
+      threads.push({ ...parsePrstatus(description, name, machine), registerSets: new Map() });
     }
     // Other notes of a thread follow its NT_PRSTATUS.
     const current = threads.at(-1);
     if (current === undefined) continue;
     if (owner === 'CORE' && type === NT.NT_PRFPREG) current.fpRegisters = description;
     if (owner === 'LINUX' && type === NT.NT_X86_XSTATE) current.xstate = description;
+    else if (owner === 'LINUX') current.registerSets.set(type, description);
   }
   return threads;
 }

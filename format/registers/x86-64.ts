@@ -2,6 +2,8 @@
  * x86-64 register numbering: DWARF numbers (System V psABI figure 3.36) against the layout of the kernel's
  * `user_regs_struct` (arch/x86/include/asm/user_64.h), which is also what NT_PRSTATUS and PTRACE_GETREGSET carry.
  */
+import { EM } from '../elf/constants.js';
+import { registerView, type Machine, type NamedRegisterView } from './machine.js';
 
 /** Order of `user_regs_struct`, eight bytes each; the first 21 are also `struct pt_regs`. */
 export const userRegisterNames = [
@@ -85,3 +87,47 @@ export function readUserRegister(registers: Uint8Array, name: UserRegisterName):
   const view = new DataView(registers.buffer, registers.byteOffset, registers.byteLength);
   return view.getBigUint64(userRegisterOffset(name), true);
 }
+
+/** `$rax`, `$eax`, `$ax`, `$al`, `$ah`, as gdb names them. */
+function viewsOf(name: UserRegisterName, register: number): NamedRegisterView[] {
+  if (name === 'rip') return [registerView(name, register, 'code')];
+  const whole = registerView(name, register, name === 'rsp' || name === 'rbp' ? 'data' : 'long');
+  if (/^r\d/.test(name)) {
+    return [
+      whole,
+      registerView(`${name}d`, register, 'int'),
+      registerView(`${name}w`, register, 'short'),
+      registerView(`${name}l`, register, 'byte'),
+    ];
+  }
+  const stem = name.slice(1);
+  const letter = stem.replace(/x$/, '');
+  const parts = [
+    whole,
+    registerView(`e${stem}`, register, 'int'),
+    registerView(stem, register, 'short'),
+    registerView(`${letter}l`, register, 'byte'),
+  ];
+  return stem.endsWith('x') ? [...parts, registerView(`${letter}h`, register, 'byte', 8)] : parts;
+}
+
+export const x86_64Machine: Machine = {
+  number: EM.EM_X86_64,
+  name: 'x86-64',
+  userRegistersBytes,
+  registers: new Map(
+    dwarfRegisterNames.map((name, number) => [number, { name, offset: userRegisterOffset(name) }]),
+  ),
+  programCounter: dwarfRip,
+  stackPointer: dwarfRsp,
+  framePointer: dwarfRbp,
+  wideFloat: 'x87',
+  viewsHint: '$rax to $r15, $rsp, $rip',
+  views: [
+    ...dwarfRegisterNames.flatMap(viewsOf),
+    // NB: `$sp` is the stack pointer here as in gdb, not its low 16 bits: what stands last counts.
+    registerView('pc', dwarfRip, 'code'),
+    registerView('sp', dwarfRsp, 'data'),
+    registerView('fp', dwarfRbp, 'data'),
+  ],
+};

@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { cacheFolder, repositoryRoot } from './paths.js';
 
 export interface CompileOptions {
-  readonly cc: 'gcc' | 'clang';
+  readonly cc: 'gcc' | 'clang' | 'aarch64-linux-gnu-gcc';
   readonly flags: readonly string[];
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { x86_64Machine } from '../../../format/registers/x86-64.js';
 import { SnapshotMemory } from '../../../controller/snapshot/memory.js';
 import { SnapshotModule } from '../../../controller/snapshot/module.js';
 import { ModuleTable } from '../../../controller/snapshot/module-table.js';
@@ -35,7 +36,7 @@ function memory(missing: readonly NoteMissing[] = [], extra: readonly SegmentSpe
   const noSymbols = (): never => {
     throw new Error('not wanted');
   };
-  const modules = new ModuleTable([new SnapshotModule(facts, noSymbols)], []);
+  const modules = new ModuleTable([new SnapshotModule(facts, noSymbols, x86_64Machine)], []);
   const core = memoryOf([{ address: bias + 0x1800n, bytes: fill(16, 0x99) }]);
   return new SnapshotMemory({ memory: core, starts: [bias + 0x1800n] }, modules, missing);
 }

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { openCallFrames } from '../../../controller/dwarf/call-frame-table.js';
 import type { MappedModule, ModuleMap } from '../../../controller/unwind/module-map.js';
+import { x86_64 } from '../../../controller/unwind/x86-64.js';
 import { unwindThread, type Unwound } from '../../../controller/unwind/unwind.js';
 import { absent, isAbsent } from '../../../format/absent.js';
 import { hex, loadBias } from '../../../format/address.js';
@@ -96,6 +97,7 @@ function unwind(setup: Setup): Unwound {
     ]),
     modules,
     limits: { ...defaultLimits, maxFrames: setup.maxFrames ?? defaultLimits.maxFrames },
+    architecture: x86_64,
   });
 }
 
@@ -111,7 +113,7 @@ describe('the end of the stack', () => {
 
   test('a return address of 0', () => {
     const unwound = unwind({ registers: { rip: leaf }, stack: [0n] });
-    expect(pcs(unwound)).toEqual([hex(leaf)]);
+    expect(pcs(unwound)).toEqual([hex(leaf), '0x0']);
     expect(unwound.stopped).toBeUndefined();
   });
 
@@ -274,6 +276,7 @@ test('a module that cannot be used says why the stack ends', () => {
     thread: { registers, unknownRegisters: [], provenance: 'at-hit' },
     memory: memoryOf([]),
     modules: { find: () => module, isExecutable: () => true },
+    architecture: x86_64,
   });
   expect(unwound.frames).toHaveLength(1);
   expect(unwound.stopped).toEqual(why);

@@ -12,6 +12,7 @@ import { bufferSource } from '../../../format/elf/open.js';
 import { defaultLimits } from '../../../format/limits.js';
 import { registersOf } from '../../support/captures.js';
 import { noteBytes, writeElf } from '../../support/elf-writer.js';
+import { x86_64Machine } from '../../../format/registers/x86-64.js';
 import { thrown } from '../../support/thrown.js';
 
 const status = { tid: 77, parentPid: 3, signal: 11, registers: registersOf({ rip: 0x401000n, gs: 5n }) };
@@ -27,7 +28,7 @@ test('prstatus: where struct elf_prstatus has its fields', () => {
     view.getInt32(36, true),
   ]).toEqual([11, 11, 77, 3]);
   expect(view.getBigUint64(112 + 16 * 8, true)).toBe(0x401000n);
-  expect(parsePrstatus(bytes, 'core')).toEqual(status);
+  expect(parsePrstatus(bytes, 'core', x86_64Machine)).toEqual(status);
 });
 
 test('prpsinfo: names are cut to what fits, with their NUL', () => {
@@ -107,18 +108,18 @@ describe('bad cores', () => {
     ],
     [
       'another machine',
-      () => openCore(bufferSource('core', writeElf({ type: ET.ET_CORE, machine: 183 }))),
-      'bad-data: cannot open "core" as a core: its machine is 183, not EM_X86_64 (62)',
+      () => openCore(bufferSource('core', writeElf({ type: ET.ET_CORE, machine: 243 }))),
+      'bad-data: cannot open "core" as a core: its machine is 243, and only x86-64 (62) and AArch64 (183) are supported',
     ],
     [
       'registers of another size',
       () => openCore(coreOf(note('CORE', 1, new Uint8Array(144)))),
-      'bad-data: cannot parse NT_PRSTATUS of "core": 144 bytes where an x86-64 one has 336 at offset 0x0',
+      'bad-data: cannot parse NT_PRSTATUS of "core": 144 bytes where one of x86-64 has 336 at offset 0x0',
     ],
     [
       'process of another size',
       () => openCore(coreOf(note('CORE', 3, new Uint8Array(124)))),
-      'bad-data: cannot parse NT_PRPSINFO of "core": 124 bytes where an x86-64 one has 136 at offset 0x0',
+      'bad-data: cannot parse NT_PRPSINFO of "core": 124 bytes where one has 136 at offset 0x0',
     ],
     [
       'too many files',
