@@ -16,7 +16,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** Programs that a purpose needs, and the Debian packages that bring each. */
+/** Programs that a purpose needs (files, where a path is given), and the Debian packages that bring each. */
 const programs = {
   demo: { gcc: 'gcc', ld: 'binutils' },
   automation: {
@@ -50,6 +50,7 @@ const programs = {
     'redis-benchmark': 'redis-tools',
     bpftrace: 'bpftrace',
     'dpkg-source': 'dpkg-dev',
+    '/usr/include/event.h': 'libevent-dev',
     setpriv: 'util-linux',
     prometheus: 'prometheus',
     'prometheus-alertmanager': 'prometheus-alertmanager',
@@ -80,6 +81,7 @@ function fail(message) {
 }
 
 function has(program) {
+  if (program.startsWith('/')) return existsSync(program);
   const folders = (process.env.PATH ?? '').split(':').concat('/usr/sbin', '/sbin');
   return folders.some((folder) => folder !== '' && existsSync(join(folder, program)));
 }

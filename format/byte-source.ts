@@ -5,4 +5,6 @@ export interface ByteSource {
   readonly size: number;
   /** Exactly `length` bytes at `offset`; throws `bad-data` past the end. The result may be a view. */
   read(offset: number, length: number): Uint8Array;
+  /** Fills `target` with the bytes at `offset`, where the source can do so without memory of its own. */
+  readInto?(target: Uint8Array, offset: number): void;
 }

@@ -32,9 +32,10 @@ function run(command, args, options) {
 /**
  * @param {string} name the source package
  * @param {string} folder a folder of the caller's; made when missing
+ * @param {string} [version] the newest when left out
  * @returns {string} the unpacked source tree
  */
-export function fetchDebianSource(name, folder) {
+export function fetchDebianSource(name, folder, version) {
   const isTree = (entry) => entry.isDirectory() && entry.name.startsWith(`${name}-`);
   const tree = () =>
     existsSync(folder)
@@ -63,7 +64,10 @@ export function fetchDebianSource(name, folder) {
   writeFileSync(config, lines.join(''));
   const env = { ...process.env, APT_CONFIG: config, DEBIAN_FRONTEND: 'noninteractive' };
   run('apt-get', ['update', '-q'], { env });
-  run('apt-get', ['source', '-q', '--only-source', name], { env, cwd: folder });
+  run('apt-get', ['source', '-q', '--only-source', version === undefined ? name : `${name}=${version}`], {
+    env,
+    cwd: folder,
+  });
   const after = tree();
   if (after === undefined) throw new Error(`apt-get source ${name} left no folder ${name}-*`);
   rmSync(apt, { recursive: true });

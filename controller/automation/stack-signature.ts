@@ -88,7 +88,7 @@ function frameOf(logical: LogicalFrame): SignatureFrame {
   const { frame, source, absent } = logical;
   const module = frame.module === undefined ? undefined : baseName(frame.module.path);
   const isGuess =
-    absent !== undefined && (frame.foundBy === 'frame-pointer' || frame.foundBy === 'stack-top');
+    absent !== undefined && ['frame-pointer', 'prologue', 'stack-top'].includes(frame.foundBy);
   const doubt = isGuess ? ' (guessed)' : '';
   const at = (text: string): SignatureFrame => ({
     key: `${module ?? ''}!${text}${doubt}`,

@@ -1,4 +1,5 @@
 /** `.debug_abbrev` (DWARF5 7.5.3): what attributes a DIE has and in which forms, with a plan of how to step over them fast. */
+import type { ByteCursor } from '../../format/bytes.js';
 import { DW_AT, DW_FORM } from './constants.js';
 import { type DebugSections, type Encoding } from './sections.js';
 
@@ -106,36 +107,83 @@ export function formStep(form: number, encoding: Encoding): number | undefined {
   }
 }
 
-/** The abbreviations of one unit. Codes are nearly always 1, 2, 3, ...: those are found by index. */
-export class AbbreviationTable {
-  readonly #dense: Abbreviation[] = [];
-  readonly #sparse = new Map<number, Abbreviation>();
+/** Forms of references that may leave their unit. */
+export const crossingForms: readonly number[] = [
+  DW_FORM.ref_addr,
+  DW_FORM.indirect,
+  DW_FORM.GNU_ref_alt,
+  DW_FORM.ref_sup4,
+  DW_FORM.ref_sup8,
+];
+const crossing: ReadonlySet<number> = new Set(crossingForms);
 
-  get(code: number): Abbreviation | undefined {
-    return this.#dense[code - 1] ?? this.#sparse.get(code);
+/** The abbreviations of one unit: all are looked over at once, and each is read when a DIE has it. Codes are nearly always 1, 2, 3, ... */
+export class AbbreviationTable {
+  readonly #cursor: () => ByteCursor;
+  readonly #encoding: Encoding;
+  /** Where the declaration of a code goes on behind the code; [0] is that of code 1. */
+  readonly #dense: number[] = [];
+  readonly #sparse = new Map<number, number>();
+  readonly #made: (Abbreviation | undefined)[] = [];
+  readonly #madeSparse = new Map<number, Abbreviation>();
+  readonly #crossingTags = new Set<number>();
+
+  constructor(cursor: () => ByteCursor, encoding: Encoding) {
+    this.#cursor = cursor;
+    this.#encoding = encoding;
   }
 
-  /** Where a code is declared twice the first declaration counts. */
-  add(abbreviation: Abbreviation): void {
-    const { code } = abbreviation;
-    if (this.get(code) !== undefined) return;
-    if (code === this.#dense.length + 1) this.#dense.push(abbreviation);
-    else this.#sparse.set(code, abbreviation);
+  get(code: number): Abbreviation | undefined {
+    return this.#made[code - 1] ?? this.#madeSparse.get(code) ?? this.#make(code);
+  }
+
+  /** Whether DIEs of a tag may have DW_AT_abstract_origin or DW_AT_specification in another unit. */
+  crosses(tag: number): boolean {
+    return this.#crossingTags.has(tag);
+  }
+
+  /** For whoever looks over the section. Where a code is declared twice the first declaration counts. */
+  add(code: number, offset: number): void {
+    if (code === this.#dense.length + 1 && !this.#sparse.has(code)) this.#dense.push(offset);
+    else if (code > this.#dense.length && !this.#sparse.has(code)) this.#sparse.set(code, offset);
+  }
+
+  addCrossing(tag: number): void {
+    this.#crossingTags.add(tag);
+  }
+
+  #make(code: number): Abbreviation | undefined {
+    const offset = this.#dense[code - 1] ?? this.#sparse.get(code);
+    if (offset === undefined) return undefined;
+    const cursor = this.#cursor();
+    cursor.offset = offset;
+    const abbreviation = readAbbreviation(cursor, code, this.#encoding);
+    if (code <= this.#dense.length) this.#made[code - 1] = abbreviation;
+    else this.#madeSparse.set(code, abbreviation);
+    return abbreviation;
   }
 
   *[Symbol.iterator](): Iterator<Abbreviation> {
-    yield* this.#dense;
-    yield* this.#sparse.values();
+    for (const code of [...this.#dense.keys()].map((index) => index + 1).concat([...this.#sparse.keys()])) {
+      const abbreviation = this.get(code);
+      if (abbreviation !== undefined) yield abbreviation;
+    }
   }
 }
 
-/** Parses the table at an offset; throws `bad-data` on a form that nobody knows how long it is. */
+/** Which forms below 0x80 anybody knows; the others are asked for. */
+const knownForms: readonly boolean[] = Array.from(
+  { length: 0x80 },
+  (_, form) => formStep(form, { version: 5, offsetSize: 4, addressSize: 8 }) !== undefined,
+);
+
+/** Looks over the table at an offset; throws `bad-data` on a form that nobody knows how long it is. */
 export function parseAbbreviations(
   sections: DebugSections,
   offset: number,
   encoding: Encoding,
 ): AbbreviationTable {
-  const table = new AbbreviationTable();
+  const table = new AbbreviationTable(() => sections.at('debug_abbrev', offset), encoding);
   const cursor = sections.at('debug_abbrev', offset);
   const { bytes } = cursor;
   // Nearly all numbers here are one byte long.
@@ -148,40 +196,56 @@ export function parseAbbreviations(
   for (;;) {
     const code = number();
     if (code === 0) return table;
+    table.add(code, cursor.offset);
     const tag = number();
-    const hasChildren = cursor.u8() !== 0;
-    const attributes: number[] = [];
-    const forms: number[] = [];
-    let implicit: Map<number, bigint> | undefined;
-    for (;;) {
+    cursor.skip(1);
+    for (let count = 0; ; count++) {
       const at = cursor.offset;
       const attribute = number();
       const form = number();
       if (attribute === 0 && form === 0) break;
-      if (attributes.length >= maxAttributes) {
+      if (count >= maxAttributes) {
         throw cursor.error(`abbreviation ${code} has more than ${maxAttributes} attributes`, at);
       }
-      if (formStep(form, encoding) === undefined) {
+      if (!(knownForms[form] ?? formStep(form, encoding) !== undefined)) {
         throw cursor.error(`unknown form 0x${form.toString(16)}`, at);
       }
-      if (form === DW_FORM.implicit_const) {
-        implicit ??= new Map();
-        implicit.set(attributes.length, cursor.sleb());
+      if (form === DW_FORM.implicit_const) cursor.sleb();
+      if ((attribute === DW_AT.abstract_origin || attribute === DW_AT.specification) && crossing.has(form)) {
+        table.addCrossing(tag);
       }
-      attributes.push(attribute);
-      forms.push(form);
     }
-    table.add({
-      code,
-      tag,
-      hasChildren,
-      attributes,
-      forms,
-      implicit: implicit ?? noImplicit,
-      ...planSkip(forms, encoding),
-      sibling: attributes.indexOf(DW_AT.sibling),
-    });
   }
+}
+
+/** One declaration from behind its code on, which was looked over before. */
+function readAbbreviation(cursor: ByteCursor, code: number, encoding: Encoding): Abbreviation {
+  const tag = cursor.ulebNumber();
+  const hasChildren = cursor.u8() !== 0;
+  const attributes: number[] = [];
+  const forms: number[] = [];
+  let implicit: Map<number, bigint> | undefined;
+  for (;;) {
+    const attribute = cursor.ulebNumber();
+    const form = cursor.ulebNumber();
+    if (attribute === 0 && form === 0) break;
+    if (form === DW_FORM.implicit_const) {
+      implicit ??= new Map();
+      implicit.set(attributes.length, cursor.sleb());
+    }
+    attributes.push(attribute);
+    forms.push(form);
+  }
+  return {
+    code,
+    tag,
+    hasChildren,
+    attributes,
+    forms,
+    implicit: implicit ?? noImplicit,
+    ...planSkip(forms, encoding),
+    sibling: attributes.indexOf(DW_AT.sibling),
+  };
 }
 
 function planSkip(
@@ -209,22 +273,7 @@ function planSkip(
   return { skip, fixedOffsets };
 }
 
-/** Forms of references that may leave their unit. */
-const crossing: ReadonlySet<number> = new Set([
-  DW_FORM.ref_addr,
-  DW_FORM.indirect,
-  DW_FORM.GNU_ref_alt,
-  DW_FORM.ref_sup4,
-  DW_FORM.ref_sup8,
-]);
-
 /** Whether DIEs of these tags may have DW_AT_abstract_origin or DW_AT_specification in another unit. */
 export function refersToOthers(table: AbbreviationTable, tags: readonly number[]): boolean {
-  for (const { tag, attributes, forms } of table) {
-    if (!tags.includes(tag)) continue;
-    for (const attribute of [DW_AT.abstract_origin, DW_AT.specification]) {
-      if (crossing.has(forms[attributes.indexOf(attribute)] ?? 0)) return true;
-    }
-  }
-  return false;
+  return tags.some((tag) => table.crosses(tag));
 }

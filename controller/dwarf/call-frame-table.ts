@@ -1,6 +1,6 @@
 /**
  * Finds the row of call frame information that covers an address of a module: through `.eh_frame_hdr` where there is one, through an
- * index of all FDEs else; `.eh_frame` first, then `.debug_frame`. What is malformed makes rows absent, never wrong.
+ * index of all FDEs else; `.debug_frame` first, then `.eh_frame`. What is malformed makes rows absent, never wrong.
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { hex, type LinkAddress } from '../../format/address.js';
@@ -24,11 +24,12 @@ import type { PointerBases } from './call-frame-pointer.js';
 
 const maxEntries = 16_000_000;
 
-export function openCallFrames(elf: ElfFile): CallFrameTable {
+/** `debug`: the separate file of the module's debug information, which may have a `.debug_frame`. */
+export function openCallFrames(elf: ElfFile, debug?: ElfFile): CallFrameTable {
   let finders: readonly Finder[] | undefined;
   return {
     findRow(address: LinkAddress): CallFrameRow | Absent {
-      finders ??= openFinders(elf);
+      finders ??= openFinders(elf, debug);
       let problem: string | undefined;
       for (const finder of finders) {
         const row = finder.findRow(address);
@@ -46,8 +47,14 @@ interface Finder {
   findRow(address: bigint): CallFrameRow | Absent | undefined;
 }
 
-function openFinders(elf: ElfFile): Finder[] {
-  const opened = [() => openEhFrame(elf), () => openDebugFrame(elf), () => openGoFrames(elf)];
+/** Where both kinds speak of an address gdb believes `.debug_frame`, and so do we. */
+function openFinders(elf: ElfFile, debug: ElfFile | undefined): Finder[] {
+  const opened = [
+    () => (debug === undefined ? undefined : openDebugFrame(debug, elf)),
+    () => openDebugFrame(elf, elf),
+    () => openEhFrame(elf),
+    () => openGoFrames(elf),
+  ];
   return opened.flatMap((open) => {
     try {
       const finder = open();
@@ -59,12 +66,13 @@ function openFinders(elf: ElfFile): Finder[] {
   });
 }
 
-function openDebugFrame(elf: ElfFile): Finder | undefined {
-  const bytes = elf.sectionBytes('.debug_frame');
+/** `module`: what is mapped; of a separate file the segments are there, but not always their flags. */
+function openDebugFrame(elf: ElfFile, module: ElfFile): Finder | undefined {
+  const bytes = elf.sectionBytes('.debug_frame') ?? elf.sectionBytes('.zdebug_frame');
   if (bytes === undefined || bytes.length === 0) return undefined;
   const bases: PointerBases = { section: 0n };
   const name = `.debug_frame of "${elf.source.name}"`;
-  return new SectionFinder({ kind: 'debug_frame', bytes, name, bases, machine: elf.machine }, elf, undefined);
+  return new SectionFinder({ kind: 'debug_frame', bytes, name, bases, machine: elf.machine }, module, undefined);
 }
 
 const rsp = 7;
@@ -78,7 +86,8 @@ const goRules: ReadonlyMap<number, RegisterRule> = new Map<number, RegisterRule>
 
 /** Stripped programs of Go have no call frame information, but their runtime knows how deep its stacks are. */
 function openGoFrames(elf: ElfFile): Finder | undefined {
-  if (elf.machine !== EM.EM_X86_64 || elf.sectionBytes('.debug_frame') !== undefined) return undefined;
+  const hasFrames = elf.findSection('.debug_frame') ?? elf.findSection('.zdebug_frame');
+  if (elf.machine !== EM.EM_X86_64 || hasFrames !== undefined) return undefined;
   const go = openGoFunctions(elf);
   if (go === undefined) return undefined;
   return {

@@ -11,6 +11,7 @@ export function visitDies(unit: Unit, visit: VisitDie): void {
   const { bytes } = unit.info;
   const { abbreviations, end, root } = unit;
   if (!root.abbreviation.hasChildren) return;
+  unit.load();
   let position = root.attributesEnd;
   for (let depth = 1; depth > 0 && position < end;) {
     const at = position;

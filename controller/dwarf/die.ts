@@ -5,6 +5,9 @@ import { DW_AT, DW_FORM } from './constants.js';
 import { type FormValue, readForm } from './form.js';
 import type { Unit } from './unit.js';
 
+/** Those of units are about 50 bytes, or a few hundred where their strings stand in them. */
+const rootBytes = 1024;
+
 export class Die {
   readonly unit: Unit;
   readonly offset: number;
@@ -21,6 +24,21 @@ export class Die {
 
   /** The DIE at an offset of its unit; undefined for the null entry that ends a list of children. */
   static at(unit: Unit, offset: number): Die | undefined {
+    unit.load();
+    return Die.#read(unit, offset);
+  }
+
+  /** The unit's own DIE, for which the rest of the unit need not be loaded. */
+  static rootOf(unit: Unit): Die | undefined {
+    const { firstDie } = unit.header;
+    const end = Math.min(unit.end, firstDie + rootBytes);
+    unit.info.load(firstDie, end);
+    const root = Die.#read(unit, firstDie);
+    if (root === undefined || root.attributesEnd < end) return root;
+    return Die.at(unit, firstDie);
+  }
+
+  static #read(unit: Unit, offset: number): Die | undefined {
     const cursor = unit.info.at(offset);
     const code = cursor.ulebNumber();
     const attributes = cursor.offset;

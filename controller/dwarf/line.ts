@@ -42,7 +42,9 @@ export function lineFilePath(header: LineHeader, file: LineFile, compilationDire
   // Version 5 writes the compilation directory as entry 0; before, 0 means it without writing it.
   const folder = header.version >= 5 || directory > 0 ? directoryAt(header, directory) : '';
   // Type units do not say where they were compiled; since version 5 the first directory does.
-  const base = compilationDirectory || (header.version >= 5 ? directoryAt(header, 0) : '');
+  // NB: entry 0 is that directory itself, which may be a relative path: not below itself once more.
+  const isItself = header.version >= 5 && directory === 0;
+  const base = isItself ? '' : compilationDirectory || (header.version >= 5 ? directoryAt(header, 0) : '');
   return normalizePath([folder.startsWith('/') ? '' : base, folder, name].filter(Boolean).join('/'));
 }
 

@@ -3,8 +3,11 @@
  * a variable is good for: that is `controller/symbols`. DWARF 2 to 5, 32-bit and 64-bit format, little-endian.
  * Offsets are numbers (a section is at most as long as a buffer); addresses are numbers too where many are held, see {@link toPc}.
  */
+import type { ByteSource } from '../../format/byte-source.js';
 import { ByteCursor } from '../../format/bytes.js';
+import type { ElfFile } from '../../format/elf/file.js';
 import { type StillframeError, badData } from '../../format/error.js';
+import { LazyBytes, searchIn } from './lazy-bytes.js';
 
 export const debugSectionNames = [
   'debug_info',
@@ -26,6 +29,19 @@ export const debugSectionNames = [
 export type DebugSectionName = (typeof debugSectionNames)[number];
 
 const empty = new Uint8Array(0);
+/** A smaller section is read at once. */
+const minLazyBytes = 1 << 20;
+const maxTexts = 16;
+
+/** The debug sections of a file. */
+export function sectionsOf(elf: ElfFile, file: string): DebugSections {
+  return new DebugSections(
+    file,
+    (name) => elf.sectionBytes(`.${name}`),
+    '',
+    (name) => elf.sectionSource?.(`.${name}`),
+  );
+}
 
 export class DebugSections {
   /** The file, for messages. */
@@ -33,24 +49,82 @@ export class DebugSections {
   /** `.dwo` for the sections of split units. */
   readonly suffix: '' | '.dwo';
   readonly #read: (name: DebugSectionName) => Uint8Array | undefined;
+  readonly #openLazily: (name: DebugSectionName) => ByteSource | undefined;
+  readonly #lazy = new Map<DebugSectionName, LazyBytes | undefined>();
   readonly #bytes = new Map<DebugSectionName, Uint8Array>();
+  readonly #texts = new Map<string, ReadonlySet<number>>();
   readonly #cursors = new Map<DebugSectionName, ByteCursor>();
 
-  /** `read` gives the contents of a section, decompressed, or undefined when the file has none. It is asked once a section. */
+  /**
+   * `read` gives the contents of a section, decompressed, or undefined when the file has none. It is asked once a section.
+   * `openLazily` gives those of a large one that need not be read as a whole.
+   */
   constructor(
     file: string,
     read: (name: DebugSectionName) => Uint8Array | undefined,
     suffix: '' | '.dwo' = '',
+    openLazily: (name: DebugSectionName) => ByteSource | undefined = () => undefined,
   ) {
     this.file = file;
     this.suffix = suffix;
     this.#read = read;
+    this.#openLazily = openLazily;
   }
 
+  /** A section that is read where it is looked at; undefined for one that is there as a whole. */
+  lazy(name: DebugSectionName): LazyBytes | undefined {
+    if (this.#bytes.has(name)) return undefined;
+    if (!this.#lazy.has(name)) {
+      const source = this.#openLazily(name);
+      this.#lazy.set(
+        name,
+        source === undefined || source.size < minLazyBytes ? undefined : new LazyBytes(source),
+      );
+    }
+    return this.#lazy.get(name);
+  }
+
+  /** Where a piece of bytes stands in a section, ascending. */
+  search(name: DebugSectionName, needle: Uint8Array): Iterable<number> {
+    return this.lazy(name)?.search(needle) ?? searchIn(this.bytes(name), needle);
+  }
+
+  sizeOf(name: DebugSectionName): number {
+    return (this.lazy(name)?.bytes ?? this.bytes(name)).length;
+  }
+
+  /** A cursor over a part of a section, whose other parts need not be read; its offsets are those of the section. */
+  part(name: DebugSectionName, offset: number, length: number): ByteCursor {
+    const size = this.sizeOf(name);
+    if (!(offset >= 0 && length >= 0 && offset + length <= size)) {
+      throw this.error(name, `it has ${size} bytes`, offset);
+    }
+    const lazy = this.lazy(name);
+    lazy?.load(offset, offset + length);
+    const bytes = lazy?.bytes ?? this.bytes(name);
+    return new ByteCursor(bytes, this.describe(name), offset, offset + length);
+  }
+
+  /** Where a text stands, its NUL included: {@link search}, with the last few answers kept. */
+  offsetsOfText(name: DebugSectionName, text: string): ReadonlySet<number> {
+    const key = `${name} ${text}`;
+    let offsets = this.#texts.get(key);
+    if (offsets === undefined) {
+      offsets = new Set(this.search(name, Buffer.from(`${text}\0`, 'utf8')));
+      this.#texts.set(key, offsets);
+      for (const oldest of this.#texts.keys()) {
+        if (this.#texts.size <= maxTexts) break;
+        this.#texts.delete(oldest);
+      }
+    }
+    return offsets;
+  }
+
+  /** The whole section. */
   bytes(name: DebugSectionName): Uint8Array {
     let bytes = this.#bytes.get(name);
     if (bytes === undefined) {
-      bytes = this.#read(name) ?? empty;
+      bytes = this.lazy(name)?.loadAll() ?? this.#read(name) ?? empty;
       this.#bytes.set(name, bytes);
     }
     return bytes;

@@ -5,6 +5,7 @@ import { indexedAddress } from './address-table.js';
 import { DW_AT, DW_UT } from './constants.js';
 import { Die } from './die.js';
 import type { FormValue, StringSection } from './form.js';
+import { type LazyBytes, searchIn } from './lazy-bytes.js';
 import { DebugSections, type Encoding, readInitialLength, readOffset } from './sections.js';
 import { stringAt, stringOffsetAt, textOf } from './string.js';
 
@@ -80,6 +81,7 @@ export class Unit implements Encoding {
   #root: Die | undefined;
   #skeleton: Unit | undefined;
   readonly #bases = new Map<number, number | undefined>();
+  #isLoaded = false;
 
   constructor(info: DebugInfo, header: UnitHeader, index: number) {
     this.info = info;
@@ -96,6 +98,13 @@ export class Unit implements Encoding {
     return this.info.sections;
   }
 
+  /** Before any byte of the unit is read behind its header. */
+  load(): void {
+    if (this.#isLoaded) return;
+    this.info.load(this.offset, this.end);
+    this.#isLoaded = true;
+  }
+
   get abbreviations(): AbbreviationTable {
     this.#abbreviations ??= this.info.abbreviationsOf(this.header);
     return this.#abbreviations;
@@ -104,7 +113,7 @@ export class Unit implements Encoding {
   /** The unit's own DIE. */
   get root(): Die {
     if (this.#root === undefined) {
-      const die = Die.at(this, this.header.firstDie);
+      const die = Die.rootOf(this);
       if (die === undefined) throw this.info.error('unit without a DIE', this.header.firstDie);
       this.#root = die;
     }
@@ -259,6 +268,7 @@ export class DebugInfo {
   readonly #links: InfoLinks;
   readonly #infoLength: number;
   readonly #own: DebugSections;
+  readonly #lazy: LazyBytes | undefined;
   #units: readonly Unit[] | undefined;
   readonly #abbreviations = new Map<string, AbbreviationTable>();
   #signatures: Map<bigint, Unit> | undefined;
@@ -270,8 +280,9 @@ export class DebugInfo {
     this.firstKey = links.firstKey ?? 0;
     this.isSplit = links.isSplit ?? false;
     this.#links = links;
-    const info = sections.bytes('debug_info');
     const types = sections.bytes('debug_types');
+    this.#lazy = types.length === 0 ? sections.lazy('debug_info') : undefined;
+    const info = this.#lazy?.bytes ?? sections.bytes('debug_info');
     this.#infoLength = info.length;
     if (types.length === 0) {
       this.bytes = info;
@@ -282,6 +293,16 @@ export class DebugInfo {
     }
     const { bytes } = this;
     this.#own = new DebugSections(sections.file, () => bytes);
+  }
+
+  /** Makes a part of {@link bytes} true; all of a unit is, once a DIE of it was asked for. */
+  load(start: number, end: number): void {
+    this.#lazy?.load(start, end);
+  }
+
+  /** Where a piece of bytes stands in {@link bytes}, ascending. */
+  search(needle: Uint8Array): Iterable<number> {
+    return this.#lazy?.search(needle) ?? searchIn(this.bytes, needle);
   }
 
   /** The shared cursor over {@link bytes}. */
@@ -310,6 +331,7 @@ export class DebugInfo {
   #parseUnits(): readonly Unit[] {
     const units: Unit[] = [];
     for (let offset = 0; offset < this.bytes.length;) {
+      this.load(offset, offset + maxHeaderBytes);
       if (isPadding(this.bytes, offset)) {
         offset += 4;
         continue;
@@ -381,6 +403,9 @@ export class DebugInfo {
     return table;
   }
 }
+
+/** That of a type unit in 64-bit DWARF has 40. */
+const maxHeaderBytes = 64;
 
 /** A length of 0 is no unit: linkers align with it. */
 function isPadding(bytes: Uint8Array, offset: number): boolean {

@@ -69,7 +69,8 @@ export function checkRepeat(checker: Checker, expression: RepeatExpression): Typ
   else {
     const object = checker.check(left);
     const plain = stripType(object.type);
-    if (plain.kind === 'array' || plain.kind === 'pointer' || !isLvalue(object)) pointer = sliceable(object);
+    const isSequence = plain.kind === 'pointer' || (plain.kind === 'array' && plain.vector !== true);
+    if (isSequence || !isLvalue(object)) pointer = sliceable(object);
     else {
       const target = object.type;
       const type: Type = { kind: 'pointer', flavor: 'pointer', byteSize: 8, target: () => target };

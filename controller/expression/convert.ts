@@ -33,7 +33,7 @@ export function convert(node: Typed, type: Type): Typed {
 /** Arrays and functions become pointers, as they do everywhere but under `sizeof` and `&` (C11 6.3.2.1). */
 export function decay(node: Typed): Typed {
   const plain = stripType(node.type);
-  if (plain.kind === 'array') {
+  if (plain.kind === 'array' && plain.vector !== true) {
     if (node.kind === 'string') {
       throw badExpression('a string literal has no address in the target', node.span);
     }

@@ -4,7 +4,8 @@
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { type Provenance, weaker } from '../../format/memory.js';
-import { sizeOf, stripType } from '../types/layout.js';
+import { isPointer, sizeOf, stripType } from '../types/layout.js';
+import { missingBits, partOfBytes, placeAt } from '../types/place.js';
 import { typeName } from '../types/type-name.js';
 import type { Place, Value } from '../types/value.js';
 import { numericOf } from './c-types.js';
@@ -41,6 +42,9 @@ export function evaluateCondition(node: Typed, frame: EvaluationFrame): boolean 
 export function evaluateScalar(node: Typed, frame: EvaluationFrame): Scalar | Absent {
   return new Evaluator(frame).scalar(node);
 }
+
+/** Casts and sums around one pointer. */
+const maxPointerNesting = 16;
 
 type Located = Pick<Value, 'place' | 'bits'>;
 
@@ -190,7 +194,7 @@ class Evaluator {
       case 'variable':
         return { place: this.#frame.variablePlace(node.variable) };
       case 'dereference':
-        return atAddress(this.scalar(node.pointer));
+        return this.#pointed(node.pointer);
       case 'member': {
         const { place } = this.#located(node.object);
         const size =
@@ -205,7 +209,7 @@ class Evaluator {
         return { place: part(place, BigInt(index) * BigInt(node.size), node.size, node) };
       }
       case 'slice':
-        return atAddress(this.scalar(node.pointer));
+        return this.#pointed(node.pointer);
       case 'conditional': {
         const chosen = this.#chosen(node);
         return isAbsent(chosen) ? atAddress(chosen) : this.#located(chosen);
@@ -220,6 +224,29 @@ class Evaluator {
         return { place: { kind: 'bytes', bytes } };
       }
     }
+  }
+
+  /** What a pointer points to: also one that is nowhere, to an object that has no address. */
+  #pointed(pointer: Typed): Located {
+    const place = this.#pointee(pointer, 0);
+    return place === undefined ? atAddress(this.scalar(pointer)) : { place };
+  }
+
+  #pointee(pointer: Typed, nesting: number): Place | undefined {
+    if (nesting > maxPointerNesting) return undefined;
+    if (pointer.kind === 'convert') return this.#pointee(pointer.operand, nesting + 1);
+    if (pointer.kind === 'offset') {
+      const place = this.#pointee(pointer.pointer, nesting + 1);
+      const index = place === undefined ? undefined : this.scalar(pointer.index);
+      if (place === undefined || index === undefined) return undefined;
+      if (isAbsent(index)) return { kind: 'absent', absent: index };
+      const distance = BigInt(index) * BigInt(pointer.size);
+      return placeAt(place, pointer.subtract ? -distance : distance);
+    }
+    if (!isPlaced(pointer) || !isPointer(pointer.type)) return undefined;
+    const { place } = this.#located(pointer);
+    const whole = place.kind === 'bytes' ? missingBits(place.gaps, 0, place.bytes.length * 8) : place;
+    return whole?.kind === 'absent' ? whole.pointee?.() : undefined;
   }
 
   #address(operand: Typed): bigint | Absent {
@@ -248,9 +275,9 @@ class Evaluator {
     const { place, bits } = this.#located(node);
     if (bits !== undefined) {
       const { start, length } = bitWindow(bits);
-      const bytes = this.#bytes(part(place, BigInt(start), length, node), length, node);
-      if (isAbsent(bytes)) return bytes;
       const window = { offset: bits.offset - start * 8, size: bits.size };
+      const bytes = this.#bytes(part(place, BigInt(start), length, node), length, node, window);
+      if (isAbsent(bytes)) return bytes;
       return decodeBits(bytes, window, numeric.kind === 'integer' && numeric.signed);
     }
     const bytes = this.#bytes(place, size, node);
@@ -258,9 +285,17 @@ class Evaluator {
     return inContext(decodeScalar(bytes, numeric), node);
   }
 
-  #bytes(place: Place, length: number, node: Typed): Uint8Array | Absent {
+  /** `bits`: what of them is wanted, where that is not all. */
+  #bytes(
+    place: Place,
+    length: number,
+    node: Typed,
+    bits: { readonly offset: number; readonly size: number } = { offset: 0, size: length * 8 },
+  ): Uint8Array | Absent {
     if (place.kind === 'absent') return place.absent;
     if (place.kind === 'bytes') {
+      const missing = missingBits(place.gaps, bits.offset, bits.offset + bits.size);
+      if (missing !== undefined) return missing.absent;
       if (place.provenance !== undefined) this.#note(place.provenance);
       if (place.bytes.length >= length) return place.bytes.subarray(0, length);
       return absent(
@@ -345,8 +380,7 @@ function part(place: Place, offset: bigint, size: number | undefined, node: Type
     );
     return { kind: 'absent', absent: why };
   }
-  const bytes = place.bytes.subarray(from, size === undefined ? undefined : from + size);
-  return { ...place, bytes };
+  return partOfBytes(place, from, size === undefined ? place.bytes.length : from + size);
 }
 
 function unreadable(node: Typed): Absent {

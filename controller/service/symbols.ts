@@ -2,8 +2,12 @@ import type { ElfFile } from '../../format/elf/file.js';
 import { StillframeError } from '../../format/error.js';
 import { defaultLimits } from '../../format/limits.js';
 import { openCallFrames } from '../dwarf/call-frame-table.js';
+import type { DebugInfo } from '../dwarf/unit.js';
 import { debuginfodFromEnvironment } from '../symbols/debuginfod.js';
 import { findDebugFiles, hasDebugSections } from '../symbols/find-debug-files.js';
+import type { OpenedIndex } from '../symbols/file-index.js';
+import { IndexBuilder } from '../symbols/index-builder.js';
+import { identityOf, IndexCache, indexCacheFrom } from '../symbols/index-cache.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
 import { openModuleSymbols } from '../symbols/open.js';
 
@@ -28,7 +32,43 @@ export function openSymbols(
   });
   const failure = failures.get(elf.buildId ?? '');
   const problems = failure === undefined ? files.problems : [...files.problems, failure];
-  return openModuleSymbols(elf, elf.source.name, openCallFrames(elf), defaultLimits, { ...files, problems });
+  return openModuleSymbols(elf, elf.source.name, openCallFrames(elf, files.debug), defaultLimits, {
+    ...files,
+    problems,
+    openIndex,
+  });
+}
+
+/** Reading a smaller file takes no longer than looking into an index of it. */
+const minIndexedBytes = 1 << 20;
+
+const cacheOptions = indexCacheFrom(process.env);
+let log = (message: string): void => {
+  process.stderr.write(`stillframe: ${message}\n`);
+};
+
+/** Where to say what people should know of indexes, instead of stderr. */
+export function logSymbols(to: (message: string) => void): void {
+  log = to;
+}
+
+const tell = (message: string): void => log(message);
+const cache = cacheOptions === undefined ? undefined : new IndexCache(cacheOptions, tell);
+const builder = cacheOptions === undefined ? undefined : new IndexBuilder(cacheOptions, tell);
+
+/** From the cache; what is not there is made in the background, for the next time. */
+function openIndex(elf: ElfFile, info: DebugInfo): OpenedIndex | undefined {
+  if (cache === undefined || info.bytes.length < minIndexedBytes) return undefined;
+  const identity = identityOf(elf);
+  if (identity === undefined) return undefined;
+  const opened = cache.open(identity);
+  if (opened === undefined) builder?.want(elf.source.name, identity);
+  return opened;
+}
+
+/** Until indexes that are being made are in the cache. */
+export async function indexesMade(): Promise<void> {
+  await builder?.idle();
 }
 
 /** Fetches the debug file of a file that has none here, where debuginfod is to be asked. A failure is a problem of its symbols. */

@@ -20,15 +20,22 @@ export type ContextFor = (evaluation: FrameEvaluation, scope: EvaluationScope) =
 /** Known ones: each is asked for again by every frame that it was passed on to. */
 const known = new WeakMap<FrameEvaluation['frame'], Map<string, StackValue | Absent>>();
 
-/** `wanted`: the location that an argument was passed in, or the key of a parameter (DW_OP_GNU_parameter_ref). */
+/**
+ * What is asked of the call: the value of an argument by the location that it was passed in; what that argument points to
+ * (DW_AT_call_data_value); or the value of a parameter by its key (DW_OP_GNU_parameter_ref).
+ */
+export type WantedValue =
+  | { readonly kind: 'argument' | 'pointed-to'; readonly location: Uint8Array }
+  | { readonly kind: 'parameter'; readonly key: number };
+
 export function entryValue(
   evaluation: FrameEvaluation,
-  wanted: Uint8Array | number,
+  wanted: WantedValue,
   contextFor: ContextFor,
 ): StackValue | Absent {
   const ofFrame = known.get(evaluation.frame) ?? new Map<string, StackValue | Absent>();
   known.set(evaluation.frame, ofFrame);
-  const key = typeof wanted === 'number' ? `parameter ${wanted}` : wanted.join(' ');
+  const key = `${wanted.kind} ${wanted.kind === 'parameter' ? wanted.key : wanted.location.join(' ')}`;
   const value = ofFrame.get(key) ?? findEntryValue(evaluation, wanted, contextFor);
   ofFrame.set(key, value);
   return value;
@@ -37,13 +44,15 @@ export function entryValue(
 /** NB: the caller's expressions may have entry values themselves; that ends, for each is one frame further out. */
 function findEntryValue(
   evaluation: FrameEvaluation,
-  wanted: Uint8Array | number,
+  wanted: WantedValue,
   contextFor: ContextFor,
 ): StackValue | Absent {
   const { snapshot, thread, index } = evaluation;
   const caller = evaluationOf(snapshot, thread, index + 1);
   if (caller === undefined) return unknown('the caller of the function has no debug information');
-  if (caller.frame.foundBy !== 'call-frame') return unknown('the function was not entered by a call');
+  const { foundBy } = caller.frame;
+  if (foundBy !== 'call-frame' && foundBy !== 'tail-call')
+    return unknown('the function was not entered by a call');
   const returnAddress = toLink(runtimeAddress(caller.frame.pc), caller.module.bias);
   const found = findCallSite(caller, returnAddress);
   if (found === undefined) return unknown('nothing is known of the call that entered the function');
@@ -51,12 +60,15 @@ function findEntryValue(
   const context = contextFor(caller, { scope, unit: scope.unit });
   const problem = verifyTarget(evaluation, caller, site, context);
   if (problem !== undefined) return unknown(problem);
-  const value =
-    typeof wanted === 'number'
-      ? site.byParameter?.get(wanted)
-      : site.parameters.find((each) => equalBytes(each.location, wanted))?.value;
+  const value = valueOf(site, wanted);
   if (value === undefined) return unknown('the call that entered the function does not tell what was passed');
   return evaluateTyped(value, context, snapshot.limits);
+}
+
+function valueOf(site: CallSite, wanted: WantedValue): Uint8Array | undefined {
+  if (wanted.kind === 'parameter') return site.byParameter?.get(wanted.key);
+  const found = site.parameters.find((each) => equalBytes(each.location, wanted.location));
+  return wanted.kind === 'argument' ? found?.value : found?.dataValue;
 }
 
 function unknown(why: string): Absent {
@@ -85,7 +97,8 @@ function verifyTarget(
 ): string | undefined {
   const callee = evaluation.symbols.functionAt(evaluation.address);
   if (callee?.entry === undefined) return 'the function has no known entry';
-  if (site.isTailCall) return 'it was entered by a jump';
+  // A tail caller has no frame but the one that was inferred from this very site.
+  if (site.isTailCall !== (caller.frame.foundBy === 'tail-call')) return 'it was entered by a jump';
   if (site.target === undefined) return 'the call does not tell what it calls';
   const entry = toRuntime(callee.entry, evaluation.module.bias);
   if (site.target.kind === 'expression') {
@@ -121,6 +134,8 @@ function canComeBack(evaluation: FrameEvaluation, start: FunctionSymbol): boolea
     if (targets === undefined || seen.size > maxTailCalls) return true;
     for (const target of targets) {
       if (target === undefined || target.kind === 'expression') return true;
+      // A function with a part elsewhere (`.cold`): gdb takes that for a second function, of which it knows nothing.
+      if (target.kind === 'entry' && (target.pieces?.length ?? 0) > 1) return true;
       const entries = entriesOf(next.in, target);
       if (entries.length === 0 || entries.some((entry) => entry === startEntry)) return true;
       for (const entry of entries.filter((each) => !seen.has(each))) {

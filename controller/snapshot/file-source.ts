@@ -16,17 +16,24 @@ export function openFileSource(path: string): FileSource {
     });
   }
   const size = stat.size;
+  const check = (offset: number, length: number): void => {
+    if (offset >= 0 && length >= 0 && offset + length <= size) return;
+    throw badData(
+      `cannot read "${path}": ${length} bytes at offset 0x${offset.toString(16)} are past its ${size} bytes`,
+      { detail: { offset, file: path } },
+    );
+  };
+  const fill = (bytes: Uint8Array, offset: number): Uint8Array => readFully(fd, path, bytes, offset);
   return {
     name: path,
     size,
     read(offset, length) {
-      if (offset < 0 || length < 0 || offset + length > size) {
-        throw badData(
-          `cannot read "${path}": ${length} bytes at offset 0x${offset.toString(16)} are past its ${size} bytes`,
-          { detail: { offset, file: path } },
-        );
-      }
-      return readFully(fd, path, offset, length);
+      check(offset, length);
+      return fill(new Uint8Array(length), offset);
+    },
+    readInto(target, offset) {
+      check(offset, target.length);
+      fill(target, offset);
     },
     [Symbol.dispose]: () => closeSync(fd),
   };
@@ -46,8 +53,8 @@ function openFile(path: string): number {
   }
 }
 
-function readFully(fd: number, path: string, offset: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
+function readFully(fd: number, path: string, bytes: Uint8Array, offset: number): Uint8Array {
+  const { length } = bytes;
   let done = 0;
   while (done < length) {
     const got = readSync(fd, bytes, done, length - done, offset + done);

@@ -3,39 +3,48 @@
  * What it gives is right or absent.
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
-import { linkAddress, toRuntime } from '../../format/address.js';
-import type { ExpressionContext } from '../../format/dwarf-op/context.js';
+import { linkAddress, toRuntime, type LinkAddress } from '../../format/address.js';
+import type { ExpressionContext, UnitContext } from '../../format/dwarf-op/context.js';
 import { evaluateLocation, evaluateValue } from '../../format/dwarf-op/evaluate.js';
+import type { Location } from '../../format/dwarf-op/location.js';
 import type { StackValue } from '../../format/dwarf-op/typed-value.js';
+import { dwarfRsp } from '../../format/registers/x86-64.js';
 import { StillframeError } from '../../format/error.js';
+import { ByteWriter } from '../../format/bytes.js';
+import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import type { ExpressionUnit, Scope, VariableSymbol } from '../symbols/module-symbols.js';
 import { sizeOf, stripType } from '../types/layout.js';
 import type { ArrayType } from '../types/type.js';
-import type { Place } from '../types/value.js';
+import { placeAt, wholeBytes } from '../types/place.js';
+import type { Place, Pointee } from '../types/value.js';
 import { FrameRegisters } from '../unwind/frame-registers.js';
+import { movedStackPointer } from './body-stack-pointer.js';
 import { entryValue } from './entry-value.js';
 import type { EvaluationScope, FrameEvaluation } from './located-frame.js';
 import type { SnapshotModule } from './module.js';
 import type { Snapshot, SnapshotThread } from './open.js';
 import { threadLocalAddress } from './thread-local.js';
-import { placeOfLocation } from './variable-place.js';
+import { placeOfLocation, type PlaceContext } from './variable-place.js';
 
 export function expressionContext(
   evaluation: FrameEvaluation,
   { scope, unit }: EvaluationScope,
 ): ExpressionContext {
-  const { snapshot, thread, frame, module } = evaluation;
+  const { snapshot, thread, frame, module, address } = evaluation;
   const context: ExpressionContext = {
-    ...unit,
-    register: (number) => frame.registers.value(number),
+    ...unitContext(unit, address),
+    register: (number) =>
+      (number === dwarfRsp && unit?.countsFromBody === true ? movedStackPointer(evaluation) : undefined) ??
+      frame.registers.value(number),
     registerBytes: (number) => {
       const register = frame.registers.bytes(number);
       return isAbsent(register) ? register : register.bytes;
     },
     memory: snapshot.memory,
-    relocate: (address) => toRuntime(linkAddress(address), module.bias),
+    relocate: (link) => toRuntime(linkAddress(link), module.bias),
     callFrameCfa: () => frame.cfa,
-    entryValue: (expression) => entryValue(evaluation, expression, expressionContext),
+    entryValue: (location) => entryValue(evaluation, { kind: 'argument', location }, expressionContext),
+    entryDataValue: (register, size) => entryDataValue(evaluation, register, size),
     tls: (offset) => threadLocalAddress(snapshot, thread, module, offset),
     ...(unit?.parameterKey === undefined
       ? {}
@@ -51,7 +60,7 @@ export function expressionContext(
       const frameBase = scope?.frameBase;
       if (frameBase === undefined) return absent('no-debug-info', 'the function has no frame base');
       // NB: without a frame base of its own, or a hostile one would never end.
-      return evaluateValue(frameBase, { ...context, ...scope?.unit }, snapshot.limits);
+      return evaluateValue(frameBase, { ...context, ...unitContext(scope?.unit, address) }, snapshot.limits);
     },
   };
 }
@@ -60,7 +69,38 @@ function parameterValueOf(
   evaluation: FrameEvaluation,
   keyOf: (dieOffset: number) => number,
 ): (dieOffset: number) => StackValue | Absent {
-  return (dieOffset) => entryValue(evaluation, keyOf(dieOffset), expressionContext);
+  return (dieOffset) =>
+    entryValue(evaluation, { kind: 'parameter', key: keyOf(dieOffset) }, expressionContext);
+}
+
+/** NB: the caller says what it passed; what is read short of that is extended with zeros. */
+function entryDataValue(evaluation: FrameEvaluation, register: number, size: number): StackValue | Absent {
+  const location = new ByteWriter();
+  if (register < 32) location.u8(DW_OP.DW_OP_reg0 + register);
+  else location.u8(DW_OP.DW_OP_regx).uleb(register);
+  const wanted = { kind: 'pointed-to', location: location.finish() } as const;
+  const value = entryValue(evaluation, wanted, expressionContext);
+  return typeof value === 'bigint' ? BigInt.asUintN(size * 8, value) : value;
+}
+
+/** What the expressions of a unit count from, at an address. */
+function unitContext(unit: ExpressionUnit | undefined, address: LinkAddress): Partial<UnitContext> {
+  if (unit === undefined) return {};
+  const { offsetSize, addressByIndex, baseType, called } = unit;
+  return {
+    ...(offsetSize === undefined ? {} : { offsetSize }),
+    ...(addressByIndex === undefined ? {} : { addressByIndex }),
+    ...(baseType === undefined ? {} : { baseType }),
+    ...(called === undefined
+      ? {}
+      : {
+          callExpression: (dieOffset, from) => {
+            const found = called(dieOffset, from, address);
+            if (found === undefined || isAbsent(found) || found.unit === undefined) return found;
+            return { expression: found.expression, unit: unitContext(found.unit, address) };
+          },
+        }),
+  };
 }
 
 function withoutVariables(unit: ExpressionUnit | undefined): ExpressionUnit | undefined {
@@ -90,12 +130,18 @@ function variableValue(
   // NB: whose own location needs the value of a variable could need its own: that is not looked into.
   const context = expressionContext(evaluation, { scope, unit: withoutVariables(variable.unit) });
   const where = evaluateLocation(location.expression, context, evaluation.snapshot.limits);
+  const bytes = bytesOf(where, size, evaluation);
+  return isAbsent(bytes) ? bytes : extend(bytes);
+}
+
+/** The bytes of an integer, wherever it is. */
+function bytesOf(where: Location | Absent, size: number, evaluation: FrameEvaluation): Uint8Array | Absent {
   const { memory } = evaluation.snapshot;
   const place = placeOfLocation(where, size, { memory, registers: evaluation.frame.registers });
   if (place.kind === 'absent') return place.absent;
-  if (place.kind === 'bytes') return extend(place.bytes);
+  if (place.kind === 'bytes') return wholeBytes(place);
   const read = memory.read(place.address, size);
-  return isAbsent(read) ? read : extend(read.bytes);
+  return isAbsent(read) ? read : read.bytes;
 }
 
 /** Where a variable of a scope is, in this frame. */
@@ -110,15 +156,48 @@ export function variablePlace(
     if (location.kind === 'constant') return constantPlace(location.bytes, sizeOf(variable.type()));
     const context = expressionContext(evaluation, { scope, unit: variable.unit });
     const where = evaluateLocation(location.expression, context, evaluation.snapshot.limits);
-    return placeOfLocation(where, sizeOf(variable.type()), {
+    return placeOfLocation(where, sizeOfObject(variable, where), {
       memory: evaluation.snapshot.memory,
       registers: evaluation.frame.registers,
+      ...pointees(variable.unit, evaluation.address, (pointed) => variablePlace(evaluation, pointed, scope)),
     });
   } catch (thrown) {
     if (thrown instanceof StillframeError)
       return { kind: 'absent', absent: absent('no-debug-info', thrown.message) };
     throw thrown;
   }
+}
+
+/** gcc describes the text of a literal that is nowhere by a DIE without a type: the object is all that its location gives. */
+function sizeOfObject(variable: VariableSymbol, where: Location | Absent): number | undefined {
+  const type = variable.type();
+  if (isAbsent(where) || where.kind !== 'implicit' || stripType(type).kind !== 'void') return sizeOf(type);
+  return where.bytes.length;
+}
+
+/** How pointers to what is not in memory are followed: DWARF5 2.6.1.1.4. */
+function pointees(
+  unit: ExpressionUnit | undefined,
+  address: LinkAddress,
+  placeOf: (variable: VariableSymbol) => Place,
+): Pick<PlaceContext, 'pointee'> {
+  const pointedTo = unit?.pointedTo;
+  if (pointedTo === undefined) return {};
+  return {
+    pointee:
+      (die, offset): Pointee =>
+      () => {
+        try {
+          const variable = pointedTo(die, address);
+          if (isAbsent(variable)) return { kind: 'absent', absent: variable };
+          return placeAt(placeOf(variable), offset);
+        } catch (thrown) {
+          if (thrown instanceof StillframeError)
+            return { kind: 'absent', absent: absent('no-debug-info', thrown.message) };
+          throw thrown;
+        }
+      },
+  };
 }
 
 /** Where a variable is that belongs to no frame: a global or static of any module. Registers and frames are not asked. */
@@ -131,18 +210,23 @@ export function globalPlace(
   try {
     const location = variable.locationAt(linkAddress(0n));
     if (isAbsent(location)) return { kind: 'absent', absent: location };
-    const size = sizeOf(variable.type());
-    if (location.kind === 'constant') return constantPlace(location.bytes, size);
+    if (location.kind === 'constant') return constantPlace(location.bytes, sizeOf(variable.type()));
     const noFrame = absent('not-in-scope', 'it lives in a frame, and there is none at hand');
     const context: ExpressionContext = {
-      ...variable.unit,
+      ...unitContext(variable.unit, linkAddress(0n)),
       register: () => noFrame,
       memory: snapshot.memory,
       relocate: (address) => toRuntime(linkAddress(address), module.bias),
       tls: (offset) => threadLocalAddress(snapshot, thread, module, offset),
     };
     const where = evaluateLocation(location.expression, context, snapshot.limits);
-    return placeOfLocation(where, size, { memory: snapshot.memory, registers: noRegisters });
+    return placeOfLocation(where, sizeOfObject(variable, where), {
+      memory: snapshot.memory,
+      registers: noRegisters,
+      ...pointees(variable.unit, linkAddress(0n), (pointed) =>
+        globalPlace(snapshot, thread, module, pointed),
+      ),
+    });
   } catch (thrown) {
     if (thrown instanceof StillframeError)
       return { kind: 'absent', absent: absent('no-debug-info', thrown.message) };
@@ -192,13 +276,10 @@ function readBound(
   byteSize: number,
   scope: EvaluationScope,
 ): bigint | Absent {
-  const { snapshot, frame } = evaluation;
-  const where = evaluateLocation(expression, expressionContext(evaluation, scope), snapshot.limits);
-  const place = placeOfLocation(where, byteSize, { memory: snapshot.memory, registers: frame.registers });
-  if (place.kind === 'absent') return place.absent;
-  if (place.kind === 'bytes') return signedInteger(place.bytes);
-  const read = snapshot.memory.read(place.address, byteSize);
-  return isAbsent(read) ? read : signedInteger(read.bytes);
+  const { limits } = evaluation.snapshot;
+  const where = evaluateLocation(expression, expressionContext(evaluation, scope), limits);
+  const bytes = bytesOf(where, byteSize, evaluation);
+  return isAbsent(bytes) ? bytes : signedInteger(bytes);
 }
 
 function signedInteger(bytes: Uint8Array): bigint {

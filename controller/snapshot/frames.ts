@@ -7,6 +7,7 @@ import { runtimeAddress, toLink } from '../../format/address.js';
 import { StillframeError } from '../../format/error.js';
 import type { SourceFrame } from '../symbols/module-symbols.js';
 import type { PhysicalFrame } from '../unwind/unwind.js';
+import { callStack } from './call-stack.js';
 import { evaluationOf, type FrameEvaluation } from './located-frame.js';
 import type { SnapshotModule } from './module.js';
 import type { Snapshot, SnapshotThread } from './open.js';
@@ -35,7 +36,7 @@ export interface ThreadStack {
 export const signalFrameName = '<signal handler called>';
 
 export function threadStack(snapshot: Snapshot, thread: SnapshotThread): ThreadStack {
-  const { frames, stopped } = snapshot.stackOf(thread);
+  const { frames, stopped } = callStack(snapshot, thread);
   const logical: LogicalFrame[] = [];
   for (const [physicalIndex, frame] of frames.entries()) {
     for (const part of partsOf(snapshot, thread, frame, physicalIndex))
@@ -63,11 +64,13 @@ function partsOf(
   try {
     const stack = symbols.sourceStack(link);
     const evaluation = evaluationOf(snapshot, thread, physicalIndex);
-    if (stack.length > 0)
-      return stack.map((source) => ({
-        function: source.function,
+    // As gdb: of a function that is gone, and of what was inlined at its jump, the innermost only.
+    const shown = frame.foundBy === 'tail-call' ? stack.slice(0, 1) : stack;
+    if (shown.length > 0)
+      return shown.map((source) => ({
+        function: source.function === '' ? undefined : source.function,
         source,
-        inlined: source.inlined,
+        inlined: source.inlined && frame.foundBy !== 'tail-call',
         evaluation,
         absent: guessed,
       }));
@@ -90,6 +93,16 @@ function noModule({ cfa }: PhysicalFrame): Absent | undefined {
 }
 
 function guess(frame: PhysicalFrame): Absent | undefined {
+  if (frame.foundBy === 'tail-call')
+    return absent(
+      'optimized-out',
+      'the function left by a jump to the next inner one (a tail call): this frame is told from call sites, the stack has it no more',
+    );
+  if (frame.foundBy === 'prologue')
+    return absent(
+      'unwind-failed',
+      'this frame was found by what the function that it called does to the stack when it begins, for want of call frame information: it may be wrong',
+    );
   if (frame.foundBy === 'frame-pointer')
     return absent(
       'unwind-failed',

@@ -3,13 +3,14 @@ import { isAbsent } from '../../format/absent.js';
 import { runtimeAddress, toLink, type LinkAddress } from '../../format/address.js';
 import type { ExpressionUnit, ModuleSymbols, Scope } from '../symbols/module-symbols.js';
 import type { PhysicalFrame } from '../unwind/unwind.js';
+import { callStack } from './call-stack.js';
 import type { SnapshotModule } from './module.js';
 import type { Snapshot, SnapshotThread } from './open.js';
 
 export interface FrameEvaluation {
   readonly snapshot: Snapshot;
   readonly thread: SnapshotThread;
-  /** Index into the thread's physical frames. */
+  /** Index into the frames of the thread's call stack. */
   readonly index: number;
   readonly frame: PhysicalFrame<SnapshotModule>;
   readonly module: SnapshotModule;
@@ -24,7 +25,7 @@ export function evaluationOf(
   thread: SnapshotThread,
   index: number,
 ): FrameEvaluation | undefined {
-  const frame = snapshot.stackOf(thread).frames[index];
+  const frame = callStack(snapshot, thread).frames[index];
   const module = frame?.module;
   const symbols = module?.symbols();
   if (frame === undefined || module === undefined || symbols === undefined || isAbsent(symbols))

@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
-import { hex, type LoadBias } from '../../format/address.js';
+import { hex, linkAddress, runtimeAddress, toLink, toRuntime, type LoadBias } from '../../format/address.js';
 import type { ElfFile } from '../../format/elf/file.js';
 import { openElf } from '../../format/elf/open.js';
 import { StillframeError } from '../../format/error.js';
@@ -81,8 +81,31 @@ export class SnapshotModule implements MappedModule, Disposable {
   callFrames(): CallFrameTable | Absent {
     const elf = this.elf;
     if (isAbsent(elf)) return elf;
-    this.#frames ??= openCallFrames(elf);
+    this.#frames ??= this.#withSeparate(openCallFrames(elf));
     return this.#frames;
+  }
+
+  /** What the file itself does not cover may be in its separate debug file, which is looked for only then. */
+  #withSeparate(own: CallFrameTable): CallFrameTable {
+    return {
+      findRow: (address) => {
+        const row = own.findRow(address);
+        const symbols = isAbsent(row) ? this.symbols() : undefined;
+        if (symbols === undefined || isAbsent(symbols)) return row;
+        const other = symbols.frames.findRow(address);
+        return isAbsent(other) ? row : other;
+      },
+    };
+  }
+
+  functionStart(address: bigint): bigint | undefined {
+    const symbols = this.symbols();
+    if (isAbsent(symbols)) return undefined;
+    const link = toLink(runtimeAddress(address), this.bias);
+    const found = symbols.functionAt(link);
+    if (found?.entry !== undefined) return toRuntime(found.entry, this.bias);
+    const symbol = symbols.symbolAt(link);
+    return symbol === undefined ? undefined : toRuntime(linkAddress(link - symbol.offset), this.bias);
   }
 
   symbols(): ModuleSymbols | Absent {

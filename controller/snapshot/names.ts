@@ -3,6 +3,8 @@ import { isAbsent, type Absent } from '../../format/absent.js';
 import { linkAddress, type LoadBias } from '../../format/address.js';
 import { moduleScope, type NameScope } from '../expression/scope.js';
 import type { ModuleSymbols, VariableSymbol } from '../symbols/module-symbols.js';
+import { withLengths } from './array-lengths.js';
+import { arrayCount } from './frame-evaluation.js';
 import type { LogicalFrame } from './frames.js';
 import type { SnapshotModule } from './module.js';
 import type { Snapshot } from './open.js';
@@ -27,8 +29,16 @@ export function snapshotNames(snapshot: Snapshot, frame: LogicalFrame | undefine
     module: SnapshotModule,
     variable: VariableSymbol | undefined,
   ): VariableSymbol | undefined => {
-    if (variable !== undefined) owners.set(variable, module);
-    return variable;
+    if (variable === undefined) return undefined;
+    const evaluation = module === home ? frame?.evaluation : undefined;
+    const known =
+      evaluation === undefined
+        ? variable
+        : withLengths(variable, (type) =>
+            arrayCount(evaluation, type, { scope: frame?.source?.scope, unit: variable.unit }),
+          );
+    owners.set(known, module);
+    return known;
   };
   const first = <T>(find: (level: Level) => T | undefined): T | undefined => {
     for (const level of levels(snapshot, frame, home)) {

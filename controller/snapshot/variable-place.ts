@@ -1,22 +1,26 @@
 /**
- * From where DWARF says that an object is (DWARF5 2.6) to a place that values are read from. An object in pieces becomes bytes when
- * all of its pieces are there; otherwise it is absent: parts of a value are not the value.
+ * From where DWARF says that an object is (DWARF5 2.6) to a place that values are read from. An object in pieces becomes bytes, with
+ * what is missing of them: a member that is there whole is shown, a scalar of which a part is missing is not.
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import type { Location, LocationPiece } from '../../format/dwarf-op/location.js';
 import { type MemoryReader, type Provenance, weaker } from '../../format/memory.js';
-import type { Place } from '../types/value.js';
+import type { Gap, Place, Pointee } from '../types/value.js';
 import type { FrameRegisters } from '../unwind/frame-registers.js';
 
 export interface PlaceContext {
   readonly memory: MemoryReader;
   readonly registers: FrameRegisters;
+  /** What a DW_OP_implicit_pointer points to: the DIE at an offset of `.debug_info`, some bytes into its object. */
+  readonly pointee?: (die: number, offset: bigint) => Pointee;
 }
 
 interface Part {
   readonly bytes: Uint8Array;
   readonly provenance?: Provenance | undefined;
 }
+
+type Missing = Extract<Place, { kind: 'absent' }>;
 
 /** An object of more bytes in pieces is no variable of any program. */
 const maxPiecesBytes = 1 << 20;
@@ -27,12 +31,18 @@ export function placeOfLocation(
   size: number | undefined,
   context: PlaceContext,
 ): Place {
-  if (isAbsent(location)) return { kind: 'absent', absent: location };
+  if (isAbsent(location)) return missing(location);
   if (location.kind === 'memory') return { kind: 'memory', address: location.address };
-  const part = size === undefined ? unknownSize(location) : partOf(location, size, context);
-  if (isAbsent(part)) return { kind: 'absent', absent: part };
+  if (size === undefined) return missing(unknownSize(location));
+  if (location.kind === 'pieces') return assemble(location.pieces, size, context);
+  const part = partOf(location, size, context);
+  if ('kind' in part) return part;
   const { bytes, provenance } = part;
   return { kind: 'bytes', bytes, ...(provenance === undefined ? {} : { provenance }) };
+}
+
+function missing(why: Absent): Missing {
+  return { kind: 'absent', absent: why };
 }
 
 function unknownSize(location: Location): Absent {
@@ -44,70 +54,105 @@ function optimizedOut(): Absent {
   return absent('optimized-out', 'the compiler kept it nowhere at this point');
 }
 
-function partOf(location: Location, size: number, context: PlaceContext): Part | Absent {
+type SimpleLocation = Exclude<Location, { kind: 'pieces' }>;
+
+function partOf(location: SimpleLocation, size: number, context: PlaceContext): Part | Missing {
   switch (location.kind) {
     case 'memory': {
       const read = context.memory.read(location.address, size);
-      return isAbsent(read) ? read : { bytes: read.bytes, provenance: read.provenance };
+      return isAbsent(read) ? missing(read) : { bytes: read.bytes, provenance: read.provenance };
     }
     case 'register': {
       const register = context.registers.bytes(location.register);
-      return isAbsent(register) ? register : firstBytes(register, size, 'a register');
+      if (isAbsent(register)) return missing(register);
+      // What is in an x87 register has ten bytes, whatever it is: a double there is no double.
+      if (isX87(location.register) && size < x87Bytes)
+        return missing(absent('unsupported', `an object of ${size} bytes in an x87 register`));
+      return firstBytes(register, size, 'a register');
     }
     case 'value':
       return firstBytes({ bytes: location.bytes }, size, 'a computed value');
     case 'implicit':
       return firstBytes({ bytes: location.bytes }, size, 'a constant');
-    case 'implicit-pointer':
-      return absent('optimized-out', 'it points to an object that the compiler kept nowhere in memory');
-    case 'pieces':
-      return assemble(location.pieces, size, context);
+    case 'implicit-pointer': {
+      const why = absent('optimized-out', 'it points to an object that the compiler kept nowhere in memory');
+      const pointee = context.pointee?.(location.die, location.offset);
+      return { ...missing(why), ...(pointee === undefined ? {} : { pointee }) };
+    }
     case 'empty':
-      return optimizedOut();
+      return missing(optimizedOut());
     default:
-      return absent('unsupported', 'a location of an unknown kind');
+      return missing(absent('unsupported', 'a location of an unknown kind'));
   }
+}
+
+const x87Bytes = 10;
+
+/** DWARF numbers of st0 to st7 on x86-64 (psABI, figure 3.36). */
+function isX87(register: number): boolean {
+  return register >= 33 && register <= 40;
 }
 
 /** Little-endian: the object is the low-order bytes of what is wider. */
-function firstBytes(part: Part, size: number, what: string): Part | Absent {
+function firstBytes(part: Part, size: number, what: string): Part | Missing {
   if (part.bytes.length < size)
-    return absent('unsupported', `an object of ${size} bytes in ${what} of ${part.bytes.length}`);
+    return missing(absent('unsupported', `an object of ${size} bytes in ${what} of ${part.bytes.length}`));
   return { ...part, bytes: part.bytes.slice(0, size) };
 }
 
-function assemble(pieces: readonly LocationPiece[], size: number, context: PlaceContext): Part | Absent {
+/** clang does not describe the end of an object of which nothing is left: no piece is as good as an empty one. */
+function assemble(pieces: readonly LocationPiece[], size: number, context: PlaceContext): Place {
   const totalBits = pieces.reduce((sum, piece) => sum + piece.bitSize, 0);
-  if (totalBits < size * 8 || size > maxPiecesBytes)
-    return absent('unsupported', `an object of ${size} bytes in pieces of ${totalBits} bits`);
+  // More than there is of the object describes another object; gdb refuses it too.
+  if (totalBits > size * 8 || size > maxPiecesBytes)
+    return missing(absent('unsupported', `an object of ${size} bytes in pieces of ${totalBits} bits`));
   const bytes = new Uint8Array(size);
+  const gaps: Gap[] = [];
   let provenance: Provenance | undefined;
   let at = 0;
   for (const piece of pieces) {
-    const bits = Math.min(piece.bitSize, size * 8 - at);
-    if (bits <= 0) break;
-    const part = pieceOf(piece, bits, context);
-    if (isAbsent(part)) return isWholeObject(piece, size) ? part : inPieces(part);
-    copyBits(part.bytes, piece.bitOffset, bytes, at, bits);
-    if (part.provenance !== undefined)
-      provenance = provenance === undefined ? part.provenance : weaker(provenance, part.provenance);
-    at += bits;
+    const end = at + piece.bitSize;
+    const part = pieceOf(piece, context);
+    if ('kind' in part) {
+      const { pointee } = part;
+      if (end > at)
+        gaps.push({
+          start: at,
+          end,
+          absent: part.absent,
+          ...(pointee === undefined ? {} : { pointee }),
+        });
+    } else {
+      copyBits(part.bytes, piece.bitOffset, bytes, at, piece.bitSize);
+      if (part.provenance !== undefined)
+        provenance = provenance === undefined ? part.provenance : weaker(provenance, part.provenance);
+    }
+    at = end;
   }
-  return { bytes, provenance };
+  // NB: gdb shows zeros there.
+  const rest = absent('optimized-out', 'the compiler does not say where this part of it is');
+  if (at < size * 8) gaps.push({ start: at, end: size * 8, absent: rest });
+  return withoutNothing({
+    kind: 'bytes',
+    bytes,
+    ...(provenance === undefined ? {} : { provenance }),
+    ...(gaps.length === 0 ? {} : { gaps }),
+  });
 }
 
-function pieceOf(piece: LocationPiece, bits: number, context: PlaceContext): Part | Absent {
-  if (isAbsent(piece.location)) return piece.location;
-  const bytes = Math.ceil((piece.bitOffset + bits) / 8);
-  return partOf(piece.location, bytes, context);
+/** An object of which nothing is there is absent as a whole, for the reason of its first piece. */
+function withoutNothing(place: Extract<Place, { kind: 'bytes' }>): Place {
+  const { gaps = [], bytes } = place;
+  const known = bytes.length * 8 - gaps.reduce((sum, gap) => sum + gap.end - gap.start, 0);
+  const [first] = gaps;
+  // A pointer to what is nowhere still leads somewhere.
+  if (known > 0 || first === undefined || gaps.some((gap) => gap.pointee !== undefined)) return place;
+  return missing(first.absent);
 }
 
-function isWholeObject(piece: LocationPiece, size: number): boolean {
-  return piece.bitSize === size * 8;
-}
-
-function inPieces(part: Absent): Absent {
-  return { ...part, detail: `a part of it is missing: ${part.detail}` };
+function pieceOf(piece: LocationPiece, context: PlaceContext): Part | Missing {
+  if (isAbsent(piece.location)) return missing(piece.location);
+  return partOf(piece.location, Math.ceil((piece.bitOffset + piece.bitSize) / 8), context);
 }
 
 function copyBits(from: Uint8Array, fromBit: number, to: Uint8Array, toBit: number, count: number): void {

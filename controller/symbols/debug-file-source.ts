@@ -9,25 +9,33 @@ export function findFileSource(path: string): ByteSource | undefined {
   if (first === undefined) return undefined;
   closeSync(first.fd);
   const { size } = first;
+  const fill = (bytes: Uint8Array, offset: number): Uint8Array => {
+    if (offset < 0 || offset + bytes.length > size) {
+      throw badData(
+        `cannot read "${path}": ${bytes.length} bytes at offset 0x${offset.toString(16)} are past its ${size} bytes`,
+        { detail: { offset, file: path } },
+      );
+    }
+    const again = openRegular(path);
+    // Its sections would not fit together.
+    if (again === undefined) throw changed(path);
+    try {
+      if (again.identity !== first.identity) throw changed(path);
+      return readFully(again.fd, path, bytes, offset);
+    } finally {
+      closeSync(again.fd);
+    }
+  };
   return {
     name: path,
     size,
     read(offset, length) {
-      if (offset < 0 || length < 0 || offset + length > size) {
-        throw badData(
-          `cannot read "${path}": ${length} bytes at offset 0x${offset.toString(16)} are past its ${size} bytes`,
-          { detail: { offset, file: path } },
-        );
-      }
-      const again = openRegular(path);
-      // Its sections would not fit together.
-      if (again === undefined) throw changed(path);
-      try {
-        if (again.identity !== first.identity) throw changed(path);
-        return readFully(again.fd, path, offset, length);
-      } finally {
-        closeSync(again.fd);
-      }
+      // Before any memory is taken for it.
+      if (length < 0 || length > size) fill(new Uint8Array(0), size + 1);
+      return fill(new Uint8Array(length), offset);
+    },
+    readInto(target, offset) {
+      fill(target, offset);
     },
   };
 }
@@ -60,8 +68,8 @@ function changed(path: string): StillframeError {
   });
 }
 
-function readFully(fd: number, path: string, offset: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
+function readFully(fd: number, path: string, bytes: Uint8Array, offset: number): Uint8Array {
+  const { length } = bytes;
   for (let done = 0; done < length;) {
     const got = readSync(fd, bytes, done, length - done, offset + done);
     if (got === 0) throw changed(path);

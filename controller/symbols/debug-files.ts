@@ -6,9 +6,10 @@
 import { type Absent, absent, isAbsent } from '../../format/absent.js';
 import type { ElfFile } from '../../format/elf/file.js';
 import { StillframeError } from '../../format/error.js';
-import { DW_AT, DW_TAG } from '../dwarf/constants.js';
+import { mayHaveOldSkeletons } from '../dwarf/abbrev-search.js';
+import { DW_AT, DW_TAG, DW_UT } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
-import { DebugSections } from '../dwarf/sections.js';
+import { type DebugSections, sectionsOf } from '../dwarf/sections.js';
 import { supplementaryChecksum, supplementaryLink } from '../dwarf/supplementary.js';
 import { DebugInfo, type InfoLinks, type Unit } from '../dwarf/unit.js';
 import type { DebugFileOpener } from './debug-file-opener.js';
@@ -34,7 +35,7 @@ export class DebugFiles {
   constructor(elf: ElfFile, file: string, opener: DebugFileOpener) {
     this.elf = elf;
     this.#opener = opener;
-    const sections = new DebugSections(file, (name) => elf.sectionBytes(`.${name}`));
+    const sections = sectionsOf(elf, file);
     this.main = this.#add(sections, { supplementary: () => this.#openSupplementary() });
   }
 
@@ -69,7 +70,7 @@ export class DebugFiles {
       const found = new Set<Unit>();
       for (const unit of this.main.units) {
         const resolved = this.resolve(unit);
-        if (resolved.dwoName !== undefined) continue;
+        if (mayBeSkeleton(resolved) && resolved.dwoName !== undefined) continue;
         found.add(resolved);
         if (resolved !== unit) for (const each of resolved.info.units) if (each.isTypeUnit) found.add(each);
       }
@@ -96,6 +97,7 @@ export class DebugFiles {
   split(unit: Unit): Unit | Absent | undefined {
     const known = this.#split.get(unit);
     if (known !== undefined) return known;
+    if (!mayBeSkeleton(unit)) return undefined;
     const { dwoName } = unit;
     if (dwoName === undefined) return undefined;
     let found: Unit | Absent;
@@ -156,7 +158,7 @@ export class DebugFiles {
       if (link === undefined) return undefined;
       for (const elf of this.#opener.supplementary(link.path, link.buildId)) {
         if ((elf.buildId ?? supplementaryChecksum(elf)) !== link.buildId) continue;
-        return this.#add(new DebugSections(elf.source.name, (name) => elf.sectionBytes(`.${name}`)), {});
+        return this.#add(sectionsOf(elf, elf.source.name), {});
       }
       this.#problems.add(`"${link.path}" with build id ${link.buildId} was not found`);
       return undefined;
@@ -178,6 +180,12 @@ export class DebugFiles {
     }
     return imports;
   }
+}
+
+/** Without reading a DIE of it (DWARF5 7.5.1.2); before version 5 units of other kinds of files do not mention `.dwo` files at all. */
+function mayBeSkeleton(unit: Unit): boolean {
+  if (unit.version >= 5) return unit.header.unitType === DW_UT.skeleton;
+  return mayHaveOldSkeletons(unit.sections);
 }
 
 /** The unit of that id, which from now on is the skeleton's. */

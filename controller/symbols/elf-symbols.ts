@@ -5,6 +5,7 @@ import { StillframeError } from '../../format/error.js';
 import { mergeSymbols } from '../../format/elf/symbol.js';
 import { type GoFunctions, openGoFunctions } from '../dwarf/go-functions.js';
 import { toPc } from '../dwarf/sections.js';
+import { pltSymbols } from './plt-symbols.js';
 
 const STT = { none: 0, object: 1, function: 2, threadLocal: 6, ifunc: 10 } as const;
 const STB_LOCAL = 0;
@@ -81,7 +82,9 @@ export class ElfSymbols {
     const all = this.#files
       .map((elf) => this.#symbolsOf(elf))
       .reduce((known, more) => mergeSymbols(known, more));
-    return [...all, ...this.#guardedFromGo()].filter(
+    const [own] = this.#files;
+    const plt = own === undefined ? [] : pltSymbols(own);
+    return [...all, ...plt, ...this.#guardedFromGo()].filter(
       ({ type, sectionIndex, name }) =>
         name !== '' &&
         sectionIndex !== 0 &&
@@ -114,14 +117,7 @@ export class ElfSymbols {
       if ((table[middle]?.start ?? 0) <= pc) low = middle + 1;
       else high = middle;
     }
-    // A short symbol inside of a long one (a label in a function) hides it only as far as it reaches.
-    for (let i = low - 1; i >= 0 && i >= low - maxInner; i--) {
-      const found = table[i];
-      if (found !== undefined && pc < found.end) {
-        return { name: found.symbol.name, offset: address - found.symbol.value };
-      }
-    }
-    return undefined;
+    return covering(table, low - 1, pc, address);
   }
 
   find(name: string): ElfSymbol | undefined {
@@ -150,7 +146,33 @@ export class ElfSymbols {
   }
 }
 
-const maxInner = 16;
+/** Symbols that are looked at for one address. */
+const maxInner = 256;
+
+/**
+ * As gdb (lookup_minimal_symbol_by_pc_section): the nearest symbol that has a size, or one around it that reaches further; a label
+ * without a size only where there is none.
+ */
+function covering(
+  table: readonly Placed[],
+  from: number,
+  pc: number,
+  address: LinkAddress,
+): { readonly name: string; readonly offset: bigint } | undefined {
+  const asFound = ({ symbol }: Placed): { readonly name: string; readonly offset: bigint } => ({
+    name: symbol.name,
+    offset: address - symbol.value,
+  });
+  let label: Placed | undefined;
+  for (let i = from; i >= 0 && i > from - maxInner; i--) {
+    const found = table[i];
+    if (found === undefined) break;
+    if (found.symbol.size === 0) label ??= found;
+    else if (pc < found.end) return asFound(found);
+    else if (pc >= (table[i - 1]?.end ?? 0) || table[i - 1]?.symbol.size === 0) break;
+  }
+  return label !== undefined && pc < label.end ? asFound(label) : undefined;
+}
 
 function isFunction(symbol: ElfSymbol): boolean {
   return symbol.type === STT.function || symbol.type === STT.ifunc;
@@ -163,11 +185,17 @@ function rank(symbol: ElfSymbol): number {
   return kind * 3 + binding;
 }
 
+/** Which of several names of one address gdb shows: one that has a size, then the last by the alphabet. */
+function preferred(a: ElfSymbol, b: ElfSymbol): number {
+  if ((a.size === 0) !== (b.size === 0)) return a.size === 0 ? 1 : -1;
+  return a.name < b.name ? 1 : a.name > b.name ? -1 : 0;
+}
+
 function place(symbols: readonly ElfSymbol[], elf: ElfFile | undefined): Placed[] {
   const sorted = symbols
     .map((symbol) => ({ symbol, start: toPc(symbol.value) }))
     .filter(({ start }) => start !== Infinity)
-    .toSorted((a, b) => a.start - b.start || rank(a.symbol) - rank(b.symbol));
+    .toSorted((a, b) => a.start - b.start || preferred(a.symbol, b.symbol));
   const placed: Placed[] = [];
   for (const [i, { symbol, start }] of sorted.entries()) {
     if (sorted[i - 1]?.start === start) continue; // a lesser name of the same address

@@ -1,19 +1,32 @@
 /** What the expressions of a unit refer to beyond themselves. */
-import { absent } from '../../format/absent.js';
+import { absent, isAbsent, type Absent } from '../../format/absent.js';
+import { type LinkAddress, hex } from '../../format/address.js';
 import { StillframeError } from '../../format/error.js';
 import { DW_AT, DW_ATE, DW_TAG } from '../dwarf/constants.js';
-import { locationOf } from '../dwarf/location-list.js';
+import { expressionAt, locationOf } from '../dwarf/location-list.js';
+import { toPc } from '../dwarf/sections.js';
 import type { Die } from '../dwarf/die.js';
 import type { Unit } from '../dwarf/unit.js';
-import type { ExpressionUnit, VariableSymbol } from './module-symbols.js';
+import type { CalledLocation, ExpressionUnit, VariableSymbol } from './module-symbols.js';
+import { originChain, owner } from './origin.js';
 
-/** `variableOf` makes the variable of a DIE. */
-export function expressionUnitOf(unit: Unit, variableOf: (die: Die) => VariableSymbol): ExpressionUnit {
+/** What the expressions of a unit need of its module. */
+export interface UnitSurroundings {
+  variableOf(die: Die): VariableSymbol;
+  unitOf(die: Die): ExpressionUnit;
+  /** Variables and parameters that the function at an address declares outside of any block. */
+  declaredAt(address: LinkAddress): readonly Die[];
+}
+
+export function expressionUnitOf(unit: Unit, surroundings: UnitSurroundings): ExpressionUnit {
   return {
+    countsFromBody: /\b(?:clang|LLVM)\b/.test(unit.producer),
     parameterKey: (dieOffset) => unit.info.firstKey + unit.offset + dieOffset,
     variable(dieOffset) {
       const die = unit.info.die(dieOffset);
-      return die.tag === DW_TAG.variable || die.tag === DW_TAG.formal_parameter ? variableOf(die) : undefined;
+      return die.tag === DW_TAG.variable || die.tag === DW_TAG.formal_parameter
+        ? surroundings.variableOf(die)
+        : undefined;
     },
     // In version 2 references to other units are as wide as addresses, in expressions as in forms.
     offsetSize: unit.version <= 2 && unit.addressSize === 8 ? 8 : unit.offsetSize,
@@ -33,13 +46,37 @@ export function expressionUnitOf(unit: Unit, variableOf: (die: Die) => VariableS
       if (die.tag !== DW_TAG.base_type || byteSize === undefined || byteSize === 0) return undefined;
       return { byteSize, encoding: encodingOf(die.size(DW_AT.encoding)) };
     },
-    callExpression(dieOffset, from) {
+    called(dieOffset, from, address) {
       const die = unit.info.die(from === 'unit' ? unit.offset + dieOffset : dieOffset);
-      const location = locationOf(die, DW_AT.location);
-      // A list depends on the address, which is not known here: an operation that does not exist makes it unsupported.
-      return location?.kind === 'list' ? Uint8Array.of(0) : location?.expression;
+      const found = locationAt(die, address);
+      if (found === undefined || isAbsent(found) || die.unit === unit) return found;
+      return { ...found, unit: surroundings.unitOf(die) };
+    },
+    pointedTo(dieOffset, address) {
+      const die = unit.info.die(dieOffset);
+      const found = isPlaced(die)
+        ? die
+        : surroundings.declaredAt(address).find((each) => isInstance(each, die));
+      return surroundings.variableOf(found ?? die);
     },
   };
+}
+
+function locationAt(die: Die, address: LinkAddress): CalledLocation | Absent | undefined {
+  if (locationOf(die, DW_AT.location) === undefined) return undefined;
+  const expression = expressionAt(die, DW_AT.location, toPc(address));
+  return expression === undefined
+    ? absent('optimized-out', `the location that its own depends on has nothing for ${hex(address)}`)
+    : { expression };
+}
+
+/** Whether a DIE says of itself where the object is, or what. */
+function isPlaced(die: Die): boolean {
+  return owner(die, DW_AT.location) !== undefined || owner(die, DW_AT.const_value) !== undefined;
+}
+
+function isInstance(die: Die, abstract: Die): boolean {
+  return die.key !== abstract.key && [...originChain(die)].some((one) => one.key === abstract.key);
 }
 
 function encodingOf(encoding: number | undefined): 'signed' | 'unsigned' | 'float' | 'other' {

@@ -11,10 +11,14 @@ import type { DebugInfo, Unit } from '../dwarf/unit.js';
 import { isC } from './origin.js';
 
 export const KIND = { function: 1, variable: 2, type: 3, enumeration: 4 } as const;
+/** Of an index: an enumerator, by the DIE of its enumeration. */
+export const ENUMERATOR = 5;
 export type NameKind = (typeof KIND)[keyof typeof KIND];
 
 /** Where a name's characters are; `none` for an enumeration without a name. */
 const PLACE = { none: 0, debug_str: 1, debug_info: 2, debug_line_str: 3, supplementary: 4 } as const;
+
+const places = Object.keys(PLACE) as (keyof typeof PLACE)[];
 
 /** A type of another tag than {@link KIND.enumeration}: structures, unions, classes, typedefs, base types. */
 const kinds: ReadonlyMap<number, NameKind> = new Map<number, NameKind>([
@@ -30,6 +34,11 @@ const kinds: ReadonlyMap<number, NameKind> = new Map<number, NameKind>([
   [DW_TAG.enumeration_type, KIND.enumeration],
 ]);
 
+/** Undefined for what has no place among names. */
+export function kindOf(tag: number): NameKind | undefined {
+  return kinds.get(tag);
+}
+
 /** What the pass does with DIEs of one abbreviation. */
 interface Visit {
   readonly kind: NameKind | 0;
@@ -40,6 +49,16 @@ interface Visit {
   readonly origin: number;
   /** Its children are looked at too. */
   readonly isOpened: boolean;
+}
+
+const nowhere: ReadonlySet<number> = new Set();
+
+interface StringOffsets {
+  readonly name: string;
+  readonly used: number;
+  readonly inStr: ReadonlySet<number>;
+  readonly inLineStr: ReadonlySet<number>;
+  readonly elsewhere: ReadonlySet<number>;
 }
 
 export class FileNames {
@@ -59,6 +78,7 @@ export class FileNames {
   readonly #visitsWithMembers = new Map<AbbreviationTable, (Visit | undefined)[]>();
   /** Places that any name is at. */
   #used = 0;
+  #lastOffsets: StringOffsets | undefined;
 
   constructor(info: DebugInfo) {
     this.#info = info;
@@ -71,16 +91,9 @@ export class FileNames {
     this.#walked.add(unit);
   }
 
-  /** Offsets of the DIEs of that kind and name in units that were walked, in that order. Declarations and definitions alike. */
+  /** Offsets of the DIEs of that kind and name in units that were walked, ascending. Declarations and definitions alike. */
   find(kind: NameKind, name: string): ReadonlySet<number> {
-    const offsets = (place: number, section: () => Uint8Array | undefined): ReadonlySet<number> => {
-      const bytes = (this.#used & (1 << place)) === 0 ? undefined : section();
-      return bytes === undefined ? nowhere : offsetsOfString(bytes, name);
-    };
-    const { sections, supplementary } = this.#info;
-    const inStr = offsets(PLACE.debug_str, () => sections.bytes('debug_str'));
-    const inLineStr = offsets(PLACE.debug_line_str, () => sections.bytes('debug_line_str'));
-    const elsewhere = offsets(PLACE.supplementary, () => supplementary?.sections.bytes('debug_str'));
+    const { inStr, inLineStr, elsewhere } = this.#offsetsOf(name);
     const needle = Buffer.from(`${name}\0`, 'utf8');
     const found = new Set<number>();
     for (let i = 0; i < this.#count; i++) {
@@ -97,7 +110,24 @@ export class FileNames {
               : place === PLACE.supplementary && elsewhere.has(at);
       if (same) found.add(this.#dies[i] ?? 0);
     }
-    return found;
+    // Units are walked as questions come; an answer must not depend on what was asked before.
+    return new Set([...found].toSorted((a, b) => a - b));
+  }
+
+  /** Where in the string sections a name stands; that of the last name is kept, for it is asked for again. */
+  #offsetsOf(name: string): StringOffsets {
+    if (this.#lastOffsets?.name === name && this.#lastOffsets.used === this.#used) return this.#lastOffsets;
+    const used = (place: number): boolean => (this.#used & (1 << place)) !== 0;
+    const { sections } = this.#info;
+    const supplementary = used(PLACE.supplementary) ? this.#info.supplementary?.sections : undefined;
+    this.#lastOffsets = {
+      name,
+      used: this.#used,
+      inStr: used(PLACE.debug_str) ? offsetsOfString(sections, 'debug_str', name) : nowhere,
+      inLineStr: used(PLACE.debug_line_str) ? offsetsOfString(sections, 'debug_line_str', name) : nowhere,
+      elsewhere: supplementary === undefined ? nowhere : offsetsOfString(supplementary, 'debug_str', name),
+    };
+    return this.#lastOffsets;
   }
 
   /** Whether anything has that name. An enumerator is in its enumeration, which was not looked into. */
@@ -131,6 +161,18 @@ export class FileNames {
     return this.#linksByTarget.get(target) ?? [];
   }
 
+  /** Every name, in the order of the walks: its kind, the section that its characters are in, where, and the DIE. */
+  each(visit: (kind: number, place: keyof typeof PLACE, name: number, die: number) => void): void {
+    for (let i = 0; i < this.#count; i++) {
+      const place = places[this.#places[i] ?? 0] ?? 'none';
+      visit(this.#kinds[i] ?? 0, place, this.#names[i] ?? 0, this.#dies[i] ?? 0);
+    }
+  }
+
+  eachLink(visit: (from: number, to: number) => void): void {
+    for (const [i, from] of this.#linkFrom.entries()) visit(from, this.#linkTo[i] ?? 0);
+  }
+
   #textAt(place: number, offset: number): string | undefined {
     const { bytes, sections, supplementary } = this.#info;
     if (place === PLACE.debug_info) return textOf(bytes, offset, bytes.indexOf(0, offset));
@@ -147,6 +189,7 @@ export class FileNames {
     const known = opensTypes ? this.#visitsWithMembers : this.#visits;
     let visits = known.get(abbreviations);
     if (visits === undefined) known.set(abbreviations, (visits = []));
+    unit.load();
     let position = unit.root.attributesEnd;
     // Depth counts what is opened: everything else that has children is stepped over as a whole.
     for (let depth = 1; depth > 0 && position < end;) {
@@ -236,8 +279,6 @@ export class FileNames {
     this.#dies[at] = die;
   }
 }
-
-const nowhere: ReadonlySet<number> = new Set();
 
 function startsWith(bytes: Uint8Array, at: number, needle: Uint8Array): boolean {
   for (let i = 0; i < needle.length; i++) if (bytes[at + i] !== needle[i]) return false;

@@ -4,7 +4,7 @@ import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { rangesOf } from '../dwarf/range-list.js';
 import { contains } from './block.js';
-import { callTargetOf, isTailCall } from './call-site.js';
+import { callTargetOf, isTailCall, tailCallSitesOf } from './call-site.js';
 import { InlinedIndex } from './inlined-copies.js';
 import { type ConcreteFunction, type ModuleContext, toAddressRanges } from './module-context.js';
 import { toPc } from '../dwarf/sections.js';
@@ -26,7 +26,7 @@ export class FunctionFinder {
 
   constructor(context: ModuleContext) {
     this.#context = context;
-    this.#inlined = new InlinedIndex(context.files);
+    this.#inlined = new InlinedIndex(context.files, context.index);
   }
 
   /** One for each body with that name; where the function was inlined as well, the first of them carries all inlined copies. */
@@ -172,6 +172,12 @@ export class FunctionFinder {
       },
       returnType: once(() => context.typeOf(owner(die, DW_AT.type) ?? die)),
       parameters,
+      isMain: owner(die, DW_AT.main_subprogram)?.flag(DW_AT.main_subprogram) === true,
+      ...(concrete === undefined
+        ? {}
+        : {
+            tailCallSites: once(() => tailCallSitesOf(context, die, context.blocks(concrete).callSites)),
+          }),
       tailCalls: once(() =>
         concrete === undefined
           ? []

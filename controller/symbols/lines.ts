@@ -1,6 +1,7 @@
 /** From a line of a source file to addresses, as gdb's `break FILE:LINE` finds them (linespec.c). */
 import { linkAddress } from '../../format/address.js';
-import { DW_TAG } from '../dwarf/constants.js';
+import { DW_AT, DW_TAG } from '../dwarf/constants.js';
+import { tablesNaming } from '../dwarf/line-search.js';
 import type { Unit } from '../dwarf/unit.js';
 import { type Block, innermostBlock } from './block.js';
 import type { ConcreteFunction, ModuleContext } from './module-context.js';
@@ -10,7 +11,9 @@ import { prologueEnd } from './prologue.js';
 
 export class LineFinder {
   readonly #context: ModuleContext;
-  #unitsByFile: Map<string, Unit[]> | undefined;
+  #unitsByFile: ReadonlyMap<string, readonly Unit[]> | undefined;
+  /** By last path component. */
+  readonly #unitsByName = new Map<string, ReadonlyMap<string, readonly Unit[]>>();
   /** Statement addresses by line, for a file of a unit. */
   readonly #byLine = new Map<Unit, Map<string, Map<number, number[]>>>();
 
@@ -23,25 +26,58 @@ export class LineFinder {
     return [...this.#units().keys()];
   }
 
-  #units(): Map<string, Unit[]> {
-    if (this.#unitsByFile === undefined) {
-      this.#unitsByFile = new Map();
-      for (const unit of this.#context.files.main.units) {
-        // Partial units share the table of one that has code.
-        if (unit.isTypeUnit || unit.root.tag === DW_TAG.partial_unit) continue;
-        for (const path of new Set(this.#context.lines(unit).paths())) {
-          const list = this.#unitsByFile.get(path);
-          if (list === undefined) this.#unitsByFile.set(path, [unit]);
-          else list.push(unit);
-        }
+  #units(): ReadonlyMap<string, readonly Unit[]> {
+    this.#unitsByFile ??= this.#group(this.#context.files.main.units);
+    return this.#unitsByFile;
+  }
+
+  /** All files of the last path component that a file has, and no doubt others, with the units whose tables name them. */
+  #unitsNear(file: string): ReadonlyMap<string, readonly Unit[]> {
+    if (this.#unitsByFile !== undefined) return this.#unitsByFile;
+    const baseName = file.slice(file.lastIndexOf('/') + 1);
+    let near = this.#unitsByName.get(baseName);
+    if (near === undefined) {
+      const units = this.#context.index()?.unitsNaming(baseName) ?? this.#unitsWithTable(baseName);
+      near = units === undefined ? this.#units() : this.#group(units);
+      this.#unitsByName.set(baseName, near);
+    }
+    return near;
+  }
+
+  /** Undefined where all headers must be read to know. */
+  #unitsWithTable(baseName: string): Unit[] | undefined {
+    const { main } = this.#context.files;
+    const tables = tablesNaming(main.sections, baseName);
+    if (tables === undefined) return undefined;
+    const found = new Set<Unit>();
+    for (const table of tables) {
+      const bytes = Buffer.alloc(4);
+      bytes.writeUInt32LE(table);
+      for (const at of main.search(bytes)) {
+        const unit = main.unitContaining(at);
+        if (unit !== undefined && unit.root.sectionOffset(DW_AT.stmt_list) === table) found.add(unit);
       }
     }
-    return this.#unitsByFile;
+    return [...found].toSorted((a, b) => a.offset - b.offset);
+  }
+
+  #group(units: readonly Unit[]): Map<string, Unit[]> {
+    const byFile = new Map<string, Unit[]>();
+    for (const unit of units) {
+      // Partial units share the table of one that has code.
+      if (unit.isTypeUnit || unit.root.tag === DW_TAG.partial_unit) continue;
+      for (const path of new Set(this.#context.lines(unit).paths())) {
+        const list = byFile.get(path);
+        if (list === undefined) byFile.set(path, [unit]);
+        else list.push(unit);
+      }
+    }
+    return byFile;
   }
 
   /** The known path that is meant: the same, or the only one that ends like it. */
   #pathOf(file: string): string | undefined {
-    const units = this.#units();
+    const units = this.#unitsNear(file);
     if (units.has(file)) return file;
     const fitting = [...units.keys()].filter((path) => path.endsWith(`/${file}`));
     return fitting.length === 1 ? fitting[0] : undefined;
@@ -68,7 +104,7 @@ export class LineFinder {
     const path = this.#pathOf(file);
     if (path === undefined) return [];
     const lines = new Set<number>();
-    for (const unit of this.#units().get(path) ?? []) {
+    for (const unit of this.#unitsNear(path).get(path) ?? []) {
       for (const line of this.#statements(unit, path).keys()) lines.add(line);
     }
     return [...lines].toSorted((a, b) => a - b);
@@ -83,7 +119,7 @@ export class LineFinder {
     if (path === undefined) return [];
     const found = new Map<number, LineAddress>();
     const seen = new Set<Block>();
-    for (const unit of this.#units().get(path) ?? []) {
+    for (const unit of this.#unitsNear(path).get(path) ?? []) {
       for (const address of this.#statements(unit, path).get(line) ?? []) {
         const concrete = this.#context.functionAt(address);
         const block = concrete === undefined ? undefined : this.#block(concrete, address);

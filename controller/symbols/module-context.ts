@@ -7,17 +7,19 @@ import { findMachine } from '../../format/registers/machines.js';
 import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { rangesOf } from '../dwarf/range-list.js';
-import type { PcRange } from '../dwarf/sections.js';
-import type { Unit } from '../dwarf/unit.js';
+import { type PcRange, toPc } from '../dwarf/sections.js';
+import type { DebugInfo, Unit } from '../dwarf/unit.js';
 import type { Type } from '../types/type.js';
 import { type FunctionBlocks, buildBlocks } from './block.js';
 import type { DebugFiles } from './debug-files.js';
 import type { ElfSymbols } from './elf-symbols.js';
 import { expressionUnitOf } from './expression-unit.js';
 import type { AddressRange, ExpressionUnit, VariableSymbol } from './module-symbols.js';
+import { FileIndex, type OpenedIndex } from './file-index.js';
 import { KIND } from './file-names.js';
 import { openNameAccelerator } from './name-accelerator.js';
 import { NameIndex } from './name-index.js';
+import { once } from './once.js';
 import { TypeReader } from './types.js';
 import { UnitLines } from './statements.js';
 import { concreteSubprograms } from './subprograms.js';
@@ -35,12 +37,25 @@ interface FunctionRange extends PcRange {
   readonly function: ConcreteFunction;
 }
 
+/** Gives the index of a file with debug information; undefined when there is none yet. */
+export type OpenIndex = (elf: ElfFile, info: DebugInfo) => OpenedIndex | undefined;
+
+function indexOf(files: DebugFiles, open: OpenIndex): FileIndex | undefined {
+  const { main } = files;
+  if (files.units.some((unit) => unit.info !== main) || main.units.length !== files.units.length)
+    return undefined;
+  const opened = open(files.elf, main);
+  return opened === undefined ? undefined : new FileIndex(main, opened);
+}
+
 export class ModuleContext implements VariableContext {
   readonly elf: ElfFile;
   readonly files: DebugFiles;
   readonly limits: Limits;
   readonly names: NameIndex;
   readonly types: TypeReader;
+  /** Undefined where the cache has none, or the debug information lies in several files. */
+  readonly index: () => FileIndex | undefined;
   readonly elfSymbols: ElfSymbols;
   readonly #unitRanges: UnitRanges;
   readonly #lines = new Map<Unit, UnitLines>();
@@ -50,13 +65,19 @@ export class ModuleContext implements VariableContext {
   /** Set by whoever knows globals; variables that are only declared ask it. */
   findGlobal: ((name: string, die: Die) => VariableSymbol | undefined) | undefined;
 
-  constructor(elf: ElfFile, files: DebugFiles, limits: Limits, elfSymbols: ElfSymbols) {
+  constructor(
+    elf: ElfFile,
+    files: DebugFiles,
+    limits: Limits,
+    elfSymbols: ElfSymbols,
+    openIndex: OpenIndex = () => undefined,
+  ) {
+    this.index = once(() => indexOf(files, openIndex));
     this.elf = elf;
     this.files = files;
     this.limits = limits;
-    this.names = new NameIndex(files, () => openNameAccelerator(files.elf, files.main));
-    const machine = findMachine(elf.machine);
-    this.types = new TypeReader((tag, name) => this.#definitionOfType(tag, name), machine);
+    this.names = new NameIndex(files, () => openNameAccelerator(files.elf, files.main), this.index);
+    this.types = new TypeReader((tag, name) => this.#definitionOfType(tag, name), findMachine(elf.machine));
     this.elfSymbols = elfSymbols;
     this.#unitRanges = new UnitRanges(files.main);
   }
@@ -92,7 +113,8 @@ export class ModuleContext implements VariableContext {
     let table = this.#functions.get(unit);
     if (table === undefined) {
       const ranges: FunctionRange[] = [];
-      for (const die of concreteSubprograms(unit)) {
+      const dies = unit.info === this.files.main ? this.index()?.subprograms(unit) : undefined;
+      for (const die of dies ?? concreteSubprograms(unit)) {
         const found = this.concrete(die);
         if (found === undefined) continue;
         for (const { start, end } of found.ranges) ranges.push({ start, end, function: found });
@@ -140,10 +162,19 @@ export class ModuleContext implements VariableContext {
     if (unit === undefined) {
       this.#expressionUnits.set(
         die.unit,
-        (unit = expressionUnitOf(die.unit, (of) => makeVariable(this, of))),
+        (unit = expressionUnitOf(die.unit, {
+          variableOf: (of) => makeVariable(this, of),
+          unitOf: (of) => this.expressionUnit(of),
+          declaredAt: (address) => this.#declaredAt(toPc(address)),
+        })),
       );
     }
     return unit;
+  }
+
+  #declaredAt(pc: number): readonly Die[] {
+    const found = this.functionAt(pc);
+    return found === undefined ? [] : this.blocks(found).root.variables;
   }
 
   findDefinition(name: string, die: Die): VariableSymbol | undefined {

@@ -4,7 +4,7 @@
  */
 import type { Absent } from '../../format/absent.js';
 import type { LinkAddress } from '../../format/address.js';
-import type { ExpressionContext } from '../../format/dwarf-op/context.js';
+import type { UnitContext } from '../../format/dwarf-op/context.js';
 import type { ElfFile } from '../../format/elf/file.js';
 import type { CallFrameTable } from '../dwarf/call-frame.js';
 import type { Type } from '../types/type.js';
@@ -76,6 +76,19 @@ export interface FunctionSymbol {
    * known. A function that can come back to itself by them has no reliable entry values.
    */
   readonly tailCalls?: () => readonly (CallTarget | undefined)[];
+  /**
+   * Tail calls in it, for finding who left by one. None where debug information does not promise to tell all of them
+   * (DW_AT_call_all_calls and the like); undefined for a function of which only the symbol is known.
+   */
+  readonly tailCallSites?: () => readonly TailCallSite[];
+  /** The compiler says that this is where the program begins (DW_AT_main_subprogram). */
+  readonly isMain?: boolean;
+}
+
+export interface TailCallSite {
+  /** Right after the jump. */
+  readonly returnAddress: LinkAddress;
+  readonly target: CallTarget | undefined;
 }
 
 export interface InlinedCopy {
@@ -125,19 +138,31 @@ export interface Scope {
  * What the expressions of one compile unit refer to beyond themselves: entries of its `.debug_addr`, its base types, the locations of
  * its DIEs. An evaluator puts them into its context.
  */
-export interface ExpressionUnit extends Pick<
-  ExpressionContext,
-  'addressByIndex' | 'baseType' | 'callExpression' | 'offsetSize'
-> {
+export interface ExpressionUnit extends Omit<UnitContext, 'callExpression'> {
+  /** For DW_OP_call*, at the address at hand: the location of a DIE by its offset in the unit, or in `.debug_info`. */
+  readonly called?: (
+    dieOffset: number,
+    from: 'unit' | 'section',
+    address: LinkAddress,
+  ) => CalledLocation | Absent | undefined;
+  /** LLVM: what its locations mean by the stack pointer is that of the function's body, wherever pushes have moved it to. */
+  readonly countsFromBody?: boolean;
+  /** What a DW_OP_implicit_pointer points to: the DIE at an offset of `.debug_info`, or its instance at an address. */
+  readonly pointedTo?: (dieOffset: number, address: LinkAddress) => VariableSymbol | Absent;
   /** The parameter whose DIE is at an offset of the unit, as call sites name it: see {@link CallSite.byParameter}. */
   readonly parameterKey?: (dieOffset: number) => number;
   /** The variable whose DIE is at an offset of `.debug_info`: for DW_OP_GNU_variable_value. */
   readonly variable?: (dieOffset: number) => VariableSymbol | undefined;
 }
 
+export interface CalledLocation {
+  readonly expression: Uint8Array;
+  /** Of the DIE, where it is another one than the caller's. */
+  readonly unit?: ExpressionUnit;
+}
+
 export interface CallSite {
-  /** Location of a callee's parameter at its entry (`DW_OP_reg5`) to its value in the caller's frame. */
-  readonly parameters: readonly { readonly location: Uint8Array; readonly value: Uint8Array }[];
+  readonly parameters: readonly CallSiteParameter[];
   /** Values of parameters that are passed nowhere, for the callee was specialised for its callers; by their key. */
   readonly byParameter?: ReadonlyMap<number, Uint8Array>;
   readonly isTailCall: boolean;
@@ -145,9 +170,23 @@ export interface CallSite {
   readonly target?: CallTarget;
 }
 
+export interface CallSiteParameter {
+  /** Of a callee's parameter at its entry: `DW_OP_reg5`. */
+  readonly location: Uint8Array;
+  /** Its value, in the caller's frame. */
+  readonly value?: Uint8Array;
+  /** DW_AT_call_data_value: the value that the parameter points to. */
+  readonly dataValue?: Uint8Array;
+}
+
 /** DW_AT_call_origin, as an address or, for a function of another unit or module, by linkage name; or DW_AT_call_target. */
 export type CallTarget =
-  | { readonly kind: 'entry'; readonly address: LinkAddress }
+  | {
+      readonly kind: 'entry';
+      readonly address: LinkAddress;
+      /** Where each piece of its code begins; undefined where the call site names an abstract instance, and not this code. */
+      readonly pieces?: readonly LinkAddress[];
+    }
   | { readonly kind: 'name'; readonly name: string }
   | { readonly kind: 'expression'; readonly expression: Uint8Array };
 

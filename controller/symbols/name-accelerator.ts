@@ -46,7 +46,7 @@ function openNamesTables(_: ElfFile, info: DebugInfo): NameAccelerator | undefin
   return {
     covered,
     unitsOf(name) {
-      const text = offsetsOfString(info.sections.bytes('debug_str'), name);
+      const text = offsetsOfString(info.sections, 'debug_str', name);
       if (text.size === 0) return [];
       return tables.flatMap((table) =>
         [...table.unitsOf(text)].flatMap((offset) => byOffset.get(offset) ?? []),

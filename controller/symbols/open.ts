@@ -15,7 +15,7 @@ import { ElfSymbols } from './elf-symbols.js';
 import { FunctionFinder } from './functions.js';
 import { GlobalFinder } from './globals.js';
 import { LineFinder } from './lines.js';
-import { ModuleContext } from './module-context.js';
+import { ModuleContext, type OpenIndex } from './module-context.js';
 import type {
   FunctionSymbol,
   LineAddress,
@@ -31,6 +31,7 @@ export interface ModuleDebugFiles extends DebugFileOpener {
   readonly debug?: ElfFile | undefined;
   readonly mini?: ElfFile | undefined;
   readonly problems?: readonly string[];
+  readonly openIndex?: OpenIndex;
 }
 
 export function openModuleSymbols(
@@ -64,7 +65,13 @@ class OpenedSymbols implements ModuleSymbols {
     const { debug } = files;
     this.#files = new DebugFiles(debug ?? elf, debug?.source.name ?? path, files);
     const others = [debug, files.mini].filter((each) => each !== undefined);
-    this.#context = new ModuleContext(elf, this.#files, limits, new ElfSymbols([elf, ...others]));
+    this.#context = new ModuleContext(
+      elf,
+      this.#files,
+      limits,
+      new ElfSymbols([elf, ...others]),
+      files.openIndex,
+    );
     this.#functions = new FunctionFinder(this.#context);
     this.#globals = new GlobalFinder(this.#context);
     this.#types = new TypeFinder(this.#context);

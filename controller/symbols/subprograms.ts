@@ -15,7 +15,8 @@ export function concreteSubprograms(unit: Unit): readonly Die[] {
   return found;
 }
 
-function hasCode({ tag, attributes }: Abbreviation): boolean {
+/** Whether DIEs of an abbreviation are functions with code. */
+export function hasCode({ tag, attributes }: Abbreviation): boolean {
   return (
     tag === DW_TAG.subprogram && (attributes.includes(DW_AT.low_pc) || attributes.includes(DW_AT.ranges))
   );

@@ -35,7 +35,7 @@ const plainTags: readonly number[] = [
 
 export class TypeFinder {
   readonly #context: ModuleContext;
-  #enumerators: Map<string, Die[]> | undefined;
+  readonly #enumerators = new Map<string, readonly Die[]>();
 
   constructor(context: ModuleContext) {
     this.#context = context;
@@ -120,19 +120,12 @@ export class TypeFinder {
 
   /** The enumerations that have an enumerator of that name. */
   #enumerations(name: string): readonly Die[] {
-    if (this.#enumerators === undefined) {
-      this.#enumerators = new Map();
-      for (const die of this.#context.names.dies(KIND.enumeration)) {
-        for (const child of die.children()) {
-          const each = child.tag === DW_TAG.enumerator ? child.name : undefined;
-          if (each === undefined) continue;
-          const list = this.#enumerators.get(each);
-          if (list === undefined) this.#enumerators.set(each, [die]);
-          else list.push(die);
-        }
-      }
+    let found = this.#enumerators.get(name);
+    if (found === undefined) {
+      found = this.#context.names.enumerationsNear(name).filter((die) => hasEnumerator(die, name));
+      this.#enumerators.set(name, found);
     }
-    return this.#enumerators.get(name) ?? [];
+    return found;
   }
 }
 

@@ -137,10 +137,11 @@ export class TypeReader {
       return { kind: 'unknown', detail: 'arrays with a stride are not read' };
     }
     const ranges = [...die.children()].filter((child) => child.tag === DW_TAG.subrange_type);
+    const vector = die.flag(DW_AT.GNU_vector) ? { vector: true as const } : {};
     let element = once(() => this.typeOf(die));
     for (const range of ranges.toReversed()) {
       const of = element;
-      const type: Type = { kind: 'array', element: of, ...this.#count(range) };
+      const type: Type = { kind: 'array', element: of, ...vector, ...this.#count(range) };
       element = () => type;
     }
     return ranges.length === 0 ? { kind: 'array', element } : element();

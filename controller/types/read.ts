@@ -2,6 +2,7 @@
 import { type Absent, absent, isAbsent } from '../../format/absent.js';
 import type { MemoryBytes, MemoryReader, Provenance } from '../../format/memory.js';
 import { isSigned, sizeOf } from './layout.js';
+import { missingBits } from './place.js';
 import type { Type } from './type.js';
 import { typeName } from './type-name.js';
 import type { Value } from './value.js';
@@ -29,6 +30,9 @@ function readPlace(value: Value, memory: MemoryReader, start: number, end: numbe
     if (start === end) return { bytes: new Uint8Array(), provenance: undefined };
     return memory.read(BigInt.asUintN(64, place.address + BigInt(start)), end - start);
   }
+  const bits = value.bits ?? { offset: start * 8, size: (end - start) * 8 };
+  const missing = missingBits(place.gaps, bits.offset, bits.offset + bits.size);
+  if (missing !== undefined) return missing.absent;
   if (place.bytes.length < end) {
     return absent('unreadable', `only ${place.bytes.length} of ${end} bytes of the value are known`);
   }

@@ -7,9 +7,10 @@ import { type Absent, absent, isAbsent } from '../../format/absent.js';
 import { hex } from '../../format/address.js';
 import type { Limits } from '../../format/limits.js';
 import type { MemoryReader, Provenance } from '../../format/memory.js';
+import { type Format, formatScalar } from './format.js';
 import { kindOf } from './kind.js';
 import { isCharacter, sizeOf, stripType } from './layout.js';
-import { memberObject, type ObjectView, objectOf, slice } from './object-view.js';
+import { asScalar, memberObject, type ObjectView, objectOf, slice } from './object-view.js';
 import { captureText, elementOf, memberOf, rootPath, targetOf, type ValuePath } from './path.js';
 import { bitFieldBytes, decodeInteger, integerOf, readString } from './read.js';
 import { baseText, decodeText, decodeWideText, enumText, type ScalarText } from './scalar.js';
@@ -31,6 +32,8 @@ export interface RenderContext {
   readonly path?: string;
   /** How to get what an expression names but was not captured; undefined when there is no way. Unless given: `--capture`. */
   readonly captureHint?: (expression: string) => string | undefined;
+  /** How the text of scalars is written. */
+  readonly format?: Format;
   /** Layout as declared, without language views. C has no views. */
   readonly raw?: boolean;
 }
@@ -96,7 +99,7 @@ class Renderer {
   }
 
   #body(object: ObjectView, path: Path, depth: number, nesting: number): Body {
-    if (object.absent !== undefined) return this.#missing(object.absent, undefined);
+    if (object.absent !== undefined) return this.#absentObject(object, object.absent, path, depth, nesting);
     if (++this.#nodes > maxNodes) {
       return this.#missing(absent('limit', `more than ${maxNodes} values in one document`), path);
     }
@@ -125,6 +128,8 @@ class Renderer {
       case 'enum':
         break;
     }
+    const known = asScalar(object, plain.byteSize);
+    if (known.absent !== undefined) return this.#absentObject(known, known.absent, path, depth, nesting);
     const [start, end] = object.bits === undefined ? [0, plain.byteSize] : bitFieldBytes(object.bits);
     const read = this.#read(object, start, end);
     if (isAbsent(read)) return this.#missing(read, path);
@@ -136,7 +141,23 @@ class Renderer {
               ? enumText(integerOf(read.bytes, object), plain)
               : baseText(read.bytes, plain, object.bits),
           );
-    return { ...body, ...stated(read.provenance) };
+    const { format, symbolize } = this.#context;
+    const { bits } = object;
+    const scalar = { bytes: read.bytes, type: plain, symbolize, ...(bits === undefined ? {} : { bits }) };
+    const text = format === undefined || body.value === undefined ? undefined : formatScalar(format, scalar);
+    return { ...body, ...(text === undefined ? {} : { text }), ...stated(read.provenance) };
+  }
+
+  /** A pointer that is nowhere can point to what is known (DWARF5 2.6.1.1.4): that is shown as its target. */
+  #absentObject(object: ObjectView, why: Absent, path: Path, depth: number, nesting: number): Body {
+    const missing = this.#missing(why, undefined);
+    const plain = stripType(object.type);
+    const target = plain.kind === 'pointer' ? plain.target() : undefined;
+    if (target === undefined || object.pointee === undefined) return missing;
+    if (depth <= 0 || nesting >= this.#context.limits.maxNesting) return missing;
+    const pointed = objectOf({ type: target, place: object.pointee() });
+    const targetPath = path === undefined ? undefined : targetOf(path);
+    return { target: this.render(pointed, targetPath, depth - 1, nesting + 1), ...missing };
   }
 
   #scalar(text: ScalarText | Absent): Body {
@@ -183,7 +204,12 @@ class Renderer {
   ): ValueDocument {
     const name = typeName(object.type);
     const kind = kindOf(object.type);
-    const read = object.absent ?? this.#read(object, 0, type.byteSize);
+    const known = asScalar(object, type.byteSize);
+    if (known.pointee !== undefined) {
+      const referent = objectOf({ type: type.target(), place: known.pointee() });
+      return { ...this.render(referent, path, depth, nesting + 1), type: name, kind };
+    }
+    const read = known.absent ?? this.#read(object, 0, type.byteSize);
     if (isAbsent(read)) return { type: name, kind, ...inOrder(this.#missing(read, path), undefined) };
     const address = decodeInteger(read.bytes, false);
     // A reference is not a pointer that the user follows, so it costs no depth; nesting still bounds it.
@@ -244,7 +270,7 @@ class Renderer {
   #arrayText(object: ObjectView, type: ArrayType, element: Type, stride: number, path: Path): Body {
     const plain = stripType(element);
     const wide = plain.kind === 'base' && plain.encoding === 'utf' && stride > 1;
-    if (!isCharacter(element) && !wide) return {};
+    if ((!isCharacter(element) && !wide) || object.gaps !== undefined) return {};
     const count = type.count ?? 0;
     const wanted = Math.min(count * stride, this.#context.limits.maxStringBytes);
     if (wide) {

@@ -40,7 +40,7 @@ function characterText(code: bigint, type: BaseType): ScalarText {
   return type.byteSize === 1 ? { value, text: `'${escapeCharacter(Number(code & 0xffn))}'` } : { value };
 }
 
-function floatText(bytes: Uint8Array, { name, isBinary128 }: BaseType): ScalarText | Absent {
+export function floatText(bytes: Uint8Array, { name, isBinary128 }: BaseType): ScalarText | Absent {
   const format = floatFormat(isBinary128 === true ? 'binary128' : name, bytes.length);
   if (format === undefined) {
     return absent('unsupported', `a float of ${bytes.length} bytes (${name}) cannot be read`);
@@ -56,7 +56,10 @@ function complexText(bytes: Uint8Array, type: BaseType): ScalarText | Absent {
   if ('absent' in real) return real;
   if ('absent' in imaginary) return imaginary;
   const plus = imaginary.value.startsWith('-') ? '' : '+';
-  return { value: `${real.value}${plus}${imaginary.value}i` };
+  return {
+    value: `${real.value}${plus}${imaginary.value}i`,
+    text: `${real.value} + ${imaginary.value}i`,
+  };
 }
 
 function booleanText(value: bigint): ScalarText {
@@ -70,21 +73,25 @@ export function enumText(value: bigint, type: EnumType): ScalarText {
   return { value: value.toString(), ...(text === undefined ? {} : { text }) };
 }
 
-/** `GOLD`; `READ|WRITE` when every enumerator is a bit, as gdb 13 has it; undefined when nothing fits. */
+/**
+ * As gdb 13 prints it: `GOLD`; `(READ | WRITE)` and `(READ | unknown: 0x40)` where no enumerator has more than one bit; undefined where
+ * nothing but the number can be said.
+ */
 function enumeratorText(value: bigint, type: EnumType): string | undefined {
   const enumerators = type.enumerators();
   const exact = enumerators.find((enumerator) => enumerator.value === value);
   if (exact !== undefined) return exact.name;
-  if (value <= 0n) return undefined;
-  let rest = value;
+  if (value === 0n || enumerators.length === 0) return undefined;
+  if (enumerators.some(({ value: bit }) => bit < 0n || (bit & (bit - 1n)) !== 0n)) return undefined;
+  let rest = BigInt.asUintN(type.byteSize * 8, value);
   const names: string[] = [];
   for (const { name, value: bit } of enumerators) {
-    if (bit < 0n || (bit & (bit - 1n)) !== 0n) return undefined;
     if ((rest & bit) === 0n) continue;
     names.push(name);
     rest &= ~bit;
   }
-  return rest === 0n ? names.join('|') : undefined;
+  if (rest !== 0n) names.push(`unknown: 0x${rest.toString(16)}`);
+  return `(${names.join(' | ')})`;
 }
 
 const escapes: ReadonlyMap<number, string> = new Map([
@@ -100,7 +107,7 @@ const escapes: ReadonlyMap<number, string> = new Map([
 ]);
 
 /** A byte as it stands between the quotes of a C character, as gdb writes it. */
-function escapeCharacter(code: number): string {
+export function escapeCharacter(code: number): string {
   const known = escapes.get(code);
   if (known !== undefined) return known;
   return code >= 0x20 && code < 0x7f ? String.fromCharCode(code) : `\\${code.toString(8).padStart(3, '0')}`;

@@ -74,10 +74,11 @@ function declarator(type: Type, behindPointer: boolean, budget: Budget, nesting:
       );
       const inner = declarator(element, false, budget, nesting + 1);
       const bound = at.count ?? (at.dynamicCount === undefined ? '' : 'variable length');
+      const own = at.vector === true ? `__attribute__ ((vector_size(${bound})))` : `[${bound}]`;
       return {
         base: inner.base,
         prefix: `${inner.prefix}${open}`,
-        suffix: `${close}[${bound}]${inner.suffix}`,
+        suffix: `${close}${close !== '' && at.vector === true ? ' ' : ''}${own}${inner.suffix}`,
       };
     }
     case 'function': {

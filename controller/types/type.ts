@@ -77,6 +77,8 @@ export interface ArrayType {
   readonly element: () => Type;
   /** Undefined when unknown: a flexible array member, `extern int a[]`, a VLA whose bound cannot be evaluated. */
   readonly count?: number;
+  /** A vector of the machine (`vector_size`): laid out as an array, but a value of its own, which never becomes a pointer. */
+  readonly vector?: true;
   /** A VLA's count, as a DWARF expression or a reference to a variable; evaluated where a frame is known. */
   readonly dynamicCount?: DynamicCount;
 }

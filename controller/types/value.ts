@@ -14,5 +14,22 @@ export type Place =
   /** An object in memory; its bytes are read when they are wanted. */
   | { readonly kind: 'memory'; readonly address: bigint }
   /** Bytes without an address: a register, a constant, a result of arithmetic. As long as the type. */
-  | { readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly provenance?: Provenance }
-  | { readonly kind: 'absent'; readonly absent: Absent };
+  | {
+      readonly kind: 'bytes';
+      readonly bytes: Uint8Array;
+      readonly provenance?: Provenance;
+      /** What of them is not known, in order: nobody may look at those bits. */
+      readonly gaps?: readonly Gap[];
+    }
+  | { readonly kind: 'absent'; readonly absent: Absent; readonly pointee?: Pointee };
+
+/** Of a pointer to what is not in memory: where the object is all the same. */
+export type Pointee = () => Place;
+
+/** Bits of an object that are nowhere: from `start` up to `end`, least significant first. */
+export interface Gap {
+  readonly start: number;
+  readonly end: number;
+  readonly absent: Absent;
+  readonly pointee?: Pointee;
+}

@@ -119,5 +119,6 @@ export const aarch64: Architecture = {
   frameRecordBytes: undefined,
   signatureBits,
   threadPointer,
+  threadPointerIsDescriptor: false,
   threadLocalOffset,
 };

@@ -27,6 +27,12 @@ export interface ThreadLocalBlock {
   readonly align: bigint;
 }
 
+/**
+ * `framed`: the frame pointer is set up; `pushed`: the caller's frame pointer was pushed, and no more; `none`: nothing that is known was done to the
+ * stack, at the function's beginning or because it keeps no frame pointer.
+ */
+export type PrologueState = 'framed' | 'pushed' | 'none';
+
 export interface Architecture extends Machine {
   /** DWARF registers that a frame hands on to its caller, all 64 bits wide. */
   readonly carried: readonly number[];
@@ -46,11 +52,19 @@ export interface Architecture extends Machine {
   /** CFA minus stack pointer at code of a PLT that has no call frame information, this far into its section. */
   pltCfaOffset(code: Uint8Array, sectionOffset: number): bigint | undefined;
   readonly maxPltBytes: number;
+  /** Whether the instruction at the beginning of the code returns to the address on top of the stack. */
+  isReturn?(code: Uint8Array): boolean;
+  /** How much of the usual prologue has run: `code` is a function from its beginning, `executed` the bytes of it before the pc. */
+  prologueState?(code: Uint8Array, executed: number): PrologueState;
+  /** Bytes of a function that `prologueState` looks at. */
+  readonly maxPrologueBytes?: number;
   /** What a chain of frame pointers tells of the caller's stack pointer: its distance from the frame pointer, where that is fixed. */
   readonly frameRecordBytes: bigint | undefined;
   /** Bits of a signed return address that are its signature, not its address; 0 where nothing signs. */
   signatureBits(thread: ThreadState): bigint;
   threadPointer(thread: ThreadState): bigint | Absent;
+  /** Variant II of thread-local storage: the C library's descriptor of the thread begins where the thread pointer points. */
+  readonly threadPointerIsDescriptor: boolean;
   /** Where the block of the main program lies from the thread pointer (ELF handling for thread-local storage, 3). */
   threadLocalOffset(block: ThreadLocalBlock): bigint;
 }

@@ -8,7 +8,7 @@ import { FrameRegisters, type RegisterValue } from './frame-registers.js';
 import type { MappedModule, ModuleMap } from './module-map.js';
 
 export interface ResortStep {
-  readonly by: 'signal-trampoline' | 'plt' | 'frame-pointer' | 'stack-top';
+  readonly by: 'signal-trampoline' | 'plt' | 'return' | 'prologue' | 'frame-pointer' | 'stack-top';
   readonly cfa: bigint;
   readonly caller: FrameRegisters;
 }
@@ -23,7 +23,61 @@ export interface ResortInput extends StepContext {
 }
 
 export function stepByLastResort(input: ResortInput): ResortStep | undefined {
-  return stepBySignalReturn(input) ?? stepByPlt(input) ?? stepByStackTop(input) ?? stepByFramePointer(input);
+  return (
+    stepBySignalReturn(input) ??
+    stepByPlt(input) ??
+    stepByReturn(input) ??
+    stepByStackTop(input) ??
+    stepByPrologue(input)
+  );
+}
+
+/** At a return instruction the return address is on top of the stack, whatever else is said of the place; what is preserved was restored. */
+export function stepByReturn(input: ResortInput): ResortStep | undefined {
+  const { architecture, registers } = input;
+  if (!input.exact || architecture.isReturn === undefined) return undefined;
+  const code = codeAt(input, input.pc, 2) ?? codeAt(input, input.pc, 1);
+  const stack = registers.value(architecture.stackPointer);
+  if (code === undefined || isAbsent(stack) || !architecture.isReturn(code)) return undefined;
+  const returnAddress = readSaved(input.memory, stack);
+  if (isAbsent(returnAddress)) return undefined;
+  return { by: 'return', cfa: stack + 8n, caller: callerOfTop(input, stack + 8n, returnAddress) };
+}
+
+/** Preserved registers as they are, the return address and the stack pointer as told; all others are lost. */
+function callerOfTop(input: ResortInput, cfa: bigint, returnAddress: RegisterValue): FrameRegisters {
+  const { architecture, registers } = input;
+  const values = new Map(
+    [...architecture.preserved].map((register) => [register, registers.get(register)] as const),
+  );
+  values.set(architecture.stackPointer, { value: cfa, provenance: returnAddress.provenance });
+  values.set(architecture.programCounter, returnAddress);
+  return makeRegisters(input, values);
+}
+
+/**
+ * Where a function begins is known, and so how far it came in `push %rbp; mov %rsp, %rbp`: before, or where it does no such thing, the return
+ * address is taken from the top of the stack if one is there. gdb guesses the same, and without asking for a call before it.
+ */
+function stepByPrologue(input: ResortInput): ResortStep | undefined {
+  const { architecture, module, pc } = input;
+  const start = input.exact ? module?.functionStart?.(pc) : module?.functionStart?.(pc - 1n);
+  const code = start === undefined ? undefined : codeAt(input, start, architecture.maxPrologueBytes ?? 0);
+  if (start === undefined || code === undefined || architecture.prologueState === undefined)
+    return stepByFramePointer(input, true);
+  const state = architecture.prologueState(code, Number(pc - start));
+  if (state === 'framed') return stepByFramePointer(input, false);
+  const stack = input.registers.value(architecture.stackPointer);
+  if (isAbsent(stack)) return undefined;
+  const cfa = stack + (state === 'pushed' ? 16n : 8n);
+  const returnAddress = readSaved(input.memory, cfa - 8n);
+  if (isAbsent(returnAddress) || !isAfterCall(input, returnAddress.value)) return undefined;
+  const caller = callerOfTop(input, cfa, returnAddress);
+  const restored =
+    state === 'pushed'
+      ? caller.with(new Map([[architecture.framePointer, readSaved(input.memory, stack)]]))
+      : caller;
+  return { by: 'prologue', cfa, caller: restored };
 }
 
 function codeAt(input: ResortInput, address: bigint, length: number): Uint8Array | undefined {
@@ -94,8 +148,11 @@ function stepToReturnAddress(
   return { by, cfa, caller };
 }
 
-/** Saved frame pointer and return address side by side in every frame make a chain; plausible when it leads up the stack to a call. */
-function stepByFramePointer(input: ResortInput): ResortStep | undefined {
+/**
+ * Saved frame pointer and return address side by side in every frame make a chain; plausible when it leads up the stack to a call.
+ * `isChain`: nothing is known of this function, so that only a chain speaks for it.
+ */
+function stepByFramePointer(input: ResortInput, isChain: boolean): ResortStep | undefined {
   const { architecture, registers, memory } = input;
   const frame = registers.value(architecture.framePointer);
   const stack = registers.value(architecture.stackPointer);
@@ -105,7 +162,8 @@ function stepByFramePointer(input: ResortInput): ResortStep | undefined {
   const returnAddress = withoutSignature(readSaved(memory, frame + 8n), input);
   if (isAbsent(saved) || isAbsent(returnAddress) || !isAfterCall(input, returnAddress.value))
     return undefined;
-  if (saved.value !== 0n && saved.value <= frame) return undefined;
+  // A caller that keeps no frame pointer leaves there whatever it likes.
+  if (isChain && saved.value !== 0n && saved.value <= frame) return undefined;
   const values = new Map<number, RegisterValue>([
     [architecture.framePointer, saved],
     [architecture.programCounter, returnAddress],
@@ -117,10 +175,14 @@ function stepByFramePointer(input: ResortInput): ResortStep | undefined {
 }
 
 function isAfterCall(input: ResortInput, returnAddress: bigint): boolean {
-  const length = input.architecture.maxCallBytes;
-  if (!input.modules.isExecutable(returnAddress)) return false;
-  const code = codeAt(input, returnAddress - BigInt(length), length);
-  return code !== undefined && input.architecture.endsWithCall(code);
+  return input.modules.isExecutable(returnAddress) && followsCall(returnAddress, input);
+}
+
+/** Whether a call instruction ends at an address. */
+export function followsCall(address: bigint, { architecture, memory }: StepContext): boolean {
+  const length = architecture.maxCallBytes;
+  const code = memory.read(BigInt.asUintN(64, address - BigInt(length)), length);
+  return !isAbsent(code) && architecture.endsWithCall(code.bytes);
 }
 
 function makeRegisters(

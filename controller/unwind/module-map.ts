@@ -11,6 +11,8 @@ export interface MappedModule {
   readonly elf: ElfFile | Absent;
   /** Absent where the file could not be had: `no-debug-info` that says why. */
   callFrames(): CallFrameTable | Absent;
+  /** Runtime address of the beginning of the function at a runtime address, by its debug information or symbol. */
+  functionStart?(address: bigint): bigint | undefined;
 }
 
 export interface ModuleMap<M extends MappedModule = MappedModule> {

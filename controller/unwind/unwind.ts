@@ -11,7 +11,14 @@ import type { CallFrameRow } from '../dwarf/call-frame.js';
 import type { Architecture, ThreadState } from './architecture.js';
 import type { FrameRegisters } from './frame-registers.js';
 import { callerRegisters, computeCfa, type StepContext } from './frame-step.js';
-import { isSignalReturn, stepByLastResort } from './last-resort.js';
+import {
+  followsCall,
+  isSignalReturn,
+  stepByLastResort,
+  stepByReturn,
+  type ResortInput,
+  type ResortStep,
+} from './last-resort.js';
 import type { MappedModule, ModuleMap } from './module-map.js';
 
 export interface PhysicalFrame<M extends MappedModule = MappedModule> {
@@ -23,8 +30,20 @@ export interface PhysicalFrame<M extends MappedModule = MappedModule> {
   readonly module: M | undefined;
   /** The frame that the kernel pushed to run a signal handler. */
   readonly signalFrame: boolean;
-  /** How it was found. `frame-pointer` and `stack-top` are guesses that were checked for plausibility. */
-  readonly foundBy: 'thread' | 'call-frame' | 'signal-trampoline' | 'plt' | 'frame-pointer' | 'stack-top';
+  /**
+   * How it was found. `frame-pointer`, `prologue` and `stack-top` are guesses that were checked for plausibility; `tail-call` is a frame that is no
+   * more, which others infer.
+   */
+  readonly foundBy:
+    | 'thread'
+    | 'call-frame'
+    | 'tail-call'
+    | 'signal-trampoline'
+    | 'plt'
+    | 'return'
+    | 'prologue'
+    | 'frame-pointer'
+    | 'stack-top';
 }
 
 export interface UnwindInput<M extends MappedModule = MappedModule> {
@@ -97,6 +116,7 @@ function stepFrame<M extends MappedModule>(
   context: StepContext,
 ): Step<M> {
   const { registers, foundBy } = from;
+  if (pc === 0n && !from.exact) return { frame: bottomFrame(registers, foundBy), next: { end: true } };
   const found = findRow(pc, from.exact, modules, context);
   const { row, module, lookupPc } = found;
   const base = { pc, registers, module, foundBy };
@@ -116,9 +136,42 @@ function stepFrame<M extends MappedModule>(
   const cfa = checkedCfa(computeCfa(row, registers, options), from, pc, context);
   const frame = { ...base, lookupPc, cfa, signalFrame };
   if (isAbsent(cfa)) return { frame, next: cfa };
-  if (row.rules.get(row.returnAddressRegister)?.kind === 'undefined') return { frame, next: { end: true } };
+  if (hasNoCaller(row)) return { frame, next: { end: true } };
   const caller = callerRegisters(row, cfa, registers, options);
+  if (found.isBeginning === true && !leadsToCode(caller, modules, context)) {
+    const detail = `no call leads to ${hex(pc)}: the stack was made by hand, and begins here`;
+    return { frame, next: absent('unwind-failed', detail, { address: pc }) };
+  }
+  const atReturn = signalFrame ? undefined : contradiction(caller, { ...context, ...from, pc, modules, module });
+  if (atReturn !== undefined)
+    return {
+      frame: { ...frame, cfa: atReturn.cfa },
+      next: toCaller({ ...frame, cfa: atReturn.cfa }, atReturn.caller, atReturn.by, context),
+    };
   return { frame, next: toCaller(frame, caller, signalFrame ? 'signal-trampoline' : 'call-frame', context) };
+}
+
+function leadsToCode(caller: FrameRegisters, modules: ModuleMap, context: StepContext): boolean {
+  const pc = caller.value(context.architecture.programCounter);
+  return !isAbsent(pc) && modules.isExecutable(pc);
+}
+
+/** Tables of hand-written code often forget the epilogue: at a return instruction the machine knows better where it goes. */
+function contradiction(caller: FrameRegisters, input: ResortInput): ResortStep | undefined {
+  const step = stepByReturn(input);
+  if (step === undefined) return undefined;
+  const { programCounter } = input.architecture;
+  const told = caller.value(programCounter);
+  return !isAbsent(told) && told === step.caller.value(programCounter) ? undefined : step;
+}
+
+/** Whoever makes a stack by hand puts a return address of 0 at its end; gdb shows it as a frame. */
+function bottomFrame<M extends MappedModule>(
+  registers: FrameRegisters,
+  foundBy: PhysicalFrame['foundBy'],
+): PhysicalFrame<M> {
+  const cfa = absent('unwind-failed', 'the return address is 0: the stack ends here', { address: 0n });
+  return { pc: 0n, lookupPc: 0n, cfa, registers, module: undefined, signalFrame: false, foundBy };
 }
 
 function toCaller<M extends MappedModule>(
@@ -129,7 +182,6 @@ function toCaller<M extends MappedModule>(
 ): NextFrame | End | Absent {
   const pc = caller.value(context.architecture.programCounter);
   if (isAbsent(pc)) return pc;
-  if (pc === 0n) return { end: true };
   return {
     registers: caller,
     exact: frame.signalFrame,
@@ -144,6 +196,8 @@ interface FoundRow<M extends MappedModule> {
   readonly module: M | undefined;
   readonly row: CallFrameRow | Absent;
   readonly lookupPc: bigint;
+  /** No call leads there: somebody put the address of a function on a stack. */
+  readonly isBeginning?: boolean;
 }
 
 /**
@@ -158,7 +212,14 @@ function findRow<M extends MappedModule>(
 ): FoundRow<M> {
   const at = rowAt(pc, modules);
   if (exact || (isAbsent(at.row) ? isSignalReturn(pc, context) : at.row.signalFrame)) return at;
-  return rowAt(pc - 1n, modules);
+  const before = rowAt(pc - 1n, modules);
+  // Where a stack that was made by hand begins was never called either: it is the beginning of a function, with no call before it.
+  const isBeginning = isAbsent(before.row) && !isAbsent(at.row) && !followsCall(pc, context);
+  return isBeginning ? { ...before, module: at.module, row: at.row, isBeginning } : before;
+}
+
+function hasNoCaller(row: CallFrameRow): boolean {
+  return row.rules.get(row.returnAddressRegister)?.kind === 'undefined';
 }
 
 function rowAt<M extends MappedModule>(lookupPc: bigint, modules: ModuleMap<M>): FoundRow<M> {

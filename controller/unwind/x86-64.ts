@@ -10,7 +10,7 @@ import {
   x86_64Machine,
   type UserRegisterName,
 } from '../../format/registers/x86-64.js';
-import type { Architecture, ThreadLocalBlock, ThreadState } from './architecture.js';
+import type { Architecture, PrologueState, ThreadLocalBlock, ThreadState } from './architecture.js';
 import { FrameRegisters, type RegisterBytes, type RegisterValue } from './frame-registers.js';
 
 const firstXmm = 17;
@@ -87,6 +87,22 @@ function pltCfaOffset(code: Uint8Array): bigint | undefined {
   return undefined;
 }
 
+/** `ret`, `rep ret`, `bnd ret`, `ret imm16`. */
+function isReturn(code: Uint8Array): boolean {
+  const at = code[0] === 0xf3 || code[0] === 0xf2 ? 1 : 0;
+  return code[at] === 0xc3 || code[at] === 0xc2;
+}
+
+/** `[endbr64] push %rbp; mov %rsp, %rbp`, as gdb looks for it (amd64_analyze_prologue). */
+function prologueState(code: Uint8Array, executed: number): PrologueState {
+  const endbr = code[0] === 0xf3 && code[1] === 0x0f && code[2] === 0x1e && code[3] === 0xfa;
+  const push = endbr ? 4 : 0;
+  if (executed <= push || code[push] !== 0x55) return 'none';
+  const [a, b, c] = code.subarray(push + 1);
+  const moves = a === 0x48 && ((b === 0x89 && c === 0xe5) || (b === 0x8b && c === 0xec));
+  return moves && executed > push + 1 ? 'framed' : 'pushed';
+}
+
 function threadPointer(thread: ThreadState): bigint | Absent {
   if (thread.unknownRegisters.includes('fs_base'))
     return absent('not-captured', 'thread-local variables need register fs_base, which was not captured');
@@ -133,8 +149,12 @@ export const x86_64: Architecture = {
   entryCfaOffset: 8n,
   pltCfaOffset,
   maxPltBytes: 16,
+  isReturn,
+  prologueState,
+  maxPrologueBytes: 8,
   frameRecordBytes: 16n,
   signatureBits: () => 0n,
   threadPointer,
+  threadPointerIsDescriptor: true,
   threadLocalOffset,
 };

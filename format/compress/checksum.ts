@@ -1,4 +1,5 @@
 /** CRC-32 (ISO 3309, as zlib, xz and `.gnu_debuglink` have it) and CRC-64 (ECMA-182, as xz has it). */
+import * as zlib from 'node:zlib';
 
 const table32 = new Uint32Array(256);
 const high64 = new Uint32Array(256);
@@ -24,6 +25,13 @@ for (let i = 0; i < 256; i++) {
 
 /** `before`: the CRC of the bytes that stand before these. */
 export function crc32(bytes: Uint8Array, before = 0): number {
+  return native?.(bytes, before) ?? crc32Here(bytes, before);
+}
+
+/** Since Node 20.15, and ten times as fast. */
+const native = (zlib as { readonly crc32?: (data: Uint8Array, value: number) => number }).crc32;
+
+function crc32Here(bytes: Uint8Array, before: number): number {
   let crc = ~before;
   for (let i = 0; i < bytes.length; i++) {
     crc = (crc >>> 8) ^ (table32[(crc ^ (bytes[i] ?? 0)) & 0xff] ?? 0);

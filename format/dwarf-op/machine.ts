@@ -43,7 +43,7 @@ const comparisons: ReadonlyMap<number, Comparison> = new Map([
 
 /** The stack and its operations. Throws {@link ExpressionFault} where it cannot go on. */
 export class Machine {
-  readonly #context: ExpressionContext;
+  #context: ExpressionContext;
   readonly #limits: ExpressionLimits;
   readonly #stack: StackValue[];
   #steps = 0;
@@ -217,8 +217,10 @@ export class Machine {
       case DW_OP.DW_OP_deref_type:
       case DW_OP.DW_OP_GNU_deref_type: {
         const type = this.#baseType(code, b);
-        if (BigInt(type.byteSize) !== a) throw malformed(`${operationName(code) ?? ''} of ${a} bytes`);
-        return this.push({ type, bits: this.#dereference(type.byteSize) });
+        // DWARF5 2.5.1.3 wants the two sizes to be the same; what is read short is extended with zeros, as gdb does.
+        if (a < 1n || a > BigInt(type.byteSize))
+          throw malformed(`${operationName(code) ?? ''} of ${a} bytes`);
+        return this.push({ type, bits: this.#dereference(Number(a)) });
       }
       case DW_OP.DW_OP_const_type:
       case DW_OP.DW_OP_GNU_const_type: {
@@ -305,13 +307,21 @@ export class Machine {
     return { type, bits: BigInt.asUintN(type.byteSize * 8, value) };
   }
 
-  /** Of DW_OP_regval_type the register is what the call site speaks of, and the type is what its value has. */
+  /**
+   * Of DW_OP_regval_type the register is what the call site speaks of, and the type is what its value has. `DW_OP_bregN 0;
+   * DW_OP_deref` is what the register pointed to.
+   */
   #entryValue({ code, block }: Operation): void {
-    const [operation, ...more] = decodeExpression(block, {
+    const inner = decodeExpression(block, {
       addressSize: 8,
       offsetSize: this.#context.offsetSize ?? 4,
       name: 'DWARF expression of an entry value',
     });
+    const data = entryData(inner);
+    if (data !== undefined) {
+      return this.#pushPassed(asked(code, this.#context.entryDataValue?.(data.register, data.size)));
+    }
+    const [operation, ...more] = inner;
     const isTypedRegister =
       more.length === 0 &&
       (operation?.code === DW_OP.DW_OP_regval_type || operation?.code === DW_OP.DW_OP_GNU_regval_type);
@@ -355,9 +365,13 @@ export class Machine {
       throw limitFault(`calls nested deeper than ${this.#limits.maxExpressionNesting}`);
     }
     const from = operation.code === DW_OP.DW_OP_call_ref ? 'section' : 'unit';
-    const bytes = this.#context.callExpression(Number(operation.a), from);
-    if (bytes === undefined) return;
-    const called = decodeExpression(bytes, {
+    const found = this.#context.callExpression(Number(operation.a), from);
+    if (found === undefined) return;
+    if (isAbsent(found)) throw new ExpressionFault(found);
+    const caller = this.#context;
+    // What the called expression counts from is its own unit's; the frame is the same.
+    if (found.unit !== undefined) this.#context = { ...caller, ...found.unit };
+    const called = decodeExpression(found.expression, {
       addressSize: 8,
       offsetSize: this.#context.offsetSize ?? 4,
       name: 'DWARF expression that is called',
@@ -365,7 +379,24 @@ export class Machine {
     this.#nesting++;
     this.run(called, 0, called.length);
     this.#nesting--;
+    this.#context = caller;
   }
+}
+
+/** `DW_OP_bregN 0; DW_OP_deref` or `DW_OP_deref_size n`, with DW_OP_bregx too. */
+function entryData(operations: readonly Operation[]): { register: number; size: number } | undefined {
+  const [base, deref, ...more] = operations;
+  if (base === undefined || deref === undefined || more.length > 0) return undefined;
+  const size =
+    deref.code === DW_OP.DW_OP_deref
+      ? 8
+      : deref.code === DW_OP.DW_OP_deref_size
+        ? Number(deref.a)
+        : undefined;
+  if (size === undefined) return undefined;
+  if (base.code === DW_OP.DW_OP_bregx) return base.b === 0n ? { register: Number(base.a), size } : undefined;
+  const register = base.code - DW_OP.DW_OP_breg0;
+  return register >= 0 && register < 32 && base.a === 0n ? { register, size } : undefined;
 }
 
 /** DW_OP_reg0 to reg31, or DW_OP_regx. */

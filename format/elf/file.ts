@@ -18,6 +18,11 @@ export interface ElfFile {
   findSection(name: string): ElfSection | undefined;
   /** The contents of a section, decompressed where compressed; undefined when missing or SHT_NOBITS. Cached. */
   sectionBytes(name: string): Uint8Array | undefined;
+  /**
+   * The contents of a section that lies in the file as it is, to be read piece by piece; undefined when it is missing, compressed, too large
+   * or SHT_NOBITS. For sections of which little is looked at.
+   */
+  sectionSource?(name: string): ByteSource | undefined;
   /** The contents of all sections of that name, one after another: relocatable files, as `.dwo` files are, may have several. */
   allSectionBytes(name: string): Uint8Array | undefined;
   /** Notes of all PT_NOTE segments, or of SHT_NOTE sections where there are no segments. */

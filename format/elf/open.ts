@@ -119,6 +119,35 @@ class OpenedElf implements ElfFile {
     return section === undefined ? undefined : this.#contentsOf(section);
   }
 
+  sectionSource(name: string): ByteSource | undefined {
+    const section = this.#byName.get(name);
+    if (section === undefined || section.type === SHT.SHT_NOBITS || section.type === SHT.SHT_NULL)
+      return undefined;
+    if ((section.flags & SHF.SHF_COMPRESSED) !== 0n || section.size > this.#limits.maxSectionBytes)
+      return undefined;
+    const { source } = this;
+    const check = (offset: number, length: number): void => {
+      if (offset >= 0 && length >= 0 && offset + length <= section.size) return;
+      throw elfError(source, `section "${name}" has ${section.size} bytes`, section.offset);
+    };
+    return {
+      name: `${name} of "${source.name}"`,
+      size: section.size,
+      read(offset, length) {
+        check(offset, length);
+        return source.read(section.offset + offset, length);
+      },
+      ...(source.readInto === undefined
+        ? {}
+        : {
+            readInto(target: Uint8Array, offset: number): void {
+              check(offset, target.length);
+              source.readInto?.(target, section.offset + offset);
+            },
+          }),
+    };
+  }
+
   allSectionBytes(name: string): Uint8Array | undefined {
     const sections = this.sections.filter((section) => section.name === name);
     if (sections.length < 2) return this.sectionBytes(name);

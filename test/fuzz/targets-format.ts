@@ -77,7 +77,7 @@ function evaluateAll(bytes: Uint8Array): void {
     baseType: (offset: number) =>
       ({ byteSize: offset & 31, encoding: offset % 2 === 0 ? 'signed' : 'float' }) as const,
     // NB: an expression that calls itself: the machine must end it.
-    callExpression: (offset: number) => (offset % 3 === 0 ? undefined : bytes),
+    callExpression: (offset: number) => (offset % 3 === 0 ? undefined : { expression: bytes }),
     variableValue: () => 3n,
     parameterValue: () => 4n,
     addressByIndex: (index: number) => BigInt(index),

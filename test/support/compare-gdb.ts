@@ -1,26 +1,15 @@
-/** Compares frames, lines and locals of a snapshot with what gdb says of the same core. */
-import { deepStrictEqual } from 'node:assert';
-import { showLocals } from '../../controller/snapshot/show.js';
+/** Compares frames, lines and variables of a snapshot with what gdb says of the same core. */
+import { evaluateExpressions, showLocals } from '../../controller/snapshot/show.js';
 import { threadStack, type LogicalFrame } from '../../controller/snapshot/frames.js';
-import { openSnapshot, type Snapshot } from '../../controller/snapshot/open.js';
+import { openSnapshot, type Snapshot, type SnapshotThread } from '../../controller/snapshot/open.js';
+import { openSymbols } from '../../controller/service/symbols.js';
 import type { ValueDocument, VariableDocument } from '../../controller/types/value-document.js';
 import { hex } from '../../format/address.js';
-import {
-  gdbThreads,
-  type GdbFrame,
-  type GdbLocal,
-  type GdbOptions,
-  type GdbThread,
-  type GdbValue,
-} from './gdb.js';
+import { StillframeError } from '../../format/error.js';
+import { compareValue, newTally, type Tally } from './compare-value.js';
+import { gdbThreads, type GdbFrame, type GdbLocal, type GdbOptions, type GdbThread } from './gdb.js';
 
-export interface Tally {
-  compared: number;
-  absent: number;
-  /** What gdb shows and we do not, with our reason. */
-  readonly withheld: string[];
-  readonly differences: string[];
-}
+export type { Tally } from './compare-value.js';
 
 const basename = (path: string | undefined): string | undefined => path?.replace(/.*\//, '');
 
@@ -35,68 +24,15 @@ function frameText(frame: {
 }
 
 function gdbFrameText(frame: GdbFrame): string {
-  return `${frame.pc} ${frameText(frame)}${frame.kind === 'inline' ? ' inlined' : ''}`;
+  const kind = frame.kind === 'inline' ? ' inlined' : frame.kind === 'tailcall' ? ' tail call' : '';
+  return `${frame.pc} ${frameText(frame)}${kind}`;
 }
 
 function ourFrameText(frame: LogicalFrame): string {
   const { source } = frame;
   const text = frameText({ function: frame.function, file: source?.file, line: source?.line });
-  return `${hex(frame.pc)} ${text}${frame.inlined ? ' inlined' : ''}`;
-}
-
-/** gdb prints 9 or 17 digits, we the shortest that read back the same: as that type. */
-function sameFloat(ours: ValueDocument, theirs: string): boolean {
-  const { value } = ours;
-  if (value === undefined) return false;
-  const read = (text: string): number => (ours.type === 'float' ? Math.fround(Number(text)) : Number(text));
-  return (
-    value === theirs || read(value) === read(theirs) || (value.includes('nan') && theirs.includes('nan'))
-  );
-}
-
-function compareValue(path: string, ours: ValueDocument, theirs: GdbValue, tally: Tally): void {
-  if (theirs.skipped === true) return;
-  if (theirs.absent !== undefined) {
-    tally.absent++;
-    if (ours.absent === undefined)
-      tally.differences.push(`${path}: gdb ${theirs.absent}, ours ${JSON.stringify(ours)}`);
-    return;
-  }
-  // A string that is cut short has its pointer all the same.
-  if (ours.absent !== undefined && ours.value === undefined) {
-    tally.withheld.push(`${path}: ${ours.absent.reason}: ${ours.absent.detail}`);
-    return;
-  }
-  if (theirs.fields !== undefined) {
-    for (const [i, [name, value]] of theirs.fields.entries()) {
-      const field =
-        name === null || name === '' ? ours.fields?.[i] : ours.fields?.find((each) => each.name === name);
-      if (field === undefined) tally.differences.push(`${path}.${name}: no such field`);
-      else compareValue(`${path}.${name}`, field, value, tally);
-    }
-    return;
-  }
-  if (theirs.elements !== undefined) {
-    if (theirs.length !== ours.length)
-      tally.differences.push(`${path}: gdb has ${theirs.length} elements, ours ${ours.length}`);
-    for (const [i, value] of theirs.elements.entries()) {
-      const element = ours.elements?.[i];
-      if (element === undefined) tally.differences.push(`${path}[${i}]: no such element`);
-      else compareValue(`${path}[${i}]`, element, value, tally);
-    }
-    return;
-  }
-  tally.compared++;
-  const same = theirs.float === undefined ? normal(ours) === theirs.value : sameFloat(ours, theirs.float);
-  if (!same)
-    tally.differences.push(`${path}: gdb ${theirs.float ?? theirs.value}, ours ${JSON.stringify(ours)}`);
-}
-
-/** gdb's script prints booleans as integers. */
-function normal(value: ValueDocument): string | undefined {
-  if (value.kind === 'bool')
-    return value.value === 'true' ? '1' : value.value === 'false' ? '0' : value.value;
-  return value.value;
+  const kind = frame.inlined ? ' inlined' : frame.frame.foundBy === 'tail-call' ? ' tail call' : '';
+  return `${hex(frame.pc)} ${text}${kind}`;
 }
 
 function compareLocals(
@@ -118,28 +54,78 @@ function compareLocals(
       tally.differences.push(`${where} ${local.name}: parameter ${our.parameter}`);
     if ((our.shadowed ?? false) !== local.shadowed)
       tally.differences.push(`${where} ${local.name}: shadowed ${our.shadowed}`);
+    compareType(`${where} ${local.name}`, our, local, tally);
     compareValue(`${where} ${local.name}`, our, local.value, tally);
   }
 }
 
-function compareThread(snapshot: Snapshot, theirs: GdbThread, tally: Tally): void {
+/** gdb's type of the variable itself says nothing of a length that only the frame knows. */
+function compareType(path: string, ours: ValueDocument, theirs: GdbLocal, tally: Tally): void {
+  if (theirs.type === null || theirs.type.includes('variable length')) return;
+  // Its Python writes a name of clang's in a way of its own; its commands do not.
+  if (ours.type !== theirs.type.replace('unsigned int __int128', 'unsigned __int128'))
+    tally.differences.push(`${path}: gdb's type is ${theirs.type}, ours ${ours.type}`);
+}
+
+interface Place {
+  readonly snapshot: Snapshot;
+  readonly thread: SnapshotThread;
+  readonly frame: LogicalFrame;
+  readonly where: string;
+  readonly depth: number;
+}
+
+function compareFrame(place: Place, theirs: GdbFrame, tally: Tally): void {
+  const { snapshot, frame, where, depth } = place;
+  compareLocals(where, showLocals(snapshot, frame, { depth, raw: true }), theirs.locals, tally);
+  const asked = [
+    ...(theirs.globals ?? []).map((each) => [each.name, each.value] as const),
+    ...(theirs.expressions ?? []),
+  ];
+  const answers = evaluateExpressions(
+    snapshot,
+    asked.map(([text]) => text),
+    { tid: place.thread.tid, frame: frame.index, depth, raw: true },
+  );
+  for (const [i, [text, value]] of asked.entries()) {
+    const answer = answers[i];
+    if (answer === undefined) throw new Error(`no answer to ${text}`);
+    compareValue(`${where} eval ${text}`, orAbsent(answer), value, tally);
+  }
+}
+
+function orAbsent(answer: ValueDocument | StillframeError): ValueDocument {
+  if (!(answer instanceof StillframeError)) return answer;
+  return { type: '?', kind: 'void', absent: { reason: 'unsupported', detail: `error: ${answer.message}` } };
+}
+
+function compareThread(snapshot: Snapshot, theirs: GdbThread, depth: number, tally: Tally): void {
   const thread = snapshot.findThread(theirs.tid);
   if (thread === undefined) throw new Error(`no thread ${theirs.tid}`);
   const { frames } = threadStack(snapshot, thread);
-  // gdb makes up frames for functions that left by a tail call; they have no registers of their own.
-  const real = theirs.frames.filter((frame) => frame.kind !== 'tailcall');
-  deepStrictEqual(frames.slice(0, 200).map(ourFrameText), real.map(gdbFrameText));
-  for (const [i, frame] of real.entries()) {
-    const our = frames[i];
-    if (our === undefined) continue;
-    compareLocals(`#${i} ${frame.function}`, showLocals(snapshot, our, { depth: 0 }), frame.locals, tally);
+  const real = theirs.frames;
+  const [mine, others] = [frames.slice(0, 200).map(ourFrameText), real.map(gdbFrameText)];
+  if (mine.join('\n') !== others.join('\n'))
+    tally.differences.push(`frames: gdb has\n  ${others.join('\n  ')}\n ours\n  ${mine.join('\n  ')}`);
+  for (const [i, gdbFrame] of real.entries()) {
+    const frame = frames[i];
+    if (frame === undefined || mine[i] !== others[i]) break;
+    // gdb reads the variables of a function that left by a tail call from its caller's frame: they are not there any more.
+    if (gdbFrame.kind === 'tailcall') continue;
+    const where = `#${i} ${gdbFrame.function}`;
+    compareFrame({ snapshot, thread, frame, where, depth }, gdbFrame, tally);
   }
 }
 
 export function compareCore(program: string, core: string, options: GdbOptions = {}): Tally {
-  const tally: Tally = { compared: 0, absent: 0, withheld: [], differences: [] };
+  const tally = newTally();
+  const directories = options.debugDirectory === undefined ? [] : [options.debugDirectory];
   const { sysroot } = options;
-  using snapshot = openSnapshot(core, sysroot === undefined ? {} : { exe: program, sysroot });
-  for (const thread of gdbThreads(program, core, options)) compareThread(snapshot, thread, tally);
+  using snapshot = openSnapshot(core, {
+    ...(sysroot === undefined ? {} : { exe: program, sysroot }),
+    openSymbols: (elf, file) => openSymbols(elf, file, directories),
+  });
+  for (const thread of gdbThreads(program, core, options))
+    compareThread(snapshot, thread, options.depth ?? 0, tally);
   return tally;
 }

@@ -31,6 +31,11 @@ export function buildRedis(): string {
   return runBuilder('redis.mjs', []);
 }
 
+/** memcached from Debian's source, -O2 -g; takes half a minute the first time. */
+export function buildMemcached(): string {
+  return runBuilder('memcached.mjs', []);
+}
+
 /** The line of `native-fixtures/NAME/FILE` that is marked `PROBE: mark`. */
 export function probeLine(name: string, file: string, mark: string): number {
   const path = join(repositoryRoot, 'native-fixtures', name, file);

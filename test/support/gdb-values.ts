@@ -135,8 +135,7 @@ export function differences(ours: ValueDocument, theirs: GdbDocument, path: stri
   if (theirs.value !== undefined && ours.value !== theirs.value) tell('value', ours.value, theirs.value);
   if (theirs.float !== undefined && !sameFloat(ours, theirs.float)) tell('float', ours.value, theirs.float);
   if (ours.kind === 'enum') {
-    const known = /^[A-Za-z_(][\w |()]*$/.test(theirs.text ?? '') && !theirs.text?.includes('unknown');
-    const wanted = known ? theirs.text?.replaceAll(/[() ]/g, '') : undefined;
+    const wanted = /^-?\d+$/.test(theirs.text ?? '') ? undefined : theirs.text;
     if (ours.text !== wanted) tell('enumerator', ours.text, theirs.text);
   } else if (ours.kind === 'pointer' && theirs.text !== undefined && ours.text !== theirs.text) {
     tell('text', ours.text, theirs.text);

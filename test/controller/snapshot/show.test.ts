@@ -67,7 +67,7 @@ describe('a crash', () => {
     const values = frameOf(frames, 'values');
     expect(values.file).toMatch(/\/native-fixtures\/frames\/stack\.c$/);
     expect(values.absent).toBeUndefined();
-    expect(frames.at(-1)).toMatchObject({ function: '_start', locals: [] });
+    expect(frames.at(-1)).toMatchObject({ function: 'main' });
   });
 
   test('locals, innermost scope first, a shadowed one marked', () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { placeOfLocation } from '../../../controller/snapshot/variable-place.js';
 import { FrameRegisters, type RegisterValue } from '../../../controller/unwind/frame-registers.js';
 import { absent, type Absent } from '../../../format/absent.js';
-import type { Location } from '../../../format/dwarf-op/location.js';
+import type { Location, LocationPiece } from '../../../format/dwarf-op/location.js';
 import { memoryOf } from '../../support/memory.js';
 
 const lost = absent('optimized-out', 'register r2 is lost');
@@ -12,7 +12,10 @@ const registers = new FrameRegisters({
     [1, { value: 0xaabb_ccdd_eeff_0011n, provenance: 'racy' }],
     [2, lost],
   ]),
-  wide: new Map([[17, { bytes: Uint8Array.from({ length: 16 }, (_, i) => i), provenance: 'at-hit' }]]),
+  wide: new Map([
+    [17, { bytes: Uint8Array.from({ length: 16 }, (_, i) => i), provenance: 'at-hit' }],
+    [33, { bytes: new Uint8Array(16), provenance: 'at-hit' }],
+  ]),
   nameOf: (number) => `r${number}`,
   otherwise: 'is lost',
 });
@@ -46,6 +49,12 @@ describe('one location', () => {
       { kind: 'register', register: 0 },
       12,
       absent('unsupported', 'an object of 12 bytes in a register of 8'),
+    ],
+    [
+      'a double in an x87 register, which holds ten bytes of another format',
+      { kind: 'register', register: 33 },
+      8,
+      absent('unsupported', 'an object of 8 bytes in an x87 register'),
     ],
     [
       'a computed value that is too small',
@@ -98,8 +107,10 @@ describe('pieces', () => {
       bytes: Uint8Array.of(2, 3, 0x11, 0x00, 0xff, 0xee, 5, 6),
       provenance: 'racy',
     });
-    // What is left over of the pieces is no part of the object.
-    expect(place(location, 7)).toMatchObject({ bytes: Uint8Array.of(2, 3, 0x11, 0x00, 0xff, 0xee, 5) });
+    // Pieces of more than the object are of another object.
+    expect(place(location, 7)).toEqual(
+      missing(absent('unsupported', 'an object of 7 bytes in pieces of 64 bits')),
+    );
   });
 
   test('of bits, which do not begin at bytes', () => {
@@ -115,41 +126,56 @@ describe('pieces', () => {
     expect(place(location, 2)).toMatchObject({ bytes: Uint8Array.of(0b1100_0101, 0b0000_0011) });
   });
 
-  test.each<[string, Location, number, unknown]>([
-    [
-      'one that is lost',
-      {
-        kind: 'pieces',
-        pieces: [
-          { bitSize: 32, bitOffset: 0, location: { kind: 'register', register: 0 } },
-          { bitSize: 32, bitOffset: 0, location: lost },
-        ],
-      },
-      8,
-      absent('optimized-out', 'a part of it is missing: register r2 is lost'),
-    ],
+  const first = { bitSize: 32, bitOffset: 0, location: { kind: 'register', register: 0 } } as const;
+  const nowhere = absent('optimized-out', 'the compiler kept it nowhere at this point');
+
+  test.each<[string, LocationPiece[], Absent]>([
+    ['one that is lost', [first, { bitSize: 32, bitOffset: 0, location: lost }], lost],
     [
       'one that was not captured',
-      {
-        kind: 'pieces',
-        pieces: [
-          { bitSize: 32, bitOffset: 0, location: { kind: 'register', register: 0 } },
-          { bitSize: 32, bitOffset: 0, location: { kind: 'memory', address: 0x2000n } },
-        ],
-      },
-      8,
-      absent('not-captured', 'a part of it is missing: no memory at 0x2000', { address: 0x2000n, length: 4 }),
+      [first, { bitSize: 32, bitOffset: 0, location: { kind: 'memory', address: 0x2000n } }],
+      absent('not-captured', 'no memory at 0x2000', { address: 0x2000n, length: 4 }),
     ],
+    ['one that is empty', [first, { bitSize: 32, bitOffset: 0, location: { kind: 'empty' } }], nowhere],
     [
-      'too few',
-      {
-        kind: 'pieces',
-        pieces: [{ bitSize: 32, bitOffset: 0, location: { kind: 'register', register: 0 } }],
-      },
-      8,
-      absent('unsupported', 'an object of 8 bytes in pieces of 32 bits'),
+      'too few: nothing is said of the rest',
+      [first],
+      absent('optimized-out', 'the compiler does not say where this part of it is'),
     ],
-  ])('%s: the whole is absent', (_, location, size, why) => {
-    expect(place(location, size)).toEqual(missing(why));
+  ])('%s: only that is absent', (_, pieces, why) => {
+    expect(place({ kind: 'pieces', pieces }, 8)).toEqual({
+      kind: 'bytes',
+      bytes: Uint8Array.of(0x88, 0x77, 0x66, 0x55, 0, 0, 0, 0),
+      provenance: 'at-hit',
+      gaps: [{ start: 32, end: 64, absent: why }],
+    });
+  });
+
+  test('of which none is there: the whole is absent', () => {
+    const pieces: LocationPiece[] = [
+      { bitSize: 32, bitOffset: 0, location: lost },
+      { bitSize: 32, bitOffset: 0, location: { kind: 'empty' } },
+    ];
+    expect(place({ kind: 'pieces', pieces }, 8)).toEqual(missing(lost));
+  });
+
+  test('a pointer among them to what is nowhere can be followed', () => {
+    const pointee = { kind: 'memory', address: 0x1000n } as const;
+    const pieces: LocationPiece[] = [
+      first,
+      { bitSize: 64, bitOffset: 0, location: { kind: 'implicit-pointer', die: 7, offset: 4n } },
+    ];
+    const asked: unknown[] = [];
+    const found = placeOfLocation({ kind: 'pieces', pieces }, 12, {
+      memory,
+      registers,
+      pointee: (...what) => {
+        asked.push(what);
+        return () => pointee;
+      },
+    });
+    expect(found).toMatchObject({ gaps: [{ start: 32, end: 96 }] });
+    expect(found.kind === 'bytes' ? found.gaps?.[0]?.pointee?.() : undefined).toBe(pointee);
+    expect(asked).toEqual([[7, 4n]]);
   });
 });

@@ -162,7 +162,8 @@ test('a call site tells what it calls, what it passes, and what jumps there', ()
   const symbols = symbolsOf(path);
   const main = only(symbols, 'main');
   const leaf = only(symbols, 'leaf');
-  expect(only(symbols, 'tail_call').tailCalls?.()).toEqual([{ kind: 'entry', address: leaf.entry }]);
+  const target = { kind: 'entry', address: leaf.entry, pieces: [leaf.entry] };
+  expect(only(symbols, 'tail_call').tailCalls?.()).toEqual([target]);
   const scope = symbols.sourceStack(main.entry ?? linkAddress(0n))[0]?.scope;
   const sites = main.ranges.flatMap(({ start, end }) => {
     const found = [];
@@ -171,7 +172,10 @@ test('a call site tells what it calls, what it passes, and what jumps there', ()
   });
   const search = only(symbols, 'search');
   expect(sites).toContainEqual(
-    expect.objectContaining({ isTailCall: false, target: { kind: 'entry', address: search.entry } }),
+    expect.objectContaining({
+      isTailCall: false,
+      target: { kind: 'entry', address: search.entry, pieces: [search.entry] },
+    }),
   );
   expect(sites).toContainEqual(expect.objectContaining({ target: { kind: 'name', name: 'calloc' } }));
   // DW_OP_reg4 is %rsi, the second argument: the constant 4.

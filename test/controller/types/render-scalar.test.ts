@@ -96,7 +96,7 @@ describe('scalars', () => {
     [
       'complex',
       known(complexDouble, u64(0x3ff0000000000000n), u64(0xc004000000000000n)),
-      { type: 'complex double', kind: 'float', value: '1-2.5i' },
+      { type: 'complex double', kind: 'float', value: '1-2.5i', text: '1 + -2.5i' },
     ],
     ['enumerator', known(tier, u32(2)), { type: 'enum tier', kind: 'enum', value: '2', text: 'GOLD' }],
     [
@@ -110,13 +110,23 @@ describe('scalars', () => {
       known(enumeration('e', { A: 1, B: 3, C: 4 }), u32(5)),
       { type: 'enum e', kind: 'enum', value: '5' },
     ],
-    ['flags', known(mode, u32(3)), { type: 'enum mode', kind: 'enum', value: '3', text: 'READ|WRITE' }],
+    ['flags', known(mode, u32(3)), { type: 'enum mode', kind: 'enum', value: '3', text: '(READ | WRITE)' }],
     [
       'an enumerator of two bits is no flag, and so none is',
       known(enumeration('e', { A: 1, B: 2, C: 12 }), u32(3)),
       { type: 'enum e', kind: 'enum', value: '3' },
     ],
-    ['unknown flag', known(mode, u32(17)), { type: 'enum mode', kind: 'enum', value: '17' }],
+    [
+      'unknown flag',
+      known(mode, u32(17)),
+      { type: 'enum mode', kind: 'enum', value: '17', text: '(READ | unknown: 0x10)' },
+    ],
+    ['no flag', known(mode, u32(0)), { type: 'enum mode', kind: 'enum', value: '0', text: 'NONE' }],
+    [
+      'unknown flags only',
+      known(enumeration('e', { A: 1, B: 2 }), u32(-256)),
+      { type: 'enum e', kind: 'enum', value: '4294967040', text: '(unknown: 0xffffff00)' },
+    ],
     [
       'unread encoding',
       known(base('_Decimal64', 8, 'other'), u64(1)),

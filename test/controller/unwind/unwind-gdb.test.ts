@@ -44,7 +44,7 @@ function compareThread(theirs: GdbThread, { unwound }: OurThread): string[] {
 
 function compareCore(program: string, core: string): OurThread[] {
   const ours = unwindCore(core).toSorted((a, b) => a.tid - b.tid);
-  const theirs = gdbThreads(program, core).toSorted((a, b) => a.tid - b.tid);
+  const theirs = gdbThreads(program, core, { pastMain: true }).toSorted((a, b) => a.tid - b.tid);
   expect(ours.map((thread) => thread.tid)).toEqual(theirs.map((thread) => thread.tid));
   for (const [i, thread] of theirs.entries()) {
     const our = ours[i];

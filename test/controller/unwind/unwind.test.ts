@@ -113,7 +113,7 @@ describe('the end of the stack', () => {
 
   test('a return address of 0', () => {
     const unwound = unwind({ registers: { rip: leaf }, stack: [0n] });
-    expect(pcs(unwound)).toEqual([hex(leaf)]);
+    expect(pcs(unwound)).toEqual([hex(leaf), '0x0']);
     expect(unwound.stopped).toBeUndefined();
   });
 

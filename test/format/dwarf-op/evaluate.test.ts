@@ -42,10 +42,26 @@ const context: ExpressionContext = {
   callFrameCfa: () => 0x7010n,
   objectAddress: 0x700n,
   entryValue: (bytes) => (bytes[0] === DW_OP.DW_OP_reg5 ? 55n : absent('optimized-out', 'no call site')),
+  entryDataValue: (register, size) =>
+    register === 5 ? (size === 8 ? 0x77n : 0x7700n) : absent('optimized-out', 'no'),
   tls: (offset) => 0x9000n + offset,
   baseType: (die) => types.get(die),
   callExpression: (die) =>
-    die === 1 ? e(DW_OP.DW_OP_lit7) : die === 2 ? e(DW_OP.DW_OP_call2, u16(2)) : undefined,
+    die === 1
+      ? { expression: e(DW_OP.DW_OP_lit7) }
+      : die === 2
+        ? { expression: e(DW_OP.DW_OP_call2, u16(2)) }
+        : die === 3
+          ? absent('optimized-out', 'its location list has nothing here')
+          : die === 4
+            ? {
+                expression: e(DW_OP.DW_OP_addrx, uleb(1), DW_OP.DW_OP_call2, u16(1), DW_OP.DW_OP_plus),
+                unit: {
+                  addressByIndex: (index: number) => BigInt(index) + 0x90n,
+                  callExpression: () => ({ expression: e(DW_OP.DW_OP_lit3) }),
+                },
+              }
+            : undefined,
 };
 const bare: ExpressionContext = {
   register: () => absent('unwind-failed', 'no registers'),
@@ -76,6 +92,26 @@ describe('evaluateValue', () => {
     ['constx', e(DW_OP.DW_OP_constx, uleb(1)), 0x41n],
     ['push_object_address', e(DW_OP.DW_OP_push_object_address), 0x700n],
     ['entry_value', e(DW_OP.DW_OP_entry_value, uleb(1), DW_OP.DW_OP_reg5), 55n],
+    // A caller's word that the register pointed to 0x77.
+    [
+      'entry_value of what a register pointed to',
+      e(DW_OP.DW_OP_entry_value, uleb(3), DW_OP.DW_OP_breg5, 0, DW_OP.DW_OP_deref),
+      0x77n,
+    ],
+    [
+      'entry_value of four bytes that a register pointed to',
+      e(DW_OP.DW_OP_GNU_entry_value, uleb(5), DW_OP.DW_OP_bregx, uleb(5), 0, DW_OP.DW_OP_deref_size, 4),
+      0x7700n,
+    ],
+    ['form_tls_address', e(DW_OP.DW_OP_lit8, DW_OP.DW_OP_form_tls_address), 0x9008n],
+    ['GNU_addr_index', e(DW_OP.DW_OP_GNU_addr_index, uleb(2)), 0x5042n],
+    ['GNU_const_index', e(DW_OP.DW_OP_GNU_const_index, uleb(2)), 0x42n],
+    // 0x91 relocated, and the other unit's DIE 1, which is 3; then this unit's, which is 7.
+    [
+      'a call of an expression of another unit',
+      e(DW_OP.DW_OP_call_ref, u32(4), DW_OP.DW_OP_call2, u16(1), DW_OP.DW_OP_plus),
+      0x5091n + 3n + 7n,
+    ],
     ['GNU_push_tls_address', e(DW_OP.DW_OP_lit8, DW_OP.DW_OP_GNU_push_tls_address), 0x9008n],
     ['call2', e(DW_OP.DW_OP_call2, u16(1), DW_OP.DW_OP_lit1, DW_OP.DW_OP_plus), 8n],
     ['call of a DIE without location', e(DW_OP.DW_OP_lit3, DW_OP.DW_OP_call4, u32(9)), 3n],
@@ -205,6 +241,25 @@ describe('evaluateValue', () => {
       e(DW_OP.DW_OP_lit0, 0xe5, 1),
       context,
       absent('unsupported', 'the DWARF operation 0xe5 is not supported'),
+    ],
+    [
+      'a call where the location list of the DIE has nothing',
+      e(DW_OP.DW_OP_call2, u16(3)),
+      context,
+      absent('optimized-out', 'its location list has nothing here'),
+    ],
+    // Address spaces: neither x86-64 nor AArch64 has any, and gdb does not know the operations either.
+    [
+      'xderef_size',
+      e(DW_OP.DW_OP_lit0, DW_OP.DW_OP_lit0, DW_OP.DW_OP_xderef_size, 4),
+      context,
+      absent('unsupported', 'the DWARF operation DW_OP_xderef_size is not supported'),
+    ],
+    [
+      'xderef_type',
+      e(DW_OP.DW_OP_lit0, DW_OP.DW_OP_lit0, DW_OP.DW_OP_xderef_type, 4, uleb(1)),
+      context,
+      absent('unsupported', 'the DWARF operation DW_OP_xderef_type is not supported'),
     ],
     [
       'xderef',

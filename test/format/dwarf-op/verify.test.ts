@@ -141,7 +141,7 @@ const context = {
     byteSize: die % 20,
     encoding: (['signed', 'unsigned', 'float', 'other'] as const)[die % 4] ?? 'other',
   }),
-  callExpression: () => u64(0x3030303030303030n),
+  callExpression: () => ({ expression: u64(0x3030303030303030n) }),
 };
 
 describe('properties', () => {

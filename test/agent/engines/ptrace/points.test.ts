@@ -33,12 +33,18 @@ function listen(tracer: TracerClient): {
   return { hits, ended: end.promise, restarted: restart.promise };
 }
 
+/** Names what ended a program: its code or its signal says more than that its threads cannot be listed. */
+async function expectRunning(target: { ended: Promise<unknown> }): Promise<void> {
+  expect(await Promise.race([target.ended, Promise.resolve('running')])).toBe('running');
+}
+
 async function expectUntouched(target: {
   pid: number;
   child: { stdin: { write(text: string): unknown } };
   nextLine(): Promise<string>;
   ended: Promise<unknown>;
 }): Promise<void> {
+  await expectRunning(target);
   expect(
     threadTraces(target.pid).filter(({ tracer, state }) => tracer !== 0 || 'Tt'.includes(state)),
   ).toEqual([]);
@@ -206,8 +212,10 @@ describe('ptrace, points', () => {
       });
       await new Promise((resolve) => setTimeout(resolve, 5 + Math.random() * 30));
       process.kill(pid, 'SIGKILL');
-      while (threadTraces(target.pid).some(({ tracer: by }) => by !== 0))
-        await new Promise((r) => setTimeout(r, 1));
+      do {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        await expectRunning(target);
+      } while (threadTraces(target.pid).some(({ tracer: by }) => by !== 0));
     }
     await expectUntouched(target);
   });

@@ -1,0 +1,48 @@
+/**
+ * One cold answer of the reader, as a process of its own: where a function and a line are, and the function's variables with their types.
+ * Prints them, then a line of JSON with what it took. usage: node dist/bench/reader-child.js PROGRAM FUNCTION FILE:LINE
+ */
+import { performance } from 'node:perf_hooks';
+import { hex } from '../format/address.js';
+import { openElf } from '../format/elf/open.js';
+import { openSymbols } from '../controller/service/symbols.js';
+import { openFileSource } from '../controller/snapshot/file-source.js';
+import type { ModuleSymbols } from '../controller/symbols/module-symbols.js';
+import { typeName } from '../controller/types/type-name.js';
+
+const [program = '', name = '', place = ''] = process.argv.slice(2);
+
+function answer(symbols: ModuleSymbols): string[] {
+  const lines: string[] = [];
+  for (const found of symbols.findFunctions(name)) {
+    const address = found.afterPrologue ?? found.entry;
+    lines.push(`${found.name} ${address === undefined ? 'inlined' : hex(address)}`);
+    for (const copy of found.inlinedCopies) lines.push(`  inlined at ${hex(copy.entry)} into ${copy.into}`);
+    const scope = address === undefined ? undefined : symbols.sourceStack(address).at(-1)?.scope;
+    for (const variable of scope?.variables ?? []) {
+      lines.push(
+        `  ${variable.parameter ? 'parameter' : 'local'} ${typeName(variable.type())} ${variable.name}`,
+      );
+    }
+  }
+  const colon = place.lastIndexOf(':');
+  for (const found of symbols.findLine(place.slice(0, colon), Number(place.slice(colon + 1)))) {
+    lines.push(`${place} ${hex(found.address)} in ${found.function}`);
+  }
+  return lines;
+}
+
+const importedMs = performance.now();
+using source = openFileSource(program);
+const before = process.cpuUsage();
+const lines = answer(openSymbols(openElf(source), program));
+const { user, system } = process.cpuUsage(before);
+console.log(lines.join('\n'));
+console.log(
+  JSON.stringify({
+    importedMs,
+    answeredMs: performance.now(),
+    answerCpuMs: (user + system) / 1000,
+    startCpuMs: (before.user + before.system) / 1000,
+  }),
+);

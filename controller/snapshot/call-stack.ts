@@ -1,0 +1,91 @@
+/**
+ * The frames of a thread as gdb tells them: those that unwinding found, with the tail callers that left between them, to the frame of
+ * `main` or of the program's entry. What lies beyond is the C library's business and not the program's.
+ */
+import { absent, isAbsent, type Absent } from '../../format/absent.js';
+import { AT } from '../../format/core/auxv.js';
+import { runtimeAddress, toLink, toRuntime } from '../../format/address.js';
+import { FrameRegisters, type RegisterValue } from '../unwind/frame-registers.js';
+import type { Architecture } from '../unwind/architecture.js';
+import type { PhysicalFrame, Unwound } from '../unwind/unwind.js';
+import type { SnapshotModule } from './module.js';
+import type { Snapshot, SnapshotThread } from './open.js';
+import { tailCallersBetween, type TailCaller } from './tail-calls.js';
+
+export interface CallStack {
+  readonly frames: readonly PhysicalFrame<SnapshotModule>[];
+  /** Why there may be more frames; undefined when the stack ends here. */
+  readonly stopped: Absent | undefined;
+}
+
+/** Made once for each unwound stack: who looks at a frame is told of the same one again. */
+const known = new WeakMap<Unwound<SnapshotModule>, CallStack>();
+
+export function callStack(snapshot: Snapshot, thread: SnapshotThread): CallStack {
+  const unwound = snapshot.stackOf(thread);
+  let stack = known.get(unwound);
+  if (stack === undefined) known.set(unwound, (stack = makeStack(snapshot, unwound)));
+  return stack;
+}
+
+function makeStack(snapshot: Snapshot, unwound: Unwound<SnapshotModule>): CallStack {
+  const frames: PhysicalFrame<SnapshotModule>[] = [];
+  const isOutermost = outermostTest(snapshot);
+  for (const [i, frame] of unwound.frames.entries()) {
+    frames.push(frame);
+    if (!frame.signalFrame && isOutermost(frame)) return { frames, stopped: undefined };
+    const caller = unwound.frames[i + 1];
+    if (caller === undefined || caller.foundBy !== 'call-frame' || frame.signalFrame) continue;
+    for (const tailCaller of tailCallersBetween(snapshot, frame, caller))
+      frames.push(virtualFrame(tailCaller, caller, snapshot.architecture));
+  }
+  return { frames, stopped: unwound.stopped };
+}
+
+/** Whether a frame is that of `main`, by whatever name the language calls it, or of the entry of the program. */
+function outermostTest(snapshot: Snapshot): (frame: PhysicalFrame<SnapshotModule>) => boolean {
+  const { executable } = snapshot;
+  const symbols = executable?.symbols();
+  const main =
+    symbols === undefined || isAbsent(symbols)
+      ? undefined
+      : (symbols.findSymbol('main.main') ?? symbols.findSymbol('main'));
+  const entries = new Set<bigint>();
+  const entry = snapshot.core.auxv.get(AT.AT_ENTRY);
+  if (entry !== undefined) entries.add(entry);
+  if (executable !== undefined && main !== undefined) entries.add(toRuntime(main.address, executable.bias));
+  return (frame) => {
+    const start = frame.module?.functionStart(frame.lookupPc);
+    return (start !== undefined && entries.has(start)) || isMain(frame);
+  };
+}
+
+function isMain({ module, lookupPc }: PhysicalFrame<SnapshotModule>): boolean {
+  const symbols = module?.symbols();
+  if (module === undefined || symbols === undefined || isAbsent(symbols)) return false;
+  return symbols.functionAt(toLink(runtimeAddress(lookupPc), module.bias))?.isMain === true;
+}
+
+/** When it jumped, registers that functions preserve were its caller's again; of others, and of its part of the stack, nothing is left. */
+function virtualFrame(
+  { module, pc }: TailCaller,
+  caller: PhysicalFrame<SnapshotModule>,
+  architecture: Architecture,
+): PhysicalFrame<SnapshotModule> {
+  const values = new Map<number, RegisterValue | Absent>();
+  for (const register of architecture.preserved) values.set(register, caller.registers.get(register));
+  values.set(architecture.programCounter, { value: pc, provenance: 'file' });
+  return {
+    pc,
+    lookupPc: pc - 1n,
+    cfa: absent('optimized-out', 'the function left by a tail call, and its part of the stack is gone'),
+    registers: new FrameRegisters({
+      values,
+      nameOf: (number) => architecture.nameOf(number),
+      otherwise: 'was lost when the function left by a tail call',
+    }),
+    module,
+    signalFrame: false,
+    foundBy: 'tail-call',
+  };
+}
