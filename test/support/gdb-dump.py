@@ -40,7 +40,11 @@ class Dumper:
         text = str(error)
         if "integers of more than 8 bytes" in text:
             return {"skipped": "gdb computes nothing of more than 8 bytes"}
-        if "no such vector element" in text:
+        if "Unhandled DWARF expression opcode" in text:
+            return {"skipped": "gdb does not know an operation of DWARF 5"}
+        if "pointer math on incomplete types" in text:
+            return {"skipped": "gdb does not step over arrays of variable length"}
+        if "no such vector element" in text or "Cannot find thread-local variables on this target" in text:
             return {"skipped": text}
         return {"absent": "optimized out" if "optimized out" in text else text}
 
@@ -151,7 +155,9 @@ def symbols(block, dumper, frame, seen):
         seen.add(symbol.name)
         entry["type"] = type_name(symbol.type)
         try:
-            entry["value"] = dumper.variable(symbol.value(frame))
+            value = symbol.value(frame)
+            entry["memory"] = value.address is not None
+            entry["value"] = dumper.variable(value)
         except gdb.error as error:
             entry["value"] = dumper.failed(error)
         result.append(entry)
@@ -214,7 +220,11 @@ def expressions_of(frame, variables, dumper):
     for entry in variables:
         if entry["shadowed"] or not entry["name"].isidentifier():
             continue
-        asked += spellings(entry["name"], entry["value"])
+        texts = list(spellings(entry["name"], entry["value"]))
+        if not entry.get("memory", False) and ("fields" in entry["value"] or "elements" in entry["value"]):
+            # NB: gdb 13 fails an assertion when it calculates with parts of an object in pieces.
+            texts = [text for text in texts if not text.startswith(("*", "&")) and "+" not in text and "@" not in text]
+        asked += texts
     frame.select()
     answers = []
     for text in asked[:150]:
@@ -247,7 +257,8 @@ def spellings(name, value):
             yield "*%s" % name
             yield "%s + 1" % name
             yield "&%s[%d]" % (name, count - 1)
-        if count > 2:
+        # NB: of a pointer or an array its @ takes more of the same; ours takes what they lead to.
+        if count > 2 and not value["elements"][1].get("value", "0x").startswith("0x"):
             yield "%s[1]@2" % name
     elif "target" in value or "string" in value:
         yield "*%s" % name
