@@ -10,6 +10,7 @@ import type { ConcreteFunction, ModuleContext } from './module-context.js';
 import type { CallSite, ExpressionUnit, Scope, SourceFrame, VariableSymbol } from './module-symbols.js';
 import { once } from './once.js';
 import { functionNameOf, nameOf, owner } from './origin.js';
+import { isCPlusPlus, qualifiedNameOf } from './qualified-name.js';
 import { makeVariable } from './variable.js';
 
 interface Position {
@@ -62,7 +63,7 @@ export class SourceStacks {
 
   #frame(die: Die, inlined: boolean, position: Position, scope: () => Scope): SourceFrame {
     return {
-      function: functionNameOf(die) ?? '',
+      function: (isCPlusPlus(die.unit.language) ? qualifiedNameOf(die) : functionNameOf(die)) ?? '',
       ...position,
       inlined,
       get scope() {
@@ -130,11 +131,9 @@ function visibleVariables(
   const variables: VariableSymbol[] = [];
   const seen = new Set<string>();
   for (const block of blocks) {
-    const names: string[] = [];
     for (const die of parametersFirst(block.variables)) {
       const name = nameOf(die);
       if (name === undefined) continue;
-      names.push(name);
       variables.push(
         makeVariable(context, die, {
           shadowed: seen.has(name),
@@ -142,8 +141,9 @@ function visibleVariables(
           isLocal: block.kind === 'lexical',
         }),
       );
+      // Blocks that say nothing of addresses belong to the one around them, with names that theirs may have too.
+      seen.add(name);
     }
-    for (const name of names) seen.add(name);
   }
   return variables;
 }
