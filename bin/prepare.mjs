@@ -57,7 +57,17 @@ const programs = {
     'systemd-analyze': 'systemd',
     strace: 'strace',
   },
-  bench: { gcc: 'gcc', gdb: 'gdb', bpftrace: 'bpftrace', 'redis-benchmark': 'redis-tools', make: 'make' },
+  bench: {
+    gcc: 'gcc',
+    gdb: 'gdb',
+    bpftrace: 'bpftrace',
+    'redis-benchmark': 'redis-tools',
+    make: 'make',
+    'g++': 'g++',
+    'dpkg-source': 'dpkg-dev',
+    lldb: 'lldb',
+    drgn: 'python3-drgn',
+  },
 };
 
 /** Packages that would start a service, now and at each boot. Tests and demos run these programs themselves, on ports of their own. */

@@ -3,7 +3,6 @@
  * of another version or of another file is told, removed and made anew; a folder that others may write to is not used at all. Written
  * under another name and renamed, so that readers and writers of several processes, killed at any time, see a whole file or none.
  */
-import { createHash, randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -27,7 +26,7 @@ import type { ElfFile } from '../../format/elf/file.js';
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import { findFileSource } from './debug-file-source.js';
 import type { OpenedIndex } from './file-index.js';
-import { encodeIndex, openSymbolIndex, type IndexIdentity, type IndexTable } from './symbol-index.js';
+import { encodeIndex, hashOf, openSymbolIndex, type IndexIdentity, type IndexTable } from './symbol-index.js';
 
 export interface IndexCacheOptions {
   readonly folder: string;
@@ -120,7 +119,7 @@ export class IndexCache {
       return;
     }
     const path = this.#pathOf(identity);
-    const partial = `${path}.${process.pid}.${randomBytes(4).toString('hex')}${partialSuffix}`;
+    const partial = `${path}.${process.pid}.${process.hrtime.bigint().toString(36)}${partialSuffix}`;
     try {
       writeWhole(partial, pieces);
       renameSync(partial, path);
@@ -133,7 +132,7 @@ export class IndexCache {
   #pathOf({ buildId, file, size }: IndexIdentity): string {
     const name = /^[0-9a-f]{1,128}$/.test(buildId)
       ? buildId
-      : createHash('sha256').update(`${buildId}\0${file}`).digest('hex').slice(0, 40);
+      : `file-${hashOf(`${buildId} ${file}`).toString(16)}`;
     return join(this.#folder, `${name}-${size}${suffix}`);
   }
 

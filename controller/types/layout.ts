@@ -69,19 +69,32 @@ export interface MemberPath {
 
 /** Finds a member by name, also inside anonymous structs and unions; undefined when there is none. */
 export function findMember(type: Type, name: string): MemberPath | undefined {
-  return findIn(type, name, 0, 0);
+  return findIn(type, name, { left: maxComposites }, { base: 0, nesting: 0 });
 }
 
-function findIn(type: Type, name: string, base: number, nesting: number): MemberPath | undefined {
+/** Anonymous members can double with each level of nesting: so many structs and unions are looked into in all. */
+const maxComposites = 10_000;
+
+interface Budget {
+  left: number;
+}
+
+function findIn(
+  type: Type,
+  name: string,
+  budget: Budget,
+  { base, nesting }: { readonly base: number; readonly nesting: number },
+): MemberPath | undefined {
   const plain = stripType(type);
-  if (!isCompositeKind(plain) || nesting > defaultLimits.maxNesting) return undefined;
+  if (!isCompositeKind(plain) || nesting > defaultLimits.maxNesting || budget.left-- <= 0) return undefined;
   const members = plain.members();
   for (const member of members) {
     if (member.name === name) return memberPath(member, base);
   }
   for (const member of members) {
     if (member.name !== undefined && !member.base) continue;
-    const found = findIn(member.type(), name, base + member.byteOffset, nesting + 1);
+    const inner = { base: base + member.byteOffset, nesting: nesting + 1 };
+    const found = findIn(member.type(), name, budget, inner);
     if (found !== undefined) return found;
   }
   return undefined;
@@ -99,14 +112,18 @@ export function memberPath(member: Member, base = 0): MemberPath {
   };
 }
 
-/** Names that `findMember` would find, for near matches; bounded by nesting. */
-export function memberNames(type: Type, nesting = 0): string[] {
+/** Names that `findMember` would find, for near matches. */
+export function memberNames(type: Type): string[] {
+  return namesIn(type, { left: maxComposites }, 0);
+}
+
+function namesIn(type: Type, budget: Budget, nesting: number): string[] {
   const plain = stripType(type);
-  if (!isCompositeKind(plain) || nesting > defaultLimits.maxNesting) return [];
+  if (!isCompositeKind(plain) || nesting > defaultLimits.maxNesting || budget.left-- <= 0) return [];
   return plain
     .members()
     .flatMap((member) =>
-      member.name === undefined ? memberNames(member.type(), nesting + 1) : [member.name],
+      member.name === undefined ? namesIn(member.type(), budget, nesting + 1) : [member.name],
     );
 }
 

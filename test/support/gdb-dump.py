@@ -149,7 +149,7 @@ def symbols(block, dumper, frame, seen):
     for symbol in block:
         constant = symbol.addr_class in (gdb.SYMBOL_LOC_CONST, gdb.SYMBOL_LOC_CONST_BYTES)
         label = str(symbol.type) == "__CORE_ADDR"
-        if label or not (symbol.is_variable or symbol.is_argument or constant):
+        if label or is_enumerator(symbol) or not (symbol.is_variable or symbol.is_argument or constant):
             continue
         entry = {"name": symbol.name, "parameter": symbol.is_argument, "shadowed": symbol.name in seen}
         seen.add(symbol.name)
@@ -162,6 +162,16 @@ def symbols(block, dumper, frame, seen):
             entry["value"] = dumper.failed(error)
         result.append(entry)
     return result
+
+
+# A constant of an enum that is declared in the block.
+def is_enumerator(symbol):
+    type = symbol.type.strip_typedefs()
+    return (
+        symbol.addr_class == gdb.SYMBOL_LOC_CONST
+        and type.code == gdb.TYPE_CODE_ENUM
+        and any(field.name == symbol.name for field in type.fields())
+    )
 
 
 def type_name(type):
