@@ -33,7 +33,7 @@ export function nameOf(die: Die): string | undefined {
  * the namespaces and classes that it stands in.
  */
 export function functionNameOf(die: Die): string | undefined {
-  if (isScoped(die.unit.language)) return qualifiedName(die);
+  if (isCPlusPlus(die.unit.language) || die.unit.language === DW_LANG_Rust) return qualifiedNameOf(die);
   if (!isC(die.unit.language)) return nameOf(die);
   for (const attribute of [DW_AT.linkage_name, DW_AT.MIPS_linkage_name]) {
     const linkage = owner(die, attribute)?.string(attribute);
@@ -56,15 +56,16 @@ export function rootOf(die: Die): number {
   return key;
 }
 
-const scopedLanguages: ReadonlySet<number> = new Set([0x04, 0x1a, 0x1c, 0x21, 0x2b]);
+const cPlusPlus: ReadonlySet<number> = new Set([0x04, 0x1a, 0x21, 0x2a, 0x2b]);
+const DW_LANG_Rust = 0x1c;
 
-/** DW_LANG_C_plus_plus to C_plus_plus_20, Rust: names stand in namespaces. */
-function isScoped(language: number): boolean {
-  return scopedLanguages.has(language);
+/** DW_LANG_C_plus_plus, and its versions 11, 14, 17, 20. */
+export function isCPlusPlus(language: number): boolean {
+  return cPlusPlus.has(language);
 }
 
 /** NB: the DIE that declares a function stands where the function does; its definition may stand outside. */
-function qualifiedName(die: Die): string | undefined {
+export function qualifiedNameOf(die: Die): string | undefined {
   const name = nameOf(die);
   if (name === undefined) return undefined;
   let declaration = die;

@@ -1,4 +1,4 @@
-/** Names with the namespaces and classes that they stand in: `ns::Class::method`. */
+/** The namespaces and classes that a name stands in: `ns::Class::` of `ns::Class::method`. */
 import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import type { Unit } from '../dwarf/unit.js';
@@ -46,6 +46,7 @@ function prefixIn(scope: Die, outer: string): string {
       // gdb drops all of the scope of what has no name, as the class of a lambda.
       return scope.has(DW_AT.name) ? `${outer}${scope.name ?? ''}::` : '';
     default:
-      return outer;
+      // What stands in a function is known by its own name.
+      return '';
   }
 }

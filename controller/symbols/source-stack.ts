@@ -130,11 +130,9 @@ function visibleVariables(
   const variables: VariableSymbol[] = [];
   const seen = new Set<string>();
   for (const block of blocks) {
-    const names: string[] = [];
     for (const die of parametersFirst(block.variables)) {
       const name = nameOf(die);
       if (name === undefined) continue;
-      names.push(name);
       variables.push(
         makeVariable(context, die, {
           shadowed: seen.has(name),
@@ -142,8 +140,9 @@ function visibleVariables(
           isLocal: block.kind === 'lexical',
         }),
       );
+      // Blocks that say nothing of addresses belong to the one around them, with names that theirs may have too.
+      seen.add(name);
     }
-    for (const name of names) seen.add(name);
   }
   return variables;
 }

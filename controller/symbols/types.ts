@@ -19,6 +19,7 @@ import type {
 } from '../types/type.js';
 import { membersOf } from './members.js';
 import { once } from './once.js';
+import { isCPlusPlus, qualifiedNameOf } from './origin.js';
 
 const voidType: Type = { kind: 'void' };
 
@@ -82,7 +83,7 @@ export class TypeReader {
       case DW_TAG.typedef:
       case DW_TAG.template_alias: {
         const target = once(() => this.typeOf(die));
-        return { kind: 'typedef', name: die.name ?? '', target };
+        return { kind: 'typedef', name: shownName(die).name ?? '', target };
       }
       case DW_TAG.const_type:
       case DW_TAG.immutable_type:
@@ -116,7 +117,7 @@ export class TypeReader {
       if (definition !== undefined && definition.key !== die.key && !definition.flag(DW_AT.declaration)) {
         return this.typeAt(definition);
       }
-      return { kind, ...named(name), byteSize: 0, incomplete: true, members: () => [] };
+      return { kind, ...shownName(die), byteSize: 0, incomplete: true, members: () => [] };
     }
     const byteSize = die.size(DW_AT.byte_size);
     if (byteSize === undefined) {
@@ -124,7 +125,7 @@ export class TypeReader {
     }
     return {
       kind,
-      ...named(name),
+      ...shownName(die),
       byteSize,
       incomplete: false,
       members: once(() => membersOf(die, (child) => this.typeOf(child))),
@@ -189,7 +190,7 @@ export class TypeReader {
         ? enumerators().some((enumerator) => enumerator.value < 0n)
         : encoding === DW_ATE.signed || encoding === DW_ATE.signed_char;
     const byteSize = die.size(DW_AT.byte_size) ?? underlying?.size(DW_AT.byte_size) ?? 4;
-    return { kind: 'enum', ...named(die.name), byteSize, signed, enumerators };
+    return { kind: 'enum', ...shownName(die), byteSize, signed, enumerators };
   }
 
   #function(die: Die): FunctionType {
@@ -249,14 +250,27 @@ const encodings: ReadonlyMap<number, BaseEncoding> = new Map([
 
 function enumeratorsOf(die: Die): Enumerator[] {
   const enumerators: Enumerator[] = [];
+  const prefix = enumeratorPrefix(die);
   for (const child of die.children()) {
     if (child.tag !== DW_TAG.enumerator) continue;
     const value = child.value(DW_AT.const_value);
-    if (value?.kind === 'constant') enumerators.push({ name: child.name ?? '', value: value.value });
+    if (value?.kind === 'constant')
+      enumerators.push({ name: prefix + (child.name ?? ''), value: value.value });
   }
   return enumerators;
 }
 
-function named(name: string | undefined): { name?: string } {
-  return name === undefined ? {} : { name };
+/** As gdb names it: in C++ with what it stands in, and without the word. */
+function shownName(die: Die): { name?: string; tagless?: true } {
+  if (!isCPlusPlus(die.unit.language)) return die.name === undefined ? {} : { name: die.name };
+  const name = qualifiedNameOf(die);
+  return { tagless: true, ...(name === undefined ? {} : { name }) };
+}
+
+/** What stands before the names of enumerators: in C++ what the enumeration stands in, and its own name where that is needed. */
+function enumeratorPrefix(die: Die): string {
+  if (!isCPlusPlus(die.unit.language)) return '';
+  const own = die.name ?? '';
+  const whole = qualifiedNameOf(die) ?? '';
+  return die.flag(DW_AT.enum_class) ? `${whole}::` : whole.slice(0, whole.length - own.length);
 }

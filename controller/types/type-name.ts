@@ -133,7 +133,9 @@ function plainName(type: Exclude<Type, { kind: 'pointer' | 'array' | 'function' 
     case 'struct':
     case 'union':
     case 'enum':
-      return `${type.kind} ${type.name ?? '{...}'}`;
+      return type.tagless === true && type.name !== undefined
+        ? type.name
+        : `${type.kind} ${type.name ?? '{...}'}`;
     case 'class':
       return type.name ?? 'class {...}';
     case 'unknown':

@@ -53,6 +53,8 @@ export interface CompositeType {
   readonly kind: 'struct' | 'union' | 'class';
   /** Undefined when anonymous. */
   readonly name?: string;
+  /** The name stands alone, as in C++: `order`, not `struct order`. */
+  readonly tagless?: true;
   readonly byteSize: number;
   /** True when only a declaration exists anywhere: there are no members to show. */
   readonly incomplete: boolean;
@@ -96,6 +98,7 @@ export interface DynamicCount {
 export interface EnumType {
   readonly kind: 'enum';
   readonly name?: string;
+  readonly tagless?: true;
   readonly byteSize: number;
   readonly signed: boolean;
   readonly enumerators: () => readonly Enumerator[];

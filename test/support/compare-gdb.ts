@@ -78,8 +78,12 @@ interface Place {
 function compareFrame(place: Place, theirs: GdbFrame, tally: Tally): void {
   const { snapshot, frame, where, depth } = place;
   compareLocals(where, showLocals(snapshot, frame, { depth, raw: true }), theirs.locals, tally);
+  // By its name alone a global cannot be asked for where a local hides it.
+  const hidden = new Set(theirs.locals.map(({ name }) => name));
   const asked = [
-    ...(theirs.globals ?? []).map((each) => [each.name, each.value] as const),
+    ...(theirs.globals ?? [])
+      .filter(({ name }) => !hidden.has(name))
+      .map((each) => [each.name, each.value] as const),
     ...(theirs.expressions ?? []),
   ];
   const answers = evaluateExpressions(
