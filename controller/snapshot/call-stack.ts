@@ -5,6 +5,7 @@
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { AT } from '../../format/core/auxv.js';
 import { runtimeAddress, toLink, toRuntime } from '../../format/address.js';
+import type { FunctionSymbol } from '../symbols/module-symbols.js';
 import { FrameRegisters, type RegisterValue } from '../unwind/frame-registers.js';
 import type { Architecture } from '../unwind/architecture.js';
 import type { PhysicalFrame, Unwound } from '../unwind/unwind.js';
@@ -42,28 +43,33 @@ function makeStack(snapshot: Snapshot, unwound: Unwound<SnapshotModule>): CallSt
   return { frames, stopped: unwound.stopped };
 }
 
-/** Whether a frame is that of `main`, by whatever name the language calls it, or of the entry of the program. */
+/** Whether a frame is that of `main`, by whatever name the language calls it, or of the entry of the program. Asked innermost first. */
 function outermostTest(snapshot: Snapshot): (frame: PhysicalFrame<SnapshotModule>) => boolean {
   const { executable } = snapshot;
   const symbols = executable?.symbols();
-  const main =
+  const symbol =
     symbols === undefined || isAbsent(symbols)
       ? undefined
       : (symbols.findSymbol('main.main') ?? symbols.findSymbol('main'));
-  const entries = new Set<bigint>();
+  let main =
+    executable === undefined || symbol === undefined ? undefined : toRuntime(symbol.address, executable.bias);
   const entry = snapshot.core.auxv.get(AT.AT_ENTRY);
-  if (entry !== undefined) entries.add(entry);
-  if (executable !== undefined && main !== undefined) entries.add(toRuntime(main.address, executable.bias));
   return (frame) => {
+    const begins = beginsProgram(frame);
+    if (begins === 'other') return true;
+    if (begins === 'rust') main = undefined;
     const start = frame.module?.functionStart(frame.lookupPc);
-    return (start !== undefined && entries.has(start)) || isMain(frame);
+    return start !== undefined && (start === main || start === entry);
   };
 }
 
-function isMain({ module, lookupPc }: PhysicalFrame<SnapshotModule>): boolean {
+function beginsProgram({
+  module,
+  lookupPc,
+}: PhysicalFrame<SnapshotModule>): FunctionSymbol['beginsProgram'] {
   const symbols = module?.symbols();
-  if (module === undefined || symbols === undefined || isAbsent(symbols)) return false;
-  return symbols.functionAt(toLink(runtimeAddress(lookupPc), module.bias))?.isMain === true;
+  if (module === undefined || symbols === undefined || isAbsent(symbols)) return undefined;
+  return symbols.functionAt(toLink(runtimeAddress(lookupPc), module.bias))?.beginsProgram;
 }
 
 /** When it jumped, registers that functions preserve were its caller's again; of others, and of its part of the stack, nothing is left. */

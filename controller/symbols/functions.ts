@@ -16,6 +16,8 @@ import { hasValidLocations, prologueEnd } from './prologue.js';
 import { endOfFramePrologue } from './prologue-code.js';
 import { makeVariable } from './variable.js';
 
+const DW_LANG_Rust = 0x1c;
+
 /** Definitions are two links away from their declaration at most. */
 const maxLinks = 4;
 
@@ -172,7 +174,9 @@ export class FunctionFinder {
       },
       returnType: once(() => context.typeOf(owner(die, DW_AT.type) ?? die)),
       parameters,
-      isMain: owner(die, DW_AT.main_subprogram)?.flag(DW_AT.main_subprogram) === true,
+      ...(owner(die, DW_AT.main_subprogram)?.flag(DW_AT.main_subprogram) === true
+        ? { beginsProgram: die.unit.language === DW_LANG_Rust ? 'rust' : 'other' }
+        : {}),
       ...(concrete === undefined
         ? {}
         : {

@@ -81,8 +81,11 @@ export interface FunctionSymbol {
    * (DW_AT_call_all_calls and the like); undefined for a function of which only the symbol is known.
    */
   readonly tailCallSites?: () => readonly TailCallSite[];
-  /** The compiler says that this is where the program begins (DW_AT_main_subprogram). */
-  readonly isMain?: boolean;
+  /**
+   * The compiler says that this is where the program begins (DW_AT_main_subprogram). `rust`: gdb 13 knows that name and does not find the
+   * function by it, so that it ends a stack neither there nor in the `main` around it.
+   */
+  readonly beginsProgram?: 'rust' | 'other';
 }
 
 export interface TailCallSite {

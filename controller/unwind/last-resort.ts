@@ -3,6 +3,7 @@
  * guesses: taken only when a return address stands right after a call instruction in executable memory, and labelled.
  */
 import { isAbsent } from '../../format/absent.js';
+import type { PrologueState } from './architecture.js';
 import { readSaved, withoutSignature, type StepContext } from './frame-step.js';
 import { FrameRegisters, type RegisterValue } from './frame-registers.js';
 import type { MappedModule, ModuleMap } from './module-map.js';
@@ -63,10 +64,15 @@ function stepByPrologue(input: ResortInput): ResortStep | undefined {
   const { architecture, module, pc } = input;
   const start = input.exact ? module?.functionStart?.(pc) : module?.functionStart?.(pc - 1n);
   const code = start === undefined ? undefined : codeAt(input, start, architecture.maxPrologueBytes ?? 0);
-  if (start === undefined || code === undefined || architecture.prologueState === undefined)
-    return stepByFramePointer(input, true);
+  if (architecture.prologueState === undefined) return stepByFramePointer(input, true);
+  if (start === undefined || code === undefined)
+    return (input.exact ? stepFromTop(input, 'none') : undefined) ?? stepByFramePointer(input, true);
   const state = architecture.prologueState(code, Number(pc - start));
-  if (state === 'framed') return stepByFramePointer(input, false);
+  return state === 'framed' ? stepByFramePointer(input, false) : stepFromTop(input, state);
+}
+
+function stepFromTop(input: ResortInput, state: Exclude<PrologueState, 'framed'>): ResortStep | undefined {
+  const { architecture } = input;
   const stack = input.registers.value(architecture.stackPointer);
   if (isAbsent(stack)) return undefined;
   const cfa = stack + (state === 'pushed' ? 16n : 8n);

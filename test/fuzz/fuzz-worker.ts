@@ -16,7 +16,7 @@ import {
   type FuzzProgress,
 } from './fuzz-order.js';
 import { mutate, seededRandom } from './mutate.js';
-import { fuzzTargets } from './targets.js';
+import { findTarget } from './targets.js';
 
 /** Inputs between two looks at the coverage, which costs more than most runs. */
 const batch = 32;
@@ -135,7 +135,7 @@ export function minimised(target: FuzzTarget, input: Uint8Array, signature: stri
 }
 
 const order = workerData as FuzzOrder | null;
-const target = order === null ? undefined : fuzzTargets().find((each) => each.name === order.target);
+const target = order === null ? undefined : await findTarget(order.target);
 if (order !== null && target !== undefined) {
   mkdirSync(join(order.folder, 'corpus'), { recursive: true });
   using _ = guardAllocations(maxAllocation);

@@ -18,7 +18,7 @@ import {
   type FuzzOrder,
   type FuzzProgress,
 } from './fuzz-order.js';
-import { fuzzTargets } from './targets.js';
+import { findTarget, fuzzTargets } from './targets.js';
 
 const hangMs = 60_000;
 const lookMs = 2000;
@@ -84,8 +84,8 @@ async function fuzz(target: string, seconds: number, seed: number): Promise<numb
   return findings;
 }
 
-function reproduce(name: string, file: string): number {
-  const target = fuzzTargets().find((each) => each.name === name);
+async function reproduce(name: string, file: string): Promise<number> {
+  const target = await findTarget(name);
   if (target === undefined) throw new Error(`no target "${name}"`);
   using _ = guardAllocations(256 << 20);
   const start = performance.now();
@@ -102,11 +102,12 @@ const { values, positionals } = parseArgs({
     reproduce: { type: 'string' },
   },
 });
-const names = fuzzTargets().map((target) => target.name);
+const names = (await fuzzTargets()).map((target) => target.name);
 const wanted = names.filter((name) =>
   positionals.some((pattern) => new RegExp(`^${pattern.replaceAll('*', '.*')}$`).test(name)),
 );
-if (values.reproduce !== undefined) process.exitCode = reproduce(wanted[0] ?? '', values.reproduce);
+if (values.reproduce !== undefined)
+  process.exitCode = await reproduce(positionals[0] ?? '', values.reproduce);
 else if (wanted.length === 0) say(`targets, * for any letters: ${names.join(' ')}`);
 else {
   let findings = 0;

@@ -11,7 +11,7 @@ const runsOf = (name: string): number => {
   return /^(gcc|clang|frame)/.test(name) ? 20 : 200;
 };
 
-const targets = fuzzTargets();
+const targets = await fuzzTargets();
 
 /** Finds in what a target gives, each with the input that found it. */
 function fuzz(target: FuzzTarget): string[] {

@@ -6,8 +6,9 @@ export const patternMemory: MemoryReader = {
   read(address, length) {
     if (address + BigInt(length) > 1n << 40n || length > 1 << 20)
       return absent('not-captured', 'it is nowhere', { address, length });
+    const start = Number(address & 0xffn);
     const bytes = new Uint8Array(length);
-    for (let i = 0; i < length; i++) bytes[i] = Number((address + BigInt(i)) & 7n) < 3 ? (i * 7) & 0xff : 0;
+    for (let i = 0; i < length; i++) if (((start + i) & 7) < 3) bytes[i] = ((start + i) * 7) & 0xff;
     return { bytes, provenance: 'stopped' };
   },
 };

@@ -14,6 +14,13 @@ import { build, buildNames, withSection } from './program.js';
 const names = ['search', 'outer', 'square', 'head', 'numbers', 'tail', 'sink', '_start'];
 const types = ['struct node', 'count', 'enum color', 'int', 'unsigned long', 'double'];
 
+/** Little of each value: what types can do to a reader shows in the first elements. */
+const rendering = {
+  memory: patternMemory,
+  limits: { ...defaultLimits, maxElements: 8, maxStringBytes: 64 },
+  depth: 1,
+};
+
 /** What a reader of a frame asks of a variable. */
 function askVariable(variable: VariableSymbol, at: LinkAddress): void {
   ask(() => variable.availableRanges?.());
@@ -21,11 +28,7 @@ function askVariable(variable: VariableSymbol, at: LinkAddress): void {
   ask(() => typeName(variable.type()));
   ask(() => {
     const place = { kind: 'memory', address: 0x4000n } as const;
-    renderVariable(
-      variable.name,
-      { type: variable.type(), place },
-      { memory: patternMemory, limits: defaultLimits },
-    );
+    renderVariable(variable.name, { type: variable.type(), place }, rendering);
   });
 }
 
@@ -62,8 +65,7 @@ export function askEverything(file: Uint8Array, addresses: readonly bigint[]): v
     ask(() => {
       const type = symbols.findType(name);
       const place = { kind: 'memory', address: 0x8000n } as const;
-      if (type !== undefined)
-        renderVariable(name, { type, place }, { memory: patternMemory, limits: defaultLimits });
+      if (type !== undefined) renderVariable(name, { type, place }, rendering);
     });
   }
   ask(() => symbols.findEnumerator('GREEN'));

@@ -38,13 +38,15 @@ export interface FrameTally {
 export interface CompareFramesOptions {
   /** Files like `libc6-dbg` are used by both sides, or by none. */
   readonly debugFiles?: boolean;
+  /** Whether names count: of other languages than C ours are not qualified yet. */
+  readonly names?: boolean;
 }
 
 export function compareFrames(program: string, core: string, options: CompareFramesOptions = {}): FrameTally {
   const { debugFiles = false } = options;
   const tally = newTally();
   using snapshot = openSnapshot(core, debugFiles ? { openSymbols } : {});
-  for (const thread of gdbFrames(program, core, debugFiles)) compareThread(snapshot, thread, tally);
+  for (const thread of gdbFrames(program, core, debugFiles)) compareThread(snapshot, thread, tally, options);
   return tally;
 }
 
@@ -78,8 +80,8 @@ function isDump(dump: unknown): dump is { readonly threads: readonly GdbThread[]
 
 const baseName = (path: string | undefined): string => path?.replace(/.*\//, '') ?? '?';
 
-const gdbText = (frame: GdbFrame): string =>
-  `${frame.pc} ${frame.kind} ${frame.kind === 'signal' ? '<signal handler called>' : (frame.function ?? '??')} ${baseName(frame.file)}:${frame.line ?? '?'}`;
+const gdbText = (frame: GdbFrame, names: boolean): string =>
+  `${frame.pc} ${frame.kind} ${names ? (frame.kind === 'signal' ? '<signal handler called>' : (frame.function ?? '??')) : ''} ${baseName(frame.file)}:${frame.line ?? '?'}`;
 
 function ourKind(frame: LogicalFrame): GdbFrame['kind'] {
   if (frame.inlined) return 'inline';
@@ -87,19 +89,24 @@ function ourKind(frame: LogicalFrame): GdbFrame['kind'] {
   return frame.frame.signalFrame ? 'signal' : 'normal';
 }
 
-const ourText = (frame: LogicalFrame): string => {
+const ourText = (frame: LogicalFrame, names: boolean): string => {
   const { file, line } = frame.source ?? {};
   const place = file === undefined || line === undefined || line === 0 ? '?:?' : `${baseName(file)}:${line}`;
-  return `${hex(frame.pc)} ${ourKind(frame)} ${frame.function ?? '??'} ${place}`;
+  return `${hex(frame.pc)} ${ourKind(frame)} ${names ? (frame.function ?? '??') : ''} ${place}`;
 };
 
-function compareThread(snapshot: Snapshot, theirs: GdbThread, tally: FrameTally): void {
+function compareThread(
+  snapshot: Snapshot,
+  theirs: GdbThread,
+  tally: FrameTally,
+  options: CompareFramesOptions,
+): void {
   const thread = snapshot.findThread(theirs.tid);
   if (thread === undefined) {
     if (theirs.frames.length > 0) tally.differences.push(`thread ${theirs.tid}: ours has none`);
     return;
   }
-  compareStacks(snapshot, thread, theirs.frames, tally);
+  compareStacks(snapshot, thread, theirs.frames, tally, options);
 }
 
 /** Up to the first frame that is another. */
@@ -108,14 +115,16 @@ export function compareStacks(
   thread: SnapshotThread,
   theirs: readonly GdbFrame[],
   tally: FrameTally,
+  options: CompareFramesOptions = {},
 ): void {
   const { frames, stopped } = threadStack(snapshot, thread);
+  const { names = true } = options;
   tally.threads++;
   for (let i = 0; i < Math.max(frames.length, theirs.length); i++) {
     const our = frames[i];
     const their = theirs[i];
-    const ourLine = our === undefined ? `nothing (${stopped?.detail ?? 'the end'})` : ourText(our);
-    const theirLine = their === undefined ? 'nothing' : gdbText(their);
+    const ourLine = our === undefined ? `nothing (${stopped?.detail ?? 'the end'})` : ourText(our, names);
+    const theirLine = their === undefined ? 'nothing' : gdbText(their, names);
     if (ourLine !== theirLine) tally.differences.push(`#${i} gdb ${theirLine}; ours ${ourLine}`);
     if (our === undefined || their === undefined || our.pc !== BigInt(their.pc)) break;
     tally.frames++;

@@ -102,6 +102,7 @@ function compareElements(
   if (
     text !== undefined &&
     ours.kind === 'array' &&
+    ours.length !== undefined &&
     ours.elements?.every((element) => element.absent === undefined) === true &&
     /^(un|)(signed )?char \[/.test(ours.type) &&
     ours.text !== text
