@@ -2,7 +2,7 @@
  * The reader against gdb, lldb and drgn: a cold answer (where a function and a line are, and the function's variables with their types), whole
  * process start to exit, by the clock and of CPU time, with the most memory that it had; the same from the cache of indexes; `show` of a deep
  * stack; how long the thread that serves others is held up. Programs: redis, postgres, and one with more than 100 MB of .debug_info.
- * What peers are asked is less where they cannot answer all: gdb prints no types, drgn knows no lines and no variables of a function.
+ * What peers are asked is less where they cannot answer all: gdb prints no types, drgn knows no lines, and of a function's variables the parameters.
  * usage: node dist/bench/reader.js [--json]
  */
 import { spawnSync } from 'node:child_process';
@@ -34,7 +34,7 @@ interface Cost {
 const meter = `
 import json, os, subprocess, sys, time
 begin = time.monotonic()
-child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 said = child.stderr.read()
 _, status, usage = os.wait4(child.pid, 0)
 print(json.dumps({'wallMs': (time.monotonic() - begin) * 1e3, 'cpuMs': (usage.ru_utime + usage.ru_stime) * 1e3,
@@ -71,7 +71,7 @@ from drgn import Program
 program = Program()
 program.load_debug_info([sys.argv[1]])
 function = program.function(sys.argv[2])
-print(hex(function.address_), function.type_)
+print(hex(function.address_), [(each.name, each.type.type_name()) for each in function.type_.parameters])
 `,
 );
 
@@ -86,7 +86,7 @@ const gdb: Ask = ({ program, function: name, place }) => {
 const lldb: Ask = ({ program, function: name, place }) => {
   const [file = '', line = ''] = place.split(':');
   const lookups = [`image lookup -v -F ${name}`, `image lookup -v -f ${file} -l ${line}`];
-  return ['lldb', '-b', '-x', ...lookups.flatMap((each) => ['-o', each]), program];
+  return ['lldb', '-b', '-x', '-l', 'none', ...lookups.flatMap((each) => ['-o', each]), program];
 };
 const drgn: Ask = ({ program, function: name }) => [debianPython, drgnScript, program, name];
 const ours: Ask = ({ program, function: name, place }) => [process.execPath, child, program, name, place];
@@ -204,8 +204,8 @@ try {
     ...race('redis', { program: build('redis.mjs'), function: 'setGenericCommand', place: 't_string.c:85' }),
     ...race('postgres', {
       program: build('postgres.mjs'),
-      function: 'exec_simple_query',
-      place: 'postgres.c:1050',
+      function: 'heap_insert',
+      place: 'heapam.c:2079',
     }),
     ...race('114 MB of .debug_info', { program: big, function: 'run_unit_031', place: 'unit_031.cpp:52' }),
     ...(await show(coreOf(deep, []), coreOf(big, ['break run_unit_031']))),

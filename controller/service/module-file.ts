@@ -46,6 +46,7 @@ export function openModuleFile(options: ModuleFileOptions): ModuleFile {
         name: module.path,
         size: source.size,
         read: (offset, length) => source.read(offset, length),
+        readInto: (target, offset) => source.readInto(target, offset),
       });
       const found = elf.buildId ?? '';
       if (found === module.buildId) return { elf, file, [Symbol.dispose]: () => source[Symbol.dispose]() };

@@ -63,8 +63,18 @@ function openIndex(elf: ElfFile, info: DebugInfo): OpenedIndex | undefined {
   const identity = identityOf(elf);
   if (identity === undefined) return undefined;
   const opened = cache.open(identity);
-  if (opened === undefined) void wantIndex(elf.source.name, identity);
-  return opened;
+  const make = (): void => void wantIndex(elf.source.name, identity);
+  if (opened === undefined) {
+    make();
+    return undefined;
+  }
+  return {
+    index: opened.index,
+    damaged(reason) {
+      opened.damaged(reason);
+      make();
+    },
+  };
 }
 
 /** NB: what starts threads is imported when one is wanted. */

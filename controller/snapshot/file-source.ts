@@ -3,7 +3,10 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import type { ByteSource } from '../../format/byte-source.js';
 import { badData, StillframeError } from '../../format/error.js';
 
-export interface FileSource extends ByteSource, Disposable {}
+export interface FileSource extends ByteSource, Disposable {
+  /** Throws `bad-data` when the file was changed since it was opened. */
+  readInto(target: Uint8Array, offset: number): void;
+}
 
 /** Throws `not-found` when there is no such regular file, `system` when it cannot be read. */
 export function openFileSource(path: string): FileSource {
@@ -33,6 +36,13 @@ export function openFileSource(path: string): FileSource {
     },
     readInto(target, offset) {
       check(offset, target.length);
+      // Large sections are read piece by piece, at any time: pieces of two files would not fit together.
+      const now = fstatSync(fd);
+      if (now.mtimeMs !== stat.mtimeMs || now.size !== size) {
+        throw badData(`cannot read "${path}": it was changed since it was opened`, {
+          detail: { file: path },
+        });
+      }
       fill(target, offset);
     },
     [Symbol.dispose]: () => closeSync(fd),
