@@ -122,7 +122,10 @@ function compareStep(base: Snapshot, thread: SnapshotThread, step: Step, tally: 
 
 /** The snapshot as it would be at this instruction. */
 function atStep(base: Snapshot, memory: MemoryReader, unwound: Unwound<SnapshotModule>): Snapshot {
-  const step: Snapshot = Object.create(base, { memory: { value: memory }, stackOf: { value: () => unwound } });
+  const step: Snapshot = Object.create(base, {
+    memory: { value: memory },
+    stackOf: { value: () => unwound },
+  });
   return step;
 }
 
