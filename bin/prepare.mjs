@@ -16,7 +16,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** Programs that a purpose needs (files, where a path is given), and the Debian package that brings each. */
+/** Programs that a purpose needs (files, where a path is given), and the Debian packages that bring each. */
 const programs = {
   demo: { gcc: 'gcc', ld: 'binutils' },
   automation: {
@@ -30,6 +30,9 @@ const programs = {
     gcc: 'gcc',
     clang: 'clang',
     gdb: 'gdb',
+    'gdb-multiarch': 'gdb-multiarch',
+    'aarch64-linux-gnu-gcc': 'gcc-aarch64-linux-gnu libc6-dev-arm64-cross',
+    'qemu-aarch64': 'qemu-user',
     readelf: 'binutils',
     'llvm-dwarfdump': 'llvm',
     zstd: 'zstd',
@@ -54,7 +57,17 @@ const programs = {
     'systemd-analyze': 'systemd',
     strace: 'strace',
   },
-  bench: { gcc: 'gcc', gdb: 'gdb', bpftrace: 'bpftrace', 'redis-benchmark': 'redis-tools', make: 'make' },
+  bench: {
+    gcc: 'gcc',
+    gdb: 'gdb',
+    bpftrace: 'bpftrace',
+    'redis-benchmark': 'redis-tools',
+    make: 'make',
+    'g++': 'g++',
+    'dpkg-source': 'dpkg-dev',
+    lldb: 'lldb',
+    drgn: 'python3-drgn',
+  },
 };
 
 /** Packages that would start a service, now and at each boot. Tests and demos run these programs themselves, on ports of their own. */
@@ -112,7 +125,7 @@ function installPrograms(purposes) {
   }
   const missing = [...wanted].filter(([program]) => !has(program));
   if (missing.length === 0) return;
-  const packages = [...new Set(missing.map(([, pkg]) => pkg))];
+  const packages = [...new Set(missing.flatMap(([, pkg]) => pkg.split(' ')))];
   if (!has('apt-get') || process.getuid?.() !== 0) {
     const names = missing.map(([program]) => program).join(', ');
     fail(`missing programs: ${names}; install the packages ${packages.join(' ')}`);

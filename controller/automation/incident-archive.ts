@@ -12,7 +12,6 @@ import { createGzip } from 'node:zlib';
 import { pack as makePack, type Pack } from 'tar-stream';
 import { StillframeError, toStillframeError, withContext } from '../../format/error.js';
 import type { SnapshotDocument } from '../snapshot/document.js';
-import { showSnapshot } from '../snapshot/show.js';
 import type { SnapshotRecord } from '../store/store.js';
 import type { IncidentDocument } from './incident.js';
 import { readmeText, type ReadmeSnapshot } from './incident-readme.js';
@@ -68,10 +67,7 @@ async function addSnapshot(
   if (missing === undefined) {
     await addEntry(pack, { name: `${name}.core`, size: snapshot.size, mtime }, createCoreStream(path));
   }
-  const read = await options.reader.read(snapshot, (opened) => ({
-    document: showSnapshot(opened, { id: snapshot.id, allThreads: snapshot.point === '' }),
-    executable: opened.executable?.path,
-  }));
+  const read = await options.reader.show(snapshot, { id: snapshot.id, allThreads: snapshot.point === '' });
   const { modulePath, buildId, timeNs } = snapshot;
   const facts = { id: snapshot.id, timeNs, buildId, executable: modulePath };
   if ('error' in read) return { ...facts, ...(missing === undefined ? {} : { missing }), unread: read.error };

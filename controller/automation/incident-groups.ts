@@ -1,7 +1,6 @@
 /** The snapshots of an incident by the stack they were taken with, and what their values have in common. */
 import { byRank, compareLeaves, type ComparedLeaf } from '../snapshot/compare-leaves.js';
-import { leavesOf, type Leaves } from '../snapshot/leaves.js';
-import { showSnapshot } from '../snapshot/show.js';
+import type { Leaves } from '../snapshot/leaves.js';
 import type { SnapshotRecord } from '../store/store.js';
 import type { StackGroup } from './incident.js';
 import { isUnreadable, type IncidentSnapshots } from './incident-snapshots.js';
@@ -92,10 +91,7 @@ async function compareGroup(
   const columns: Leaves[] = [];
   const unread: string[] = [];
   for (const snapshot of members.snapshots.slice(0, wanted)) {
-    const read = await reader.read(snapshot, (opened) => {
-      const { frames, captures } = showSnapshot(opened, { frame: 0 });
-      return leavesOf(frames[0]?.locals ?? [], captures);
-    });
+    const read = await reader.leaves(snapshot);
     if ('error' in read) unread.push(`${snapshot.id} cannot be read: ${read.error}`);
     columns.push('error' in read ? unreadLeaves : read.value);
   }

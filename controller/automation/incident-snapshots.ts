@@ -4,17 +4,16 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { toStillframeError } from '../../format/error.js';
-import type { OpenSymbols } from '../snapshot/module.js';
-import { openSnapshot, type Snapshot } from '../snapshot/open.js';
-import { SharedSymbols } from '../snapshot/shared-symbols.js';
+import type { Leaves } from '../snapshot/leaves.js';
+import type { ShowOptions } from '../snapshot/show.js';
 import type { SnapshotRecord, Store } from '../store/store.js';
 import type { IncidentStore, StackSignature } from './incident-store.js';
-import { stackSignature } from './stack-signature.js';
+import type { ShownSnapshot, SymbolAnswers } from '../service/symbol-answers.js';
 
 export interface IncidentSnapshotsOptions {
   readonly store: Pick<Store, 'pathOf'>;
   readonly incidents: Pick<IncidentStore, 'findSignature' | 'putSignature'>;
-  readonly openSymbols: OpenSymbols;
+  readonly symbols: SymbolAnswers;
 }
 
 /** Of a snapshot that cannot be read; it is no stack, and is not kept. */
@@ -27,8 +26,6 @@ export function isUnreadable(signature: StackSignature): boolean {
 export class IncidentSnapshots {
   readonly #options: IncidentSnapshotsOptions;
   #turn: Promise<unknown> = Promise.resolve();
-  #holders = 0;
-  #symbols: SharedSymbols | undefined;
 
   constructor(options: IncidentSnapshotsOptions) {
     this.#options = options;
@@ -36,15 +33,7 @@ export class IncidentSnapshots {
 
   /** Debug information that is read until it is disposed is kept for the snapshots that are read next. */
   hold(): Disposable {
-    this.#holders += 1;
-    return { [Symbol.dispose]: () => this.#release() };
-  }
-
-  #release(): void {
-    this.#holders -= 1;
-    if (this.#holders > 0) return;
-    this.#symbols?.[Symbol.dispose]();
-    this.#symbols = undefined;
+    return this.#options.symbols.hold();
   }
 
   /** From the store, or by unwinding. Never rejects for what is wrong with the snapshot: that is its only frame, in parentheses. */
@@ -52,7 +41,7 @@ export class IncidentSnapshots {
     const { incidents } = this.#options;
     const known = incidents.findSignature(record.id);
     if (known !== undefined) return known;
-    const signature = await this.read(record, stackSignature);
+    const signature = await this.#read(record, (core) => this.#options.symbols.signature(core));
     if ('error' in signature) {
       return { key: unreadableKey, frames: [`(the snapshot cannot be read: ${signature.error})`] };
     }
@@ -60,27 +49,28 @@ export class IncidentSnapshots {
     return signature.value;
   }
 
-  /** `work` must not keep the snapshot. */
-  async read<T>(
-    record: SnapshotRecord,
-    work: (snapshot: Snapshot) => T,
-  ): Promise<{ readonly value: T } | { readonly error: string }> {
+  /** The values of its innermost frame and of its captures. */
+  async leaves(record: SnapshotRecord): Promise<Read<Leaves>> {
+    return await this.#read(record, (core) => this.#options.symbols.leaves(core));
+  }
+
+  async show(record: SnapshotRecord, options: ShowOptions): Promise<Read<ShownSnapshot>> {
+    return await this.#read(record, (core) => this.#options.symbols.show({ core, options }));
+  }
+
+  async #read<T>(record: SnapshotRecord, ask: (core: string) => Promise<T>): Promise<Read<T>> {
     using _held = this.hold();
-    const mine = this.#turn.then(async () => {
+    const mine = this.#turn.then(async (): Promise<Read<T>> => {
       await setImmediate();
-      return this.#readNow(record, work);
+      try {
+        return { value: await ask(this.#options.store.pathOf(record)) };
+      } catch (thrown) {
+        return { error: toStillframeError(thrown).message };
+      }
     });
     this.#turn = mine;
     return await mine;
   }
-
-  #readNow<T>(record: SnapshotRecord, work: (snapshot: Snapshot) => T): { value: T } | { error: string } {
-    const symbols = (this.#symbols ??= new SharedSymbols(this.#options.openSymbols));
-    try {
-      using snapshot = openSnapshot(this.#options.store.pathOf(record), { openSymbols: symbols.open });
-      return { value: work(snapshot) };
-    } catch (thrown) {
-      return { error: toStillframeError(thrown).message };
-    }
-  }
 }
+
+export type Read<T> = { readonly value: T } | { readonly error: string };

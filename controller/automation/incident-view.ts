@@ -4,7 +4,6 @@ import { pointOfArming } from '../../format/identifier.js';
 import type { Points } from '../fleet/points.js';
 import type { ControllerApi, Exported, IncidentFilter } from '../service/controller-api.js';
 import type { PointDocument } from '../service/documents.js';
-import type { OpenSymbols } from '../snapshot/module.js';
 import type { SnapshotDocument } from '../snapshot/document.js';
 import type { PointRecord, SnapshotRecord, Store } from '../store/store.js';
 import type { IncidentDocument, IncidentSummary } from './incident.js';
@@ -13,13 +12,14 @@ import { countStacks, groupByStack } from './incident-groups.js';
 import { IncidentSnapshots, isUnreadable } from './incident-snapshots.js';
 import type { IncidentRecord, IncidentStore } from './incident-store.js';
 import { timelineOf, timeText } from './incident-timeline.js';
+import type { SymbolAnswers } from '../service/symbol-answers.js';
 
 export interface IncidentViewOptions {
   readonly store: Pick<Store, 'pathOf' | 'findSnapshot'>;
   readonly incidents: IncidentStore;
   /** How points stand now; without it, as they stood when they were last written down. */
   readonly points?: Pick<Points, 'list'>;
-  readonly openSymbols: OpenSymbols;
+  readonly symbols: SymbolAnswers;
   /** A snapshot as text, for archives; without it they have the document only. */
   readonly renderSnapshot?: (document: SnapshotDocument) => string;
 }

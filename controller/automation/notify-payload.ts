@@ -1,6 +1,5 @@
 /** What a webhook is told of an incident: docs/webhook.md. Values of the target's variables only where the destination asked for them. */
-import { leavesOf } from '../snapshot/leaves.js';
-import { formatTime, showSnapshot } from '../snapshot/show.js';
+import { formatTime } from '../snapshot/show.js';
 import type { SnapshotRecord } from '../store/store.js';
 import type { IncidentCause, IncidentSummary, StackGroup } from './incident.js';
 import type { IncidentStore } from './incident-store.js';
@@ -147,12 +146,9 @@ async function valuesOf(
   view: IncidentView,
   record: SnapshotRecord,
 ): Promise<readonly { readonly name: string; readonly text: string }[]> {
-  const read = await view.snapshots.read(record, (snapshot) => {
-    const { frames, captures } = showSnapshot(snapshot, { frame: 0 });
-    return [...leavesOf(frames[0]?.locals ?? [], captures).byName.values()];
-  });
+  const read = await view.snapshots.leaves(record);
   if ('error' in read) return [];
-  return read.value
+  return [...read.value.byName.values()]
     .filter(({ kind }) => kind !== 'set' && kind !== 'address')
     .slice(0, maxValues)
     .map(({ name, text }) => ({ name, text }));

@@ -5,7 +5,7 @@ import { engineNames } from '../../format/capture.js';
 import { parseCount, parseEngine, parseSize } from './arguments.js';
 import { exitStatus, exitStatusOf } from './exit-status.js';
 import { makeOutput, type Output } from './output.js';
-import { openWorkplace, type SharedOptions, type Workplace } from './workplace.js';
+import type { SharedOptions, Workplace } from './workplace.js';
 import type { CaptureBounds, PointOptions } from '../service/planning.js';
 import type { SnapshotReference } from '../service/controller-api.js';
 
@@ -15,7 +15,8 @@ export async function runCommand(
   work: (place: Workplace) => Promise<number | void>,
 ): Promise<void> {
   try {
-    using place = openWorkplace(options);
+    const { openWorkplace } = await import('./workplace.js');
+    using place = await openWorkplace(options);
     process.exitCode = (await work(place)) ?? exitStatus.done;
   } catch (thrown) {
     reportError(toStillframeError(thrown), options.json === true);
@@ -23,9 +24,12 @@ export async function runCommand(
 }
 
 /** For what needs neither store nor controller. */
-export function runLocally(options: SharedOptions, work: (output: Output) => number): void {
+export async function runLocally(
+  options: SharedOptions,
+  work: (output: Output) => Promise<number>,
+): Promise<void> {
   try {
-    process.exitCode = work(makeOutput(options.json === true));
+    process.exitCode = await work(makeOutput(options.json === true));
   } catch (thrown) {
     reportError(toStillframeError(thrown), options.json === true);
   }

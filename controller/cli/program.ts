@@ -1,7 +1,6 @@
 /** The command line: every command with its options, help and completion. Parsing only; each command is in a file of its own. */
 import tab from '@bomb.sh/tab/commander';
 import { Command } from 'commander';
-import { runDemo } from './demo.js';
 import { addIncidentCommands } from './incident-commands.js';
 import { addDiffCommand } from './diff-command.js';
 import { addLookCommands } from './look-commands.js';
@@ -10,7 +9,6 @@ import { addRulesCommands } from './rules-commands.js';
 import { addSnapshotCommands } from './snapshot-commands.js';
 import { reportError } from './command.js';
 import { StillframeError, toStillframeError } from '../../format/error.js';
-import { runAutomationDemo } from './demo-automation/story.js';
 
 export function makeProgram(): Command {
   const program = new Command('stillframe')
@@ -69,12 +67,18 @@ export function makeProgram(): Command {
         if (withoutPrometheus && options.automation !== true) {
           throw new StillframeError('usage', '--without-prometheus goes with --automation');
         }
-        process.exitCode =
-          options.automation === true ? await runAutomationDemo({ withoutPrometheus }) : await runDemo();
+        process.exitCode = await demo(options.automation === true, withoutPrometheus);
       } catch (error) {
         reportError(toStillframeError(error), false);
       }
     });
   tab(program);
   return program;
+}
+
+/** NB: what only one command needs is imported when that is run: every module costs every command its start. */
+async function demo(automation: boolean, withoutPrometheus: boolean): Promise<number> {
+  if (!automation) return await (await import('./demo.js')).runDemo();
+  const { runAutomationDemo } = await import('./demo-automation/story.js');
+  return await runAutomationDemo({ withoutPrometheus });
 }

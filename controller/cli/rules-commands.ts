@@ -1,17 +1,10 @@
 /** Commands on rules: check a file, list what a controller runs, test one, fire one. */
 import type { Command } from 'commander';
 import { StillframeError } from '../../format/error.js';
-import { checkRules } from '../automation/rules-file.js';
 import { collect, runCommand, runLocally } from './command.js';
 import { exitStatus } from './exit-status.js';
 import { defaultOwner } from './owner.js';
-import {
-  renderFiring,
-  renderRuleCheck,
-  renderRules,
-  renderRuleTest,
-  ruleFileDocument,
-} from './render-rules.js';
+import { renderFiring, renderRules, renderRuleTest } from './render-rules.js';
 import type { SharedOptions } from './workplace.js';
 
 export function addRulesCommands(program: Command): void {
@@ -31,8 +24,10 @@ export function addRulesCommands(program: Command): void {
       'after',
       '\nExamples:\n  stillframe rules check rules.yaml\n  stillframe rules check /etc/stillframe/rules --json',
     )
-    .action((path: string, _: unknown, command: Command) => {
-      runLocally(command.optsWithGlobals<SharedOptions>(), (output) => {
+    .action(async (path: string, _: unknown, command: Command) => {
+      await runLocally(command.optsWithGlobals<SharedOptions>(), async (output) => {
+        const { checkRules } = await import('../automation/rules-file.js');
+        const { renderRuleCheck, ruleFileDocument } = await import('./render-rule-check.js');
         const check = checkRules(path);
         if (output.json) for (const file of check.files) output.result(ruleFileDocument(file), () => '');
         else output.text(renderRuleCheck(check));

@@ -1,11 +1,11 @@
 /** Commands on snapshots that were taken, and on cores that others wrote: snapshots, show, eval, export. */
 import { Option, type Command } from 'commander';
 import { StillframeError } from '../../format/error.js';
+import { formats, isFormat } from '../types/format.js';
 import type { ValueDocument } from '../types/value-document.js';
 import { parseCount, parseSince } from './arguments.js';
 import { addSnapshotOptions, runCommand, snapshotReferenceFrom, type SnapshotFlags } from './command.js';
 import { exitStatus, exitStatusOf } from './exit-status.js';
-import { formats, withFormat, type Format } from './format.js';
 import { errorDocument, errorText } from './output.js';
 import { renderSnapshots } from './render-lists.js';
 import { renderSnapshot } from './render-snapshot.js';
@@ -31,6 +31,9 @@ interface EvalFlags extends SnapshotFlags {
 
 const snapshotArgument = 'an id, a prefix of one, last, or the path of a core file';
 const textWidth = 110;
+const formatHelp = Object.entries(formats)
+  .map(([letter, what]) => `${letter} ${what}`)
+  .join('; ');
 
 export function addSnapshotCommands(program: Command): void {
   program
@@ -105,7 +108,9 @@ export function addSnapshotCommands(program: Command): void {
     .option('--frame <number>', 'in this frame', '0')
     .option('--thread <tid>', 'in this thread')
     .option('--depth <number>', 'how many pointers to follow')
-    .addOption(new Option('--format <letter>', 'how integers are written').choices(Object.keys(formats)))
+    .addOption(
+      new Option('--format <letter>', `how scalars are written: ${formatHelp}`).choices(Object.keys(formats)),
+    )
     .option('--raw', 'values as they are declared, without the view of their language')
     .addHelpText(
       'after',
@@ -119,12 +124,12 @@ export function addSnapshotCommands(program: Command): void {
           ...(flags.thread === undefined ? {} : { tid: parseCount('--thread', flags.thread, 1) }),
           ...(flags.depth === undefined ? {} : { depth: parseCount('--depth', flags.depth) }),
           ...(flags.raw === true ? { raw: true } : {}),
+          ...(flags.format !== undefined && isFormat(flags.format) ? { format: flags.format } : {}),
         };
         const reference = snapshotReferenceFrom(name, flags);
         const results = await withSnapshot(name, (controller) =>
           controller.evaluate(reference, expressions, options),
         );
-        const format = Object.keys(formats).find((letter): letter is Format => letter === flags.format);
         let status: number = exitStatus.done;
         results.forEach((result, i) => {
           const expression = expressions[i] ?? '';
@@ -133,8 +138,7 @@ export function addSnapshotCommands(program: Command): void {
             output.result(errorDocument(result), () => errorText(result));
             return;
           }
-          const value = format === undefined ? result : withFormat(result, format);
-          output.result({ expression, ...value }, () => valueText(expression, value));
+          output.result({ expression, ...result }, () => valueText(expression, result));
         });
         return status;
       });

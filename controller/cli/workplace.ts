@@ -5,11 +5,7 @@ import { join } from 'node:path';
 import { parseEndpoint } from '../../format/endpoint.js';
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import { tlsFilesFrom, type TlsFiles } from '../../format/tls-files.js';
-import { ControllerClient } from '../rpc/controller-client.js';
 import type { ControllerApi } from '../service/controller-api.js';
-import { Controller } from '../service/controller.js';
-import { openEmbeddedStore } from '../service/embedded-store.js';
-import { openSymbols } from '../service/symbols.js';
 import { makeOutput, type Output } from './output.js';
 
 export interface SharedOptions {
@@ -28,24 +24,31 @@ export interface Workplace extends Disposable {
   readonly withSnapshot: <T>(name: string, work: (controller: ControllerApi) => Promise<T>) => Promise<T>;
 }
 
-export function openWorkplace(options: SharedOptions): Workplace {
+/** NB: what reads snapshots here, and what talks to another controller, is imported when it is wanted: either takes a while. */
+export async function openWorkplace(options: SharedOptions): Promise<Workplace> {
   const output = makeOutput(options.json === true);
   const address = options.controller ?? setting('STILLFRAME_CONTROLLER');
   const tls = tlsFilesFrom(options);
   return address === undefined
-    ? localWorkplace(openLocal(options, tls, output), output)
-    : remoteWorkplace(address, options, tls, output);
+    ? localWorkplace(await openLocal(options, tls, output), output)
+    : await remoteWorkplace(address, options, tls, output);
 }
 
 interface Local extends Disposable {
   readonly controller: ControllerApi;
 }
 
-function openLocal(options: SharedOptions, tls: TlsFiles | undefined, output: Output): Local {
+async function openLocal(options: SharedOptions, tls: TlsFiles | undefined, output: Output): Promise<Local> {
+  const [{ Controller }, { openEmbeddedStore }, { SymbolsHere }, { openSymbols }] = await Promise.all([
+    import('../service/controller.js'),
+    import('../service/embedded-store.js'),
+    import('../service/symbols-here.js'),
+    import('../service/symbols.js'),
+  ]);
   const store = openEmbeddedStore(dataFolder());
   const controller = new Controller({
     store,
-    openSymbols,
+    symbols: new SymbolsHere(openSymbols),
     agent: options.agent ?? setting('STILLFRAME_AGENT'),
     tls,
     notify: (message) => output.notify(message),
@@ -65,25 +68,27 @@ function localWorkplace(local: Local, output: Output): Workplace {
   };
 }
 
-function remoteWorkplace(
+async function remoteWorkplace(
   address: string,
   options: SharedOptions,
   tls: TlsFiles | undefined,
   output: Output,
-): Workplace {
+): Promise<Workplace> {
   if (options.agent !== undefined) {
     throw new StillframeError('usage', '--agent and --controller exclude each other', {
       hint: 'a controller has agents of its own',
     });
   }
+  const { ControllerClient } = await import('../rpc/controller-client.js');
   const client = new ControllerClient({ endpoint: parseEndpoint(address), tls });
   let local: Local | undefined;
-  const here = (): ControllerApi => (local ??= openLocal(options, undefined, output)).controller;
+  const here = async (): Promise<ControllerApi> =>
+    (local ??= await openLocal(options, undefined, output)).controller;
   return {
     controller: client,
     output,
     async withSnapshot(name, work) {
-      if (name.includes('/')) return await work(here());
+      if (name.includes('/')) return await work(await here());
       try {
         return await work(client);
       } catch (error) {
@@ -91,7 +96,7 @@ function remoteWorkplace(
         // `core.1234` in this folder: what is stored goes first, as it does without a controller.
         const isFile = (code === 'not-found' || code === 'usage') && existsSync(name);
         if (!isFile || name === 'last') throw error;
-        return await work(here());
+        return await work(await here());
       }
     },
     [Symbol.dispose]() {

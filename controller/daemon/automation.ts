@@ -12,15 +12,15 @@ import { alertRoutes } from '../http/alert-routes.js';
 import type { ControllerApi } from '../service/controller-api.js';
 import type { AutomationApi } from '../service/fleet-controller.js';
 import type { openEmbeddedStore } from '../service/embedded-store.js';
-import type { OpenSymbols } from '../snapshot/module.js';
 import type { Closers } from './closers.js';
 import type { DaemonLog } from './daemon.js';
+import type { SymbolAnswers } from '../service/symbol-answers.js';
 
 export interface AutomationParts {
   readonly fleet: AgentFleet;
   readonly points: PointKeeper;
   readonly store: ReturnType<typeof openEmbeddedStore>;
-  readonly openSymbols: OpenSymbols;
+  readonly symbols: SymbolAnswers;
   /** What steps of rules ask for. */
   readonly looking: Pick<ControllerApi, 'targets' | 'explain' | 'now'>;
   /** A rules file, or a folder of them; undefined for none. */
@@ -39,12 +39,12 @@ export interface RunningAutomation {
 
 /** Incidents of before are there also without rules. */
 export function startAutomation(parts: AutomationParts): RunningAutomation {
-  const { store, points, openSymbols, closers } = parts;
+  const { store, points, symbols, closers } = parts;
   const view = new IncidentView({
     store,
     incidents: store.incidents,
     points,
-    openSymbols,
+    symbols,
     renderSnapshot: (document) => renderSnapshot(document),
   });
   const incidents = {

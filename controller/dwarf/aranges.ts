@@ -8,6 +8,20 @@ import {
   toPc,
 } from './sections.js';
 
+/** Reads addresses of eight bytes as numbers, for there are tens of thousands. */
+class Addresses {
+  readonly #view: DataView;
+
+  constructor(bytes: Uint8Array) {
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  at(offset: number): number {
+    const high = this.#view.getUint32(offset + 4, true);
+    return high > 0x1f_ffff ? Infinity : high * 2 ** 32 + this.#view.getUint32(offset, true);
+  }
+}
+
 export interface UnitRange extends PcRange {
   /** Offset of the unit's header in `.debug_info`. */
   readonly unit: number;
@@ -32,6 +46,19 @@ export function parseAddressRanges(sections: DebugSections): UnitRange[] {
     const tuple = 2 * addressSize + segmentSize;
     // Tuples are aligned to their size, counted from the beginning of this table.
     cursor.skip((tuple - ((cursor.offset - offset) % tuple)) % tuple);
+    if (addressSize === 8 && segmentSize === 0) {
+      const addresses = new Addresses(cursor.bytes);
+      for (let at = cursor.offset; at + tuple <= end; at += tuple) {
+        const start = addresses.at(at);
+        const size = addresses.at(at + 8);
+        if (start === 0 && size === 0) break;
+        const stop = start + size;
+        const range = { start, end: stop > Number.MAX_SAFE_INTEGER ? Infinity : stop, unit };
+        if (size !== 0 && start !== Infinity) ranges.push(range);
+      }
+      offset = end;
+      continue;
+    }
     while (cursor.offset + tuple <= end) {
       cursor.skip(segmentSize);
       const start = readAddress(cursor, addressSize);

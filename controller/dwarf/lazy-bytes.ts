@@ -32,9 +32,7 @@ export class LazyBytes {
       while (page < last && this.#pages[page] === 0 && (page - first) * pageBytes < searchBytes) page++;
       const from = first * pageBytes;
       const length = Math.min(page * pageBytes, this.bytes.length) - from;
-      const { readInto } = this.#source;
-      if (readInto === undefined) this.bytes.set(this.#source.read(from, length), from);
-      else readInto.call(this.#source, this.bytes.subarray(from, from + length), from);
+      this.#fill(this.bytes.subarray(from, from + length), from);
       this.#pages.fill(1, first, page);
     }
   }
@@ -44,16 +42,21 @@ export class LazyBytes {
     return this.bytes;
   }
 
+  #fill(target: Uint8Array, offset: number): void {
+    const source = this.#source;
+    if (source.readInto === undefined) target.set(source.read(offset, target.length));
+    else source.readInto(target, offset);
+  }
+
   /** Where a piece of bytes stands, ascending. */
   *search(needle: Uint8Array): Generator<number> {
     const overlap = needle.length - 1;
-    const { readInto } = this.#source;
     // One piece of memory for all: fresh pages cost more than reading does.
-    const piece = new Uint8Array(readInto === undefined ? 0 : searchBytes + overlap);
+    const piece = new Uint8Array(searchBytes + overlap);
     for (let from = 0; from < this.bytes.length; from += searchBytes) {
       const length = Math.min(searchBytes + overlap, this.bytes.length - from);
-      readInto?.call(this.#source, piece.subarray(0, length), from);
-      const bytes = readInto === undefined ? this.#source.read(from, length) : piece.subarray(0, length);
+      const bytes = piece.subarray(0, length);
+      this.#fill(bytes, from);
       // NB: whoever takes what is found may read elsewhere meanwhile, but not into this piece.
       yield* searchIn(bytes, needle, from);
     }

@@ -16,9 +16,13 @@ export interface FollowContext {
   readonly explicit: boolean;
   /** How many types this one lies in. */
   readonly nesting: number;
+  /** Types that may still be looked into: members can double with each level of nesting. */
+  readonly steps: { left: number };
   readonly isSecret: (path: string) => boolean;
 }
 
+/** For {@link FollowContext.steps}. */
+export const maxFollowSteps = 10_000;
 const maxStructBytes = 4096;
 const maxVoidBytes = 256;
 /** Elements of arrays whose pointers are followed. */
@@ -26,7 +30,7 @@ export const maxFollowedElements = 16;
 
 /** Follows the pointers that lie in a value; the value's own bytes are collected already. */
 export function followValue(type: Type, at: At, path: ValuePath, context: FollowContext): void {
-  if (context.nesting > context.limits.maxNesting) return;
+  if (context.nesting > context.limits.maxNesting || context.steps.left-- <= 0) return;
   const plain = stripType(type);
   const inner = { ...context, nesting: context.nesting + 1, explicit: false };
   switch (plain.kind) {
@@ -44,7 +48,7 @@ export function followValue(type: Type, at: At, path: ValuePath, context: Follow
     case 'array': {
       const element = plain.element();
       const size = sizeOf(element);
-      if (size === undefined || !leadsOn(element)) return;
+      if (size === undefined || !leadsOn(element, context.limits.maxNesting)) return;
       const count = Math.min(plain.count ?? 0, maxFollowedElements);
       for (let i = 0; i < count; i++) {
         followValue(element, moved(at, i * size), elementOf(path, i), inner);
@@ -103,8 +107,8 @@ function ensure(
 }
 
 /** Whether there can be a pointer to follow in a type. */
-function leadsOn(type: Type): boolean {
+function leadsOn(type: Type, maxNesting: number): boolean {
   const plain = stripType(type);
-  if (plain.kind === 'array') return leadsOn(plain.element());
+  if (plain.kind === 'array') return maxNesting > 0 && leadsOn(plain.element(), maxNesting - 1);
   return plain.kind === 'pointer' || plain.kind === 'struct' || plain.kind === 'class';
 }

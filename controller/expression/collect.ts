@@ -8,7 +8,13 @@ import type { VariableSymbol } from '../symbols/module-symbols.js';
 import { sizeOf, stripType } from '../types/layout.js';
 import { elementOf, rootPath } from '../types/path.js';
 import { numericOf } from './c-types.js';
-import { followPointer, followValue, maxFollowedElements, type FollowContext } from './collect-type.js';
+import {
+  followPointer,
+  followValue,
+  maxFollowedElements,
+  maxFollowSteps,
+  type FollowContext,
+} from './collect-type.js';
 import { isUnlowered, lowerAddress, lowerValue, type LoweringContext, type Unlowered } from './lower.js';
 import { OpWriter } from './op-writer.js';
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
@@ -76,7 +82,15 @@ export class Collector {
 
   #follow(depth: number, explicit: boolean): FollowContext {
     const { limits, isSecret = () => false } = this.#options;
-    return { tree: this.#tree, limits, depth, explicit, nesting: 0, isSecret };
+    return {
+      tree: this.#tree,
+      limits,
+      depth,
+      explicit,
+      nesting: 0,
+      steps: { left: maxFollowSteps },
+      isSecret,
+    };
   }
 
   #value(node: Typed, depth: number, explicit: boolean): void {

@@ -10,7 +10,6 @@ import { randomBytes } from 'node:crypto';
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import { makeIdentifier } from '../../format/identifier.js';
 import type { PointDocument } from '../service/documents.js';
-import type { OpenSymbols } from '../snapshot/module.js';
 import {
   isOfFleet,
   type ArmingRecord,
@@ -31,11 +30,12 @@ import type { PointListener, Points, PointSpec } from './points.js';
 import { ambiguous, findInFleet } from './target-search.js';
 import { isMeant } from './watches.js';
 import { within } from './within.js';
+import type { SymbolAnswers } from '../service/symbol-answers.js';
 
 export interface PointKeeperOptions {
   readonly store: Store;
   readonly fleet: PointFleet;
-  readonly openSymbols: OpenSymbols;
+  readonly symbols: SymbolAnswers;
   readonly log: FleetLog;
   /** For tests: what makes plans; undefined: a `Planner`. */
   readonly planner?: PointPlanner;
@@ -74,7 +74,7 @@ export class PointKeeper implements Points, AsyncDisposable {
   constructor(options: PointKeeperOptions) {
     this.#options = options;
     const { store, fleet, log } = options;
-    this.#planner = options.planner ?? new Planner(options.openSymbols);
+    this.#planner = options.planner ?? new Planner(options.symbols);
     const statuses = (): readonly AgentStatus[] => fleet.statuses();
     this.#ledger = new PointLedger({ store, statuses, failed: this.#failed });
     this.#listeners = new PointListeners({

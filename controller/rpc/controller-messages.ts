@@ -8,6 +8,7 @@ import { fromLong, toLong, type Long } from '../../proto/long.js';
 import type { Fields } from '../../proto/service.js';
 import type { ExplainOptions, FireOptions, NowOptions, SnapOptions } from '../service/controller-api.js';
 import type { CaptureBounds, PointOptions } from '../service/planning.js';
+import { formats, isFormat, type Format } from '../types/format.js';
 import type { EvaluateOptions, ShowOptions } from '../snapshot/show.js';
 import type { SnapshotFilter } from '../store/store.js';
 
@@ -241,11 +242,19 @@ export function expressionsFrom(request: Fields<'EvalRequest'>): readonly string
   );
 }
 
+function formatFrom(letter: string): Format {
+  if (isFormat(letter)) return letter;
+  throw new StillframeError('usage', `there is no format "${letter.slice(0, 32)}"`, {
+    hint: `formats are ${Object.keys(formats).join(' ')}`,
+  });
+}
+
 export function evaluateOptionsFrom(request: Fields<'EvalRequest'>): EvaluateOptions {
   return {
     frame: request.frame ?? 0,
     ...given('tid', request.tid, same),
     ...given('depth', request.depth, depthFrom),
+    ...given('format', request.format, formatFrom),
     raw: request.raw ?? false,
   };
 }
@@ -261,6 +270,7 @@ export function evalMessage(
     frame: options.frame ?? 0,
     ...given('tid', options.tid, same),
     ...given('depth', options.depth, same),
+    ...given('format', options.format, same),
     raw: options.raw ?? false,
   };
 }

@@ -5,7 +5,6 @@ import { StillframeError, toStillframeError } from '../../format/error.js';
 import type { AgentPoint } from '../rpc/agent-facts.js';
 import type { TlsFiles } from '../rpc/tls.js';
 import type { SnapshotDocument } from '../snapshot/document.js';
-import type { OpenSymbols } from '../snapshot/module.js';
 import type { EvaluateOptions, ShowOptions } from '../snapshot/show.js';
 import {
   isOfFleet,
@@ -15,7 +14,7 @@ import {
   type Store,
 } from '../store/store.js';
 import type { ValueDocument } from '../types/value-document.js';
-import { findAgent, reachAgent, type ReachedAgent } from './agent.js';
+import type { ReachedAgent } from './agent.js';
 import {
   doctorDocument,
   measuredDocument,
@@ -45,10 +44,11 @@ import { snap } from './snap.js';
 import { StoredSnapshots } from './stored-snapshots.js';
 import { findTarget, findTargets } from './targets.js';
 import { watchPoints } from './watch-points.js';
+import type { SymbolAnswers } from './symbol-answers.js';
 
 export interface ControllerOptions {
   readonly store: Store;
-  readonly openSymbols: OpenSymbols;
+  readonly symbols: SymbolAnswers;
   /** Undefined: the default socket, or an agent for the length of the call. */
   readonly agent: string | undefined;
   readonly tls: TlsFiles | undefined;
@@ -64,8 +64,8 @@ export class Controller implements ControllerApi {
   constructor(options: ControllerOptions) {
     this.#options = options;
     this.#store = options.store;
-    const { store, openSymbols } = options;
-    this.#stored = new StoredSnapshots({ store, openSymbols, sync: () => this.#sync(), files: true });
+    const { store, symbols } = options;
+    this.#stored = new StoredSnapshots({ store, symbols, sync: () => this.#sync(), files: true });
   }
 
   async doctor(): Promise<readonly DoctorDocument[]> {
@@ -90,7 +90,7 @@ export class Controller implements ControllerApi {
   async explain(options: ExplainOptions): Promise<ExplainDocument> {
     await using agent = await this.#reach();
     const { client } = agent;
-    const planned = await planFor(client, options, this.#options.openSymbols);
+    const planned = await planFor(client, options, this.#options.symbols);
     const [first] = planned.targets;
     const named = planned.targets.map(({ pid, comm }) => ({ pid, name: comm }));
     const leftOut = planned.leftOut.map(({ target, reason }) => ({
@@ -117,8 +117,8 @@ export class Controller implements ControllerApi {
 
   async snap(options: SnapOptions, hooks: SnapHooks): Promise<SnapOutcome> {
     await using agent = await this.#reach();
-    const { store, openSymbols } = this.#options;
-    return await snap({ agent, store, openSymbols, reconnect: () => this.#reach() }, options, hooks);
+    const { store, symbols } = this.#options;
+    return await snap({ agent, store, symbols, reconnect: () => this.#reach() }, options, hooks);
   }
 
   async now(options: NowOptions): Promise<SnapshotRecord> {
@@ -194,14 +194,17 @@ export class Controller implements ControllerApi {
   readonly incident: ControllerApi['incident'] = () => noDaemon('incidents');
   readonly exportIncident: ControllerApi['exportIncident'] = () => noDaemon('incidents');
 
-  #reach(): Promise<ReachedAgent> {
+  /** NB: the way to agents is imported when it is gone: what is stored can be shown without it. */
+  async #reach(): Promise<ReachedAgent> {
+    const { reachAgent } = await import('./agent.js');
     const { store, agent, tls, notify } = this.#options;
-    return reachAgent({ store, address: agent, tls, notify });
+    return await reachAgent({ store, address: agent, tls, notify });
   }
 
-  #find(): Promise<ReachedAgent | undefined> {
+  async #find(): Promise<ReachedAgent | undefined> {
+    const { findAgent } = await import('./agent.js');
     const { store, agent, tls, notify } = this.#options;
-    return findAgent({ store, address: agent, tls, notify });
+    return await findAgent({ store, address: agent, tls, notify });
   }
 
   /**

@@ -8,7 +8,6 @@ import type { PointKeeper } from '../fleet/point-keeper.js';
 import { findOneInFleet, noTarget, searchTargets } from '../fleet/target-search.js';
 import { notConnected } from '../fleet/watches.js';
 import type { SnapshotDocument } from '../snapshot/document.js';
-import type { OpenSymbols } from '../snapshot/module.js';
 import type { EvaluateOptions, ShowOptions } from '../snapshot/show.js';
 import type { SnapshotFilter, Store } from '../store/store.js';
 import type { ValueDocument } from '../types/value-document.js';
@@ -39,6 +38,7 @@ import { snapInFleet } from './fleet-snap.js';
 import { isLocal, nowOrder } from './planning.js';
 import { pickPoint } from './point-reference.js';
 import { StoredSnapshots } from './stored-snapshots.js';
+import type { SymbolAnswers } from './symbol-answers.js';
 
 /** What a rule engine answers. */
 export type AutomationApi = Pick<
@@ -50,7 +50,7 @@ export interface FleetControllerOptions {
   readonly fleet: Fleet;
   readonly points: PointKeeper;
   readonly store: Store;
-  readonly openSymbols: OpenSymbols;
+  readonly symbols: SymbolAnswers;
   /** Undefined: each of its methods is refused as `unsupported`. */
   readonly automation?: AutomationApi;
 }
@@ -62,10 +62,10 @@ export class FleetController implements ControllerApi {
 
   constructor(options: FleetControllerOptions) {
     this.#options = options;
-    const { store, openSymbols } = options;
+    const { store, symbols } = options;
     // Snapshots are in the store as soon as an agent has them.
     const sync = (): Promise<void> => Promise.resolve();
-    this.#stored = new StoredSnapshots({ store, openSymbols, sync, files: false });
+    this.#stored = new StoredSnapshots({ store, symbols, sync, files: false });
     this.#automation = options.automation ?? withoutRules;
   }
 
@@ -103,7 +103,7 @@ export class FleetController implements ControllerApi {
 
   async explain(options: ExplainOptions): Promise<ExplainDocument> {
     refuseFiles(options.exe);
-    return await explainInFleet(this.#options.fleet, options, this.#options.openSymbols);
+    return await explainInFleet(this.#options.fleet, options, this.#options.symbols);
   }
 
   async snap(options: SnapOptions, hooks: SnapHooks): Promise<SnapOutcome> {

@@ -2,10 +2,10 @@
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import type { Fleet, FleetAgent } from '../fleet/fleet.js';
 import { findInFleet, type FoundTarget } from '../fleet/target-search.js';
-import type { OpenSymbols } from '../snapshot/module.js';
 import type { ExplainOptions } from './controller-api.js';
 import { measuredDocument, type ExplainDocument, type ExplainedTarget } from './documents.js';
 import { chooseProcesses, maxTargets, planChosen, type ChosenProcess, type Planned } from './planning.js';
+import type { SymbolAnswers } from './symbol-answers.js';
 
 type LeftOut = ExplainedTarget & { readonly reason: string };
 
@@ -16,12 +16,12 @@ interface Chosen extends ChosenProcess {
 export async function explainInFleet(
   fleet: Fleet,
   options: ExplainOptions,
-  openSymbols: OpenSymbols,
+  symbols: SymbolAnswers,
 ): Promise<ExplainDocument> {
   const found = (await findInFleet(fleet, options.target)).slice(0, maxTargets);
   const leftOut: LeftOut[] = [];
   const { chosen, failure } = await choose(found, options.location, leftOut);
-  const { planned, first } = await plan(chosen, options, openSymbols, failure);
+  const { planned, first } = await plan(chosen, options, symbols, failure);
   const { buildId } = planned.module;
   const targets: ExplainedTarget[] = [];
   for (const { agent, target, module } of chosen) {
@@ -71,14 +71,14 @@ async function choose(
 async function plan(
   chosen: readonly Chosen[],
   options: ExplainOptions,
-  openSymbols: OpenSymbols,
+  symbols: SymbolAnswers,
   refusal: StillframeError | undefined,
 ): Promise<{ readonly planned: Planned; readonly first: Chosen }> {
   let failure = refusal;
   for (const process of firstOfEachBuild(chosen)) {
     try {
       const only = { chosen: [process], leftOut: [], refusal: undefined };
-      return { planned: await planChosen(process.agent.client, only, options, openSymbols), first: process };
+      return { planned: await planChosen(process.agent.client, only, options, symbols), first: process };
     } catch (error) {
       failure ??= toStillframeError(error);
     }

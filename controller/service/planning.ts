@@ -4,15 +4,12 @@ import { StillframeError, toStillframeError } from '../../format/error.js';
 import type { EngineName } from '../../format/capture.js';
 import { defaultLimits } from '../../format/limits.js';
 import { encodePlan } from '../../format/plan/encode.js';
-import type { Explanation } from '../planner/explain.js';
 import { planPoint, type PlannedPoint } from '../planner/plan.js';
 import type { AgentConversation } from '../rpc/agent-client.js';
 import type { AgentFacts, AgentModule, AgentTarget, NowOrder, TargetFacts } from '../rpc/agent-facts.js';
-import type { OpenSymbols } from '../snapshot/module.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
 import type { NowOptions } from './controller-api.js';
-import { bringDebugFile } from './symbols.js';
-import { openModuleFile } from './module-file.js';
+import type { PlannedModule, SymbolAnswers } from './symbol-answers.js';
 import { chooseModule, executableOf, findTargets, splitLocation } from './targets.js';
 
 export interface PointOptions {
@@ -31,11 +28,9 @@ export interface CaptureBounds {
   readonly bytes?: number;
 }
 
-export interface Planned extends PlannedPoint {
-  readonly encoded: Uint8Array;
+export interface Planned extends PlannedModule {
   readonly targets: readonly AgentTarget[];
   readonly module: AgentModule;
-  readonly explanation: Explanation;
   /** Processes that fit the target and run another build, or do not map the module. */
   readonly leftOut: readonly { readonly target: AgentTarget; readonly reason: string }[];
 }
@@ -63,15 +58,10 @@ export const maxTargets = 256;
 export async function planFor(
   client: FactsAgent & Pick<AgentConversation, 'listTargets'>,
   options: PointOptions,
-  openSymbols: OpenSymbols,
+  symbols: SymbolAnswers,
 ): Promise<Planned> {
   const found = await findTargets(client, options.target);
-  return await planChosen(
-    client,
-    await chooseProcesses(client, found, options.location),
-    options,
-    openSymbols,
-  );
+  return await planChosen(client, await chooseProcesses(client, found, options.location), options, symbols);
 }
 
 /** Throws `unreachable`; what fails for one process leaves that one out. */
@@ -111,22 +101,23 @@ export async function planChosen(
   client: FactsAgent,
   { chosen, leftOut, refusal }: ChosenProcesses,
   options: PointOptions,
-  openSymbols: OpenSymbols,
+  symbols: SymbolAnswers,
 ): Promise<Planned> {
   const [first] = chosen;
   if (first === undefined) {
     throw refusal ?? new StillframeError('not-found', `no process fits "${options.target}"`);
   }
   const { module, isExecutable } = first;
-  using file = openModuleFile({
+  const { location, condition, captures, bounds } = options;
+  const planned = await symbols.plan({
     pid: first.target.pid,
     module,
     isExecutable,
     local: isLocal(client),
     ...(options.exe === undefined ? {} : { exe: options.exe }),
+    texts: { location, captures, bounds, ...(condition === undefined ? {} : { condition }) },
   });
-  await bringDebugFile(file.elf);
-  const planned = planModule(openSymbols(file.elf), module.path, options);
+  if (planned instanceof StillframeError) throw planned;
   return { ...planned, targets: chosen.map(({ target }) => target), module, leftOut };
 }
 

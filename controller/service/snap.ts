@@ -6,18 +6,18 @@ import { randomBytes } from 'node:crypto';
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import { makeIdentifier } from '../../format/identifier.js';
 import type { AgentPoint, ArmOrder } from '../rpc/agent-facts.js';
-import type { OpenSymbols } from '../snapshot/module.js';
 import type { SnapshotRecord, Store } from '../store/store.js';
 import type { ReachedAgent } from './agent.js';
 import { pointDocument, type PointDocument } from './documents.js';
 import type { SnapHooks, SnapOptions, SnapOutcome } from './controller-api.js';
 import { planFor } from './planning.js';
 import { checkSnapOptions, expiryOf, noHit } from './snap-options.js';
+import type { SymbolAnswers } from './symbol-answers.js';
 
 export interface SnapContext {
   readonly agent: ReachedAgent;
   readonly store: Store;
-  readonly openSymbols: OpenSymbols;
+  readonly symbols: SymbolAnswers;
   /** Another conversation, when the agent hung up and is expected back. */
   readonly reconnect: () => Promise<ReachedAgent>;
 }
@@ -31,7 +31,7 @@ export async function snap(
 ): Promise<SnapOutcome> {
   checkOptions(context, options);
   const { client } = context.agent;
-  const planned = await planFor(client, options, context.openSymbols);
+  const planned = await planFor(client, options, context.symbols);
   const nowMs = Date.now();
   const id = makeIdentifier(nowMs, randomBytes(4));
   const expiresMs = expiryOf(options, nowMs);

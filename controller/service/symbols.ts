@@ -6,8 +6,9 @@ import type { DebugInfo } from '../dwarf/unit.js';
 import { debuginfodFromEnvironment } from '../symbols/debuginfod.js';
 import { findDebugFiles, hasDebugSections } from '../symbols/find-debug-files.js';
 import type { OpenedIndex } from '../symbols/file-index.js';
-import { IndexBuilder } from '../symbols/index-builder.js';
+import type { IndexBuilder } from '../symbols/index-builder.js';
 import { identityOf, IndexCache, indexCacheFrom } from '../symbols/index-cache.js';
+import type { IndexIdentity } from '../symbols/symbol-index.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
 import { openModuleSymbols } from '../symbols/open.js';
 
@@ -43,11 +44,18 @@ export function openSymbols(
 const minIndexedBytes = 1 << 20;
 
 const cacheOptions = indexCacheFrom(process.env);
-const log = (message: string): void => {
+let log = (message: string): void => {
   process.stderr.write(`stillframe: ${message}\n`);
 };
-const cache = cacheOptions === undefined ? undefined : new IndexCache(cacheOptions, log);
-const builder = cacheOptions === undefined ? undefined : new IndexBuilder(cacheOptions, log);
+
+/** Where to say what people should know of indexes, instead of stderr. */
+export function logSymbols(to: (message: string) => void): void {
+  log = to;
+}
+
+const tell = (message: string): void => log(message);
+const cache = cacheOptions === undefined ? undefined : new IndexCache(cacheOptions, tell);
+let builder: Promise<IndexBuilder> | undefined;
 
 /** From the cache; what is not there is made in the background, for the next time. */
 function openIndex(elf: ElfFile, info: DebugInfo): OpenedIndex | undefined {
@@ -55,13 +63,17 @@ function openIndex(elf: ElfFile, info: DebugInfo): OpenedIndex | undefined {
   const identity = identityOf(elf);
   if (identity === undefined) return undefined;
   const opened = cache.open(identity);
-  if (opened === undefined) builder?.want(elf.source.name, identity);
+  if (opened === undefined) void wantIndex(elf.source.name, identity);
   return opened;
 }
 
-/** Until indexes that are being made are in the cache. */
-export async function indexesMade(): Promise<void> {
-  await builder?.idle();
+/** NB: what starts threads is imported when one is wanted. */
+async function wantIndex(path: string, identity: IndexIdentity): Promise<void> {
+  if (cacheOptions === undefined) return;
+  builder ??= import('../symbols/index-builder.js').then(
+    ({ IndexBuilder: Builder }) => new Builder(cacheOptions, tell),
+  );
+  (await builder).want(path, identity);
 }
 
 /** Fetches the debug file of a file that has none here, where debuginfod is to be asked. A failure is a problem of its symbols. */

@@ -134,6 +134,8 @@ function canComeBack(evaluation: FrameEvaluation, start: FunctionSymbol): boolea
     if (targets === undefined || seen.size > maxTailCalls) return true;
     for (const target of targets) {
       if (target === undefined || target.kind === 'expression') return true;
+      // A function with a part elsewhere (`.cold`): gdb takes that for a second function, of which it knows nothing.
+      if (target.kind === 'entry' && (target.pieces?.length ?? 0) > 1) return true;
       const entries = entriesOf(next.in, target);
       if (entries.length === 0 || entries.some((entry) => entry === startEntry)) return true;
       for (const entry of entries.filter((each) => !seen.has(each))) {

@@ -8,6 +8,7 @@ import { evaluate } from '../expression/evaluate.js';
 import type { EvaluationFrame } from '../expression/scope.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
 import { hintToCapture, type RenderContext } from '../types/render.js';
+import type { Format } from '../types/format.js';
 import type { ArrayType } from '../types/type.js';
 import type { Place, Value } from '../types/value.js';
 import { arrayCount, globalPlace, variablePlace } from './frame-evaluation.js';
@@ -99,6 +100,7 @@ export function renderContext(
     captureHint: (expression) => captureHint(snapshot, frame, expression),
     ...(options.depth === undefined ? {} : { depth: options.depth }),
     ...(options.raw === undefined ? {} : { raw: options.raw }),
+    ...(options.format === undefined ? {} : { format: options.format }),
     ...(evaluation === undefined
       ? {}
       : {
@@ -127,6 +129,7 @@ function captureHint(
 export interface RenderOptions {
   readonly depth?: number | undefined;
   readonly raw?: boolean | undefined;
+  readonly format?: Format | undefined;
   readonly unit?: VariableSymbol['unit'];
 }
 

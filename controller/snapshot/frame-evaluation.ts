@@ -8,6 +8,7 @@ import type { ExpressionContext, UnitContext } from '../../format/dwarf-op/conte
 import { evaluateLocation, evaluateValue } from '../../format/dwarf-op/evaluate.js';
 import type { Location } from '../../format/dwarf-op/location.js';
 import type { StackValue } from '../../format/dwarf-op/typed-value.js';
+import { dwarfRsp } from '../../format/registers/x86-64.js';
 import { StillframeError } from '../../format/error.js';
 import { ByteWriter } from '../../format/bytes.js';
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
@@ -17,6 +18,7 @@ import type { ArrayType } from '../types/type.js';
 import { placeAt, wholeBytes } from '../types/place.js';
 import type { Place, Pointee } from '../types/value.js';
 import { FrameRegisters } from '../unwind/frame-registers.js';
+import { movedStackPointer } from './body-stack-pointer.js';
 import { entryValue } from './entry-value.js';
 import type { EvaluationScope, FrameEvaluation } from './located-frame.js';
 import type { SnapshotModule } from './module.js';
@@ -31,7 +33,9 @@ export function expressionContext(
   const { snapshot, thread, frame, module, address } = evaluation;
   const context: ExpressionContext = {
     ...unitContext(unit, address),
-    register: (number) => frame.registers.value(number),
+    register: (number) =>
+      (number === dwarfRsp && unit?.countsFromBody === true ? movedStackPointer(evaluation) : undefined) ??
+      frame.registers.value(number),
     registerBytes: (number) => {
       const register = frame.registers.bytes(number);
       return isAbsent(register) ? register : register.bytes;

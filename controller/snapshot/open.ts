@@ -19,7 +19,8 @@ import type { Architecture, ThreadState } from '../unwind/architecture.js';
 import { architectureOf } from '../unwind/architectures.js';
 import { unwindThread, type Unwound } from '../unwind/unwind.js';
 import { openFileSource } from './file-source.js';
-import { discoverModules, vdsoAt } from './mapped-files.js';
+import { discoverLinkedModules } from './linked-modules.js';
+import { discoverModules, vdsoAt, type DiscoveryInput } from './mapped-files.js';
 import { SnapshotMemory } from './memory.js';
 import { placeOf, SnapshotModule, type ModuleFacts, type OpenSymbols } from './module.js';
 import { ModuleTable } from './module-table.js';
@@ -165,7 +166,7 @@ function executableAddress(core: CoreFile): bigint | undefined {
 function moduleFacts(core: CoreFile, options: SnapshotOptions): ModuleFacts[] {
   const { memory, auxv, note } = core;
   if (note === undefined || note.modules.length === 0)
-    return discoverModules({ ...options, files: core.mappings, auxv, memory });
+    return modulesOfCore({ ...options, files: core.mappings, auxv, memory });
   const entry = executableAddress(core);
   const facts = note.modules.map(({ path, buildId, start, end, bias, deleted }): ModuleFacts => {
     const isExecutable = entry !== undefined && entry >= start && entry < end;
@@ -187,6 +188,12 @@ function moduleFacts(core: CoreFile, options: SnapshotOptions): ModuleFacts[] {
   const image = vdso === undefined ? undefined : vdsoAt(vdso, memory);
   if (image === undefined) return facts;
   return [...facts.filter((each) => each.start !== image.start), image];
+}
+
+/** Of a core that has no note of ours. */
+function modulesOfCore(input: DiscoveryInput): ModuleFacts[] {
+  const listed = discoverModules(input);
+  return input.files.length > 0 ? listed : [...discoverLinkedModules(input), ...listed];
 }
 
 /** All threads that the core has registers of, or that the note speaks of. */

@@ -3,6 +3,7 @@ import type { Absent, AbsentReason } from '../../format/absent.js';
 import { hex } from '../../format/address.js';
 import { StillframeError, type ErrorCode } from '../../format/error.js';
 import { pointOfArming } from '../../format/identifier.js';
+import type { Format } from '../types/format.js';
 import { typeName } from '../types/type-name.js';
 import { renderValue, renderVariable } from '../types/render.js';
 import type { AbsentDocument, ValueDocument, VariableDocument } from '../types/value-document.js';
@@ -79,6 +80,7 @@ export interface EvaluateOptions {
   readonly frame?: number | undefined;
   readonly depth?: number | undefined;
   readonly raw?: boolean | undefined;
+  readonly format?: Format | undefined;
 }
 
 function findThread(snapshot: Snapshot, tid: number | undefined): SnapshotThread {

@@ -4,8 +4,9 @@
  * given room beside them when it was loaded, at a fixed distance from the thread pointer: as libthread_db (td_thr_tlsbase) finds them.
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
+import { hex } from '../../format/address.js';
 import { PT } from '../../format/elf/constants.js';
-import type { ElfFile } from '../../format/elf/file.js';
+import type { ElfSegment } from '../../format/elf/file.js';
 import { findLinkMap } from './link-map.js';
 import type { SnapshotModule } from './module.js';
 import { stateOf, type Snapshot, type SnapshotThread } from './open.js';
@@ -26,21 +27,30 @@ export function threadLocalAddress(
   const { elf } = module;
   if (isAbsent(elf)) return elf;
   if (pointer === 0n) return absent('not-in-scope', 'the thread has no thread-local storage yet');
+  const segment = elf.segments.find(({ type }) => type === PT.PT_TLS);
+  if (segment === undefined)
+    return absent('no-debug-info', `"${module.path}" has no segment for thread-local variables`);
+  const inside = offsetInBlock(offset, segment, module);
+  if (isAbsent(inside)) return inside;
   const block =
     module === snapshot.executable
-      ? programBlock(snapshot, elf, pointer)
+      ? pointer + snapshot.architecture.threadLocalOffset(segment)
       : libraryBlock(snapshot, pointer, module);
-  return isAbsent(block) ? block : BigInt.asUintN(64, block + offset);
+  return isAbsent(block) ? block : BigInt.asUintN(64, block + inside);
 }
 
-function programBlock(snapshot: Snapshot, elf: ElfFile, pointer: bigint): bigint | Absent {
-  const block = elf.segments.find((segment) => segment.type === PT.PT_TLS);
-  if (block === undefined)
-    return absent(
-      'no-debug-info',
-      `"${snapshot.executable?.path}" has no segment for thread-local variables`,
-    );
-  return BigInt.asUintN(64, pointer + snapshot.architecture.threadLocalOffset(block));
+/**
+ * NB: in split units gcc 12 has the linker put the variable's address in the segment into .debug_addr, where its offset belongs. What is
+ * neither is the place of some other object.
+ */
+function offsetInBlock(offset: bigint, segment: ElfSegment, module: SnapshotModule): bigint | Absent {
+  const { virtualAddress, memorySize } = segment;
+  if (offset < memorySize) return offset;
+  if (offset >= virtualAddress && offset < virtualAddress + memorySize) return offset - virtualAddress;
+  return absent(
+    'no-debug-info',
+    `offset ${hex(offset)} is outside of the ${memorySize} bytes of thread-local variables of "${module.path}"`,
+  );
 }
 
 function libraryBlock(snapshot: Snapshot, pointer: bigint, module: SnapshotModule): bigint | Absent {

@@ -24,7 +24,10 @@ export function buildIndex(info: DebugInfo): Record<IndexTable, Uint32Array> {
   }
   addNames(info, names, rows('names'));
   names.eachLink((from, to) => rows('links').add(to, from));
-  return Object.fromEntries(tableNames.map((name) => [name, rows(name).sorted()])) as Record<IndexTable, Uint32Array>;
+  return Object.fromEntries(tableNames.map((name) => [name, rows(name).sorted()])) as Record<
+    IndexTable,
+    Uint32Array
+  >;
 }
 
 /** A growing column of rows. */
@@ -63,7 +66,8 @@ class Rows {
     const sorted = new Uint32Array(this.#length);
     for (let i = 0; i < count; i++) {
       const from = (halves[2 * i] ?? 0) * this.#words;
-      for (let word = 0; word < this.#words; word++) sorted[i * this.#words + word] = this.#rows[from + word] ?? 0;
+      for (let word = 0; word < this.#words; word++)
+        sorted[i * this.#words + word] = this.#rows[from + word] ?? 0;
     }
     return sorted;
   }

@@ -7,7 +7,8 @@ import { type GoFunctions, openGoFunctions } from '../dwarf/go-functions.js';
 import { toPc } from '../dwarf/sections.js';
 import { pltSymbols } from './plt-symbols.js';
 
-const STT = { none: 0, object: 1, function: 2, ifunc: 10 } as const;
+const STT = { none: 0, object: 1, function: 2, threadLocal: 6, ifunc: 10 } as const;
+const STB_LOCAL = 0;
 const STB_GLOBAL = 1;
 
 interface Placed {
@@ -23,6 +24,7 @@ export class ElfSymbols {
   #goRead = false;
   #placed: readonly Placed[] | undefined;
   #byName: Map<string, ElfSymbol> | undefined;
+  #threadLocal: ReadonlyMap<string, ElfSymbol> | undefined;
 
   /** What Go's runtime knows; undefined where the file is not Go's. A malformed table costs what is in it. */
   get goFunctions(): GoFunctions | undefined {
@@ -88,6 +90,20 @@ export class ElfSymbols {
         sectionIndex !== 0 &&
         (type === STT.none || type === STT.object || type === STT.function || type === STT.ifunc),
     );
+  }
+
+  /** Of those that other files see; the value of a thread-local symbol is its offset in the module's block. */
+  findThreadLocal(name: string): ElfSymbol | undefined {
+    this.#threadLocal ??= new Map(
+      this.#files
+        .flatMap((elf) => this.#symbolsOf(elf))
+        .filter(
+          ({ type, sectionIndex, binding }) =>
+            type === STT.threadLocal && sectionIndex !== 0 && binding !== STB_LOCAL,
+        )
+        .map((symbol) => [symbol.name, symbol]),
+    );
+    return this.#threadLocal.get(name);
   }
 
   at(address: LinkAddress): { readonly name: string; readonly offset: bigint } | undefined {

@@ -20,6 +20,7 @@ export interface UnitSurroundings {
 
 export function expressionUnitOf(unit: Unit, surroundings: UnitSurroundings): ExpressionUnit {
   return {
+    countsFromBody: /\b(?:clang|LLVM)\b/.test(unit.producer),
     parameterKey: (dieOffset) => unit.info.firstKey + unit.offset + dieOffset,
     variable(dieOffset) {
       const die = unit.info.die(dieOffset);

@@ -27,16 +27,15 @@ export class FileIndex {
   /** DIEs of that kind and name, ascending. */
   named(kind: NameKind, name: string): Die[] | undefined {
     return this.#ask((index) =>
-      this.#dies(index.find('names', hashOf(name)).flatMap(([, of, die = -1]) => (of === kind ? [die] : [])))
-        .filter((die) => kindOf(die.tag) === kind && hasName(die, name)),
+      this.#dies(
+        index.find('names', hashOf(name)).flatMap(([, of, die = -1]) => (of === kind ? [die] : [])),
+      ).filter((die) => kindOf(die.tag) === kind && hasName(die, name)),
     );
   }
 
   /** Every name of a kind, in the order of the file; a function may have two. */
   names(kind: NameKind): string[] | undefined {
-    return this.#ask((index) =>
-      this.#kind(index, kind).flatMap((die) => namesOf(die)),
-    );
+    return this.#ask((index) => this.#kind(index, kind).flatMap((die) => namesOf(die)));
   }
 
   dies(kind: NameKind): Die[] | undefined {
@@ -58,7 +57,9 @@ export class FileIndex {
 
   /** The subprograms of a unit that have code, in the order written. */
   subprograms(unit: Unit): Die[] | undefined {
-    return this.#ask((index) => index.find('subprograms', unit.offset).map(([, die = -1]) => this.#info.die(die)));
+    return this.#ask((index) =>
+      index.find('subprograms', unit.offset).map(([, die = -1]) => this.#info.die(die)),
+    );
   }
 
   copiesOf(abstract: Die): { readonly die: Die; readonly into: Die }[] | undefined {

@@ -1,5 +1,6 @@
 /** Global and file-static variables by name. */
 import { ByteWriter } from '../../format/bytes.js';
+import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import { DW_AT } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { normalizePath } from '../dwarf/line.js';
@@ -9,8 +10,6 @@ import type { VariableSymbol } from './module-symbols.js';
 import { KIND } from './file-names.js';
 import { owner } from './origin.js';
 import { makeVariable } from './variable.js';
-
-const DW_OP_addr = 0x03;
 
 export class GlobalFinder {
   readonly #context: ModuleContext;
@@ -72,16 +71,29 @@ export class GlobalFinder {
     return path !== undefined && fits(path, file);
   }
 
+  /** A place by the symbol tables. gcc for AArch64 says nothing else of thread-local variables. */
+  #bySymbol(name: string): Uint8Array | undefined {
+    const { elfSymbols } = this.#context;
+    const symbol = elfSymbols.find(name);
+    if (symbol !== undefined) return new ByteWriter().u8(DW_OP.DW_OP_addr).u64(symbol.value).finish();
+    const local = elfSymbols.findThreadLocal(name);
+    if (local === undefined) return undefined;
+    return new ByteWriter()
+      .u8(DW_OP.DW_OP_const8u)
+      .u64(local.value)
+      .u8(DW_OP.DW_OP_form_tls_address)
+      .finish();
+  }
+
   #definitionOf(name: string, from: Die): VariableSymbol | undefined {
     const definitions = this.#dies(name, false).definitions.filter(
-      (die) => owner(die, DW_AT.external) !== undefined || die.unit === from.unit,
+      (die) => hasPlace(die) && (owner(die, DW_AT.external) !== undefined || die.unit === from.unit),
     );
     const die = definitions.find((one) => one.unit === from.unit) ?? definitions[0];
     if (die !== undefined) return this.#variable(die);
     // Defined where there is no debug information: an object of the C library that was copied into the program.
-    const symbol = this.#context.elfSymbols.find(name);
-    if (symbol === undefined) return undefined;
-    const expression = new ByteWriter().u8(DW_OP_addr).u64(symbol.value).finish();
+    const expression = this.#bySymbol(name);
+    if (expression === undefined) return undefined;
     const typed = owner(from, DW_AT.type) ?? from;
     return {
       name,
@@ -95,11 +107,11 @@ export class GlobalFinder {
 }
 
 function isDeclaration(die: Die): boolean {
-  return (
-    die.flag(DW_AT.declaration) &&
-    owner(die, DW_AT.location) === undefined &&
-    owner(die, DW_AT.const_value) === undefined
-  );
+  return die.flag(DW_AT.declaration) && !hasPlace(die);
+}
+
+function hasPlace(die: Die): boolean {
+  return owner(die, DW_AT.location) !== undefined || owner(die, DW_AT.const_value) !== undefined;
 }
 
 function unitPath(unit: Unit): string {

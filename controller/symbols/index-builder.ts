@@ -51,7 +51,9 @@ export class IndexBuilder {
         execArgv: [],
       });
       worker.on('message', ({ message }: IndexReport) => this.#log(message));
-      worker.on('error', (error) => this.#log(`no symbol index is made for "${order.path}": ${error.message}`));
+      worker.on('error', (error) =>
+        this.#log(`no symbol index is made for "${order.path}": ${error.message}`),
+      );
       worker.on('exit', () => resolve());
     });
   }

@@ -3,7 +3,6 @@
  * of another version or of another file is told, removed and made anew; a folder that others may write to is not used at all. Written
  * under another name and renamed, so that readers and writers of several processes, killed at any time, see a whole file or none.
  */
-import { createHash, randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -27,12 +26,7 @@ import type { ElfFile } from '../../format/elf/file.js';
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import { findFileSource } from './debug-file-source.js';
 import type { OpenedIndex } from './file-index.js';
-import {
-  encodeIndex,
-  openSymbolIndex,
-  type IndexIdentity,
-  type IndexTable,
-} from './symbol-index.js';
+import { encodeIndex, hashOf, openSymbolIndex, type IndexIdentity, type IndexTable } from './symbol-index.js';
 
 export interface IndexCacheOptions {
   readonly folder: string;
@@ -55,7 +49,8 @@ export function indexCacheFrom(
   const asked = environment['STILLFRAME_SYMBOL_CACHE'];
   if (asked === 'off') return undefined;
   const home = environment['HOME'] || homedir();
-  const folder = asked || join(environment['XDG_CACHE_HOME'] || join(home, '.cache'), 'stillframe', 'symbols');
+  const folder =
+    asked || join(environment['XDG_CACHE_HOME'] || join(home, '.cache'), 'stillframe', 'symbols');
   return { folder, maxBytes: sizeFrom(environment['STILLFRAME_SYMBOL_CACHE_SIZE']) ?? defaultMaxBytes };
 }
 
@@ -99,7 +94,7 @@ export class IndexCache {
     const path = this.#pathOf(identity);
     const damaged = (reason: string): void => {
       this.#log(`${reason}: it is made anew`);
-      rmSync(path, { force: true });
+      rmSync(path, { force: true, recursive: true });
     };
     try {
       if (!isOwnFile(path)) return undefined;
@@ -124,7 +119,7 @@ export class IndexCache {
       return;
     }
     const path = this.#pathOf(identity);
-    const partial = `${path}.${process.pid}.${randomBytes(4).toString('hex')}${partialSuffix}`;
+    const partial = `${path}.${process.pid}.${process.hrtime.bigint().toString(36)}${partialSuffix}`;
     try {
       writeWhole(partial, pieces);
       renameSync(partial, path);
@@ -137,7 +132,7 @@ export class IndexCache {
   #pathOf({ buildId, file, size }: IndexIdentity): string {
     const name = /^[0-9a-f]{1,128}$/.test(buildId)
       ? buildId
-      : createHash('sha256').update(`${buildId}\0${file}`).digest('hex').slice(0, 40);
+      : `file-${hashOf(`${buildId} ${file}`).toString(16)}`;
     return join(this.#folder, `${name}-${size}${suffix}`);
   }
 
@@ -165,8 +160,10 @@ export class IndexCache {
       const path = join(this.#folder, name);
       const stat = lstatSync(path, { throwIfNoEntry: false });
       if (stat === undefined) continue;
-      if (name.endsWith(partialSuffix) && Date.now() - stat.mtimeMs > maxPartialMs) rmSync(path, { force: true });
-      if (name.endsWith(suffix)) files.push({ path, size: stat.size, usedMs: Math.max(stat.atimeMs, stat.mtimeMs) });
+      if (name.endsWith(partialSuffix) && Date.now() - stat.mtimeMs > maxPartialMs)
+        rmSync(path, { force: true });
+      if (name.endsWith(suffix))
+        files.push({ path, size: stat.size, usedMs: Math.max(stat.atimeMs, stat.mtimeMs) });
     }
     let total = files.reduce((sum, { size }) => sum + size, 0);
     for (const { path, size } of files.toSorted((a, b) => a.usedMs - b.usedMs)) {
@@ -198,7 +195,10 @@ function isOwnFile(path: string): boolean {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat === undefined) return false;
   if (stat.isFile() && stat.uid === (process.geteuid?.() ?? 0) && (stat.mode & 0o077) === 0) return true;
-  throw new StillframeError('bad-data', `cannot use the symbol index "${path}": it is not a file of ours alone`);
+  throw new StillframeError(
+    'bad-data',
+    `cannot use the symbol index "${path}": it is not a file of ours alone`,
+  );
 }
 
 /**

@@ -21,6 +21,7 @@ export interface IndexReport {
 }
 
 function report(message: string): void {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker is not a window
   parentPort?.postMessage({ message } satisfies IndexReport);
 }
 
@@ -36,5 +37,7 @@ function make({ path, identity, cache }: IndexOrder): void {
 try {
   make(workerData as IndexOrder);
 } catch (error) {
-  report(`no symbol index is made for "${(workerData as IndexOrder).path}": ${toStillframeError(error).message}`);
+  report(
+    `no symbol index is made for "${(workerData as IndexOrder).path}": ${toStillframeError(error).message}`,
+  );
 }

@@ -31,8 +31,7 @@ export class InlinedIndex {
     const indexed = this.#index()?.copiesOf(abstract);
     if (indexed !== undefined) return indexed;
     this.#crossing ??= this.#files.units.filter(
-      (unit) =>
-        mayReferToOthers(unit.sections) && refersToOthers(unit.abbreviations, [DW_TAG.inlined_subroutine]),
+      (unit) => mayReferToOthers(unit) && refersToOthers(unit.abbreviations, [DW_TAG.inlined_subroutine]),
     );
     const units = new Set([abstract.unit, ...this.#crossing]);
     return [...units].flatMap((unit) => this.#copiesIn(unit).get(abstract.key) ?? []);

@@ -42,7 +42,8 @@ export type OpenIndex = (elf: ElfFile, info: DebugInfo) => OpenedIndex | undefin
 
 function indexOf(files: DebugFiles, open: OpenIndex): FileIndex | undefined {
   const { main } = files;
-  if (files.units.some((unit) => unit.info !== main) || main.units.length !== files.units.length) return undefined;
+  if (files.units.some((unit) => unit.info !== main) || main.units.length !== files.units.length)
+    return undefined;
   const opened = open(files.elf, main);
   return opened === undefined ? undefined : new FileIndex(main, opened);
 }

@@ -148,6 +148,8 @@ export interface ExpressionUnit extends Omit<UnitContext, 'callExpression'> {
     from: 'unit' | 'section',
     address: LinkAddress,
   ) => CalledLocation | Absent | undefined;
+  /** LLVM: what its locations mean by the stack pointer is that of the function's body, wherever pushes have moved it to. */
+  readonly countsFromBody?: boolean;
   /** What a DW_OP_implicit_pointer points to: the DIE at an offset of `.debug_info`, or its instance at an address. */
   readonly pointedTo?: (dieOffset: number, address: LinkAddress) => VariableSymbol | Absent;
   /** The parameter whose DIE is at an offset of the unit, as call sites name it: see {@link CallSite.byParameter}. */

@@ -106,9 +106,7 @@ export class NameIndex {
 
   /** Units whose functions or variables may complete those of other units. */
   #linking(): readonly Unit[] {
-    this.#linkingUnits ??= this.#files.units.filter(
-      (unit) => mayReferToOthers(unit.sections) && linksToOthers(unit),
-    );
+    this.#linkingUnits ??= this.#files.units.filter((unit) => mayReferToOthers(unit) && linksToOthers(unit));
     return this.#linkingUnits;
   }
 

@@ -65,7 +65,13 @@ class OpenedSymbols implements ModuleSymbols {
     const { debug } = files;
     this.#files = new DebugFiles(debug ?? elf, debug?.source.name ?? path, files);
     const others = [debug, files.mini].filter((each) => each !== undefined);
-    this.#context = new ModuleContext(elf, this.#files, limits, new ElfSymbols([elf, ...others]), files.openIndex);
+    this.#context = new ModuleContext(
+      elf,
+      this.#files,
+      limits,
+      new ElfSymbols([elf, ...others]),
+      files.openIndex,
+    );
     this.#functions = new FunctionFinder(this.#context);
     this.#globals = new GlobalFinder(this.#context);
     this.#types = new TypeFinder(this.#context);

@@ -58,9 +58,12 @@ export function encodeIndex(
   tables: Readonly<Record<IndexTable, Uint32Array>>,
 ): Uint8Array[] {
   const parts = tableNames.map((name) => tables[name]);
-  const bytes = Buffer.concat(parts.map((part) => new Uint8Array(part.buffer, part.byteOffset, part.byteLength)));
+  const bytes = Buffer.concat(
+    parts.map((part) => new Uint8Array(part.buffer, part.byteOffset, part.byteLength)),
+  );
   const blocks: number[] = [];
-  for (let at = 0; at < bytes.length; at += blockBytes) blocks.push(crc32(bytes.subarray(at, at + blockBytes)));
+  for (let at = 0; at < bytes.length; at += blockBytes)
+    blocks.push(crc32(bytes.subarray(at, at + blockBytes)));
   const rows = Object.fromEntries(tableNames.map((name) => [name, tables[name].length / indexTables[name]]));
   const description = Buffer.from(JSON.stringify({ identity, bytes: bytes.length, rows, blocks }), 'utf8');
   const prefix = Buffer.alloc(prefixBytes);
@@ -89,13 +92,15 @@ function readDescription(source: ByteSource): Description {
   const prefix = Buffer.from(source.read(0, prefixBytes));
   if (prefix.toString('latin1', 0, 8) !== magic) throw damaged(source, 'it is no index');
   const version = prefix.readUInt32LE(8);
-  if (version !== indexVersion) throw damaged(source, `it has version ${version}, and ${indexVersion} is meant`);
+  if (version !== indexVersion)
+    throw damaged(source, `it has version ${version}, and ${indexVersion} is meant`);
   const length = prefix.readUInt32LE(12);
   if (length > maxDescriptionBytes || prefixBytes + length > source.size) {
     throw damaged(source, `it has ${source.size} bytes, and its description ${length}`);
   }
   const text = source.read(prefixBytes, length);
-  if (crc32(text) !== prefix.readUInt32LE(16)) throw damaged(source, 'the checksum of its description is wrong');
+  if (crc32(text) !== prefix.readUInt32LE(16))
+    throw damaged(source, 'the checksum of its description is wrong');
   // NB: what has the right checksum was written by this version; its shape is looked at all the same.
   const parsed = parseJson(Buffer.from(text).toString('utf8'));
   if (!isDescription(parsed)) throw damaged(source, 'its description is of another shape');
@@ -136,7 +141,9 @@ function isDescription(value: unknown): value is Description {
 }
 
 function damaged(source: ByteSource, reason: string): Error {
-  return badData(`cannot use the symbol index "${source.name}": ${reason}`, { detail: { file: source.name } });
+  return badData(`cannot use the symbol index "${source.name}": ${reason}`, {
+    detail: { file: source.name },
+  });
 }
 
 interface Rows {
@@ -215,7 +222,8 @@ export class SymbolIndex {
     if (!(length > 0)) throw damaged(this.#source, `it has no block ${block}`);
     // A copy: what was read may stand at any place in memory.
     const bytes = Uint8Array.from(this.#source.read(this.#start + offset, length));
-    if (crc32(bytes) !== this.#checksums[block]) throw damaged(this.#source, `the checksum of block ${block} is wrong`);
+    if (crc32(bytes) !== this.#checksums[block])
+      throw damaged(this.#source, `the checksum of block ${block} is wrong`);
     const words = new Uint32Array(bytes.buffer, 0, length / 4);
     this.#blocks.set(block, words);
     return words;

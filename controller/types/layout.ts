@@ -69,19 +69,32 @@ export interface MemberPath {
 
 /** Finds a member by name, also inside anonymous structs and unions; undefined when there is none. */
 export function findMember(type: Type, name: string): MemberPath | undefined {
-  return findIn(type, name, 0, 0);
+  return findIn(type, name, { left: maxComposites }, { base: 0, nesting: 0 });
 }
 
-function findIn(type: Type, name: string, base: number, nesting: number): MemberPath | undefined {
+/** Anonymous members can double with each level of nesting: so many structs and unions are looked into in all. */
+const maxComposites = 10_000;
+
+interface Budget {
+  left: number;
+}
+
+function findIn(
+  type: Type,
+  name: string,
+  budget: Budget,
+  { base, nesting }: { readonly base: number; readonly nesting: number },
+): MemberPath | undefined {
   const plain = stripType(type);
-  if (!isCompositeKind(plain) || nesting > defaultLimits.maxNesting) return undefined;
+  if (!isCompositeKind(plain) || nesting > defaultLimits.maxNesting || budget.left-- <= 0) return undefined;
   const members = plain.members();
   for (const member of members) {
     if (member.name === name) return memberPath(member, base);
   }
   for (const member of members) {
     if (member.name !== undefined && !member.base) continue;
-    const found = findIn(member.type(), name, base + member.byteOffset, nesting + 1);
+    const inner = { base: base + member.byteOffset, nesting: nesting + 1 };
+    const found = findIn(member.type(), name, budget, inner);
     if (found !== undefined) return found;
   }
   return undefined;
@@ -99,14 +112,18 @@ export function memberPath(member: Member, base = 0): MemberPath {
   };
 }
 
-/** Names that `findMember` would find, for near matches; bounded by nesting. */
-export function memberNames(type: Type, nesting = 0): string[] {
+/** Names that `findMember` would find, for near matches. */
+export function memberNames(type: Type): string[] {
+  return namesIn(type, { left: maxComposites }, 0);
+}
+
+function namesIn(type: Type, budget: Budget, nesting: number): string[] {
   const plain = stripType(type);
-  if (!isCompositeKind(plain) || nesting > defaultLimits.maxNesting) return [];
+  if (!isCompositeKind(plain) || nesting > defaultLimits.maxNesting || budget.left-- <= 0) return [];
   return plain
     .members()
     .flatMap((member) =>
-      member.name === undefined ? memberNames(member.type(), nesting + 1) : [member.name],
+      member.name === undefined ? namesIn(member.type(), budget, nesting + 1) : [member.name],
     );
 }
 
@@ -199,6 +216,22 @@ export function isCharacter(type: Type): boolean {
     base.byteSize === 1 &&
     (base.encoding === 'signed-char' || base.encoding === 'unsigned-char' || base.encoding === 'utf')
   );
+}
+
+const wideNames: ReadonlySet<string> = new Set(['wchar_t', 'char16_t', 'char32_t']);
+
+/** Bytes of a character wider than one byte: a type of that encoding, or what C gives one of these names; undefined for all else. */
+export function wideCharacterBytes(type: Type): number | undefined {
+  let at = type;
+  let named = false;
+  for (let i = 0; i < defaultLimits.maxNesting; i++) {
+    if (at.kind !== 'typedef' && at.kind !== 'qualified') break;
+    if (at.kind === 'typedef' && wideNames.has(at.name)) named = true;
+    at = at.target();
+  }
+  if (at.kind !== 'base') return undefined;
+  const isWide = at.encoding === 'utf' || wideNames.has(at.name) || (named && isInteger(at));
+  return isWide && (at.byteSize === 2 || at.byteSize === 4) ? at.byteSize : undefined;
 }
 
 /** Integers, floats and pointers: what a condition can be. */

@@ -7,8 +7,9 @@ import { type Absent, absent, isAbsent } from '../../format/absent.js';
 import { hex } from '../../format/address.js';
 import type { Limits } from '../../format/limits.js';
 import type { MemoryReader, Provenance } from '../../format/memory.js';
+import { type Format, formatScalar } from './format.js';
 import { kindOf } from './kind.js';
-import { isCharacter, sizeOf, stripType } from './layout.js';
+import { isCharacter, sizeOf, stripType, wideCharacterBytes } from './layout.js';
 import { asScalar, memberObject, type ObjectView, objectOf, slice } from './object-view.js';
 import { captureText, elementOf, memberOf, rootPath, targetOf, type ValuePath } from './path.js';
 import { bitFieldBytes, decodeInteger, integerOf, readString } from './read.js';
@@ -31,6 +32,8 @@ export interface RenderContext {
   readonly path?: string;
   /** How to get what an expression names but was not captured; undefined when there is no way. Unless given: `--capture`. */
   readonly captureHint?: (expression: string) => string | undefined;
+  /** How the text of scalars is written. */
+  readonly format?: Format;
   /** Layout as declared, without language views. C has no views. */
   readonly raw?: boolean;
 }
@@ -138,7 +141,11 @@ class Renderer {
               ? enumText(integerOf(read.bytes, object), plain)
               : baseText(read.bytes, plain, object.bits),
           );
-    return { ...body, ...stated(read.provenance) };
+    const { format, symbolize } = this.#context;
+    const { bits } = object;
+    const scalar = { bytes: read.bytes, type: plain, symbolize, ...(bits === undefined ? {} : { bits }) };
+    const text = format === undefined || body.value === undefined ? undefined : formatScalar(format, scalar);
+    return { ...body, ...(text === undefined ? {} : { text }), ...stated(read.provenance) };
   }
 
   /** A pointer that is nowhere can point to what is known (DWARF5 2.6.1.1.4): that is shown as its target. */
@@ -171,8 +178,14 @@ class Renderer {
     if (plain.kind === 'function') return { value, ...this.#named(address) };
     const targetPath = path === undefined ? undefined : targetOf(path);
     if (isCharacter(target)) return { value, ...this.#string(address, target, targetPath, nesting) };
-    if (depth <= 0) return { value };
-    return { value, target: this.render({ type: target, address }, targetPath, depth - 1, nesting + 1) };
+    const unit = wideCharacterBytes(target);
+    const wide = unit === undefined ? {} : this.#wideString(address, unit);
+    if (depth <= 0) return { value, ...wide };
+    return {
+      value,
+      ...wide,
+      target: this.render({ type: target, address }, targetPath, depth - 1, nesting + 1),
+    };
   }
 
   /** A pointer to characters: the string is its text, the first character its target. */
@@ -186,6 +199,20 @@ class Renderer {
       target: first,
       ...(read.cut === undefined ? { length: read.bytes.length } : this.#missing(read.cut, path)),
     };
+  }
+
+  /** Text of a pointer to wide characters where all of it is there; nothing is said where it is not, for it may be no string. */
+  #wideString(address: bigint, unitBytes: number): { text?: string } {
+    const { memory, limits } = this.#context;
+    const bytes: Uint8Array[] = [];
+    for (let i = 0; i + unitBytes <= limits.maxStringBytes; i += unitBytes) {
+      const read = memory.read(BigInt.asUintN(64, address + BigInt(i)), unitBytes);
+      if (isAbsent(read)) return {};
+      if (read.bytes.every((byte) => byte === 0))
+        return { text: decodeWideText(Buffer.concat(bytes), unitBytes) };
+      bytes.push(read.bytes);
+    }
+    return {};
   }
 
   #reference(
@@ -261,8 +288,7 @@ class Renderer {
 
   /** Text of an array of characters: up to the first NUL, or all of it. */
   #arrayText(object: ObjectView, type: ArrayType, element: Type, stride: number, path: Path): Body {
-    const plain = stripType(element);
-    const wide = plain.kind === 'base' && plain.encoding === 'utf' && stride > 1;
+    const wide = wideCharacterBytes(element) !== undefined;
     if ((!isCharacter(element) && !wide) || object.gaps !== undefined) return {};
     const count = type.count ?? 0;
     const wanted = Math.min(count * stride, this.#context.limits.maxStringBytes);

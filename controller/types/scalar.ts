@@ -40,7 +40,7 @@ function characterText(code: bigint, type: BaseType): ScalarText {
   return type.byteSize === 1 ? { value, text: `'${escapeCharacter(Number(code & 0xffn))}'` } : { value };
 }
 
-function floatText(bytes: Uint8Array, { name, isBinary128 }: BaseType): ScalarText | Absent {
+export function floatText(bytes: Uint8Array, { name, isBinary128 }: BaseType): ScalarText | Absent {
   const format = floatFormat(isBinary128 === true ? 'binary128' : name, bytes.length);
   if (format === undefined) {
     return absent('unsupported', `a float of ${bytes.length} bytes (${name}) cannot be read`);
@@ -107,7 +107,7 @@ const escapes: ReadonlyMap<number, string> = new Map([
 ]);
 
 /** A byte as it stands between the quotes of a C character, as gdb writes it. */
-function escapeCharacter(code: number): string {
+export function escapeCharacter(code: number): string {
   const known = escapes.get(code);
   if (known !== undefined) return known;
   return code >= 0x20 && code < 0x7f ? String.fromCharCode(code) : `\\${code.toString(8).padStart(3, '0')}`;

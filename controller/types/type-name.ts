@@ -7,7 +7,20 @@ import type { QualifiedType, Type } from './type.js';
 
 /** As `whatis` of gdb 13 prints it. */
 export function typeName(type: Type): string {
-  const { base, prefix, suffix } = declarator(type, false, 0);
+  return nameWithin(type, { left: maxNameCharacters }, 0);
+}
+
+/**
+ * Parameters of parameters can double with each level: names are written in full until so many characters are, then as `...`.
+ */
+const maxNameCharacters = 65_536;
+
+interface Budget {
+  left: number;
+}
+
+function nameWithin(type: Type, budget: Budget, nesting: number): string {
+  const { base, prefix, suffix } = declarator(type, false, budget, nesting);
   return prefix === '' && suffix === '' ? base : `${base} ${prefix}${suffix}`;
 }
 
@@ -31,7 +44,7 @@ const qualifierWords: readonly (readonly [Qualifier, string])[] = [
 ];
 
 /** `behindPointer`: a function or an array that a pointer points to needs parentheses around what is declared. */
-function declarator(type: Type, behindPointer: boolean, nesting: number): Declarator {
+function declarator(type: Type, behindPointer: boolean, budget: Budget, nesting: number): Declarator {
   const qualifiers = new Set<Qualifier>();
   let at = type;
   while (at.kind === 'qualified' && nesting < defaultLimits.maxNesting) {
@@ -39,7 +52,7 @@ function declarator(type: Type, behindPointer: boolean, nesting: number): Declar
     at = at.target();
     nesting++;
   }
-  if (nesting >= defaultLimits.maxNesting) return { base: '...', prefix: '', suffix: '' };
+  if (nesting >= defaultLimits.maxNesting || budget.left <= 0) return { base: '...', prefix: '', suffix: '' };
   const words = qualifierWords.filter(([name]) => qualifiers.has(name)).map(([, word]) => word);
   const before = words.map((word) => `${word} `).join('');
   const open = behindPointer ? '(' : '';
@@ -47,7 +60,7 @@ function declarator(type: Type, behindPointer: boolean, nesting: number): Declar
 
   switch (at.kind) {
     case 'pointer': {
-      const inner = declarator(at.target(), true, nesting + 1);
+      const inner = declarator(at.target(), true, budget, nesting + 1);
       const star = { pointer: '*', reference: '&', 'rvalue-reference': '&&' }[at.flavor];
       // NB: gdb writes a space after the qualifiers of an inner pointer: `const char * const *`.
       const marks = words.length === 0 ? '' : ` ${words.join(' ')}${behindPointer ? ' ' : ''}`;
@@ -59,7 +72,7 @@ function declarator(type: Type, behindPointer: boolean, nesting: number): Declar
         (target, qualifier) => ({ kind: 'qualified', qualifier, target: () => target }),
         at.element(),
       );
-      const inner = declarator(element, false, nesting + 1);
+      const inner = declarator(element, false, budget, nesting + 1);
       const bound = at.count ?? (at.dynamicCount === undefined ? '' : 'variable length');
       const own = at.vector === true ? `__attribute__ ((vector_size(${bound})))` : `[${bound}]`;
       return {
@@ -69,8 +82,12 @@ function declarator(type: Type, behindPointer: boolean, nesting: number): Declar
       };
     }
     case 'function': {
-      const inner = declarator(at.result(), false, nesting + 1);
-      const parameters = at.parameters().map((parameter) => nameWithin(parameter, nesting + 1));
+      const inner = declarator(at.result(), false, budget, nesting + 1);
+      const parameters: string[] = [];
+      for (const parameter of at.parameters()) {
+        parameters.push(nameWithin(parameter, budget, nesting + 1));
+        if (budget.left <= 0) break;
+      }
       if (at.variadic) parameters.push('...');
       else if (parameters.length === 0 && at.prototyped) parameters.push('void');
       return {
@@ -90,7 +107,9 @@ function declarator(type: Type, behindPointer: boolean, nesting: number): Declar
     case 'unknown':
       break;
   }
-  return { base: `${before}${plainName(at)}`, prefix: '', suffix: '' };
+  const base = `${before}${plainName(at)}`;
+  budget.left -= base.length + 1;
+  return { base, prefix: '', suffix: '' };
 }
 
 /** gcc writes the names on the left into debug information; gdb shows the right, which is also what clang writes. */
@@ -102,11 +121,6 @@ const canonicalNames: ReadonlyMap<string, string> = new Map([
   ['long long int', 'long long'],
   ['long long unsigned int', 'unsigned long long'],
 ]);
-
-function nameWithin(type: Type, nesting: number): string {
-  const { base, prefix, suffix } = declarator(type, false, nesting);
-  return prefix === '' && suffix === '' ? base : `${base} ${prefix}${suffix}`;
-}
 
 function plainName(type: Exclude<Type, { kind: 'pointer' | 'array' | 'function' }>): string {
   switch (type.kind) {

@@ -66,7 +66,13 @@ export function unwindThread<M extends MappedModule>(input: UnwindInput<M>): Unw
   const context: StepContext = { architecture, memory, limits, signatureBits };
   const registers = architecture.threadRegisters(input.thread);
   const frames: PhysicalFrame<M>[] = [];
-  let next: NextFrame | End | Absent = { registers, exact: true, foundBy: 'thread', above: undefined };
+  let next: NextFrame | End | Absent = {
+    registers,
+    exact: true,
+    foundBy: 'thread',
+    above: undefined,
+    calleePc: undefined,
+  };
   while (!isAbsent(next) && !('end' in next)) {
     if (frames.length >= limits.maxFrames)
       return { frames, stopped: absent('limit', `the stack has more than ${limits.maxFrames} frames`) };
@@ -90,6 +96,8 @@ interface NextFrame {
   readonly foundBy: PhysicalFrame['foundBy'];
   /** Its CFA must lie above this one: that of the frame it called. */
   readonly above: bigint | undefined;
+  /** The pc of the frame it called. */
+  readonly calleePc: bigint | undefined;
 }
 
 interface End {
@@ -125,7 +133,7 @@ function stepFrame<M extends MappedModule>(
   }
   const { signalFrame } = row;
   const options = { ...context, bias: module.bias };
-  const cfa = checkedCfa(computeCfa(row, registers, options), from, pc);
+  const cfa = checkedCfa(computeCfa(row, registers, options), from, pc, context);
   const frame = { ...base, lookupPc, cfa, signalFrame };
   if (isAbsent(cfa)) return { frame, next: cfa };
   if (hasNoCaller(row)) return { frame, next: { end: true } };
@@ -134,7 +142,9 @@ function stepFrame<M extends MappedModule>(
     const detail = `no call leads to ${hex(pc)}: the stack was made by hand, and begins here`;
     return { frame, next: absent('unwind-failed', detail, { address: pc }) };
   }
-  const atReturn = signalFrame ? undefined : contradiction(caller, { ...context, ...from, pc, modules, module });
+  const atReturn = signalFrame
+    ? undefined
+    : contradiction(caller, { ...context, ...from, pc, modules, module });
   if (atReturn !== undefined)
     return {
       frame: { ...frame, cfa: atReturn.cfa },
@@ -180,6 +190,7 @@ function toCaller<M extends MappedModule>(
     foundBy,
     // A signal handler may run on a stack of its own, anywhere.
     above: frame.signalFrame || isAbsent(frame.cfa) ? undefined : frame.cfa,
+    calleePc: frame.pc,
   };
 }
 
@@ -227,8 +238,15 @@ function rowAt<M extends MappedModule>(lookupPc: bigint, modules: ModuleMap<M>):
 }
 
 /** Callers lie above those they call: anything else is a damaged stack, or one that was switched. */
-function checkedCfa(cfa: bigint | Absent, from: NextFrame, pc: bigint): bigint | Absent {
+function checkedCfa(
+  cfa: bigint | Absent,
+  from: NextFrame,
+  pc: bigint,
+  context: StepContext,
+): bigint | Absent {
   if (isAbsent(cfa) || from.above === undefined || cfa > from.above) return cfa;
+  // Where calls push nothing, a caller need not have a stack frame; but then it must be another function.
+  if (cfa === from.above && context.architecture.entryCfaOffset === 0n && pc !== from.calleePc) return cfa;
   return absent(
     'unwind-failed',
     `the frame at ${hex(pc)} would lie at ${hex(cfa)}, not above the one that it called: the stack is damaged or was switched`,

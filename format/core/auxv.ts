@@ -8,6 +8,7 @@ export const AT = {
   AT_PHNUM: 5,
   AT_BASE: 7,
   AT_ENTRY: 9,
+  AT_EXECFN: 31,
   AT_SYSINFO_EHDR: 33,
 } as const;
 

@@ -13,10 +13,7 @@ export const dwarfPc = 32;
 /** v0 to v31 stand from here on. */
 export const dwarfV0 = 64;
 
-const generalNames: readonly string[] = [
-  ...Array.from({ length: 31 }, (_, number) => `x${number}`),
-  ...['sp', 'pc'],
-];
+const generalNames = [...Array.from({ length: 31 }, (_, number) => `x${number}`), 'sp', 'pc'];
 
 function views(): NamedRegisterView[] {
   const named: NamedRegisterView[] = [];

@@ -13,7 +13,10 @@ export interface Build {
 const buildMs = 60_000;
 const stopMs = 40_000;
 
-/** All that is tried, in turn: the seed says where in the list a program begins. */
+/**
+ * All that is tried, in turn: the seed says where in the list a program begins. NB: not split units of clang with DWARF 5 and optimisation:
+ * gdb 13 does not find the entries of their location lists, and takes much for optimised out.
+ */
 export const builds: readonly Build[] = ['-O0', '-O2', '-O1', '-Os'].flatMap((opt, i) =>
   ['gcc', 'clang'].flatMap((compiler) =>
     [
@@ -23,7 +26,7 @@ export const builds: readonly Build[] = ['-O0', '-O2', '-O1', '-Os'].flatMap((op
       ['-gdwarf-4', '-gsplit-dwarf', '-fPIE', '-pie'],
       ['-gdwarf-5', '-gsplit-dwarf', '-fno-pie', '-no-pie'],
     ]
-      .slice(0, i < 2 ? 5 : 1)
+      .slice(0, i === 0 || (i === 1 && compiler === 'gcc') ? 5 : i === 1 ? 4 : 1)
       .map((flags) => ({ compiler, flags: [opt, '-g', ...flags] })),
   ),
 );

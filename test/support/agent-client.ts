@@ -4,6 +4,7 @@ import { AgentClient } from '../../controller/rpc/agent-client.js';
 import type { ArmOrder } from '../../controller/rpc/agent-facts.js';
 import { planFor } from '../../controller/service/planning.js';
 import { openSymbols } from '../../controller/service/symbols.js';
+import { SymbolsHere } from '../../controller/service/symbols-here.js';
 
 export function connectAgent(address: string): Promise<AgentClient> {
   return AgentClient.connect({
@@ -22,7 +23,7 @@ export async function orderFor(
 ): Promise<ArmOrder> {
   const { pid, location, condition } = point;
   const options = { target: String(pid), location, condition, captures: [], engine: '', bounds: {} } as const;
-  const { encoded } = await planFor(client, options, openSymbols);
+  const { encoded } = await planFor(client, options, new SymbolsHere(openSymbols));
   return {
     id: '',
     pids: [pid],

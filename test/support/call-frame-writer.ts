@@ -105,6 +105,8 @@ export interface FrameElfSpec {
   readonly header?: Uint8Array;
   /** Leave section headers away. */
   readonly noSections?: boolean;
+  /** `e_machine`; x86-64 unless told. */
+  readonly machine?: number;
 }
 
 export const headerAddress = 0x3000n;
@@ -121,6 +123,7 @@ export function frameElf(spec: FrameElfSpec): ElfFile {
     ...(ehFrame === undefined ? [] : [{ name: '.eh_frame', address: frameAddress, bytes: ehFrame }]),
     ...(debugFrame === undefined ? [] : [{ name: '.debug_frame', bytes: debugFrame }]),
   ];
-  const bytes = writeElf({ segments, ...(spec.noSections === true ? {} : { sections }) });
+  const machine = spec.machine ?? 62;
+  const bytes = writeElf({ machine, segments, ...(spec.noSections === true ? {} : { sections }) });
   return openElf(bufferSource('test.elf', bytes));
 }

@@ -30,6 +30,11 @@ export function compareValue(path: string, ours: ValueDocument, theirs: GdbValue
     tally.skipped.push(`${path}: ${theirs.skipped}`);
   } else if (theirs.absent !== undefined) {
     compareAbsent(path, ours, theirs.absent, tally);
+    // A pointer to what is not in memory (DW_OP_implicit_pointer).
+    if (theirs.target !== undefined && ours.target !== undefined)
+      compareValue(`*${path}`, ours.target, theirs.target, tally);
+    else if (theirs.target !== undefined || ours.target !== undefined)
+      tally.differences.push(`*${path}: only ${ours.target === undefined ? 'gdb has' : 'we have'} a target`);
   } else if (theirs.fields !== undefined) {
     compareFields(path, ours, theirs.fields, tally);
   } else if (theirs.elements !== undefined) {
@@ -97,6 +102,8 @@ function compareElements(
   if (
     text !== undefined &&
     ours.kind === 'array' &&
+    ours.length !== undefined &&
+    ours.elements?.every((element) => element.absent === undefined) === true &&
     /^(un|)(signed )?char \[/.test(ours.type) &&
     ours.text !== text
   )

@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { cacheFolder, repositoryRoot } from './paths.js';
 
 export interface CompileOptions {
-  readonly cc: 'gcc' | 'clang';
+  readonly cc: 'gcc' | 'clang' | 'aarch64-linux-gnu-gcc';
   readonly flags: readonly string[];
 }
 
@@ -23,7 +23,11 @@ export function compileFixture(path: string, options: CompileOptions): string {
   if (existsSync(program)) return program;
   mkdirSync(folder, { recursive: true });
   const unfinished = `${program}.${process.pid}`;
-  const run = spawnSync(options.cc, [...options.flags, '-o', unfinished, source], { encoding: 'utf8' });
+  // clang puts the file of a split unit where it runs.
+  const run = spawnSync(options.cc, [...options.flags, '-o', unfinished, source], {
+    encoding: 'utf8',
+    cwd: folder,
+  });
   if (run.status !== 0) throw new Error(`cannot compile ${path}: ${run.stderr}`);
   renameSync(unfinished, program);
   return program;

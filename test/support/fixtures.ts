@@ -27,8 +27,8 @@ export function buildFixture(name: string, options: FixtureOptions = {}): string
 }
 
 /** redis-server 7.0 from Debian's source, -O2 -g; takes half a minute the first time. */
-export function buildRedis(): string {
-  return runBuilder('redis.mjs', []);
+export function buildRedis(compiler: 'gcc' | 'clang' = 'gcc'): string {
+  return runBuilder('redis.mjs', [compiler]);
 }
 
 /** memcached from Debian's source, -O2 -g; takes half a minute the first time. */

@@ -15,6 +15,7 @@ import { openSymbols } from '../../controller/service/symbols.js';
 import type { Store } from '../../controller/store/store.js';
 import { openWorkplace, type StartedProgram, type Workplace } from './cli.js';
 import { buildTicker } from './ticker.js';
+import { SymbolsHere } from '../../controller/service/symbols-here.js';
 
 let names = 0;
 
@@ -38,12 +39,17 @@ export class FleetPlace implements AsyncDisposable {
     const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
     this.store = openEmbeddedStore(folder);
     this.fleet = openFleet({ agents, tls: undefined, store: this.store, log });
-    this.points = new PointKeeper({ store: this.store, fleet: this.fleet, openSymbols, log });
+    this.points = new PointKeeper({
+      store: this.store,
+      fleet: this.fleet,
+      symbols: new SymbolsHere(openSymbols),
+      log,
+    });
     this.controller = new FleetController({
       fleet: this.fleet,
       points: this.points,
       store: this.store,
-      openSymbols,
+      symbols: new SymbolsHere(openSymbols),
     });
   }
 

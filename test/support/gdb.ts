@@ -62,6 +62,9 @@ export interface GdbOptions {
   readonly debugDirectory?: string;
   /** Callers of `main` too. */
   readonly pastMain?: boolean;
+  /** For cores of other machines: `gdb-multiarch`. */
+  readonly gdb?: string;
+  readonly sysroot?: string;
 }
 
 /**
@@ -69,6 +72,7 @@ export interface GdbOptions {
  * it knows what the program itself carries.
  */
 export function gdbThreads(program: string, core: string, options: GdbOptions = {}): readonly GdbThread[] {
+  const { gdb = 'gdb', sysroot } = options;
   const folder = mkdtempSync(join(tmpdir(), 'gdb-'));
   try {
     const out = join(folder, 'dump.json');
@@ -82,10 +86,11 @@ export function gdbThreads(program: string, core: string, options: GdbOptions = 
       `set $depth = ${options.depth ?? 0}`,
       `set $more = ${options.more === true ? 1 : 0}`,
       `set $dump = "${out}"`,
+      ...(sysroot === undefined ? [] : [`set sysroot ${sysroot}`]),
     ];
     const script = join(repositoryRoot, 'test', 'support', 'gdb-dump.py');
     const args = ['-q', '-nx', '-batch', ...settings.flatMap((each) => ['-iex', each]), program, core];
-    const run = spawnSync('gdb', [...args, '-x', script], {
+    const run = spawnSync(gdb, [...args, '-x', script], {
       encoding: 'utf8',
       maxBuffer: 1 << 28,
       timeout: 120_000,

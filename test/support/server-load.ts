@@ -1,70 +1,63 @@
-/** Servers under load, to take cores of: commands are sent and answers not waited for, for the server is stopped again and again. */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
+/** What redis and memcached are asked under load: as many different commands as there are ways through the program. */
 
-export class RunningServer implements AsyncDisposable {
-  readonly #child: ChildProcess;
+const bulk = (...words: readonly (string | number)[]): string =>
+  `*${words.length}\r\n${words.map((word) => `$${String(word).length}\r\n${word}\r\n`).join('')}`;
 
-  private constructor(child: ChildProcess) {
-    this.#child = child;
-  }
+const script = "local t={} for i=1,20 do t[i]=redis.call('incr','n'..i) end return t";
 
-  /** Returns when the server listens on its socket. A core that it leaves is written to `folder`. */
-  static async start(command: readonly string[], socket: string, folder: string): Promise<RunningServer> {
-    const child = spawn('sh', ['-c', 'ulimit -c unlimited; exec "$0" "$@"', ...command], {
-      cwd: folder,
-      stdio: 'ignore',
-    });
-    const server = new RunningServer(child);
-    for (let i = 0; i < 200 && !existsSync(socket); i++) await sleep(25);
-    if (existsSync(socket)) return server;
-    await server[Symbol.asyncDispose]();
-    throw new Error(`${command[0]} does not listen on ${socket}`);
-  }
-
-  get pid(): number {
-    return this.#child.pid ?? 0;
-  }
-
-  /** Ends it by a signal, and waits until it is gone. */
-  async end(signal: NodeJS.Signals): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const gone = once(this.#child, 'exit');
-    this.#child.kill(signal);
-    await gone;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.end('SIGKILL');
-  }
+export function redisRequests(turn: number): string {
+  const i = turn % 300;
+  return [
+    bulk('SET', `key:${i}`, `value-${i}`, 'EX', 100 + i),
+    bulk('ZADD', 'scores', i, `member:${i}`),
+    bulk('HSET', 'h', `f${i}`, i),
+    bulk('GET', `key:${i}`),
+    bulk('LPUSH', 'l', i, 'x'.repeat(50)),
+    bulk('LTRIM', 'l', 0, 100),
+    bulk('SADD', 's', i, `m${i}`),
+    bulk('XADD', 'st', 'MAXLEN', 1000, '*', 'a', i, 'b', 'y'.repeat(i)),
+    bulk('EVAL', script, 0),
+    bulk('ZRANGEBYSCORE', 'scores', 1, 50, 'WITHSCORES'),
+    bulk('SORT', 'l', 'BY', 'nosort', 'LIMIT', 0, 10, 'GET', '#'),
+    bulk('PFADD', 'hll', i),
+    bulk('GEOADD', 'g', 13.3 + i / 100, 38.1, `p${i}`),
+    bulk('SETRANGE', `key:${i}`, 5, 'zz'),
+    bulk('INFO'),
+    bulk('SCAN', 0, 'COUNT', 20),
+    i === 299 ? bulk('DEL', 'scores', 'h', 'l', 's') : bulk('PING'),
+  ].join('');
 }
 
-/** Sends `text(i)` again and again over a few connections. */
-export class Load implements Disposable {
-  readonly #sockets: readonly Socket[];
-  readonly #timer: NodeJS.Timeout;
-  #turn = 0;
+export const redisFunctions: readonly string[] = [
+  ...['zslInsert', 'setGenericCommand', 'lookupKey', 'streamAppendItem', 'zzlInsert', 'evalGenericCommand'],
+  ...['luaRedisGenericCommand', 'quicklistPushHead', 'dictAddRaw', 'addReplyBulk', 'processInputBuffer'],
+  ...['hashTypeSet', 'sortCommand', 'genericZrangebyscoreCommand', 'pfaddCommand', 'geoaddCommand'],
+  ...['setrangeCommand', 'luaV_execute', 'luaH_get', 'hllSparseSet', 'lpInsert', 'genRedisInfoString'],
+  ...['activeExpireCycle', 'sdscatvprintf', 'dictScan', 'luaC_step', 'beforeSleep', 'clientsCron'],
+];
 
-  constructor(path: string, text: (turn: number) => string) {
-    this.#sockets = Array.from({ length: 4 }, () => {
-      const socket = connect(path);
-      // NB: the server is killed in the middle of it all.
-      socket.on('error', () => socket.destroy());
-      socket.resume();
-      return socket;
-    });
-    this.#timer = setInterval(() => {
-      for (const socket of this.#sockets) {
-        if (!socket.destroyed && !socket.writableNeedDrain) socket.write(text(this.#turn++));
-      }
-    }, 2);
-  }
-
-  [Symbol.dispose](): void {
-    clearInterval(this.#timer);
-    for (const socket of this.#sockets) socket.destroy();
-  }
+export function memcachedRequests(turn: number): string {
+  const i = turn % 300;
+  const text = `value ${i}`;
+  return [
+    `set key:${i} ${i} 100 ${text.length}\r\n${text}\r\n`,
+    `get key:${i} key:${(i * 7) % 300}\r\n`,
+    `incr counter 1\r\nset counter 0 0 1\r\n5\r\ndecr counter 2\r\n`,
+    `append key:${i} 0 0 2\r\nzz\r\n`,
+    `delete key:${(i * 3) % 300}\r\n`,
+    `gat 30 key:${i}\r\nmg key:${i} v t f\r\nms meta:${i} 2\r\nab\r\nstats\r\nstats items\r\n`,
+  ].join('');
 }
+
+export const memcachedFunctions: readonly string[] = [
+  ...[
+    'do_item_alloc',
+    'assoc_find',
+    'do_item_link',
+    'process_command_ascii',
+    'do_add_delta',
+    'complete_nread_ascii',
+  ],
+  ...['do_store_item', 'item_get', 'slabs_alloc', 'conn_new', 'server_stats', 'process_mget_command'],
+  ...['drive_machine', 'try_read_network', 'resp_start', 'item_stats', 'do_item_unlink', 'transmit'],
+];

@@ -20,6 +20,7 @@ import { openSymbols } from '../../../controller/service/symbols.js';
 import type { EmbeddedStore } from '../../../controller/store/sqlite.js';
 import { fillStore, takeSnapshots, type Taken } from './shop.js';
 import { causeOf, startMs } from './store-folder.js';
+import { SymbolsHere } from '../../../controller/service/symbols-here.js';
 
 let taken: readonly Taken[];
 beforeAll(async () => {
@@ -55,7 +56,7 @@ const makeView = (part: Partial<ConstructorParameters<typeof IncidentView>[0]> =
   new IncidentView({
     store,
     incidents: store.incidents,
-    openSymbols,
+    symbols: new SymbolsHere(openSymbols),
     renderSnapshot: ({ location }) => `rendered: ${location.function}`,
     ...part,
   });
@@ -138,7 +139,7 @@ describe('an archive', () => {
     const { renderSnapshot: _, ...rest } = {
       store,
       incidents: store.incidents,
-      openSymbols,
+      symbols: new SymbolsHere(openSymbols),
       renderSnapshot: 0,
     };
     await new IncidentView(rest).exportIncident(id, file);

@@ -9,6 +9,7 @@ import { openSymbols } from '../../../controller/service/symbols.js';
 import type { EmbeddedStore } from '../../../controller/store/sqlite.js';
 import { chargeLine, fillStore, takeSnapshots, type Taken } from './shop.js';
 import { causeOf, eventOf, startMs } from './store-folder.js';
+import { SymbolsHere } from '../../../controller/service/symbols-here.js';
 
 let byTwoWays: readonly Taken[];
 let byRecursion: readonly Taken[];
@@ -42,7 +43,12 @@ afterEach(() => {
 
 function viewOf(taken: readonly Taken[], points: readonly PointDocument[] = []): IncidentView {
   store = fillStore(folder, taken, (fresh) => (id = fresh.incidents.open(causeOf(), startMs)));
-  return new IncidentView({ store, incidents: store.incidents, points: { list: () => points }, openSymbols });
+  return new IncidentView({
+    store,
+    incidents: store.incidents,
+    points: { list: () => points },
+    symbols: new SymbolsHere(openSymbols),
+  });
 }
 
 /** Without what of the C library differs between hosts. */
@@ -151,7 +157,11 @@ test('a stack is unwound once: the list asks the store', async () => {
   await first.incidents({});
   if (store === undefined) throw new Error('no store');
   const unreadable = { ...store, pathOf: () => '/nonexistent' };
-  const again = new IncidentView({ store: unreadable, incidents: store.incidents, openSymbols });
+  const again = new IncidentView({
+    store: unreadable,
+    incidents: store.incidents,
+    symbols: new SymbolsHere(openSymbols),
+  });
   expect(await again.incidents({})).toEqual([
     {
       id,
@@ -173,7 +183,11 @@ test('a snapshot that cannot be read costs only itself, and is no stack', async 
   const lost = byTwoWays[0]?.record.id ?? '';
   const pathOf: EmbeddedStore['pathOf'] = (record) =>
     record.id === lost ? join(folder, 'gone') : (store?.pathOf(record) ?? '');
-  const view = new IncidentView({ store: { ...store, pathOf }, incidents: store.incidents, openSymbols });
+  const view = new IncidentView({
+    store: { ...store, pathOf },
+    incidents: store.incidents,
+    symbols: new SymbolsHere(openSymbols),
+  });
   const document = await view.incident(id);
   expect(document).toMatchObject({ snapshots: 9, stacks: 2 });
   expect(document.groups.map(({ snapshots }) => snapshots.length)).toEqual([5, 3, 1]);
@@ -234,7 +248,12 @@ test('points as they stand now, or as they stood when they were last written dow
   if (store === undefined) throw new Error('no store');
   const live = livePoint({ id: second, incident: id, hits: 41, state: 'ended', why: 'its hits are used up' });
   const points = { list: () => [live] };
-  const view = new IncidentView({ store, incidents: store.incidents, points, openSymbols });
+  const view = new IncidentView({
+    store,
+    incidents: store.incidents,
+    points,
+    symbols: new SymbolsHere(openSymbols),
+  });
   expect((await view.incident(id)).points).toEqual([
     { id: first, ...place, hits: 6 },
     {
@@ -256,10 +275,10 @@ test('debug information is opened once for all snapshots of a build, and no file
   const view = new IncidentView({
     store,
     incidents: store.incidents,
-    openSymbols: (elf) => {
+    symbols: new SymbolsHere((elf) => {
       opened.push(elf.source.name);
       return openSymbols(elf);
-    },
+    }),
   });
   const before = readdirSync('/proc/self/fd').length;
   await view.incident(id);
@@ -277,7 +296,11 @@ test('of many snapshots with one stack the oldest are compared, and it is said',
     id: `0000000000${String(i).padStart(2, '0')}`,
   }));
   const incidents = { ...store.incidents, listSnapshots: () => many };
-  const { groups } = await new IncidentView({ store, incidents, openSymbols }).incident(id);
+  const { groups } = await new IncidentView({
+    store,
+    incidents,
+    symbols: new SymbolsHere(openSymbols),
+  }).incident(id);
   expect(groups).toHaveLength(1);
   expect(groups[0]?.snapshots).toHaveLength(60);
   expect(groups[0]?.note).toBe('the oldest 50 of 60 snapshots are compared');

@@ -9,11 +9,12 @@ import { openSymbols } from '../../../controller/service/symbols.js';
 import { openStore } from '../../../controller/store/sqlite.js';
 import { readTestNote } from '../store/snapshot-bytes.js';
 import { causeOf, startMs } from './store-folder.js';
+import { SymbolsHere } from '../../../controller/service/symbols-here.js';
 
 const [folder = '', url = '', count] = process.argv.slice(2);
 const store = openStore({ folder, readNote: readTestNote });
 const { incidents, notifications: queue } = store;
-const view = new IncidentView({ store, incidents, openSymbols });
+const view = new IncidentView({ store, incidents, symbols: new SymbolsHere(openSymbols) });
 const say = (line: string): void => void writeSync(1, `${line}\n`);
 const notifier = new Notifier({
   view,

@@ -16,6 +16,7 @@ import { repositoryRoot } from '../../support/paths.js';
 import { fillStore, takeSnapshots } from './shop.js';
 import { causeOf, makeStoreFolder, startMs, type StoreFolder } from './store-folder.js';
 import { startWebhookServer, type Answer, type ReceivedCall } from './webhook-server.js';
+import { SymbolsHere } from '../../../controller/service/symbols-here.js';
 
 const retry = { firstDelayMs: 10, maxDelayMs: 50, maxTries: 4, maxAgeMs: 60_000 };
 const opened: Notification = { event: 'incident-opened', timeMs: startMs };
@@ -44,7 +45,7 @@ afterEach(() => {
 
 function makeNotifier(part: Partial<NotifierOptions> = {}, of: EmbeddedStore = store): Notifier {
   const { incidents, notifications: queue } = of;
-  const view = new IncidentView({ store: of, incidents, openSymbols });
+  const view = new IncidentView({ store: of, incidents, symbols: new SymbolsHere(openSymbols) });
   const failed: NotifierOptions['failed'] = (error) => failures.push(error.message);
   const notifier = new Notifier({ view, incidents, queue, failed, retry, timeoutMs: 1000, ...part });
   notifier.start();

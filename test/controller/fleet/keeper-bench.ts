@@ -10,6 +10,7 @@ import { openStore } from '../../../controller/store/sqlite.js';
 import type { SnapshotRecord, Store } from '../../../controller/store/store.js';
 import { readTestNote } from '../store/snapshot-bytes.js';
 import { FakeFleet, FakePlanner } from './fake-fleet.js';
+import { SymbolsHere } from '../../../controller/service/symbols-here.js';
 
 export class KeeperBench implements AsyncDisposable {
   readonly folder: string = mkdtempSync(join(tmpdir(), 'stillframe-keeper-'));
@@ -68,9 +69,9 @@ export class KeeperBench implements AsyncDisposable {
     const keeper = new PointKeeper({
       store: this.store,
       fleet: this.fleet,
-      openSymbols: () => {
+      symbols: new SymbolsHere(() => {
         throw new Error('plans are made by the fake planner');
-      },
+      }),
       log: { info: () => undefined, warn: log, error: log },
       planner: this.planner,
     });

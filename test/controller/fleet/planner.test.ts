@@ -7,6 +7,7 @@ import { StillframeError } from '../../../format/error.js';
 import { decodePlan } from '../../../format/plan/encode.js';
 import { Planner, type PlanRequest } from '../../../controller/fleet/planner.js';
 import { openSymbols } from '../../../controller/service/symbols.js';
+import { SymbolsHere } from '../../../controller/service/symbols-here.js';
 import { openFileSource } from '../../../controller/snapshot/file-source.js';
 import { buildTicker } from '../../support/ticker.js';
 
@@ -23,10 +24,11 @@ function buildIdOf(file: string): string {
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'stillframe-planner-'));
   opened = 0;
-  planner = new Planner((elf) => {
+  const symbols = new SymbolsHere((elf) => {
     opened += 1;
     return openSymbols(elf);
   });
+  planner = new Planner(symbols);
 });
 afterEach(() => {
   planner[Symbol.dispose]();

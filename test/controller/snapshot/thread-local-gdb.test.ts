@@ -13,7 +13,8 @@ import { repositoryRoot } from '../../support/paths.js';
 const sources = join(repositoryRoot, 'native-fixtures', 'thread-local');
 const libraries = ['started', 'fixed', 'late', 'descriptor'] as const;
 const expressions = [
-  ...['own', 'block'],
+  'own',
+  'block',
   ...libraries.flatMap((name) => ['number', 'text', 'zero'].map((variable) => `${name}_${variable}`)),
 ];
 

@@ -89,6 +89,11 @@ describe('findMember', () => {
     const loop: Type = struct('loop', 8, () => [field(undefined, loop, 0)]);
     expect(findMember(loop, 'x')).toBeUndefined();
   });
+  test('members that double with each level of nesting end', () => {
+    const loop: Type = struct('loop', 8, () => [field(undefined, loop, 0), field(undefined, loop, 0)]);
+    expect(findMember(loop, 'x')).toBeUndefined();
+    expect(memberNames(loop)).toEqual([]);
+  });
   test('names', () => {
     expect(memberNames(order)).toEqual(['id', 'total', 'low', 'high', 'paid']);
   });

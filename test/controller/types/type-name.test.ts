@@ -127,3 +127,16 @@ test('a type that leads to itself ends', () => {
   const loop: Type = pointer(() => loop);
   expect(typeName(loop)).toMatch(/^\.\.\. \*+$/);
 });
+
+test('parameters of parameters, which double with each level, end', () => {
+  const loop: Type = {
+    kind: 'function',
+    result: () => int,
+    parameters: () => [loop, loop, int],
+    prototyped: true,
+    variadic: false,
+  };
+  const name = typeName(loop);
+  expect(name).toContain('...');
+  expect(name.length).toBeLessThan(1_000_000);
+});

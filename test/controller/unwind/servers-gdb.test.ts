@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compareFrames } from '../../support/compare-frames.js';
 import { buildMemcached, buildRedis } from '../../support/fixtures.js';
-import { Load, RunningServer } from '../../support/server-load.js';
+import { Load, RunningServer } from '../../support/loaded-server.js';
 
 interface Server {
   readonly build: () => string;

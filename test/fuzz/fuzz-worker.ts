@@ -1,0 +1,143 @@
+/**
+ * The thread that a fuzzer works in: mutates inputs, keeps those that reach new blocks, tells findings. The input at hand lies in shared
+ * memory, so that whoever watches this thread has it even when it never comes back.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parentPort, workerData } from 'node:worker_threads';
+import { BlockCoverage } from './coverage.js';
+import { findingOf, guardAllocations, type FuzzTarget } from './fuzz-target.js';
+import {
+  maxInputBytes,
+  sharedHeadBytes,
+  type FuzzFinding,
+  type FuzzOrder,
+  type FuzzProgress,
+} from './fuzz-order.js';
+import { mutate, seededRandom } from './mutate.js';
+import { findTarget } from './targets.js';
+
+/** Inputs between two looks at the coverage, which costs more than most runs. */
+const batch = 32;
+const maxFindings = 20;
+const maxAllocation = 256 << 20;
+
+function inputsOf(folder: string): Uint8Array[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).map((name) => new Uint8Array(readFileSync(join(folder, name))));
+}
+
+/** What tells one finding from another: its message without numbers, and where it was thrown. */
+export function signatureOf(error: Error): string {
+  const at = /\((?:file:\/\/)?[^()]*\/dist\/([^()]*)\)/.exec(error.stack ?? '')?.[1] ?? '';
+  return `${error.name}: ${error.message.replace(/\d+/g, 'N').slice(0, 120)} at ${at}`;
+}
+
+class Fuzzer {
+  readonly #target: FuzzTarget;
+  readonly #order: FuzzOrder;
+  readonly #words: Uint32Array;
+  readonly #bytes: Uint8Array;
+  readonly #known = new Set<string>();
+  readonly #corpus: Uint8Array[];
+  #runs = 0;
+  #slowestMs = 0;
+
+  constructor(target: FuzzTarget, order: FuzzOrder) {
+    this.#target = target;
+    this.#order = order;
+    this.#words = new Uint32Array(order.shared, 0, 2);
+    this.#bytes = new Uint8Array(order.shared, sharedHeadBytes);
+    this.#corpus = [...target.seeds(), ...inputsOf(join(order.folder, 'corpus'))];
+  }
+
+  run(): void {
+    using coverage = new BlockCoverage();
+    const random = seededRandom(this.#order.seed);
+    for (const input of this.#corpus) this.#try(input);
+    coverage.take();
+    const end = Date.now() + this.#order.seconds * 1000;
+    let told = Date.now();
+    while (Date.now() < end && this.#known.size < maxFindings) {
+      const inputs = Array.from({ length: batch }, () => {
+        const seed = this.#corpus[random.below(this.#corpus.length)] ?? new Uint8Array();
+        const other = this.#corpus[random.below(this.#corpus.length)] ?? seed;
+        const { hotBytes } = this.#target;
+        return mutate(seed, {
+          random,
+          other,
+          maxBytes: Math.min(maxInputBytes, 2 * seed.length + 64),
+          hotBytes,
+        });
+      });
+      for (const input of inputs) this.#try(input);
+      const fresh = coverage.take();
+      if (fresh.size > 0) this.#keep(inputs, fresh, coverage);
+      if (Date.now() - told > 5000) {
+        told = Date.now();
+        this.#tell('progress', coverage.size);
+      }
+    }
+    this.#tell('done', coverage.size);
+  }
+
+  /** Of a batch that reached new blocks, those inputs that do so alone. */
+  #keep(inputs: readonly Uint8Array[], fresh: ReadonlySet<string>, coverage: BlockCoverage): void {
+    for (const input of inputs) {
+      this.#try(input);
+      if (!coverage.takes(fresh)) continue;
+      this.#corpus.push(input);
+      const name = createHash('sha256').update(input).digest('hex').slice(0, 16);
+      writeFileSync(join(this.#order.folder, 'corpus', name), input);
+    }
+  }
+
+  #try(input: Uint8Array): void {
+    this.#bytes.set(input);
+    Atomics.store(this.#words, 1, input.length);
+    const start = performance.now();
+    const error = findingOf(this.#target, input);
+    this.#slowestMs = Math.max(this.#slowestMs, performance.now() - start);
+    Atomics.store(this.#words, 0, ++this.#runs);
+    if (error === undefined) return;
+    const signature = signatureOf(error);
+    if (this.#known.has(signature)) return;
+    this.#known.add(signature);
+    const bytes = minimised(this.#target, input, signature);
+    parentPort?.postMessage({
+      kind: 'finding',
+      bytes,
+      stack: error.stack ?? error.message,
+    } satisfies FuzzFinding);
+  }
+
+  #tell(kind: FuzzProgress['kind'], blocks: number): void {
+    const corpus = this.#corpus.length;
+    const progress = { kind, runs: this.#runs, blocks, corpus, slowestMs: this.#slowestMs };
+    parentPort?.postMessage(progress satisfies FuzzProgress);
+  }
+}
+
+/** A shorter input with the same finding: pieces are left out as long as it stays. */
+export function minimised(target: FuzzTarget, input: Uint8Array, signature: string): Uint8Array {
+  let best = input;
+  let left = 2000;
+  for (let size = Math.ceil(best.length / 2); size >= 1 && left > 0; size = Math.floor(size / 2)) {
+    for (let at = 0; at < best.length && left > 0; left--) {
+      const shorter = new Uint8Array(Buffer.concat([best.subarray(0, at), best.subarray(at + size)]));
+      const error = findingOf(target, shorter);
+      if (error !== undefined && signatureOf(error) === signature) best = shorter;
+      else at += size;
+    }
+  }
+  return best;
+}
+
+const order = workerData as FuzzOrder | null;
+const target = order === null ? undefined : await findTarget(order.target);
+if (order !== null && target !== undefined) {
+  mkdirSync(join(order.folder, 'corpus'), { recursive: true });
+  using _ = guardAllocations(maxAllocation);
+  new Fuzzer(target, order).run();
+}
