@@ -4,7 +4,6 @@
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { linkAddress } from '../../format/address.js';
-import { dwarfRsp } from '../../format/registers/x86-64.js';
 import type { FrameEvaluation } from './located-frame.js';
 
 /** Places of a function whose rows are looked at: its body has most of them. */
@@ -68,6 +67,7 @@ function distanceAt(
 ): { readonly distance: bigint; readonly savedRegisters: number } | undefined {
   const table = evaluation.module.callFrames();
   const row = isAbsent(table) ? table : table.findRow(linkAddress(address));
-  if (isAbsent(row) || row.cfa.kind !== 'register' || row.cfa.register !== dwarfRsp) return undefined;
+  const { stackPointer } = evaluation.snapshot.architecture;
+  if (isAbsent(row) || row.cfa.kind !== 'register' || row.cfa.register !== stackPointer) return undefined;
   return { distance: row.cfa.offset, savedRegisters: row.rules.size };
 }

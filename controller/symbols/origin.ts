@@ -1,6 +1,7 @@
 /** Attributes that stand on another DIE: the abstract instance of an inlined function, or the declaration of a definition. */
 import { DW_AT } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
+import { scopePrefix } from './qualified-name.js';
 
 /** Chains are two or three links long; a longer one is a cycle. */
 const maxLinks = 8;
@@ -27,8 +28,12 @@ export function nameOf(die: Die): string | undefined {
   return owner(die, DW_AT.name)?.name;
 }
 
-/** As gdb names a function: in C by the name that the linker knows, where that is another one (`__asm__("name")`). */
+/**
+ * As gdb names a function: in C by the name that the linker knows, where that is another one (`__asm__("name")`), in C++ and Rust with
+ * the namespaces and classes that it stands in.
+ */
 export function functionNameOf(die: Die): string | undefined {
+  if (isScoped(die.unit.language)) return qualifiedName(die);
   if (!isC(die.unit.language)) return nameOf(die);
   for (const attribute of [DW_AT.linkage_name, DW_AT.MIPS_linkage_name]) {
     const linkage = owner(die, attribute)?.string(attribute);
@@ -49,4 +54,20 @@ export function rootOf(die: Die): number {
   let key = die.key;
   for (const one of originChain(die)) ({ key } = one);
   return key;
+}
+
+const scopedLanguages: ReadonlySet<number> = new Set([0x04, 0x1a, 0x1c, 0x21, 0x2b]);
+
+/** DW_LANG_C_plus_plus to C_plus_plus_20, Rust: names stand in namespaces. */
+function isScoped(language: number): boolean {
+  return scopedLanguages.has(language);
+}
+
+/** NB: the DIE that declares a function stands where the function does; its definition may stand outside. */
+function qualifiedName(die: Die): string | undefined {
+  const name = nameOf(die);
+  if (name === undefined) return undefined;
+  let declaration = die;
+  for (const one of originChain(die)) declaration = one;
+  return `${scopePrefix(declaration)}${name}`;
 }

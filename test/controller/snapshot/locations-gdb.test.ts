@@ -88,7 +88,7 @@ describe.each([
       expect(tally.compared).toBeGreaterThan(0);
       withheld.push(...tally.withheld);
     }
-    // docs/values.md: argument registers in callers of clang; pointers to what is nowhere, whose number gdb makes up as 0.
+    // docs/variable-locations.md: argument registers in callers of clang; pointers to what is nowhere, whose number gdb makes up as 0.
     const known = /not preserved across calls|it points to an object that the compiler kept nowhere/;
     expect(withheld.filter((each) => !known.test(each))).toEqual([]);
     if (compiler === 'gcc') expect(withheld.filter((each) => each.includes('preserved'))).toEqual([]);

@@ -59,6 +59,10 @@ function symbolize(program: string, addresses: readonly number[]): string[][] {
     .map((block) => block.split('\n').filter((line, i) => i % 2 === 0 && line !== '??'));
 }
 
+function isShort(short: string | undefined, name: string): boolean {
+  return short !== undefined && (name === short || name.endsWith(`::${short}`));
+}
+
 describe('functions of other languages by name', () => {
   test.each([
     ['a method', (): string => cplusplusProgram('g++', '-O2'), 'total'],
@@ -89,7 +93,9 @@ describe('debug information of other languages is read without error', () => {
       const wrong = addresses.flatMap((address, i) => {
         const found = symbols.sourceStack(linkAddress(BigInt(address))).map((frame) => frame.function);
         const theirs = expected[i] ?? [];
-        return found.join() === theirs.join() ? [] : [{ address: address.toString(16), found, theirs }];
+        // Its short names are without the namespaces, which gdb's and ours have.
+        const same = found.length === theirs.length && found.every((name, j) => isShort(theirs[j], name));
+        return same ? [] : [{ address: address.toString(16), found, theirs }];
       });
       expect(wrong.slice(0, 5)).toEqual([]);
     },

@@ -1,0 +1,51 @@
+/** Names with the namespaces and classes that they stand in: `ns::Class::method`. */
+import { DW_AT, DW_TAG } from '../dwarf/constants.js';
+import type { Die } from '../dwarf/die.js';
+import type { Unit } from '../dwarf/unit.js';
+
+/** Prefixes that were found, by offset of the DIE: finding one means walking down the unit. */
+const known = new WeakMap<Unit, Map<number, string>>();
+
+const maxNesting = 64;
+
+/** `ns::Class::` of a DIE; empty at the top of its unit, and in a class without a name. */
+export function scopePrefix(die: Die): string {
+  const ofUnit = known.get(die.unit) ?? new Map<number, string>();
+  known.set(die.unit, ofUnit);
+  const before = ofUnit.get(die.offset);
+  if (before !== undefined) return before;
+  const prefix = findPrefix(die);
+  ofUnit.set(die.offset, prefix);
+  return prefix;
+}
+
+/** DIEs do not know their parents: from the unit down, what contains an offset is the last child that begins at or before it. */
+function findPrefix(die: Die): string {
+  let prefix = '';
+  let at = die.unit.root;
+  for (let i = 0; i < maxNesting; i++) {
+    let inner: Die | undefined;
+    for (const child of at.children()) {
+      if (child.offset > die.offset) break;
+      inner = child;
+    }
+    if (inner === undefined || inner.offset === die.offset) return prefix;
+    prefix = prefixIn(inner, prefix);
+    at = inner;
+  }
+  return prefix;
+}
+
+function prefixIn(scope: Die, outer: string): string {
+  switch (scope.tag) {
+    case DW_TAG.namespace:
+      return `${outer}${scope.name ?? '(anonymous namespace)'}::`;
+    case DW_TAG.class_type:
+    case DW_TAG.structure_type:
+    case DW_TAG.union_type:
+      // gdb drops all of the scope of what has no name, as the class of a lambda.
+      return scope.has(DW_AT.name) ? `${outer}${scope.name ?? ''}::` : '';
+    default:
+      return outer;
+  }
+}
