@@ -44,7 +44,7 @@ const kib = 1024;
 const dayMs = 24 * 3600 * 1000;
 
 export const defaultLimits: Limits = {
-  maxFrames: 256,
+  maxFrames: 8192,
   maxExpressionSteps: 10_000,
   maxExpressionStack: 64,
   maxExpressionNesting: 8,

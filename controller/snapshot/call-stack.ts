@@ -32,13 +32,21 @@ export function callStack(snapshot: Snapshot, thread: SnapshotThread): CallStack
 function makeStack(snapshot: Snapshot, unwound: Unwound<SnapshotModule>): CallStack {
   const frames: PhysicalFrame<SnapshotModule>[] = [];
   const isOutermost = outermostTest(snapshot);
+  // A deep recursion asks the same of the same addresses again and again.
+  const inner = new Set<bigint>();
+  const between = new Map<string, readonly TailCaller[]>();
   for (const [i, frame] of unwound.frames.entries()) {
     frames.push(frame);
-    if (!frame.signalFrame && isOutermost(frame)) return { frames, stopped: undefined };
+    if (!frame.signalFrame && !inner.has(frame.lookupPc)) {
+      if (isOutermost(frame)) return { frames, stopped: undefined };
+      inner.add(frame.lookupPc);
+    }
     const caller = unwound.frames[i + 1];
     if (caller === undefined || caller.foundBy !== 'call-frame' || frame.signalFrame) continue;
-    for (const tailCaller of tailCallersBetween(snapshot, frame, caller))
-      frames.push(virtualFrame(tailCaller, caller, snapshot.architecture));
+    const pair = `${frame.lookupPc} ${caller.pc}`;
+    const tailCallers = between.get(pair) ?? tailCallersBetween(snapshot, frame, caller);
+    between.set(pair, tailCallers);
+    for (const each of tailCallers) frames.push(virtualFrame(each, caller, snapshot.architecture));
   }
   return { frames, stopped: unwound.stopped };
 }
@@ -63,10 +71,7 @@ function outermostTest(snapshot: Snapshot): (frame: PhysicalFrame<SnapshotModule
   };
 }
 
-function beginsProgram({
-  module,
-  lookupPc,
-}: PhysicalFrame<SnapshotModule>): FunctionSymbol['beginsProgram'] {
+function beginsProgram({ module, lookupPc }: PhysicalFrame<SnapshotModule>): FunctionSymbol['beginsProgram'] {
   const symbols = module?.symbols();
   if (module === undefined || symbols === undefined || isAbsent(symbols)) return undefined;
   return symbols.functionAt(toLink(runtimeAddress(lookupPc), module.bias))?.beginsProgram;

@@ -81,21 +81,13 @@ export class SnapshotModule implements MappedModule, Disposable {
   callFrames(): CallFrameTable | Absent {
     const elf = this.elf;
     if (isAbsent(elf)) return elf;
-    this.#frames ??= this.#withSeparate(openCallFrames(elf));
+    this.#frames ??= openCallFrames(elf);
     return this.#frames;
   }
 
-  /** What the file itself does not cover may be in its separate debug file, which is looked for only then. */
-  #withSeparate(own: CallFrameTable): CallFrameTable {
-    return {
-      findRow: (address) => {
-        const row = own.findRow(address);
-        const symbols = isAbsent(row) ? this.symbols() : undefined;
-        if (symbols === undefined || isAbsent(symbols)) return row;
-        const other = symbols.frames.findRow(address);
-        return isAbsent(other) ? row : other;
-      },
-    };
+  separateCallFrames(): CallFrameTable | undefined {
+    const symbols = this.symbols();
+    return isAbsent(symbols) ? undefined : symbols.frames;
   }
 
   functionStart(address: bigint): bigint | undefined {

@@ -11,6 +11,8 @@ export interface MappedModule {
   readonly elf: ElfFile | Absent;
   /** Absent where the file could not be had: `no-debug-info` that says why. */
   callFrames(): CallFrameTable | Absent;
+  /** Of the separate debug file as well; asked only for what the file itself does not cover, as it has to be looked for. */
+  separateCallFrames?(): CallFrameTable | undefined;
   /** Runtime address of the beginning of the function at a runtime address, by its debug information or symbol. */
   functionStart?(address: bigint): bigint | undefined;
 }

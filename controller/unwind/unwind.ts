@@ -117,7 +117,7 @@ function stepFrame<M extends MappedModule>(
 ): Step<M> {
   const { registers, foundBy } = from;
   if (pc === 0n && !from.exact) return { frame: bottomFrame(registers, foundBy), next: { end: true } };
-  const found = findRow(pc, from.exact, modules, context);
+  const found = withSeparateFile(findRow(pc, from.exact, modules, context));
   const { row, module, lookupPc } = found;
   const base = { pc, registers, module, foundBy };
   if (isAbsent(row) || module === undefined) {
@@ -142,7 +142,9 @@ function stepFrame<M extends MappedModule>(
     const detail = `no call leads to ${hex(pc)}: the stack was made by hand, and begins here`;
     return { frame, next: absent('unwind-failed', detail, { address: pc }) };
   }
-  const atReturn = signalFrame ? undefined : contradiction(caller, { ...context, ...from, pc, modules, module });
+  const atReturn = signalFrame
+    ? undefined
+    : contradiction(caller, { ...context, ...from, pc, modules, module });
   if (atReturn !== undefined)
     return {
       frame: { ...frame, cfa: atReturn.cfa },
@@ -216,6 +218,14 @@ function findRow<M extends MappedModule>(
   // Where a stack that was made by hand begins was never called either: it is the beginning of a function, with no call before it.
   const isBeginning = isAbsent(before.row) && !isAbsent(at.row) && !followsCall(pc, context);
   return isBeginning ? { ...before, module: at.module, row: at.row, isBeginning } : before;
+}
+
+/** The module's own file covers next to everything: what may be elsewhere is looked for last. */
+function withSeparateFile<M extends MappedModule>(found: FoundRow<M>): FoundRow<M> {
+  const { module, row, lookupPc } = found;
+  if (module === undefined || !isAbsent(row) || isAbsent(module.elf)) return found;
+  const other = module.separateCallFrames?.()?.findRow(toLink(runtimeAddress(lookupPc), module.bias));
+  return other === undefined || isAbsent(other) ? found : { ...found, row: other };
 }
 
 function hasNoCaller(row: CallFrameRow): boolean {

@@ -1,5 +1,5 @@
 /* Functions of many shapes, to be stepped through one instruction at a time: frames of every make, and code that leaves them in odd ways.
-   By mode: shapes, jumps, signals, contexts, assembly. Prints nothing but `done`, and calls the C library little. */
+   By mode: shapes, jumps, signals, contexts, clock, assembly. Prints nothing, and calls the C library little. */
 #define _GNU_SOURCE
 #include <alloca.h>
 #include <setjmp.h>
@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -250,12 +251,20 @@ static noinline void assembly(void) {
   sink++;
 }
 
+/* Through the vdso. */
+static noinline void clocks(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  sink += (int)time(NULL);
+}
+
 int main(int argc, char **argv) {
   const char *mode = argc > 1 ? argv[1] : "shapes";
   if (strcmp(mode, "shapes") == 0) shapes();
   if (strcmp(mode, "jumps") == 0) jumps();
   if (strcmp(mode, "signals") == 0) signals();
   if (strcmp(mode, "contexts") == 0) contexts();
+  if (strcmp(mode, "clock") == 0) clocks();
   if (strcmp(mode, "assembly") == 0) assembly();
   return zero;
 }

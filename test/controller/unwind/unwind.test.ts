@@ -70,6 +70,8 @@ interface Setup {
   readonly stack?: readonly bigint[];
   readonly code?: Uint8Array;
   readonly maxFrames?: number;
+  /** Where a function without call frame information begins, as a symbol would tell. */
+  readonly functionStart?: bigint;
 }
 
 function unwind(setup: Setup): Unwound {
@@ -83,7 +85,13 @@ function unwind(setup: Setup): Unwound {
   for (const word of setup.stack ?? []) stack.u64(word);
   const elf = frames();
   const table = openCallFrames(elf);
-  const module: MappedModule = { path: '/bin/test', bias: loadBias(bias), elf, callFrames: () => table };
+  const module: MappedModule = {
+    path: '/bin/test',
+    bias: loadBias(bias),
+    elf,
+    callFrames: () => table,
+    functionStart: () => setup.functionStart,
+  };
   const inside = (address: bigint): boolean => address >= codeStart && address < codeStart + 0x1000n;
   const modules: ModuleMap = {
     find: (address) => (inside(address) ? module : undefined),
@@ -281,4 +289,80 @@ test('a module that cannot be used says why the stack ends', () => {
   expect(unwound.frames).toHaveLength(1);
   expect(unwound.stopped).toEqual(why);
   expect(isAbsent(unwound.frames[0]?.cfa)).toBe(true);
+});
+
+/** The same code with other bytes somewhere. */
+function codeWith(address: bigint, bytes: readonly number[]): Uint8Array {
+  const changed = code.slice();
+  changed.set(bytes, Number(address - codeStart));
+  return changed;
+}
+
+describe('at a return instruction', () => {
+  const ret = codeWith(framed + 0x10n, [0xc3]);
+
+  test('the machine knows better than a table that forgets the epilogue', () => {
+    const unwound = unwind({
+      registers: { rip: framed + 0x10n, rbp: stackTop + 8n, rbx: 77n },
+      stack: [leaf + 5n, start + 5n, leaf + 10n],
+      code: ret,
+    });
+    expect(pcs(unwound)).toEqual([hex(framed + 0x10n), hex(leaf + 5n), hex(start + 5n)]);
+    expect(how(unwound)).toEqual(['thread', 'return', 'call-frame']);
+    expect(unwound.frames[1]?.registers.value(3)).toBe(77n);
+    expect(isAbsent(unwound.frames[1]?.registers.value(0))).toBe(true);
+  });
+
+  test('a table that says the same is kept', () => {
+    const unwound = unwind({
+      registers: { rip: leaf + 0x10n },
+      stack: [start + 5n],
+      code: codeWith(leaf + 0x10n, [0xc3]),
+    });
+    expect(how(unwound)).toEqual(['thread', 'call-frame']);
+  });
+});
+
+describe('a function without call frame information whose beginning is known', () => {
+  const prologue = codeWith(bare, [0x55, 0x48, 0x89, 0xe5]);
+  // NB: `start + 2n` is at a multiple of five from the beginning of the code.
+  const setUp = { code: prologue, functionStart: bare };
+
+  test('at its first instruction', () => {
+    const unwound = unwind({ ...setUp, registers: { rip: bare }, stack: [start + 2n] });
+    expect(pcs(unwound)).toEqual([hex(bare), hex(start + 2n)]);
+    expect(how(unwound)).toEqual(['thread', 'prologue']);
+  });
+
+  test('after the push: the frame pointer is the one that was pushed', () => {
+    const unwound = unwind({ ...setUp, registers: { rip: bare + 1n }, stack: [0x1234n, start + 2n] });
+    expect(how(unwound)).toEqual(['thread', 'prologue']);
+    expect(unwound.frames[1]?.registers.value(dwarfRbp)).toBe(0x1234n);
+  });
+
+  test('in its body: by the frame pointer, whatever the caller kept in it', () => {
+    const unwound = unwind({
+      ...setUp,
+      registers: { rip: bare + 0x20n, rbp: stackTop + 8n },
+      stack: [7n, 3n, start + 2n],
+    });
+    expect(how(unwound)).toEqual(['thread', 'frame-pointer']);
+    expect(unwound.frames[1]?.registers.value(dwarfRbp)).toBe(3n);
+  });
+
+  test('nothing after a call on top of the stack: the stack ends with the reason', () => {
+    const unwound = unwind({ ...setUp, registers: { rip: bare }, stack: [start + 6n] });
+    expect(pcs(unwound)).toEqual([hex(bare)]);
+    expect(unwound.stopped?.detail).toMatch(/^no call frame information of .* covers 0x1200$/);
+  });
+});
+
+test('a stack that was made by hand: what begins there was not called', () => {
+  const unwound = unwind({ registers: { rip: framed, rbp: stackTop }, stack: [0n, leaf, 7n] });
+  expect(pcs(unwound)).toEqual([hex(framed), hex(leaf)]);
+  expect(unwound.stopped).toEqual({
+    absent: 'unwind-failed',
+    detail: 'no call leads to 0x101000: the stack was made by hand, and begins here',
+    address: leaf,
+  });
 });
