@@ -4,7 +4,6 @@
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { linkAddress } from '../../format/address.js';
-import { dwarfRsp } from '../../format/registers/x86-64.js';
 import type { FrameEvaluation } from './located-frame.js';
 
 /** Places of a function whose rows are looked at: its body has most of them. */
@@ -66,8 +65,9 @@ function distanceAt(
   evaluation: FrameEvaluation,
   address: bigint,
 ): { readonly distance: bigint; readonly savedRegisters: number } | undefined {
+  const { stackPointer } = evaluation.snapshot.architecture;
   const table = evaluation.module.callFrames();
   const row = isAbsent(table) ? table : table.findRow(linkAddress(address));
-  if (isAbsent(row) || row.cfa.kind !== 'register' || row.cfa.register !== dwarfRsp) return undefined;
+  if (isAbsent(row) || row.cfa.kind !== 'register' || row.cfa.register !== stackPointer) return undefined;
   return { distance: row.cfa.offset, savedRegisters: row.rules.size };
 }

@@ -8,7 +8,6 @@ import type { ExpressionContext, UnitContext } from '../../format/dwarf-op/conte
 import { evaluateLocation, evaluateValue } from '../../format/dwarf-op/evaluate.js';
 import type { Location } from '../../format/dwarf-op/location.js';
 import type { StackValue } from '../../format/dwarf-op/typed-value.js';
-import { dwarfRsp } from '../../format/registers/x86-64.js';
 import { StillframeError } from '../../format/error.js';
 import { ByteWriter } from '../../format/bytes.js';
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
@@ -31,11 +30,13 @@ export function expressionContext(
   { scope, unit }: EvaluationScope,
 ): ExpressionContext {
   const { snapshot, thread, frame, module, address } = evaluation;
+  const { stackPointer } = snapshot.architecture;
   const context: ExpressionContext = {
     ...unitContext(unit, address),
     register: (number) =>
-      (number === dwarfRsp && unit?.countsFromBody === true ? movedStackPointer(evaluation) : undefined) ??
-      frame.registers.value(number),
+      (number === stackPointer && unit?.countsFromBody === true
+        ? movedStackPointer(evaluation)
+        : undefined) ?? frame.registers.value(number),
     registerBytes: (number) => {
       const register = frame.registers.bytes(number);
       return isAbsent(register) ? register : register.bytes;

@@ -7,8 +7,8 @@ import { fuzzTargets } from './targets.js';
 const maxAllocation = 64 << 20;
 /** Whole programs take long to read; what is less than a parser is quick. */
 const runsOf = (name: string): number => {
-  if (name.startsWith('show-')) return 12;
-  return /^(gcc|clang|frame)/.test(name) ? 20 : 200;
+  if (name.startsWith('show-')) return 8;
+  return /^(gcc|clang|frame)/.test(name) ? 10 : 150;
 };
 
 const targets = await fuzzTargets();

@@ -65,7 +65,7 @@ test('a program that is loaded anywhere, and its libraries, by the list of the d
   expect(files.toSorted()).toEqual(['ld-linux-aarch64.so.1', 'libc.so.6', 'stack']);
   const { frames } = showSnapshot(snapshot, { id: 'core' });
   expect(frames.filter((frame) => frame.function === 'deep')).toHaveLength(61);
-  expect(frames.at(-1)).toMatchObject({ function: '_start' });
+  expect(frames.at(-1)).toMatchObject({ function: 'main' });
   expect(frames.at(-1)?.absent).toBeUndefined();
 });
 
