@@ -15,11 +15,14 @@ import {
   type FuzzOrder,
   type FuzzProgress,
 } from './fuzz-order.js';
-import { mutate, seededRandom } from './mutate.js';
+import { mutate, seededRandom, type Random } from './mutate.js';
 import { findTarget } from './targets.js';
 
-/** Inputs between two looks at the coverage, which costs more than most runs. */
-const batch = 32;
+/** Inputs between two looks at the coverage, which costs more than most runs: more of them where nothing new turns up. */
+const minBatch = 32;
+const maxBatch = 1024;
+/** And no longer than so. */
+const maxBatchMs = 1000;
 const maxFindings = 20;
 const maxAllocation = 256 << 20;
 
@@ -59,27 +62,34 @@ class Fuzzer {
     coverage.take();
     const end = Date.now() + this.#order.seconds * 1000;
     let told = Date.now();
+    let batch = minBatch;
     while (Date.now() < end && this.#known.size < maxFindings) {
-      const inputs = Array.from({ length: batch }, () => {
-        const seed = this.#corpus[random.below(this.#corpus.length)] ?? new Uint8Array();
-        const other = this.#corpus[random.below(this.#corpus.length)] ?? seed;
-        const { hotBytes } = this.#target;
-        return mutate(seed, {
-          random,
-          other,
-          maxBytes: Math.min(maxInputBytes, 2 * seed.length + 64),
-          hotBytes,
-        });
-      });
-      for (const input of inputs) this.#try(input);
+      const inputs = this.#batch(random, batch);
       const fresh = coverage.take();
       if (fresh.size > 0) this.#keep(inputs, fresh, coverage);
+      batch = fresh.size > 0 ? minBatch : Math.min(2 * batch, maxBatch);
       if (Date.now() - told > 5000) {
         told = Date.now();
         this.#tell('progress', coverage.size);
       }
     }
     this.#tell('done', coverage.size);
+  }
+
+  /** Makes so many inputs and runs them. */
+  #batch(random: Random, size: number): Uint8Array[] {
+    const { hotBytes } = this.#target;
+    const inputs: Uint8Array[] = [];
+    const end = Date.now() + maxBatchMs;
+    while (inputs.length < size && (inputs.length < minBatch || Date.now() < end)) {
+      const seed = this.#corpus[random.below(this.#corpus.length)] ?? new Uint8Array();
+      const other = this.#corpus[random.below(this.#corpus.length)] ?? seed;
+      const maxBytes = Math.min(maxInputBytes, 2 * seed.length + 64);
+      const input = mutate(seed, { random, other, maxBytes, hotBytes });
+      this.#try(input);
+      inputs.push(input);
+    }
+    return inputs;
   }
 
   /** Of a batch that reached new blocks, those inputs that do so alone. */
