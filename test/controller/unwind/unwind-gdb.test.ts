@@ -15,10 +15,7 @@ interface OurThread {
 }
 
 function unwindCore(path: string): OurThread[] {
-  const openSymbols = (): never => {
-    throw new Error('symbols are not wanted here');
-  };
-  using snapshot = openSnapshot(path, { openSymbols });
+  using snapshot = openSnapshot(path);
   return snapshot.threads.map((thread) => ({ tid: thread.tid, unwound: snapshot.stackOf(thread) }));
 }
 
