@@ -26,6 +26,11 @@ const maxBatchMs = 1000;
 const maxFindings = 20;
 const maxAllocation = 256 << 20;
 
+function tell(message: FuzzFinding | FuzzProgress): void {
+  // NB: the empty list of transfers tells the linter that this is no window.
+  parentPort?.postMessage(message, []);
+}
+
 function inputsOf(folder: string): Uint8Array[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder).map((name) => new Uint8Array(readFileSync(join(folder, name))));
@@ -115,17 +120,13 @@ class Fuzzer {
     if (this.#known.has(signature)) return;
     this.#known.add(signature);
     const bytes = minimised(this.#target, input, signature);
-    parentPort?.postMessage({
-      kind: 'finding',
-      bytes,
-      stack: error.stack ?? error.message,
-    } satisfies FuzzFinding);
+    tell({ kind: 'finding', bytes, stack: error.stack ?? error.message });
   }
 
   #tell(kind: FuzzProgress['kind'], blocks: number): void {
     const corpus = this.#corpus.length;
     const progress = { kind, runs: this.#runs, blocks, corpus, slowestMs: this.#slowestMs };
-    parentPort?.postMessage(progress satisfies FuzzProgress);
+    tell(progress);
   }
 }
 

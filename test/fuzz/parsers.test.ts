@@ -17,7 +17,7 @@ const targets = await fuzzTargets();
 function fuzz(target: FuzzTarget): string[] {
   using _ = guardAllocations(maxAllocation);
   const seeds = target.seeds();
-  const random = seededRandom([...target.name].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7));
+  const random = seededRandom(Buffer.from(target.name).reduce((sum, letter) => sum * 31 + letter, 7));
   const found: string[] = [];
   const check = (bytes: Uint8Array): void => {
     const finding = findingOf(target, bytes);
