@@ -15,6 +15,7 @@ import {
   type FuzzOrder,
   type FuzzProgress,
 } from './fuzz-order.js';
+import { minimised, signatureOf } from './minimise.js';
 import { mutate, seededRandom, type Random } from './mutate.js';
 import { findTarget } from './targets.js';
 
@@ -34,12 +35,6 @@ function tell(message: FuzzFinding | FuzzProgress): void {
 function inputsOf(folder: string): Uint8Array[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder).map((name) => new Uint8Array(readFileSync(join(folder, name))));
-}
-
-/** What tells one finding from another: its message without numbers, and where it was thrown. */
-export function signatureOf(error: Error): string {
-  const at = /\((?:file:\/\/)?[^()]*\/dist\/([^()]*)\)/.exec(error.stack ?? '')?.[1] ?? '';
-  return `${error.name}: ${error.message.replace(/\d+/g, 'N').slice(0, 120)} at ${at}`;
 }
 
 class Fuzzer {
@@ -128,21 +123,6 @@ class Fuzzer {
     const progress = { kind, runs: this.#runs, blocks, corpus, slowestMs: this.#slowestMs };
     tell(progress);
   }
-}
-
-/** A shorter input with the same finding: pieces are left out as long as it stays. */
-export function minimised(target: FuzzTarget, input: Uint8Array, signature: string): Uint8Array {
-  let best = input;
-  let left = 2000;
-  for (let size = Math.ceil(best.length / 2); size >= 1 && left > 0; size = Math.floor(size / 2)) {
-    for (let at = 0; at < best.length && left > 0; left--) {
-      const shorter = new Uint8Array(Buffer.concat([best.subarray(0, at), best.subarray(at + size)]));
-      const error = findingOf(target, shorter);
-      if (error !== undefined && signatureOf(error) === signature) best = shorter;
-      else at += size;
-    }
-  }
-  return best;
 }
 
 const order = workerData as FuzzOrder | null;
