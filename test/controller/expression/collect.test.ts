@@ -227,9 +227,9 @@ test('what has no location says so, and covered variables need no range', () => 
 
 test('members that double with each level of nesting end', () => {
   const loop: CompositeType = t.struct('loop', 8, () => [t.field('a', loop, 0), t.field('b', loop, 0)]);
-  const tree = new RangeTree(10);
+  const ranges = new RangeTree(10);
   const steps = { left: 1000 };
-  const context = { tree, limits: defaultLimits, depth: 1, explicit: false, nesting: 0, steps };
+  const context = { tree: ranges, limits: defaultLimits, depth: 1, explicit: false, nesting: 0, steps };
   const start = { owner: undefined, code: new Uint8Array() };
   followValue(loop, start, rootPath('x'), { ...context, isSecret: () => false });
   expect(steps.left).toBeLessThanOrEqual(0);
