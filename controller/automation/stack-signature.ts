@@ -87,8 +87,7 @@ function repeats(frames: readonly SignatureFrame[], first: number, second: numbe
 function frameOf(logical: LogicalFrame): SignatureFrame {
   const { frame, source, absent } = logical;
   const module = frame.module === undefined ? undefined : baseName(frame.module.path);
-  const isGuess =
-    absent !== undefined && ['frame-pointer', 'prologue', 'stack-top'].includes(frame.foundBy);
+  const isGuess = absent !== undefined && ['frame-pointer', 'prologue', 'stack-top'].includes(frame.foundBy);
   const doubt = isGuess ? ' (guessed)' : '';
   const at = (text: string): SignatureFrame => ({
     key: `${module ?? ''}!${text}${doubt}`,

@@ -72,7 +72,11 @@ function openDebugFrame(elf: ElfFile, module: ElfFile): Finder | undefined {
   if (bytes === undefined || bytes.length === 0) return undefined;
   const bases: PointerBases = { section: 0n };
   const name = `.debug_frame of "${elf.source.name}"`;
-  return new SectionFinder({ kind: 'debug_frame', bytes, name, bases, machine: elf.machine }, module, undefined);
+  return new SectionFinder(
+    { kind: 'debug_frame', bytes, name, bases, machine: elf.machine },
+    module,
+    undefined,
+  );
 }
 
 const rsp = 7;

@@ -22,7 +22,7 @@ export interface FollowContext {
 }
 
 /** For {@link FollowContext.steps}. */
-export const maxFollowSteps = 10_000;
+export const maxFollowSteps = 200_000;
 const maxStructBytes = 4096;
 const maxVoidBytes = 256;
 /** Elements of arrays whose pointers are followed. */

@@ -65,9 +65,9 @@ function distanceAt(
   evaluation: FrameEvaluation,
   address: bigint,
 ): { readonly distance: bigint; readonly savedRegisters: number } | undefined {
+  const { stackPointer } = evaluation.snapshot.architecture;
   const table = evaluation.module.callFrames();
   const row = isAbsent(table) ? table : table.findRow(linkAddress(address));
-  const { stackPointer } = evaluation.snapshot.architecture;
   if (isAbsent(row) || row.cfa.kind !== 'register' || row.cfa.register !== stackPointer) return undefined;
   return { distance: row.cfa.offset, savedRegisters: row.rules.size };
 }

@@ -30,10 +30,11 @@ export function expressionContext(
   { scope, unit }: EvaluationScope,
 ): ExpressionContext {
   const { snapshot, thread, frame, module, address } = evaluation;
+  const { stackPointer } = snapshot.architecture;
   const context: ExpressionContext = {
     ...unitContext(unit, address),
     register: (number) =>
-      (number === snapshot.architecture.stackPointer && unit?.countsFromBody === true
+      (number === stackPointer && unit?.countsFromBody === true
         ? movedStackPointer(evaluation)
         : undefined) ?? frame.registers.value(number),
     registerBytes: (number) => {

@@ -15,23 +15,26 @@ import {
   type FuzzOrder,
   type FuzzProgress,
 } from './fuzz-order.js';
-import { mutate, seededRandom } from './mutate.js';
+import { minimised, signatureOf } from './minimise.js';
+import { mutate, seededRandom, type Random } from './mutate.js';
 import { findTarget } from './targets.js';
 
-/** Inputs between two looks at the coverage, which costs more than most runs. */
-const batch = 32;
+/** Inputs between two looks at the coverage, which costs more than most runs: more of them where nothing new turns up. */
+const minBatch = 32;
+const maxBatch = 1024;
+/** And no longer than so. */
+const maxBatchMs = 1000;
 const maxFindings = 20;
 const maxAllocation = 256 << 20;
+
+function tell(message: FuzzFinding | FuzzProgress): void {
+  // NB: the empty list of transfers tells the linter that this is no window.
+  parentPort?.postMessage(message, []);
+}
 
 function inputsOf(folder: string): Uint8Array[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder).map((name) => new Uint8Array(readFileSync(join(folder, name))));
-}
-
-/** What tells one finding from another: its message without numbers, and where it was thrown. */
-export function signatureOf(error: Error): string {
-  const at = /\((?:file:\/\/)?[^()]*\/dist\/([^()]*)\)/.exec(error.stack ?? '')?.[1] ?? '';
-  return `${error.name}: ${error.message.replace(/\d+/g, 'N').slice(0, 120)} at ${at}`;
 }
 
 class Fuzzer {
@@ -59,27 +62,34 @@ class Fuzzer {
     coverage.take();
     const end = Date.now() + this.#order.seconds * 1000;
     let told = Date.now();
+    let batch = minBatch;
     while (Date.now() < end && this.#known.size < maxFindings) {
-      const inputs = Array.from({ length: batch }, () => {
-        const seed = this.#corpus[random.below(this.#corpus.length)] ?? new Uint8Array();
-        const other = this.#corpus[random.below(this.#corpus.length)] ?? seed;
-        const { hotBytes } = this.#target;
-        return mutate(seed, {
-          random,
-          other,
-          maxBytes: Math.min(maxInputBytes, 2 * seed.length + 64),
-          hotBytes,
-        });
-      });
-      for (const input of inputs) this.#try(input);
+      const inputs = this.#batch(random, batch);
       const fresh = coverage.take();
       if (fresh.size > 0) this.#keep(inputs, fresh, coverage);
+      batch = fresh.size > 0 ? minBatch : Math.min(2 * batch, maxBatch);
       if (Date.now() - told > 5000) {
         told = Date.now();
         this.#tell('progress', coverage.size);
       }
     }
     this.#tell('done', coverage.size);
+  }
+
+  /** Makes so many inputs and runs them. */
+  #batch(random: Random, size: number): Uint8Array[] {
+    const { hotBytes } = this.#target;
+    const inputs: Uint8Array[] = [];
+    const end = Date.now() + maxBatchMs;
+    while (inputs.length < size && (inputs.length < minBatch || Date.now() < end)) {
+      const seed = this.#corpus[random.below(this.#corpus.length)] ?? new Uint8Array();
+      const other = this.#corpus[random.below(this.#corpus.length)] ?? seed;
+      const maxBytes = Math.min(maxInputBytes, 2 * seed.length + 64);
+      const input = mutate(seed, { random, other, maxBytes, hotBytes });
+      this.#try(input);
+      inputs.push(input);
+    }
+    return inputs;
   }
 
   /** Of a batch that reached new blocks, those inputs that do so alone. */
@@ -105,33 +115,14 @@ class Fuzzer {
     if (this.#known.has(signature)) return;
     this.#known.add(signature);
     const bytes = minimised(this.#target, input, signature);
-    parentPort?.postMessage({
-      kind: 'finding',
-      bytes,
-      stack: error.stack ?? error.message,
-    } satisfies FuzzFinding);
+    tell({ kind: 'finding', bytes, stack: error.stack ?? error.message });
   }
 
   #tell(kind: FuzzProgress['kind'], blocks: number): void {
     const corpus = this.#corpus.length;
     const progress = { kind, runs: this.#runs, blocks, corpus, slowestMs: this.#slowestMs };
-    parentPort?.postMessage(progress satisfies FuzzProgress);
+    tell(progress);
   }
-}
-
-/** A shorter input with the same finding: pieces are left out as long as it stays. */
-export function minimised(target: FuzzTarget, input: Uint8Array, signature: string): Uint8Array {
-  let best = input;
-  let left = 2000;
-  for (let size = Math.ceil(best.length / 2); size >= 1 && left > 0; size = Math.floor(size / 2)) {
-    for (let at = 0; at < best.length && left > 0; left--) {
-      const shorter = new Uint8Array(Buffer.concat([best.subarray(0, at), best.subarray(at + size)]));
-      const error = findingOf(target, shorter);
-      if (error !== undefined && signatureOf(error) === signature) best = shorter;
-      else at += size;
-    }
-  }
-  return best;
 }
 
 const order = workerData as FuzzOrder | null;

@@ -1,14 +1,17 @@
 /** Every parser of foreign bytes gives a value or says that the bytes are bad: never another exception, never memory that no input is worth. */
 import { describe, expect, test } from 'vitest';
+import { parseSelector } from '../../format/target-selector.js';
+import { BlockCoverage } from './coverage.js';
 import { findingOf, guardAllocations, HugeAllocation, type FuzzTarget } from './fuzz-target.js';
+import { minimised, signatureOf } from './minimise.js';
 import { mutate, seededRandom } from './mutate.js';
 import { fuzzTargets } from './targets.js';
 
 const maxAllocation = 64 << 20;
 /** Whole programs take long to read; what is less than a parser is quick. */
 const runsOf = (name: string): number => {
-  if (name.startsWith('show-')) return 12;
-  return /^(gcc|clang|frame)/.test(name) ? 20 : 200;
+  if (name.startsWith('show-')) return 8;
+  return /^(gcc|clang|frame)/.test(name) ? 10 : 150;
 };
 
 const targets = await fuzzTargets();
@@ -17,7 +20,7 @@ const targets = await fuzzTargets();
 function fuzz(target: FuzzTarget): string[] {
   using _ = guardAllocations(maxAllocation);
   const seeds = target.seeds();
-  const random = seededRandom([...target.name].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7));
+  const random = seededRandom(Buffer.from(target.name).reduce((sum, letter) => sum * 31 + letter, 7));
   const found: string[] = [];
   const check = (bytes: Uint8Array): void => {
     const finding = findingOf(target, bytes);
@@ -85,4 +88,29 @@ test('a finding is what is no bad data', () => {
       new Uint8Array(),
     ),
   ).toBeUndefined();
+});
+
+test('a finding is made smaller as long as it stays the same', () => {
+  const run = (bytes: Uint8Array): void => {
+    const text = Buffer.from(bytes).toString('latin1');
+    if (text.includes('BUG')) throw new TypeError(`found in ${bytes.length} bytes`);
+    if (text.length < 2) throw new RangeError('another');
+  };
+  const target: FuzzTarget = { name: 'x', seeds: () => [], run };
+  const input = new TextEncoder().encode('so much text before the BUG and behind it');
+  const error = findingOf(target, input);
+  if (error === undefined) throw new Error('nothing was found');
+  expect(Buffer.from(minimised(target, input, signatureOf(error))).toString()).toBe('BUG');
+});
+
+test('coverage tells of blocks that had not run before, once', () => {
+  using coverage = new BlockCoverage();
+  const parse = (text: string): unknown => parseSelector(text);
+  parse('1234');
+  coverage.take();
+  parse('4321');
+  expect(coverage.take().size).toBe(0);
+  parse('container:abc@host');
+  expect(coverage.take().size).toBeGreaterThan(0);
+  expect(coverage.size).toBeGreaterThan(0);
 });

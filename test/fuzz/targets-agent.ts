@@ -142,14 +142,14 @@ const btfSeed = (): Uint8Array => {
   const at = (name: string): number => strings.indexOf(`\0${name}\0`) + 1;
   const info = (kind: number, count = 0): number => kind * 2 ** 24 + count;
   const types = [
-    ...[at('int'), info(1), 4, 32],
-    ...[0, info(4, 1), 4, at('deep'), 1, 0],
-    ...[0, info(3), 0, 1, 1, 3],
-    ...[at('inner'), info(5, 1), 12, at('list'), 3, 0],
-    ...[at('task'), info(4, 3), 20, at('pid'), 1, 0, 0, 2, 32, at('inner'), 4, 64],
-    ...[0, info(13), 0],
-    ...[at('run'), info(12), 6],
-  ];
+    [at('int'), info(1), 4, 32],
+    [0, info(4, 1), 4, at('deep'), 1, 0],
+    [0, info(3), 0, 1, 1, 3],
+    [at('inner'), info(5, 1), 12, at('list'), 3, 0],
+    [at('task'), info(4, 3), 20, at('pid'), 1, 0, 0, 2, 32, at('inner'), 4, 64],
+    [0, info(13), 0],
+    [at('run'), info(12), 6],
+  ].flat();
   const writer = new ByteWriter().u16(0xeb9f).u8(1).u8(0).u32(24);
   writer
     .u32(0)

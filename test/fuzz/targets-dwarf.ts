@@ -88,9 +88,11 @@ function addressesOf(name: string): bigint[] {
 }
 
 const sections = [
-  ...['info', 'abbrev', 'line', 'str', 'line_str', 'loc', 'loclists', 'ranges', 'rnglists', 'addr'],
-  ...['str_offsets', 'aranges', 'types', 'frame', 'names', 'pubnames'],
-].map((name) => `.debug_${name}`);
+  ['info', 'abbrev', 'line', 'str', 'line_str', 'loc', 'loclists', 'ranges', 'rnglists', 'addr'],
+  ['str_offsets', 'aranges', 'types', 'frame', 'names', 'pubnames'],
+]
+  .flat()
+  .map((name) => `.debug_${name}`);
 
 function sectionTarget(name: string, section: string): FuzzTarget | undefined {
   const made = build(name);

@@ -42,7 +42,7 @@ function withFile(bytes: Uint8Array, use: (path: string) => void): void {
 
 const cores = new Map<string, Uint8Array>();
 
-function core(name: string): Uint8Array {
+function coreBytes(name: string): Uint8Array {
   const known = cores.get(name) ?? coreOf(name);
   cores.set(name, known);
   return known;
@@ -52,7 +52,8 @@ function ofSection(name: string, section: string): FuzzTarget {
   return {
     name: `show-${name}${section.replace('.debug_', '-')}`,
     seeds: () => [build(name).elf.sectionBytes(section) ?? new Uint8Array()],
-    run: (bytes) => withFile(withSection(build(name), section, bytes), (path) => showAll(core(name), path)),
+    run: (bytes) =>
+      withFile(withSection(build(name), section, bytes), (path) => showAll(coreBytes(name), path)),
     codes,
   };
 }
@@ -61,7 +62,7 @@ export const pipelineTargets: readonly FuzzTarget[] = [
   ...buildNames.flatMap((name): FuzzTarget[] => [
     {
       name: `show-${name}-core`,
-      seeds: () => [core(name)],
+      seeds: () => [coreBytes(name)],
       run: (bytes) => showAll(bytes, build(name).path),
       codes,
       hotBytes: 4096,
@@ -69,7 +70,7 @@ export const pipelineTargets: readonly FuzzTarget[] = [
     {
       name: `show-${name}-file`,
       seeds: () => [build(name).bytes],
-      run: (bytes) => withFile(bytes, (path) => showAll(core(name), path)),
+      run: (bytes) => withFile(bytes, (path) => showAll(coreBytes(name), path)),
       codes,
     },
   ]),

@@ -1,8 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { checkExpression } from '../../../controller/expression/check.js';
+import { followValue } from '../../../controller/expression/collect-type.js';
 import { Collector } from '../../../controller/expression/collect.js';
 import { evaluate } from '../../../controller/expression/evaluate.js';
+import { RangeTree } from '../../../controller/expression/range-tree.js';
 import { isUnlowered } from '../../../controller/expression/lower.js';
+import { rootPath } from '../../../controller/types/path.js';
 import { sizeOf } from '../../../controller/types/layout.js';
 import { isAbsent } from '../../../format/absent.js';
 import { listExpression } from '../../../format/dwarf-op/list.js';
@@ -220,4 +223,14 @@ test('what has no location says so, and covered variables need no range', () => 
     position: 11,
     length: 1,
   });
+});
+
+test('members that double with each level of nesting end', () => {
+  const loop: CompositeType = t.struct('loop', 8, () => [t.field('a', loop, 0), t.field('b', loop, 0)]);
+  const ranges = new RangeTree(10);
+  const steps = { left: 1000 };
+  const context = { tree: ranges, limits: defaultLimits, depth: 1, explicit: false, nesting: 0, steps };
+  const start = { owner: undefined, code: new Uint8Array() };
+  followValue(loop, start, rootPath('x'), { ...context, isSecret: () => false });
+  expect(steps.left).toBeLessThanOrEqual(0);
 });

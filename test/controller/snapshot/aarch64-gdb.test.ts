@@ -1,8 +1,11 @@
 /** Frames and locals of AArch64 cores that an emulator wrote: compared with gdb on the same core, and with what the program does. */
 import { describe, expect, test } from 'vitest';
 import { isAbsent } from '../../../format/absent.js';
+import { loadBias } from '../../../format/address.js';
+import { aarch64Machine } from '../../../format/registers/aarch64.js';
 import { NT } from '../../../format/core/constants.js';
 import { threadStack } from '../../../controller/snapshot/frames.js';
+import { SnapshotModule } from '../../../controller/snapshot/module.js';
 import { openSnapshot } from '../../../controller/snapshot/open.js';
 import { evaluateExpressions, showSnapshot } from '../../../controller/snapshot/show.js';
 import { aarch64Sysroot, emulatedCore, withNotes } from '../../support/aarch64.js';
@@ -65,7 +68,7 @@ test('a program that is loaded anywhere, and its libraries, by the list of the d
   expect(files.toSorted()).toEqual(['ld-linux-aarch64.so.1', 'libc.so.6', 'stack']);
   const { frames } = showSnapshot(snapshot, { id: 'core' });
   expect(frames.filter((frame) => frame.function === 'deep')).toHaveLength(61);
-  expect(frames.at(-1)).toMatchObject({ function: '_start' });
+  expect(frames.at(-1)).toMatchObject({ function: 'main' });
   expect(frames.at(-1)?.absent).toBeUndefined();
 });
 
@@ -154,4 +157,25 @@ test('thread-local variables, by the thread pointer that the kernel notes', () =
   expect(found[2]).toMatchObject({ type: 'void (*)()', kind: 'pointer' });
   expect(found[3]).toMatchObject({ type: 'long' });
   expect(found[4]).toMatchObject({ absent: { reason: 'optimized-out' } });
+});
+
+test('a file of another machine is no module of the process', () => {
+  const file = process.execPath;
+  const facts = {
+    path: file,
+    file,
+    start: 0n,
+    end: 1n,
+    bias: loadBias(0n),
+    buildId: undefined,
+    deleted: false,
+  };
+  const openSymbols = (): never => {
+    throw new Error('no symbols are wanted here');
+  };
+  using module = new SnapshotModule(facts, openSymbols, aarch64Machine);
+  expect(module.elf).toMatchObject({
+    absent: 'no-debug-info',
+    detail: `"${file}" is of machine x86-64, but the process ran on AArch64`,
+  });
 });

@@ -162,8 +162,8 @@ test('a call site tells what it calls, what it passes, and what jumps there', ()
   const symbols = symbolsOf(path);
   const main = only(symbols, 'main');
   const leaf = only(symbols, 'leaf');
-  const target = { kind: 'entry', address: leaf.entry, pieces: [leaf.entry] };
-  expect(only(symbols, 'tail_call').tailCalls?.()).toEqual([target]);
+  const toLeaf = { kind: 'entry', address: leaf.entry, pieces: [leaf.entry] };
+  expect(only(symbols, 'tail_call').tailCalls?.()).toEqual([toLeaf]);
   const scope = symbols.sourceStack(main.entry ?? linkAddress(0n))[0]?.scope;
   const sites = main.ranges.flatMap(({ start, end }) => {
     const found = [];
