@@ -64,8 +64,8 @@ function outermostTest(snapshot: Snapshot): (frame: PhysicalFrame<SnapshotModule
   const entry = snapshot.core.auxv.get(AT.AT_ENTRY);
   return (frame) => {
     const begins = beginsProgram(frame);
-    if (begins === 'other') return true;
-    if (begins === 'rust') main = undefined;
+    if (begins === 'known') return true;
+    if (begins === 'hidden') main = undefined;
     const start = frame.module?.functionStart(frame.lookupPc);
     return start !== undefined && (start === main || start === entry);
   };

@@ -12,11 +12,10 @@ import type { FunctionSymbol, InlinedCopy, VariableSymbol } from './module-symbo
 import { KIND } from './file-names.js';
 import { once } from './once.js';
 import { functionNameOf, nameOf, owner, rootOf } from './origin.js';
+import { hasNamespaceBeside } from './qualified-name.js';
 import { hasValidLocations, prologueEnd } from './prologue.js';
 import { endOfFramePrologue } from './prologue-code.js';
 import { makeVariable } from './variable.js';
-
-const DW_LANG_Rust = 0x1c;
 
 /** Definitions are two links away from their declaration at most. */
 const maxLinks = 4;
@@ -175,7 +174,7 @@ export class FunctionFinder {
       returnType: once(() => context.typeOf(owner(die, DW_AT.type) ?? die)),
       parameters,
       ...(owner(die, DW_AT.main_subprogram)?.flag(DW_AT.main_subprogram) === true
-        ? { beginsProgram: die.unit.language === DW_LANG_Rust ? 'rust' : 'other' }
+        ? { beginsProgram: hasNamespaceBeside(die) ? 'hidden' : 'known' }
         : {}),
       ...(concrete === undefined
         ? {}

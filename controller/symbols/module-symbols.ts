@@ -82,10 +82,10 @@ export interface FunctionSymbol {
    */
   readonly tailCallSites?: () => readonly TailCallSite[];
   /**
-   * The compiler says that this is where the program begins (DW_AT_main_subprogram). `rust`: gdb 13 knows that name and does not find the
-   * function by it, so that it ends a stack neither there nor in the `main` around it.
+   * The compiler says that this is where the program begins (DW_AT_main_subprogram). `hidden`: a namespace has the same name, as in Rust that
+   * of the closures in `main`; gdb 13 finds that instead, and ends a stack neither there nor in the `main` around it.
    */
-  readonly beginsProgram?: 'rust' | 'other';
+  readonly beginsProgram?: 'known' | 'hidden';
 }
 
 export interface TailCallSite {

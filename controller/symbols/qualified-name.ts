@@ -19,9 +19,17 @@ export function scopePrefix(die: Die): string {
   return prefix;
 }
 
-/** DIEs do not know their parents: from the unit down, what contains an offset is the last child that begins at or before it. */
 function findPrefix(die: Die): string {
   let prefix = '';
+  for (const scope of enclosing(die)) prefix = prefixIn(scope, prefix);
+  return prefix;
+}
+
+/**
+ * What a DIE stands in, outermost first, without the unit itself. DIEs do not know their parents: from the unit down, what contains an
+ * offset is the last child that begins at or before it.
+ */
+function* enclosing(die: Die): Generator<Die> {
   let at = die.unit.root;
   for (let i = 0; i < maxNesting; i++) {
     let inner: Die | undefined;
@@ -29,11 +37,19 @@ function findPrefix(die: Die): string {
       if (child.offset > die.offset) break;
       inner = child;
     }
-    if (inner === undefined || inner.offset === die.offset) return prefix;
-    prefix = prefixIn(inner, prefix);
+    if (inner === undefined || inner.offset === die.offset) return;
+    yield inner;
     at = inner;
   }
-  return prefix;
+}
+
+/** Whether a namespace of a function's own name stands beside it, as rustc makes one for the closures of a function. */
+export function hasNamespaceBeside(die: Die): boolean {
+  let scope = die.unit.root;
+  for (const inner of enclosing(die)) scope = inner;
+  for (const child of scope.children())
+    if (child.tag === DW_TAG.namespace && child.name === die.name) return true;
+  return false;
 }
 
 function prefixIn(scope: Die, outer: string): string {

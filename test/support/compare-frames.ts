@@ -38,7 +38,7 @@ export interface FrameTally {
 export interface CompareFramesOptions {
   /** Files like `libc6-dbg` are used by both sides, or by none. */
   readonly debugFiles?: boolean;
-  /** Whether names count: of other languages than C ours are not qualified yet. */
+  /** Whether names count: not in C++, where gdb takes some from mangled symbols, with parameters. */
   readonly names?: boolean;
 }
 
