@@ -52,7 +52,7 @@ import {
 } from './convert.js';
 import { didYouMean, nearMatches } from './near-match.js';
 import { parseExpression } from './parser.js';
-import { findRegister, registerNames } from './registers.js';
+import { findArgument, findRegister, registerNames } from './registers.js';
 import type { NameScope } from './scope.js';
 import { badExpression } from './syntax-error.js';
 import { isLvalue, type Typed } from './typed.js';
@@ -226,7 +226,9 @@ export class Checker {
       });
     }
     const machine = this.scope.machine ?? x86_64Machine;
-    const found = findRegister(name, machine);
+    const argument = findArgument(name, machine);
+    if (argument !== undefined) this.#checkArgument(name, place.span);
+    const found = argument ?? findRegister(name, machine);
     if (found !== undefined) {
       const { register, shift, type } = found;
       return { kind: 'register', register, shift, type, ...place };
@@ -237,6 +239,15 @@ export class Checker {
       candidates,
       hint:
         didYouMean(candidates) ?? `general registers are ${machine.viewsHint}; facts are $tid, $pid, $comm`,
+    });
+  }
+
+  #checkArgument(name: string, span: Span): void {
+    const { whyNoArguments } = this.scope;
+    const why = whyNoArguments === undefined ? 'there is no frame at hand' : whyNoArguments();
+    if (why === undefined) return;
+    throw badExpression(`$${name} is not known: ${why}`, span, {
+      hint: 'set the point at *ADDRESS, the first of the function; in a snapshot, only the innermost frame can have it',
     });
   }
 

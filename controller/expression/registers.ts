@@ -41,6 +41,13 @@ export function findRegister(name: string, machine: Machine): NamedRegister | un
   return tableOf(machine).get(name);
 }
 
+/** `arg1` is the first argument of the function that is entered here, if that is an integer or a pointer. */
+export function findArgument(name: string, machine: Machine): NamedRegister | undefined {
+  const position = /^arg([1-9])$/.exec(name)?.[1];
+  const register = machine.argumentRegisters[Number(position) - 1];
+  return register === undefined ? undefined : { register, shift: 0, type: longType };
+}
+
 export function registerNames(machine: Machine): Iterable<string> {
   return tableOf(machine).keys();
 }

@@ -23,6 +23,8 @@ export interface NameScope {
   findFunction(name: string, file?: string): FunctionName | undefined;
   /** Whose registers `$pc` and its like are: without it x86-64, which is all that agents run on. */
   readonly machine?: Machine;
+  /** Why the registers of arguments, `$arg1` and its like, are not what the caller passed; undefined where they are. */
+  readonly whyNoArguments?: () => string | undefined;
   /** Names of variables and functions, for near matches; locals first. */
   names(): Iterable<string>;
 }

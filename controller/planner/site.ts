@@ -29,7 +29,10 @@ export function openSite(symbols: ModuleSymbols, located: LocatedSite): Site {
     stack,
     frame,
     cfi,
-    names: moduleScope(symbols, { address, ...(frame === undefined ? {} : { frame }) }),
+    names: {
+      ...moduleScope(symbols, { address, ...(frame === undefined ? {} : { frame }) }),
+      whyNoArguments: () => symbols.whyNoArguments(address),
+    },
     variableLocation: (variable) => locate(variable, located, { frameBase, cfa: cfi }),
   };
 }

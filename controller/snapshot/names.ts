@@ -50,6 +50,7 @@ export function snapshotNames(snapshot: Snapshot, frame: LogicalFrame | undefine
   return {
     bias,
     machine: snapshot.architecture,
+    whyNoArguments: () => whyNoArguments(frame),
     moduleOf: (variable) => owners.get(variable),
     findVariable: (name, file) =>
       first(({ module, scope }) => remember(module, scope.findVariable(name, file))),
@@ -66,6 +67,15 @@ export function snapshotNames(snapshot: Snapshot, frame: LogicalFrame | undefine
       for (const { scope } of levels(snapshot, frame, home)) yield* scope.names();
     },
   };
+}
+
+function whyNoArguments(frame: LogicalFrame | undefined): string | undefined {
+  if (frame?.evaluation === undefined) return 'there is no frame at hand';
+  if (frame.frame.lookupPc !== frame.frame.pc)
+    return 'the frame has called on, and calls do not preserve them';
+  const symbols = frame.frame.module?.symbols();
+  if (symbols === undefined || isAbsent(symbols)) return 'no symbol says where the function begins';
+  return symbols.whyNoArguments(frame.evaluation.address);
 }
 
 /** Opened one after another, as long as the name is not found. */

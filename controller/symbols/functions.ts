@@ -14,7 +14,7 @@ import { once } from './once.js';
 import { functionNameOf, nameOf, owner, rootOf } from './origin.js';
 import { hasNamespaceBeside } from './qualified-name.js';
 import { hasValidLocations, prologueEnd } from './prologue.js';
-import { endOfFramePrologue } from './prologue-code.js';
+import { endOfFramePrologue, isBeforeArgumentsMove } from './prologue-code.js';
 import { makeVariable } from './variable.js';
 
 /** Definitions are two links away from their declaration at most. */
@@ -202,14 +202,27 @@ export class FunctionFinder {
       .map((child) => makeVariable(this.#context, child, { functionEntry: concrete?.entry }));
   }
 
+  whyNoArguments(pc: number): string | undefined {
+    const { elf, elfSymbols } = this.#context;
+    if (elf.sections.some(({ name }) => name.endsWith('.gopclntab')))
+      return 'Go passes arguments in a way of its own';
+    const symbol = elfSymbols.at(linkAddress(BigInt(pc)));
+    const start = this.at(pc)?.entry ?? (symbol === undefined ? undefined : BigInt(pc) - symbol.offset);
+    if (start === undefined) return 'no symbol says where the function begins';
+    if (isBeforeArgumentsMove(this.#code, Number(start), pc)) return undefined;
+    return 'they are known only where a function is entered';
+  }
+
+  readonly #code = (at: number, length: number): Uint8Array | undefined =>
+    this.#context.elf.bytesAt(BigInt(at), length);
+
   /** A function of which only the symbol is known. */
   #fromElf(name: string): FunctionSymbol | undefined {
     const symbol = this.#context.elfSymbols.findFunction(name);
     if (symbol === undefined) return undefined;
     const start = Number(symbol.value);
-    const code = (at: number, length: number): Uint8Array | undefined =>
-      this.#context.elf.bytesAt(BigInt(at), length);
     const entry = linkAddress(symbol.value);
+    const code = this.#code;
     return {
       name,
       ranges:

@@ -41,6 +41,11 @@ export interface ModuleSymbols {
   sourceStack(address: LinkAddress): readonly SourceFrame[];
   /** The concrete function that contains the address. */
   functionAt(address: LinkAddress): FunctionSymbol | undefined;
+  /**
+   * Undefined where a function begins, or has done no more than set up its frame: its arguments are still in the registers where the
+   * calling convention of C puts them. Elsewhere why that is not so.
+   */
+  whyNoArguments(address: LinkAddress): string | undefined;
 
   /** A global or file-static variable; `file` narrows statics (`'file.c'::name`). More than one may fit. */
   findGlobals(name: string, file?: string): readonly VariableSymbol[];

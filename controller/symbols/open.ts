@@ -119,6 +119,10 @@ class OpenedSymbols implements ModuleSymbols {
     return this.#functions.at(toPc(address));
   }
 
+  whyNoArguments(address: LinkAddress): string | undefined {
+    return this.#functions.whyNoArguments(toPc(address));
+  }
+
   findGlobals(name: string, file?: string): readonly VariableSymbol[] {
     return this.#globals.find(name, file);
   }

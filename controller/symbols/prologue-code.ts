@@ -12,6 +12,15 @@ export function endOfFramePrologue(code: CodeReader, start: number): number {
   return matches(move, [0x48, 0x89, 0xe5]) || matches(move, [0x48, 0x8b, 0xec]) ? pc + 4 : start;
 }
 
+/** Whether an address is a function's start, or stands behind an instruction of `endbr64; push %rbp; mov %rsp,%rbp` there: arguments are where the caller put them. */
+export function isBeforeArgumentsMove(code: CodeReader, start: number, address: number): boolean {
+  if (address === start) return true;
+  const pushes = matches(code(start, 4), [0xf3, 0x0f, 0x1e, 0xfa]) ? start + 4 : start;
+  if (address === pushes) return true;
+  if (!matches(code(pushes, 1), [0x55])) return false;
+  return address === pushes + 1 || (address === pushes + 4 && endOfFramePrologue(code, start) === address);
+}
+
 function matches(bytes: Uint8Array | undefined, expected: readonly number[]): boolean {
   return bytes !== undefined && expected.every((byte, i) => bytes[i] === byte);
 }

@@ -40,6 +40,8 @@ export const aarch64Machine: Machine = {
   programCounter: dwarfPc,
   stackPointer: dwarfSp,
   framePointer: dwarfX29,
+  // AAPCS64 6.8.2.
+  argumentRegisters: [0, 1, 2, 3, 4, 5, 6, 7],
   wideFloat: 'binary128',
   viewsHint: '$x0 to $x30, $sp, $pc',
   views: views(),

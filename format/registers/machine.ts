@@ -33,6 +33,8 @@ export interface Machine {
   readonly programCounter: number;
   readonly stackPointer: number;
   readonly framePointer: number;
+  /** Where the calling convention passes the first arguments that are integers or pointers, by DWARF number. */
+  readonly argumentRegisters: readonly number[];
   /** How 16 bytes of floating point are laid out where the type's name does not say. */
   readonly wideFloat: 'x87' | 'binary128';
   /** For messages: which general registers there are. */

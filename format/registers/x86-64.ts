@@ -121,6 +121,8 @@ export const x86_64Machine: Machine = {
   programCounter: dwarfRip,
   stackPointer: dwarfRsp,
   framePointer: dwarfRbp,
+  // rdi, rsi, rdx, rcx, r8, r9: System V psABI 3.2.3.
+  argumentRegisters: [5, 4, 1, 2, 8, 9],
   wideFloat: 'x87',
   viewsHint: '$rax to $r15, $rsp, $rip',
   views: [

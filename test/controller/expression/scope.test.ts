@@ -71,6 +71,7 @@ const symbols: ModuleSymbols = {
   linesWithCode: missing,
   sourceStack: missing,
   functionAt: missing,
+  whyNoArguments: missing,
   findGlobals: (name, file) =>
     globals.filter(
       (each) => each.name === name && (file === undefined || (each.declaredFile ?? '').endsWith(file)),
