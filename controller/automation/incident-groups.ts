@@ -16,11 +16,18 @@ export const groupLimits = {
   maxCharactersInAll: 1_000_000,
 } as const;
 
-/** Most frequent first. `snapshots`: oldest first. `stacks`: how many different ones; what cannot be read is none. */
+export interface StackGroups {
+  /** Most frequent first. */
+  readonly groups: readonly StackGroup[];
+  /** How many different ones; what cannot be read is none. */
+  readonly stacks: number;
+}
+
+/** `snapshots`: oldest first. */
 export async function groupByStack(
   reader: IncidentSnapshots,
   snapshots: readonly SnapshotRecord[],
-): Promise<{ readonly groups: readonly StackGroup[]; readonly stacks: number }> {
+): Promise<StackGroups> {
   using _held = reader.hold();
   const members = await membersByStack(reader, snapshots);
   let budget: number = groupLimits.maxComparedInAll;

@@ -8,7 +8,7 @@ import type { SnapshotDocument } from '../snapshot/document.js';
 import type { PointRecord, SnapshotRecord, Store } from '../store/store.js';
 import type { IncidentDocument, IncidentSummary } from './incident.js';
 import { makeArchive, writeArchive } from './incident-archive.js';
-import { countStacks, groupByStack } from './incident-groups.js';
+import { countStacks, groupByStack, type StackGroups } from './incident-groups.js';
 import { IncidentSnapshots, isUnreadable } from './incident-snapshots.js';
 import type { IncidentRecord, IncidentStore } from './incident-store.js';
 import { timelineOf, timeText } from './incident-timeline.js';
@@ -23,6 +23,9 @@ export interface IncidentViewOptions {
   /** A snapshot as text, for archives; without it they have the document only. */
   readonly renderSnapshot?: (document: SnapshotDocument) => string;
 }
+
+/** Each reads what is new since the last; while snapshots come faster than that, the next document has them. */
+const maxRounds = 8;
 
 export class IncidentView implements Pick<ControllerApi, 'incidents' | 'incident' | 'exportIncident'> {
   readonly #options: IncidentViewOptions;
@@ -51,8 +54,7 @@ export class IncidentView implements Pick<ControllerApi, 'incidents' | 'incident
   async incident(reference: string): Promise<IncidentDocument> {
     const { incidents } = this.#options;
     const { id } = incidents.findIncident(reference);
-    const snapshots = incidents.listSnapshots(id);
-    const { groups, stacks } = await groupByStack(this.snapshots, snapshots);
+    const { snapshots, groups, stacks } = await this.#grouped(id);
     // NB: reading the stacks took a while: everything that changes is read after it, at once.
     return {
       ...headOf(incidents.findIncident(id), snapshots.length, stacks),
@@ -60,6 +62,17 @@ export class IncidentView implements Pick<ControllerApi, 'incidents' | 'incident
       points: this.#points(id, snapshots),
       groups,
     };
+  }
+
+  /** With those that came while stacks were read, or a document could say that all is over and lack the last ones. */
+  async #grouped(id: string): Promise<StackGroups & { readonly snapshots: readonly SnapshotRecord[] }> {
+    const { incidents } = this.#options;
+    for (let round = 1; ; round++) {
+      const snapshots = incidents.listSnapshots(id);
+      const grouped = await groupByStack(this.snapshots, snapshots);
+      if (round === maxRounds || incidents.listSnapshots(id).length === snapshots.length)
+        return { ...grouped, snapshots };
+    }
   }
 
   /** Equal for snapshots with the same stack; empty where it cannot be read. For the rule engine, which counts different ones. */

@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { IncidentDocument, StackGroup } from '../../../controller/automation/incident.js';
 import { IncidentView } from '../../../controller/automation/incident-view.js';
 import type { PointDocument } from '../../../controller/service/documents.js';
@@ -50,6 +50,16 @@ function viewOf(taken: readonly Taken[], points: readonly PointDocument[] = []):
     symbols: new SymbolsHere(openSymbols),
   });
 }
+
+test('a snapshot that comes while stacks are read is in the document, too', async () => {
+  const view = viewOf(byTwoWays);
+  const incidents = store?.incidents ?? expect.unreachable('no store');
+  const all = incidents.listSnapshots(id);
+  vi.spyOn(incidents, 'listSnapshots').mockReturnValueOnce(all.slice(0, 5));
+  const document = await view.incident('last');
+  expect(document).toMatchObject({ snapshots: 9, stacks: 2 });
+  expect(document.groups.flatMap(({ snapshots }) => snapshots)).toHaveLength(9);
+});
 
 /** Without what of the C library differs between hosts. */
 const ownFrames = (group: StackGroup | undefined): readonly string[] =>
