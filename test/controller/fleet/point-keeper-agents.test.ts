@@ -65,21 +65,6 @@ describe('agents that come and go', () => {
     expect(armedAt(web1, id)).toEqual([`${id}-aaaaaaaa`]);
   });
 
-  test('states that nobody told are found out', async () => {
-    vi.useFakeTimers({ toFake: ['Date', 'setInterval', 'clearInterval'] });
-    await bench[Symbol.asyncDispose]();
-    bench = new KeeperBench('web-1');
-    web1 = bench.fleet.host('web-1');
-    bench.fleet.connect();
-    web1.start(shop(1));
-    const { id } = await bench.set({}, true);
-    // It forgot the point, and says nothing of it.
-    web1.held.clear();
-    vi.advanceTimersByTime(31_000);
-    await rest();
-    expect(armedAt(web1, id)).toEqual([`${id}-aaaaaaaa`]);
-  });
-
   test('one that lost the point is armed again, under the same name, with the hits that are left', async () => {
     web1.start(shop(1));
     const { id } = await bench.set({ maxHits: 3 }, true);
