@@ -6,7 +6,7 @@ import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { decodeExpression, type Operation } from '../../format/dwarf-op/decode.js';
 import { DW_OP, operationName } from '../../format/dwarf-op/opcodes.js';
 import { StillframeError } from '../../format/error.js';
-import { dwarfRip } from '../../format/registers/x86-64.js';
+import { dwarfRip, dwarfRsp } from '../../format/registers/x86-64.js';
 import type { CallFrameRow } from '../dwarf/call-frame.js';
 import type { VariableLocation } from '../symbols/module-symbols.js';
 import { OpWriter, type Label } from './op-writer.js';
@@ -23,6 +23,8 @@ export interface LocationSite {
   readonly cfa: CallFrameRow | Absent;
   /** DW_OP_addrx: the entry of `.debug_addr`, a link address. */
   readonly addressByIndex?: (index: number) => bigint | Absent;
+  /** Why locations that count from the stack pointer are not to be believed at the address, if they are not. */
+  readonly movedStackPointer?: (() => Absent | undefined) | undefined;
 }
 
 /** As `rewriteLocation`, for a variable whose value may be a constant. */
@@ -189,6 +191,8 @@ function rewriteOne(
         : undefined;
   if (base !== undefined) {
     if (base > dwarfRip) return vectorRegister(base);
+    const moved = base === dwarfRsp ? site.movedStackPointer?.() : undefined;
+    if (moved !== undefined) return moved;
     out.register(base, code === DW_OP.DW_OP_bregx ? b : a);
     return undefined;
   }
@@ -226,6 +230,8 @@ function writeFrameBase(
   if (only !== undefined && operations.length === 1) {
     const register = registerOf(only);
     if (register !== undefined && register <= dwarfRip) {
+      const moved = register === dwarfRsp ? site.movedStackPointer?.() : undefined;
+      if (moved !== undefined) return moved;
       out.register(register, offset);
       return undefined;
     }
@@ -248,7 +254,12 @@ function writeCfa(out: OpWriter, offset: bigint, site: LocationSite, nesting: nu
     return undefined;
   }
   const operations = decodeExpression(cfa.expression, { addressSize: 8, name: 'CFA expression' });
-  const failed = rewriteInto(out, operations, { ...site, frameBase: undefined }, nesting + 1);
+  const failed = rewriteInto(
+    out,
+    operations,
+    { ...site, frameBase: undefined, movedStackPointer: undefined },
+    nesting + 1,
+  );
   if (failed === undefined) out.plus(offset);
   return failed;
 }

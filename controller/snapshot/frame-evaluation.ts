@@ -11,13 +11,13 @@ import type { StackValue } from '../../format/dwarf-op/typed-value.js';
 import { StillframeError } from '../../format/error.js';
 import { ByteWriter } from '../../format/bytes.js';
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
+import { movedStackPointer } from '../symbols/body-stack-pointer.js';
 import type { ExpressionUnit, Scope, VariableSymbol } from '../symbols/module-symbols.js';
 import { sizeOf, stripType } from '../types/layout.js';
 import type { ArrayType } from '../types/type.js';
 import { placeAt, wholeBytes } from '../types/place.js';
 import type { Place, Pointee } from '../types/value.js';
 import { FrameRegisters } from '../unwind/frame-registers.js';
-import { movedStackPointer } from './body-stack-pointer.js';
 import { entryValue } from './entry-value.js';
 import type { EvaluationScope, FrameEvaluation } from './located-frame.js';
 import type { SnapshotModule } from './module.js';
@@ -34,9 +34,8 @@ export function expressionContext(
   const context: ExpressionContext = {
     ...unitContext(unit, address),
     register: (number) =>
-      (number === stackPointer && unit?.countsFromBody === true
-        ? movedStackPointer(evaluation)
-        : undefined) ?? frame.registers.value(number),
+      (number === stackPointer && unit?.countsFromBody === true ? movedHere(evaluation) : undefined) ??
+      frame.registers.value(number),
     registerBytes: (number) => {
       const register = frame.registers.bytes(number);
       return isAbsent(register) ? register : register.bytes;
@@ -64,6 +63,12 @@ export function expressionContext(
       return evaluateValue(frameBase, { ...context, ...unitContext(scope?.unit, address) }, snapshot.limits);
     },
   };
+}
+
+function movedHere({ snapshot, module, symbols, address }: FrameEvaluation): Absent | undefined {
+  const frames = module.callFrames();
+  const { stackPointer } = snapshot.architecture;
+  return isAbsent(frames) ? undefined : movedStackPointer({ symbols, frames, address, stackPointer });
 }
 
 function parameterValueOf(

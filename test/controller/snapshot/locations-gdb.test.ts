@@ -4,10 +4,12 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { openSite } from '../../../controller/planner/site.js';
 import { threadStack } from '../../../controller/snapshot/frames.js';
 import { openSnapshot } from '../../../controller/snapshot/open.js';
 import { evaluateExpressions, showSnapshot } from '../../../controller/snapshot/show.js';
 import type { ValueDocument } from '../../../controller/types/value-document.js';
+import type { LinkAddress } from '../../../format/address.js';
 import { StillframeError } from '../../../format/error.js';
 import { compileC } from '../../support/compile-c.js';
 import { compareCore } from '../../support/compare-gdb.js';
@@ -167,4 +169,19 @@ test('clang: what is counted from a stack pointer that pushes have moved is abse
   const options = { program, core, commands: ['up'], expressions: ['buffer[0]'], depth: 0 };
   // It is n, which is 5.
   expect(gdbValues(options)[0]?.value).not.toBe('5');
+
+  // Nor may a point that is set there read it.
+  const [thread] = snapshot.threads;
+  const frames = thread === undefined ? [] : threadStack(snapshot, thread).frames;
+  const caller = frames.find((each) => each.function === 'work');
+  const { symbols, address } = caller?.evaluation ?? expect.unreachable('no evaluation');
+  const located = { function: 'work', inlined: false, afterPrologue: false };
+  const placeAt = (at: LinkAddress): unknown => {
+    const site = openSite(symbols, { ...located, address: at });
+    const buffer = site.frame?.scope?.variables.find(({ name }) => name === 'buffer');
+    return buffer === undefined ? undefined : site.variableLocation(buffer);
+  };
+  expect(placeAt(address)).toMatchObject({ absent: 'optimized-out' });
+  const [begin] = symbols.findLine('pushes.c', 16);
+  expect(placeAt(begin?.address ?? address)).toMatchObject({ kind: 'address' });
 });
