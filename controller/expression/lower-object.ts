@@ -27,13 +27,13 @@ export function locate(lowerer: Lowerer, node: Typed): boolean {
       return true;
     case 'member': {
       const inMemory = locate(lowerer, node.object);
-      step(lowerer, node, inMemory, node.byteOffset);
+      step(lowerer, node, inMemory, BigInt(node.byteOffset));
       return inMemory;
     }
     case 'element': {
       const inMemory = locate(lowerer, node.array);
       if (node.index.kind === 'constant') {
-        step(lowerer, node, inMemory, Number(BigInt(node.index.value) * BigInt(node.size)));
+        step(lowerer, node, inMemory, BigInt(node.index.value) * BigInt(node.size));
         return inMemory;
       }
       if (!inMemory) {
@@ -63,16 +63,17 @@ export function locate(lowerer: Lowerer, node: Typed): boolean {
   }
 }
 
-function step(lowerer: Lowerer, node: Typed, inMemory: boolean, offset: number): void {
+/** NB: an offset can be any that 64 bits hold, and more: an index is whatever somebody wrote. */
+function step(lowerer: Lowerer, node: Typed, inMemory: boolean, offset: bigint): void {
   const { out } = lowerer;
   if (inMemory) {
-    out.plus(BigInt(offset));
+    out.plus(offset);
     return;
   }
   // Whether a bit field is there is seen when its bits are taken.
   const size = node.kind === 'member' && node.bits !== undefined ? 0 : (sizeOf(node.type) ?? 0);
-  if (offset < 0 || offset + size > 8) return outsideOfRegister(lowerer, node);
-  if (offset > 0) out.constant(BigInt(offset * 8)).op(DW_OP.DW_OP_shr);
+  if (offset < 0n || offset + BigInt(size) > 8n) return outsideOfRegister(lowerer, node);
+  if (offset > 0n) out.constant(offset * 8n).op(DW_OP.DW_OP_shr);
 }
 
 function outsideOfRegister(lowerer: Lowerer, node: Typed): never {

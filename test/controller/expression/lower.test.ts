@@ -130,6 +130,10 @@ describe('addresses', () => {
   test.each([
     ['order->customer->name', 'DW_OP_breg5 0; DW_OP_plus_uconst 8; DW_OP_deref'],
     ['order->items[2]', 'DW_OP_breg5 0; DW_OP_plus_uconst 24; DW_OP_plus_uconst 4'],
+    [
+      'order->items[9223372036854775807]',
+      'DW_OP_breg5 0; DW_OP_plus_uconst 24; DW_OP_const1s -2; DW_OP_plus',
+    ],
     ['total_orders', 'DW_OP_addr 0x4000'],
     ['*order', 'DW_OP_breg5 0'],
     ['main', 'DW_OP_addr 0x1136'],

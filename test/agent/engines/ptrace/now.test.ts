@@ -100,7 +100,8 @@ describe('ptrace, all threads now', () => {
     expect(capture.threads.every((thread) => thread.state === 'T')).toBe(true);
     expect(threadTraces(target.pid).every(({ state, tracer: pid }) => state === 'T' && pid === 0)).toBe(true);
     target.child.kill('SIGCONT');
-    expect((await askCounts(target)).checksum).toBeGreaterThan(0);
+    // It may have been stopped before it did any work: what counts is that it goes on.
+    while ((await askCounts(target)).checksum === 0) await new Promise((r) => setTimeout(r, 5));
   });
 
   test('says who traces a process already', async () => {

@@ -71,7 +71,8 @@ describe('ptrace, software breakpoints', () => {
     ]);
     expect(await heard.ended).toEqual({ kind: 'hits', detail: '40 of 40 hits delivered' });
     expect(heard.hits).toHaveLength(40);
-    expect(new Set(heard.hits.map(({ capture }) => capture.site)).size).toBeGreaterThan(3);
+    // A thread that runs alone for a while passes three of them.
+    expect(new Set(heard.hits.map(({ capture }) => capture.site)).size).toBeGreaterThan(2);
     for (const { capture } of heard.hits) {
       const registers = capture.threads[0]?.registers ?? new Uint8Array();
       expect(readUserRegister(registers, 'rip')).toBe(armed.addresses[capture.site ?? 0]);
