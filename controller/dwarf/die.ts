@@ -185,8 +185,11 @@ export class Die {
   }
 }
 
+/** Gives each DIE below some other by its offset, in the order written; `depth` is 1 for children. */
+export type VisitDie = (offset: number, abbreviation: Abbreviation, depth: number) => void;
+
 /** Steps over a list of children, from its first byte to the one after its null entry. */
-export function skipChildren(unit: Unit, start: number): number {
+export function skipChildren(unit: Unit, start: number, visit?: VisitDie): number {
   const { bytes } = unit.info;
   const { abbreviations } = unit;
   let position = start;
@@ -204,6 +207,7 @@ export function skipChildren(unit: Unit, start: number): number {
     }
     const abbreviation = abbreviations.get(code);
     if (abbreviation === undefined) throw unit.info.error(`unknown abbreviation ${code}`, at);
+    visit?.(at, abbreviation, depth);
     position = skipAttributes(bytes, position, abbreviation, unit);
     if (abbreviation.hasChildren) depth++;
   }

@@ -11,3 +11,14 @@ export function thrown(action: () => unknown): string {
   }
   throw new Error(`nothing was thrown, the result is ${String(result)}`);
 }
+
+/** The same of what a promise is rejected with. */
+export async function rejected(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise;
+  } catch (error) {
+    if (error instanceof StillframeError) return `${error.code}: ${error.message}`;
+    throw error;
+  }
+  throw new Error('it was not rejected');
+}

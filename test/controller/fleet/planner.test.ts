@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openElf } from '../../../format/elf/open.js';
-import { StillframeError } from '../../../format/error.js';
 import { decodePlan } from '../../../format/plan/encode.js';
 import { Planner, type PlanRequest } from '../../../controller/fleet/planner.js';
 import { openSymbols } from '../../../controller/service/symbols.js';
 import { SymbolsHere } from '../../../controller/service/symbols-here.js';
 import { openFileSource } from '../../../controller/snapshot/file-source.js';
 import { buildTicker } from '../../support/ticker.js';
+import { rejected } from '../../support/thrown.js';
 
 let folder: string;
 let planner: Planner;
@@ -46,16 +46,6 @@ function request(
     isExecutable: true,
     local: false,
   };
-}
-
-async function rejected(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-  } catch (error) {
-    if (error instanceof StillframeError) return `${error.code}: ${error.message}`;
-    throw error;
-  }
-  throw new Error('it was not rejected');
 }
 
 test('one plan for each point and build, symbols once for a build', async () => {

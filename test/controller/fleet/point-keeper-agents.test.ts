@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { StillframeError } from '../../../format/error.js';
 import { armedAt, type FakeHost } from './fake-fleet.js';
 import { KeeperBench, rest } from './keeper-bench.js';
+import { rejected } from '../../support/thrown.js';
 
 const build = 'aaaaaaaa11';
 const shop = (pid: number, part: object = {}) => ({ pid, name: 'shop', buildId: build, ...part });
@@ -22,16 +23,6 @@ afterEach(async () => {
 });
 
 const armed = (host: FakeHost, id: string): number => armedAt(host, id).length;
-
-async function rejected(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-  } catch (error) {
-    if (error instanceof StillframeError) return `${error.code}: ${error.message}`;
-    throw error;
-  }
-  throw new Error('it was not rejected');
-}
 
 describe('agents that come and go', () => {
   test('one that comes back is followed, and not armed again', async () => {

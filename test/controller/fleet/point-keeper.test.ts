@@ -3,6 +3,7 @@ import { StillframeError } from '../../../format/error.js';
 import { makeArmingIdentifier } from '../../../format/identifier.js';
 import { armedAt, type FakeHost } from './fake-fleet.js';
 import { KeeperBench, rest } from './keeper-bench.js';
+import { rejected } from '../../support/thrown.js';
 
 const build = 'aaaaaaaa11';
 const shop = (pid: number, part: object = {}) => ({ pid, name: 'shop', buildId: build, ...part });
@@ -23,16 +24,6 @@ afterEach(async () => {
 });
 
 const armed = (host: FakeHost, id: string): number => armedAt(host, id).length;
-
-async function rejected(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-  } catch (error) {
-    if (error instanceof StillframeError) return `${error.code}: ${error.message}`;
-    throw error;
-  }
-  throw new Error('it was not rejected');
-}
 
 describe('arming', () => {
   test('processes that are there, on every host, each host once', async () => {

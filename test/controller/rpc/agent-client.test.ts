@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { StillframeError } from '../../../format/error.js';
 import { toLong } from '../../../proto/long.js';
 import { AgentClient } from '../../../controller/rpc/agent-client.js';
 import type { ComingSnapshot } from '../../../controller/rpc/incoming-snapshots.js';
@@ -12,6 +11,7 @@ import { openStore } from '../../../controller/store/sqlite.js';
 import type { SnapshotRecord, SnapshotWriter, Store } from '../../../controller/store/store.js';
 import { readTestNote, snapshotBytes } from '../store/snapshot-bytes.js';
 import { hello, ScriptedChannel } from './scripted-channel.js';
+import { rejected } from '../../support/thrown.js';
 
 let folder: string;
 let store: Store;
@@ -40,16 +40,6 @@ async function dialed(): Promise<{ channel: ScriptedChannel; client: AgentClient
   const channel = new ScriptedChannel();
   channel.answers = { greeting: { hello } };
   return { channel, client: await converse(channel) };
-}
-
-async function rejected(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-  } catch (error) {
-    if (error instanceof StillframeError) return `${error.code}: ${error.message}`;
-    throw error;
-  }
-  throw new Error('it was not rejected');
 }
 
 const id = '0t3k9fx7q2ab';
