@@ -20,6 +20,8 @@ import { KIND } from './file-names.js';
 import { openNameAccelerator } from './name-accelerator.js';
 import { NameIndex } from './name-index.js';
 import { once } from './once.js';
+import { qualifiedNameOf, viewLanguage } from './origin.js';
+import { unqualified } from './qualified-name.js';
 import { TypeReader } from './types.js';
 import { UnitLines } from './statements.js';
 import { concreteSubprograms } from './subprograms.js';
@@ -77,15 +79,34 @@ export class ModuleContext implements VariableContext {
     this.files = files;
     this.limits = limits;
     this.names = new NameIndex(files, () => openNameAccelerator(files.elf, files.main), this.index);
-    this.types = new TypeReader((tag, name) => this.#definitionOfType(tag, name), findMachine(elf.machine));
+    const find = {
+      definition: (declaration: Die) => this.#definitionOfType(declaration),
+      named: (name: string) => this.#typeNamed(name),
+    };
+    this.types = new TypeReader(find, findMachine(elf.machine));
     this.elfSymbols = elfSymbols;
     this.#unitRanges = new UnitRanges(files.main);
   }
 
-  #definitionOfType(tag: number, name: string): Die | undefined {
+  /** NB: two namespaces can have types of one name. */
+  #definitionOfType(declaration: Die): Die | undefined {
+    const { tag, name } = declaration;
+    if (name === undefined) return undefined;
+    const whole = once(() => qualifiedNameOf(declaration));
     const kind = tag === DW_TAG.enumeration_type ? KIND.enumeration : KIND.type;
     for (const die of this.names.findKnown(kind, name)) {
-      if (die.tag === tag && !die.flag(DW_AT.declaration)) return die;
+      if (die.tag !== tag || die.flag(DW_AT.declaration)) continue;
+      if (viewLanguage(declaration.unit.language) === undefined || qualifiedNameOf(die) === whole())
+        return die;
+    }
+    return undefined;
+  }
+
+  #typeNamed(name: string): Type | undefined {
+    for (const kind of [KIND.type, KIND.enumeration]) {
+      for (const die of this.names.find(kind, unqualified(name))) {
+        if (!die.flag(DW_AT.declaration) && qualifiedNameOf(die) === name) return this.types.typeAt(die);
+      }
     }
     return undefined;
   }

@@ -1,6 +1,7 @@
 /** Attributes that stand on another DIE: the abstract instance of an inlined function, or the declaration of a definition. */
 import { DW_AT } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
+import type { ViewLanguage } from '../types/language.js';
 import { scopePrefix } from './qualified-name.js';
 
 /** Chains are two or three links long; a longer one is a cycle. */
@@ -58,6 +59,14 @@ export function rootOf(die: Die): number {
 
 const cPlusPlus: ReadonlySet<number> = new Set([0x04, 0x1a, 0x21, 0x2a, 0x2b]);
 const DW_LANG_Rust = 0x1c;
+const DW_LANG_Go = 0x16;
+
+/** The language whose views show the types of a unit. */
+export function viewLanguage(language: number): ViewLanguage | undefined {
+  if (isCPlusPlus(language)) return 'c++';
+  if (language === DW_LANG_Rust) return 'rust';
+  return language === DW_LANG_Go ? 'go' : undefined;
+}
 
 /** DW_LANG_C_plus_plus, and its versions 11, 14, 17, 20. */
 export function isCPlusPlus(language: number): boolean {

@@ -66,3 +66,15 @@ function prefixIn(scope: Die, outer: string): string {
       return '';
   }
 }
+
+/** `vector<ns::T>` of `std::vector<ns::T>`: what follows the last `::` that is in no brackets. */
+export function unqualified(name: string): string {
+  let depth = 0;
+  for (let i = name.length - 1; i > 0; i--) {
+    const at = name[i];
+    if (at === '>' || at === ')' || at === '}') depth++;
+    else if (at === '<' || at === '(' || at === '{') depth--;
+    else if (depth <= 0 && at === ':' && name[i - 1] === ':') return name.slice(i + 1);
+  }
+  return name;
+}

@@ -15,25 +15,35 @@ import type {
   EnumType,
   FunctionType,
   QualifiedType,
+  TemplateArgument,
   Type,
+  TypeOrigin,
 } from '../types/type.js';
 import { membersOf } from './members.js';
 import { once } from './once.js';
-import { isCPlusPlus, qualifiedNameOf } from './origin.js';
+import { isCPlusPlus, qualifiedNameOf, viewLanguage } from './origin.js';
 
 const voidType: Type = { kind: 'void' };
 
-/** Finds the definition of a type that a DIE only declares: same tag, same name, any unit. */
-export type DefinitionFinder = (tag: number, name: string) => Die | undefined;
+/** Finds the definition of a type that a DIE only declares: same tag, same whole name, any unit. */
+export type DefinitionFinder = (declaration: Die) => Die | undefined;
+
+export interface TypeFinders {
+  readonly definition: DefinitionFinder;
+  /** By the whole name, any unit. */
+  readonly named: (name: string) => Type | undefined;
+}
 
 export class TypeReader {
   readonly #types = new Map<number, Type>();
   readonly #findDefinition: DefinitionFinder;
+  readonly #findType: (name: string) => Type | undefined;
   readonly #machine: Machine | undefined;
 
   /** `machine`: undefined where it is none that we know. */
-  constructor(findDefinition: DefinitionFinder, machine: Machine | undefined) {
-    this.#findDefinition = findDefinition;
+  constructor(find: TypeFinders, machine: Machine | undefined) {
+    this.#findDefinition = find.definition;
+    this.#findType = find.named;
     this.#machine = machine;
   }
 
@@ -83,7 +93,7 @@ export class TypeReader {
       case DW_TAG.typedef:
       case DW_TAG.template_alias: {
         const target = once(() => this.typeOf(die));
-        return { kind: 'typedef', name: shownName(die).name ?? '', target };
+        return { kind: 'typedef', name: shownName(die).name ?? '', target, ...this.#originOf(die) };
       }
       case DW_TAG.const_type:
       case DW_TAG.immutable_type:
@@ -113,11 +123,12 @@ export class TypeReader {
   #composite(die: Die, kind: CompositeType['kind']): Type {
     const { name } = die;
     if (die.flag(DW_AT.declaration)) {
-      const definition = name === undefined ? undefined : this.#findDefinition(die.tag, name);
+      const definition = this.#findDefinition(die);
       if (definition !== undefined && definition.key !== die.key && !definition.flag(DW_AT.declaration)) {
         return this.typeAt(definition);
       }
-      return { kind, ...shownName(die), byteSize: 0, incomplete: true, members: () => [] };
+      const origin = this.#originOf(die);
+      return { kind, ...shownName(die), byteSize: 0, incomplete: true, members: () => [], ...origin };
     }
     const byteSize = die.size(DW_AT.byte_size);
     if (byteSize === undefined) {
@@ -129,7 +140,15 @@ export class TypeReader {
       byteSize,
       incomplete: false,
       members: once(() => membersOf(die, (child) => this.typeOf(child))),
+      ...this.#originOf(die),
     };
+  }
+
+  #originOf(die: Die): { origin?: TypeOrigin } {
+    const language = viewLanguage(die.unit.language);
+    if (language === undefined) return {};
+    const templateArguments = once(() => templateArgumentsOf(die, (child) => this.typeOf(child)));
+    return { origin: { language, templateArguments, findType: this.#findType } };
   }
 
   /** One ArrayType for each DW_TAG_subrange_type, the last one innermost: `int a[2][3]` is two arrays. */
@@ -273,4 +292,20 @@ function enumeratorPrefix(die: Die): string {
   const own = die.name ?? '';
   const whole = qualifiedNameOf(die) ?? '';
   return die.flag(DW_AT.enum_class) ? `${whole}::` : whole.slice(0, whole.length - own.length);
+}
+
+function templateArgumentsOf(die: Die, typeOf: (die: Die) => Type): TemplateArgument[] {
+  const found: TemplateArgument[] = [];
+  for (const child of die.children()) {
+    const { tag, name } = child;
+    if (tag === DW_TAG.GNU_template_parameter_pack) {
+      found.push(...templateArgumentsOf(child, typeOf));
+      continue;
+    }
+    if (tag !== DW_TAG.template_type_parameter && tag !== DW_TAG.template_value_parameter) continue;
+    const value = child.signed(DW_AT.const_value);
+    const named = name === undefined ? {} : { name };
+    found.push({ ...named, type: once(() => typeOf(child)), ...(value === undefined ? {} : { value }) });
+  }
+  return found;
 }

@@ -59,6 +59,24 @@ export interface CompositeType {
   /** True when only a declaration exists anywhere: there are no members to show. */
   readonly incomplete: boolean;
   readonly members: () => readonly Member[];
+  /** Of a language whose types have views; undefined in C. */
+  readonly origin?: TypeOrigin;
+}
+
+/** What views need to know of a type besides its members. */
+export interface TypeOrigin {
+  readonly language: 'c++' | 'rust' | 'go';
+  /** Template or generic arguments in order. */
+  readonly templateArguments: () => readonly TemplateArgument[];
+  /** A type of the same module by its whole name, with the namespaces that it stands in: `std::_List_node<int>`. */
+  readonly findType: (name: string) => Type | undefined;
+}
+
+export interface TemplateArgument {
+  readonly name?: string;
+  readonly type: () => Type;
+  /** Of an argument that is a value. */
+  readonly value?: bigint;
 }
 
 export interface Member {
@@ -120,6 +138,8 @@ export interface FunctionType {
 export interface TypedefType {
   readonly kind: 'typedef';
   readonly name: string;
+  /** Of Go, whose maps and channels are typedefs. */
+  readonly origin?: TypeOrigin;
   readonly target: () => Type;
 }
 

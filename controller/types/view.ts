@@ -1,0 +1,132 @@
+/**
+ * How an object is shown as its programmer thinks of it: a string, a sequence, a map, one of several alternatives, what it points to.
+ * `viewOf` (views.ts) finds a view by the type alone; each language has a folder with its own. A view says only where things are: the renderer turns it into a document, the
+ * expression language gives it methods (`size()`, `[i]`, `value()`), and where it is made of recipes alone the planner captures through it and the kernel decides conditions on it.
+ * What a view says comes from foreign bytes: counts are checked and walks are bounded by those who use it, and by the walk itself.
+ */
+import type { Absent } from '../../format/absent.js';
+import type { MemoryReader } from '../../format/memory.js';
+import type { ObjectView } from './object-view.js';
+import type { Recipe } from './recipe.js';
+import type { Type } from './type.js';
+import type { Value } from './value.js';
+
+export type View =
+  | StringView
+  | SequenceView
+  | PointerView
+  | VariantView
+  | WrapperView
+  | WalkedView
+  | WalkedMapView
+  | DynamicView;
+
+/** Characters that lie one after another: std::string, &str, Go's string. Shown with `kind: 'string'`, `text` and `length` (in units). */
+export interface StringView {
+  readonly kind: 'string';
+  readonly data: Recipe;
+  /** In units. */
+  readonly length: Recipe;
+  /** One of its units: `char`, `char16_t`, `u8`. */
+  readonly unit: Type;
+  readonly capacity?: Recipe;
+}
+
+/** Elements that lie one after another: std::vector, span, Vec, slices. `kind: 'slice'`, `elements`, `length`. */
+export interface SequenceView {
+  readonly kind: 'sequence';
+  readonly data: Recipe;
+  readonly length: Recipe;
+  readonly capacity?: Recipe;
+  readonly element: () => Type;
+}
+
+/** What owns or shares another object: std::unique_ptr, shared_ptr, Box, Rc. `kind: 'pointer'`, `value`, `target`; `*p`, `p->m` and `p.m` reach the object. */
+export interface PointerView {
+  readonly kind: 'pointer';
+  /** Zero where there is no object. */
+  readonly pointer: Recipe;
+  readonly target: () => Type;
+  /** Facts of its own: use counts. Shown in the text: `{use_count=2}`. */
+  readonly facts?: readonly Fact[];
+}
+
+export interface Fact {
+  readonly name: string;
+  readonly value: Recipe;
+}
+
+/**
+ * One of several: std::optional, std::variant, Rust's enums. `kind: 'variant'`, `text` such as `Some(3)`, and `fields` with the one that it is
+ * (none for an alternative without a value).
+ */
+export interface VariantView {
+  readonly kind: 'variant';
+  readonly discriminant: Recipe;
+  /** An object whose discriminant is of none of them is corrupt, and said to be. */
+  readonly alternatives: readonly Alternative[];
+}
+
+export interface Alternative {
+  readonly name: string;
+  /** The discriminants that mean it, both ends included; none: the one for all that no other names. */
+  readonly discriminants?: readonly { readonly from: bigint; readonly to: bigint }[];
+  /** What it holds, within the object. */
+  readonly content?: { readonly type: () => Type; readonly offset: number };
+  /** That the content stands for the alternative: `Some(3)` shows 3, `has_value()` is true. Of an empty one: `None`, `nullopt`, false. */
+  readonly role?: 'value' | 'empty' | 'error';
+}
+
+/** An object that is only a wrapper: std::atomic, Cell, Duration. Shown as what is in it, under its own type's name. */
+export interface WrapperView {
+  readonly kind: 'wrapper';
+  readonly content: { readonly type: () => Type; readonly offset: number };
+  /** Facts of its own: `{borrow=1}`. */
+  readonly facts?: readonly Fact[];
+}
+
+/** What is read node by node: std::list, deque, set, VecDeque, channels. `kind: 'slice'`. */
+export interface WalkedView {
+  readonly kind: 'walked';
+  readonly length?: Recipe;
+  readonly element: () => Type;
+  /** Yields the elements in order; ends with an absent where it cannot go on (missing or corrupt: never endless, never twice the same node). */
+  readonly walk: (object: ObjectView, context: ViewContext) => Iterable<Value | Absent>;
+  /** What it is for a person: `set`, `list`. */
+  readonly noun?: string;
+}
+
+/** std::map, HashMap, Go's maps: `kind: 'map'`, elements with the fields `key` and `value`. */
+export interface WalkedMapView {
+  readonly kind: 'map';
+  readonly length?: Recipe;
+  readonly key: () => Type;
+  readonly value: () => Type;
+  readonly walk: (object: ObjectView, context: ViewContext) => Iterable<Entry | Absent>;
+}
+
+export interface Entry {
+  readonly key: Value;
+  readonly value: Value;
+}
+
+/** An object whose type only the process knows: trait objects, Go's interfaces, std::any. Shown as a variant that names the type. */
+export interface DynamicView {
+  readonly kind: 'dynamic';
+  /** The object as what it is; undefined for none (a nil interface, an empty any). */
+  readonly resolve: (object: ObjectView, context: ViewContext) => Value | undefined | Absent;
+}
+
+/** What a walk may ask. */
+export interface ViewContext {
+  readonly memory: MemoryReader;
+  /** The most elements that are wanted: a walk may stop there. */
+  readonly maxElements: number;
+  /** The symbol that a runtime address lies in, as the linker knows it: `_ZTV6Circle` and 16. */
+  readonly linkSymbolAt?: (address: bigint) => { readonly name: string; readonly offset: bigint } | undefined;
+  /** The type that a Go runtime type descriptor, a C++ vtable or a Rust vtable at a runtime address belongs to. */
+  readonly typeOfDescriptor?: (
+    address: bigint,
+    kind: 'go-type' | 'c++-vtable' | 'rust-vtable',
+  ) => Type | undefined;
+}
