@@ -55,7 +55,7 @@ function normalised(byteOffset: number, bits: number, bitSize: number): Place {
 }
 
 /** DW_AT_data_member_location: a constant, or `DW_OP_plus_uconst n` as DWARF 2 wrote it; 0 where there is none (unions). */
-function memberLocation(member: Die): number | undefined {
+export function memberLocation(member: Die): number | undefined {
   const value = member.value(DW_AT.data_member_location);
   if (value === undefined) return 0;
   if (value.kind === 'constant') return Number(value.value);

@@ -23,6 +23,7 @@ import type {
   SourceFrame,
   VariableSymbol,
 } from './module-symbols.js';
+import { RustVtables } from './rust-vtables.js';
 import { SourceStacks } from './source-stack.js';
 import { type FoundEnumerator, TypeFinder } from './type-finder.js';
 
@@ -54,6 +55,7 @@ class OpenedSymbols implements ModuleSymbols {
   readonly #functions: FunctionFinder;
   readonly #globals: GlobalFinder;
   readonly #types: TypeFinder;
+  readonly #rustVtables: RustVtables;
   readonly #lines: LineFinder;
   readonly #stacks: SourceStacks;
 
@@ -75,6 +77,7 @@ class OpenedSymbols implements ModuleSymbols {
     this.#functions = new FunctionFinder(this.#context);
     this.#globals = new GlobalFinder(this.#context);
     this.#types = new TypeFinder(this.#context);
+    this.#rustVtables = new RustVtables(this.#context);
     this.#lines = new LineFinder(this.#context);
     this.#stacks = new SourceStacks(this.#context);
   }
@@ -137,6 +140,10 @@ class OpenedSymbols implements ModuleSymbols {
 
   findEnumerator(name: string, from?: LinkAddress): FoundEnumerator | undefined {
     return this.#types.findEnumerator(name, from);
+  }
+
+  typeOfRustVtable(address: LinkAddress): Type | undefined {
+    return this.#rustVtables.typeAt(address);
   }
 
   symbolAt(address: LinkAddress): { readonly name: string; readonly offset: bigint } | undefined {

@@ -22,6 +22,7 @@ import type {
 import { membersOf } from './members.js';
 import { once } from './once.js';
 import { isCPlusPlus, qualifiedNameOf, viewLanguage } from './origin.js';
+import { variantPartOf } from './variant-part.js';
 
 const voidType: Type = { kind: 'void' };
 
@@ -70,7 +71,7 @@ export class TypeReader {
       return this.typeAt(whole);
     switch (die.tag) {
       case DW_TAG.base_type:
-        return baseType(die, this.#machine);
+        return this.#emptyOfRust(die) ?? baseType(die, this.#machine);
       case DW_TAG.pointer_type:
         return this.#pointer(die, 'pointer');
       case DW_TAG.reference_type:
@@ -117,7 +118,9 @@ export class TypeReader {
 
   #pointer(die: Die, flavor: 'pointer' | 'reference' | 'rvalue-reference'): Type {
     const byteSize = die.size(DW_AT.byte_size) ?? die.unit.addressSize;
-    return { kind: 'pointer', flavor, byteSize, target: once(() => this.typeOf(die)) };
+    const name = isRust(die) ? die.name : undefined;
+    const target = once(() => this.typeOf(die));
+    return { kind: 'pointer', flavor, byteSize, target, ...(name === undefined ? {} : { name }) };
   }
 
   #composite(die: Die, kind: CompositeType['kind']): Type {
@@ -140,15 +143,26 @@ export class TypeReader {
       byteSize,
       incomplete: false,
       members: once(() => membersOf(die, (child) => this.typeOf(child))),
+      ...(isRust(die) ? { variants: once(() => variantPartOf(die, (child) => this.typeOf(child))) } : {}),
       ...this.#originOf(die),
     };
+  }
+
+  /** rustc writes `()` and `!` as base types without a size: the first is a struct of nothing, the second an enum of nothing. */
+  #emptyOfRust(die: Die): CompositeType | undefined {
+    const { name } = die;
+    if (!isRust(die) || (name !== '()' && name !== '!')) return undefined;
+    const variants = name === '!' ? { variants: () => ({ variants: [] }) } : {};
+    const empty = { byteSize: 0, incomplete: false, members: () => [], ...variants };
+    return { kind: 'struct', name, tagless: true, ...empty, ...this.#originOf(die) };
   }
 
   #originOf(die: Die): { origin?: TypeOrigin } {
     const language = viewLanguage(die.unit.language);
     if (language === undefined) return {};
     const templateArguments = once(() => templateArgumentsOf(die, (child) => this.typeOf(child)));
-    return { origin: { language, templateArguments, findType: this.#findType } };
+    const producer = (): string | undefined => die.unit.root.string(DW_AT.producer);
+    return { origin: { language, templateArguments, findType: this.#findType, producer } };
   }
 
   /** One ArrayType for each DW_TAG_subrange_type, the last one innermost: `int a[2][3]` is two arrays. */
@@ -157,11 +171,14 @@ export class TypeReader {
       return { kind: 'unknown', detail: 'arrays with a stride are not read' };
     }
     const ranges = [...die.children()].filter((child) => child.tag === DW_TAG.subrange_type);
-    const vector = die.flag(DW_AT.GNU_vector) ? { vector: true as const } : {};
+    const form = {
+      ...(die.flag(DW_AT.GNU_vector) ? { vector: true as const } : {}),
+      ...(isRust(die) ? { spelling: 'rust' as const } : {}),
+    };
     let element = once(() => this.typeOf(die));
     for (const range of ranges.toReversed()) {
       const of = element;
-      const type: Type = { kind: 'array', element: of, ...vector, ...this.#count(range) };
+      const type: Type = { kind: 'array', element: of, ...form, ...this.#count(range) };
       element = () => type;
     }
     return ranges.length === 0 ? { kind: 'array', element } : element();
@@ -279,9 +296,10 @@ function enumeratorsOf(die: Die): Enumerator[] {
   return enumerators;
 }
 
-/** As gdb names it: in C++ with what it stands in, and without the word. */
+/** As gdb names it: in C++ and Rust with what it stands in, and without the word. */
 function shownName(die: Die): { name?: string; tagless?: true } {
-  if (!isCPlusPlus(die.unit.language)) return die.name === undefined ? {} : { name: die.name };
+  if (!isCPlusPlus(die.unit.language) && !isRust(die))
+    return die.name === undefined ? {} : { name: die.name };
   const name = qualifiedNameOf(die);
   return { tagless: true, ...(name === undefined ? {} : { name }) };
 }
@@ -292,6 +310,10 @@ function enumeratorPrefix(die: Die): string {
   const own = die.name ?? '';
   const whole = qualifiedNameOf(die) ?? '';
   return die.flag(DW_AT.enum_class) ? `${whole}::` : whole.slice(0, whole.length - own.length);
+}
+
+function isRust(die: Die): boolean {
+  return viewLanguage(die.unit.language) === 'rust';
 }
 
 function templateArgumentsOf(die: Die, typeOf: (die: Die) => Type): TemplateArgument[] {

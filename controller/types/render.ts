@@ -17,6 +17,7 @@ import { baseText, decodeText, decodeWideText, enumText, type ScalarText } from 
 import type { ArrayType, CompositeType, PointerType, Type } from './type.js';
 import { typeName } from './type-name.js';
 import type { Value } from './value.js';
+import { activeVariant } from './variants.js';
 import type { AbsentDocument, ValueDocument, VariableDocument } from './value-document.js';
 
 export interface RenderContext {
@@ -243,7 +244,10 @@ class Renderer {
     }
     const whole = this.#whole(object, type.byteSize);
     const fields: VariableDocument[] = [];
-    for (const member of type.members()) {
+    const part = type.variants?.();
+    const variant = part === undefined ? undefined : activeVariant(whole.object, part, this.#context.memory);
+    const variantMembers = variant === undefined || isAbsent(variant) ? [] : variant.members;
+    for (const member of [...type.members(), ...variantMembers]) {
       const fieldPath = member.name === undefined || path === undefined ? path : memberOf(path, member.name);
       const field = this.render(memberObject(whole.object, member), fieldPath, depth, nesting + 1);
       fields.push({
@@ -253,7 +257,8 @@ class Renderer {
       });
     }
     if (whole.absent !== undefined && fields.every(isWhollyAbsent)) return this.#missing(whole.absent, path);
-    return { fields, ...stated(whole.object.provenance) };
+    const unknown = isAbsent(variant) ? this.#missing(variant, path) : {};
+    return { fields, ...stated(whole.object.provenance), ...unknown };
   }
 
   #array(object: ObjectView, type: ArrayType, path: Path, depth: number, nesting: number): Body {

@@ -60,6 +60,10 @@ function declarator(type: Type, behindPointer: boolean, budget: Budget, nesting:
 
   switch (at.kind) {
     case 'pointer': {
+      if (at.name !== undefined) {
+        budget.left -= at.name.length + 1;
+        return { base: `${before}${at.name}`, prefix: '', suffix: '' };
+      }
       const inner = declarator(at.target(), true, budget, nesting + 1);
       const star = { pointer: '*', reference: '&', 'rvalue-reference': '&&' }[at.flavor];
       // NB: gdb writes a space after the qualifiers of an inner pointer: `const char * const *`.
@@ -67,6 +71,10 @@ function declarator(type: Type, behindPointer: boolean, budget: Budget, nesting:
       return { base: inner.base, prefix: `${inner.prefix}${star}${marks}`, suffix: inner.suffix };
     }
     case 'array': {
+      if (at.spelling === 'rust') {
+        const element = nameWithin(at.element(), budget, nesting + 1);
+        return { base: `[${element}; ${at.count ?? '_'}]`, prefix: '', suffix: '' };
+      }
       // A qualified array is an array of qualified elements (C11 6.7.3p9).
       const element = [...qualifiers].reduce<Type>(
         (target, qualifier) => ({ kind: 'qualified', qualifier, target: () => target }),

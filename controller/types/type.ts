@@ -48,6 +48,8 @@ export interface PointerType {
   readonly flavor: 'pointer' | 'reference' | 'rvalue-reference';
   readonly byteSize: number;
   readonly target: () => Type;
+  /** Of a language whose pointers have names: `&mut Point`, `Box<Point>`, `fn(i32) -> u8`. */
+  readonly name?: string;
 }
 
 export interface CompositeType {
@@ -60,6 +62,8 @@ export interface CompositeType {
   /** True when only a declaration exists anywhere: there are no members to show. */
   readonly incomplete: boolean;
   readonly members: () => readonly Member[];
+  /** What an object is one of, beside its members: Rust's enums. */
+  readonly variants?: () => VariantPart | undefined;
   /** Of a language whose types have views; undefined in C. */
   readonly origin?: TypeOrigin;
 }
@@ -71,6 +75,8 @@ export interface TypeOrigin {
   readonly templateArguments: () => readonly TemplateArgument[];
   /** A type of the same module by its whole name, with the namespaces that it stands in: `std::_List_node<int>`. */
   readonly findType: (name: string) => Type | undefined;
+  /** What compiled it: `clang LLVM (rustc version 1.95.0 (...))`. */
+  readonly producer?: () => string | undefined;
   /** Of a type that is made by a view and stands in no debug information (what an `Rc<str>` points to): how it is shown. */
   readonly view?: View;
 }
@@ -95,6 +101,25 @@ export interface Member {
   readonly base: boolean;
 }
 
+/** Of its variants, an object has the members of one. */
+export interface VariantPart {
+  /** What tells which; undefined where nothing does, for no more than one of them can exist. */
+  readonly discriminant?: { readonly byteOffset: number; readonly byteSize: number };
+  readonly variants: readonly Variant[];
+}
+
+export interface Variant {
+  /** The discriminants that mean it; undefined: all that no other names. */
+  readonly discriminants?: readonly DiscriminantRange[];
+  readonly members: readonly Member[];
+}
+
+/** Both ends included, as unsigned integers of the discriminant's size. */
+export interface DiscriminantRange {
+  readonly from: bigint;
+  readonly to: bigint;
+}
+
 export interface ArrayType {
   readonly kind: 'array';
   readonly element: () => Type;
@@ -102,6 +127,8 @@ export interface ArrayType {
   readonly count?: number;
   /** A vector of the machine (`vector_size`): laid out as an array, but a value of its own, which never becomes a pointer. */
   readonly vector?: true;
+  /** Written as Rust writes it: `[i32; 4]`. */
+  readonly spelling?: 'rust';
   /** A VLA's count, as a DWARF expression or a reference to a variable; evaluated where a frame is known. */
   readonly dynamicCount?: DynamicCount;
 }
