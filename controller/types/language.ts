@@ -9,7 +9,8 @@ export function languageOf(type: Type): ViewLanguage | undefined {
   let at = type;
   for (let i = 0; i < defaultLimits.maxNesting; i++) {
     if (at.kind === 'struct' || at.kind === 'union' || at.kind === 'class') return at.origin?.language;
-    if (at.kind === 'typedef' && at.origin !== undefined) return at.origin.language;
+    if ((at.kind === 'typedef' || at.kind === 'pointer') && at.origin !== undefined)
+      return at.origin.language;
     if (at.kind !== 'typedef' && at.kind !== 'qualified') return undefined;
     at = at.target();
   }

@@ -47,6 +47,10 @@ export interface PointerType {
   readonly flavor: 'pointer' | 'reference' | 'rvalue-reference';
   readonly byteSize: number;
   readonly target: () => Type;
+  /** As Go spells it: `*main.Order`, `func(int) error` (a func value points to its closure). */
+  readonly name?: string;
+  /** Of Go. */
+  readonly origin?: TypeOrigin;
 }
 
 export interface CompositeType {
@@ -70,6 +74,8 @@ export interface TypeOrigin {
   readonly templateArguments: () => readonly TemplateArgument[];
   /** A type of the same module by its whole name, with the namespaces that it stands in: `std::_List_node<int>`. */
   readonly findType: (name: string) => Type | undefined;
+  /** DW_AT_go_kind, of Go: what the type is to its runtime (reflect.Kind). */
+  readonly goKind?: number;
 }
 
 export interface TemplateArgument {
@@ -94,6 +100,8 @@ export interface Member {
 
 export interface ArrayType {
   readonly kind: 'array';
+  /** As Go spells it: `[3]int`. */
+  readonly name?: string;
   readonly element: () => Type;
   /** Undefined when unknown: a flexible array member, `extern int a[]`, a VLA whose bound cannot be evaluated. */
   readonly count?: number;
@@ -129,6 +137,8 @@ export interface Enumerator {
 
 export interface FunctionType {
   readonly kind: 'function';
+  /** As Go spells it. */
+  readonly name?: string;
   readonly result: () => Type;
   readonly parameters: () => readonly Type[];
   readonly prototyped: boolean;
