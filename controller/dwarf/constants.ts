@@ -166,6 +166,8 @@ export const DW_AT = {
   MIPS_linkage_name: 0x2007,
   GNU_vector: 0x2107,
   go_kind: 0x2900,
+  go_key: 0x2901,
+  go_elem: 0x2902,
   go_runtime_type: 0x2904,
   go_closure_offset: 0x2907,
   GNU_call_site_value: 0x2111,

@@ -172,9 +172,19 @@ export class TypeReader {
     const language = viewLanguage(die.unit.language);
     if (language === undefined) return {};
     const templateArguments = once(() => templateArgumentsOf(die, (child) => this.typeOf(child)));
-    const goKind = language === 'go' ? die.size(DW_AT.go_kind) : undefined;
     const origin = { language, templateArguments, findType: this.#findType };
-    return { origin: goKind === undefined ? origin : { ...origin, goKind } };
+    const kind = language === 'go' ? die.size(DW_AT.go_kind) : undefined;
+    if (kind === undefined) return { origin };
+    const [key, element] = [DW_AT.go_key, DW_AT.go_elem].map((attribute) => {
+      const type = die.reference(attribute);
+      return type === undefined ? undefined : once(() => this.typeAt(type));
+    });
+    const go = {
+      kind,
+      ...(key === undefined ? {} : { key }),
+      ...(element === undefined ? {} : { element }),
+    };
+    return { origin: { ...origin, go } };
   }
 
   /** One ArrayType for each DW_TAG_subrange_type, the last one innermost: `int a[2][3]` is two arrays. */

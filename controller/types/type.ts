@@ -74,8 +74,17 @@ export interface TypeOrigin {
   readonly templateArguments: () => readonly TemplateArgument[];
   /** A type of the same module by its whole name, with the namespaces that it stands in: `std::_List_node<int>`. */
   readonly findType: (name: string) => Type | undefined;
-  /** DW_AT_go_kind, of Go: what the type is to its runtime (reflect.Kind). */
-  readonly goKind?: number;
+  readonly go?: GoFacts;
+}
+
+/** What debug information of Go says of a type beyond DWARF (cmd/internal/dwarf). */
+export interface GoFacts {
+  /** DW_AT_go_kind: what it is to the runtime (reflect.Kind). */
+  readonly kind: number;
+  /** DW_AT_go_key, of a map. */
+  readonly key?: () => Type;
+  /** DW_AT_go_elem, of a map, a slice or a channel. */
+  readonly element?: () => Type;
 }
 
 export interface TemplateArgument {

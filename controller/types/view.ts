@@ -39,6 +39,8 @@ export interface SequenceView {
   readonly length: Recipe;
   readonly capacity?: Recipe;
   readonly element: () => Type;
+  /** Not zero where there is none, which is another thing than an empty one: Go's nil. Shown with the text `nil`. */
+  readonly isNil?: Recipe;
 }
 
 /** What owns or shares another object: std::unique_ptr, shared_ptr, Box, Rc. `kind: 'pointer'`, `value`, `target`; `*p`, `p->m` and `p.m` reach the object. */
@@ -94,6 +96,10 @@ export interface WalkedView {
   readonly walk: (object: ObjectView, context: ViewContext) => Iterable<Value | Absent>;
   /** What it is for a person: `set`, `list`. */
   readonly noun?: string;
+  /** Facts of its own: a channel's `{cap=4, closed=0}`. */
+  readonly facts?: readonly Fact[];
+  /** As of {@link SequenceView}. */
+  readonly isNil?: Recipe;
 }
 
 /** std::map, HashMap, Go's maps: `kind: 'map'`, elements with the fields `key` and `value`. */
@@ -103,6 +109,8 @@ export interface WalkedMapView {
   readonly key: () => Type;
   readonly value: () => Type;
   readonly walk: (object: ObjectView, context: ViewContext) => Iterable<Entry | Absent>;
+  /** As of {@link SequenceView}. */
+  readonly isNil?: Recipe;
 }
 
 export interface Entry {
