@@ -30,7 +30,14 @@ export interface StringView {
   /** One of its units: `char`, `char16_t`, `u8`. */
   readonly unit: Type;
   readonly capacity?: Recipe;
+  readonly valid?: Invariant;
 }
+
+/**
+ * Zero where what the object says contradicts itself (an end before the beginning, a size that does not divide): it is shown as corrupt. That a length
+ * is within the capacity and within what can be addressed is checked of every object that has them, and need not be said here.
+ */
+export type Invariant = Recipe;
 
 /** Elements that lie one after another: std::vector, span, Vec, slices. `kind: 'slice'`, `elements`, `length`. */
 export interface SequenceView {
@@ -38,6 +45,7 @@ export interface SequenceView {
   readonly data: Recipe;
   readonly length: Recipe;
   readonly capacity?: Recipe;
+  readonly valid?: Invariant;
   readonly element: () => Type;
   /** Not zero where there is none, which is another thing than an empty one: Go's nil. Shown with the text `nil`. */
   readonly isNil?: Recipe;
@@ -51,6 +59,7 @@ export interface PointerView {
   readonly target: () => Type;
   /** Facts of its own: use counts. Shown in the text: `{use_count=2}`. */
   readonly facts?: readonly Fact[];
+  readonly valid?: Invariant;
 }
 
 export interface Fact {
@@ -90,6 +99,7 @@ export interface WrapperView {
 /** What is read node by node: std::list, deque, set, VecDeque, channels. `kind: 'slice'`. */
 export interface WalkedView {
   readonly kind: 'walked';
+  /** What the object says; a walk that gives more or fewer elements and ends without an absent has met a corrupt object, and that is said. */
   readonly length?: Recipe;
   readonly element: () => Type;
   /** Yields the elements in order; ends with an absent where it cannot go on (missing or corrupt: never endless, never twice the same node). */
@@ -123,6 +133,8 @@ export interface DynamicView {
   readonly kind: 'dynamic';
   /** The object as what it is; undefined for none (a nil interface, an empty any). */
   readonly resolve: (object: ObjectView, context: ViewContext) => Value | undefined | Absent;
+  /** What no object is called: `empty`. Without it `nil`. */
+  readonly none?: string;
 }
 
 /** What a walk may ask. */

@@ -2,7 +2,15 @@
 import { type Absent, isAbsent } from '../../../format/absent.js';
 import type { ObjectView } from '../object-view.js';
 import { sizeOf, stripType } from '../layout.js';
-import { type BinaryOperator, binary, computeRecipe, constant, pointerAt, type Recipe } from '../recipe.js';
+import {
+  type BinaryOperator,
+  binary,
+  choose,
+  computeRecipe,
+  constant,
+  pointerAt,
+  type Recipe,
+} from '../recipe.js';
 import type { Type } from '../type.js';
 import type { Value } from '../value.js';
 import type { ViewContext, WalkedView } from '../view.js';
@@ -59,5 +67,5 @@ function combine(left: Recipe, operator: BinaryOperator, right: number): Recipe 
 
 /** Of a nil pointer everything is zero. */
 export function orZero(recipe: Recipe): Recipe {
-  return { op: 'if', condition: pointer, then: recipe, otherwise: constant(0) };
+  return choose(pointer, recipe, constant(0));
 }

@@ -27,6 +27,7 @@ export function goView(type: Type): View | undefined {
       return facts?.element === undefined ? undefined : channelView(type, facts.element);
     case GO_KIND.Map:
       return facts === undefined ? undefined : mapView(type, facts);
+    case undefined:
     default:
       return undefined;
   }
