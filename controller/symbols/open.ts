@@ -13,6 +13,7 @@ import { type DebugFileOpener, noDebugFiles } from './debug-file-opener.js';
 import { DebugFiles } from './debug-files.js';
 import { ElfSymbols } from './elf-symbols.js';
 import { FunctionFinder } from './functions.js';
+import { GoTypes } from './go-types.js';
 import { GlobalFinder } from './globals.js';
 import { LineFinder } from './lines.js';
 import { ModuleContext, type OpenIndex } from './module-context.js';
@@ -58,6 +59,7 @@ class OpenedSymbols implements ModuleSymbols {
   readonly #rustVtables: RustVtables;
   readonly #lines: LineFinder;
   readonly #stacks: SourceStacks;
+  readonly #goTypes: GoTypes;
 
   constructor(elf: ElfFile, path: string, frames: CallFrameTable, limits: Limits, files: ModuleDebugFiles) {
     this.path = path;
@@ -80,6 +82,7 @@ class OpenedSymbols implements ModuleSymbols {
     this.#rustVtables = new RustVtables(this.#context);
     this.#lines = new LineFinder(this.#context);
     this.#stacks = new SourceStacks(this.#context);
+    this.#goTypes = new GoTypes(this.#context);
   }
 
   get buildId(): string {
@@ -144,6 +147,10 @@ class OpenedSymbols implements ModuleSymbols {
 
   typeOfRustVtable(address: LinkAddress): Type | undefined {
     return this.#rustVtables.typeAt(address);
+  }
+
+  goTypeAt(descriptor: LinkAddress): Type | undefined {
+    return this.#goTypes.at(descriptor);
   }
 
   symbolAt(address: LinkAddress): { readonly name: string; readonly offset: bigint } | undefined {

@@ -58,12 +58,12 @@ function declarator(type: Type, behindPointer: boolean, budget: Budget, nesting:
   const open = behindPointer ? '(' : '';
   const close = behindPointer ? ')' : '';
 
+  if ((at.kind === 'pointer' || at.kind === 'array' || at.kind === 'function') && at.name !== undefined) {
+    budget.left -= at.name.length + 1;
+    return { base: `${before}${at.name}`, prefix: '', suffix: '' };
+  }
   switch (at.kind) {
     case 'pointer': {
-      if (at.name !== undefined) {
-        budget.left -= at.name.length + 1;
-        return { base: `${before}${at.name}`, prefix: '', suffix: '' };
-      }
       const inner = declarator(at.target(), true, budget, nesting + 1);
       const star = { pointer: '*', reference: '&', 'rvalue-reference': '&&' }[at.flavor];
       // NB: gdb writes a space after the qualifiers of an inner pointer: `const char * const *`.
