@@ -97,6 +97,7 @@ export function renderContext(
     memory: snapshot.memory,
     limits: snapshot.limits,
     symbolize: (address) => symbolize(snapshot, address),
+    linkSymbolAt: (address) => linkSymbolAt(snapshot, address),
     captureHint: (expression) => captureHint(snapshot, frame, expression),
     ...(options.depth === undefined ? {} : { depth: options.depth }),
     ...(options.raw === undefined ? {} : { raw: options.raw }),
@@ -133,12 +134,20 @@ export interface RenderOptions {
   readonly unit?: VariableSymbol['unit'];
 }
 
-/** `name`, or `name+12`. */
-export function symbolize(snapshot: Snapshot, address: bigint): string | undefined {
+/** The symbol that an address lies in, as the linker knows it. */
+export function linkSymbolAt(
+  snapshot: Snapshot,
+  address: bigint,
+): { readonly name: string; readonly offset: bigint } | undefined {
   const module = snapshot.modules.find(address);
   const symbols = module?.symbols();
   if (module === undefined || symbols === undefined || isAbsent(symbols)) return undefined;
-  const symbol = symbols.symbolAt(toLink(runtimeAddress(address), module.bias));
+  return symbols.symbolAt(toLink(runtimeAddress(address), module.bias));
+}
+
+/** `name`, or `name+12`. */
+export function symbolize(snapshot: Snapshot, address: bigint): string | undefined {
+  const symbol = linkSymbolAt(snapshot, address);
   if (symbol === undefined) return undefined;
   return symbol.offset === 0n ? symbol.name : `${symbol.name}+${symbol.offset}`;
 }

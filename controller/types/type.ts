@@ -2,6 +2,7 @@
  * The type model: what debug information says of types, freed of DWARF. Types can be cyclic, so whatever leads to another
  * type is a function that resolves late. Declarations are resolved to their definition by the maker of the type.
  */
+import type { View } from './view.js';
 
 export type Type =
   | VoidType
@@ -70,6 +71,8 @@ export interface TypeOrigin {
   readonly templateArguments: () => readonly TemplateArgument[];
   /** A type of the same module by its whole name, with the namespaces that it stands in: `std::_List_node<int>`. */
   readonly findType: (name: string) => Type | undefined;
+  /** Of a type that is made by a view and stands in no debug information (what an `Rc<str>` points to): how it is shown. */
+  readonly view?: View;
 }
 
 export interface TemplateArgument {
