@@ -19,7 +19,7 @@ import type {
   Type,
   TypeOrigin,
 } from '../types/type.js';
-import { membersOf } from './members.js';
+import { constantOf, constantsOf, membersOf } from './members.js';
 import { once } from './once.js';
 import { isCPlusPlus, qualifiedNameOf, viewLanguage } from './origin.js';
 
@@ -140,6 +140,9 @@ export class TypeReader {
       byteSize,
       incomplete: false,
       members: once(() => membersOf(die, (child) => this.typeOf(child))),
+      ...(viewLanguage(die.unit.language) === 'c++'
+        ? { constants: once(() => constantsOf(die, (child) => this.typeOf(child))) }
+        : {}),
       ...this.#originOf(die),
     };
   }
@@ -303,9 +306,10 @@ function templateArgumentsOf(die: Die, typeOf: (die: Die) => Type): TemplateArgu
       continue;
     }
     if (tag !== DW_TAG.template_type_parameter && tag !== DW_TAG.template_value_parameter) continue;
-    const value = child.signed(DW_AT.const_value);
+    const type = typeOf(child);
+    const value = constantOf(child, type);
     const named = name === undefined ? {} : { name };
-    found.push({ ...named, type: once(() => typeOf(child)), ...(value === undefined ? {} : { value }) });
+    found.push({ ...named, type: () => type, ...(value === undefined ? {} : { value }) });
   }
   return found;
 }

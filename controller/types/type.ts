@@ -60,6 +60,8 @@ export interface CompositeType {
   /** True when only a declaration exists anywhere: there are no members to show. */
   readonly incomplete: boolean;
   readonly members: () => readonly Member[];
+  /** Static members whose values are constants of the program. */
+  readonly constants?: () => ReadonlyMap<string, bigint>;
   /** Of a language whose types have views; undefined in C. */
   readonly origin?: TypeOrigin;
 }
