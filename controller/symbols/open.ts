@@ -13,6 +13,7 @@ import { type DebugFileOpener, noDebugFiles } from './debug-file-opener.js';
 import { DebugFiles } from './debug-files.js';
 import { ElfSymbols } from './elf-symbols.js';
 import { FunctionFinder } from './functions.js';
+import { GoTypes } from './go-types.js';
 import { GlobalFinder } from './globals.js';
 import { LineFinder } from './lines.js';
 import { ModuleContext, type OpenIndex } from './module-context.js';
@@ -56,6 +57,7 @@ class OpenedSymbols implements ModuleSymbols {
   readonly #types: TypeFinder;
   readonly #lines: LineFinder;
   readonly #stacks: SourceStacks;
+  readonly #goTypes: GoTypes;
 
   constructor(elf: ElfFile, path: string, frames: CallFrameTable, limits: Limits, files: ModuleDebugFiles) {
     this.path = path;
@@ -77,6 +79,7 @@ class OpenedSymbols implements ModuleSymbols {
     this.#types = new TypeFinder(this.#context);
     this.#lines = new LineFinder(this.#context);
     this.#stacks = new SourceStacks(this.#context);
+    this.#goTypes = new GoTypes(this.#context);
   }
 
   get buildId(): string {
@@ -137,6 +140,10 @@ class OpenedSymbols implements ModuleSymbols {
 
   findEnumerator(name: string, from?: LinkAddress): FoundEnumerator | undefined {
     return this.#types.findEnumerator(name, from);
+  }
+
+  goTypeAt(descriptor: LinkAddress): Type | undefined {
+    return this.#goTypes.at(descriptor);
   }
 
   symbolAt(address: LinkAddress): { readonly name: string; readonly offset: bigint } | undefined {

@@ -14,6 +14,7 @@ import type {
   Enumerator,
   EnumType,
   FunctionType,
+  PointerType,
   QualifiedType,
   TemplateArgument,
   Type,
@@ -21,7 +22,7 @@ import type {
 } from '../types/type.js';
 import { constantOf, constantsOf, membersOf } from './members.js';
 import { once } from './once.js';
-import { isCPlusPlus, qualifiedNameOf, viewLanguage } from './origin.js';
+import { isCPlusPlus, isGo, qualifiedNameOf, viewLanguage } from './origin.js';
 
 const voidType: Type = { kind: 'void' };
 
@@ -88,6 +89,7 @@ export class TypeReader {
       case DW_TAG.enumeration_type:
         return this.#enum(die);
       case DW_TAG.subroutine_type:
+        return isGo(die) ? this.#goFunction(die) : this.#function(die);
       case DW_TAG.subprogram:
         return this.#function(die);
       case DW_TAG.typedef:
@@ -117,7 +119,29 @@ export class TypeReader {
 
   #pointer(die: Die, flavor: 'pointer' | 'reference' | 'rvalue-reference'): Type {
     const byteSize = die.size(DW_AT.byte_size) ?? die.unit.addressSize;
-    return { kind: 'pointer', flavor, byteSize, target: once(() => this.typeOf(die)) };
+    return { kind: 'pointer', flavor, byteSize, target: once(() => this.typeOf(die)), ...this.#goName(die) };
+  }
+
+  #goName(die: Die): { name?: string; origin?: TypeOrigin } {
+    if (!isGo(die)) return {};
+    return { ...(die.name === undefined ? {} : { name: die.name }), ...this.#originOf(die) };
+  }
+
+  /** A func value of Go is a pointer to its closure, whose first word is the address of the code; what was captured follows. */
+  #goFunction(die: Die): PointerType {
+    const { addressSize } = die.unit;
+    const code = once(() => this.#function(die));
+    const fn = (): Type => ({ kind: 'pointer', flavor: 'pointer', byteSize: addressSize, target: code });
+    const closure: CompositeType = {
+      kind: 'struct',
+      name: 'runtime.funcval',
+      tagless: true,
+      byteSize: addressSize,
+      incomplete: false,
+      members: once(() => [{ name: 'fn', type: once(fn), byteOffset: 0, base: false }]),
+    };
+    const names = this.#goName(die);
+    return { kind: 'pointer', flavor: 'pointer', byteSize: addressSize, target: () => closure, ...names };
   }
 
   #composite(die: Die, kind: CompositeType['kind']): Type {
@@ -151,7 +175,19 @@ export class TypeReader {
     const language = viewLanguage(die.unit.language);
     if (language === undefined) return {};
     const templateArguments = once(() => templateArgumentsOf(die, (child) => this.typeOf(child)));
-    return { origin: { language, templateArguments, findType: this.#findType } };
+    const origin = { language, templateArguments, findType: this.#findType };
+    const kind = language === 'go' ? die.size(DW_AT.go_kind) : undefined;
+    if (kind === undefined) return { origin };
+    const [key, element] = [DW_AT.go_key, DW_AT.go_elem].map((attribute) => {
+      const type = die.reference(attribute);
+      return type === undefined ? undefined : once(() => this.typeAt(type));
+    });
+    const go = {
+      kind,
+      ...(key === undefined ? {} : { key }),
+      ...(element === undefined ? {} : { element }),
+    };
+    return { origin: { ...origin, go } };
   }
 
   /** One ArrayType for each DW_TAG_subrange_type, the last one innermost: `int a[2][3]` is two arrays. */
@@ -160,11 +196,13 @@ export class TypeReader {
       return { kind: 'unknown', detail: 'arrays with a stride are not read' };
     }
     const ranges = [...die.children()].filter((child) => child.tag === DW_TAG.subrange_type);
+    const { name } = die;
+    const named = isGo(die) && name !== undefined && ranges.length === 1 ? { name } : {};
     const vector = die.flag(DW_AT.GNU_vector) ? { vector: true as const } : {};
     let element = once(() => this.typeOf(die));
     for (const range of ranges.toReversed()) {
       const of = element;
-      const type: Type = { kind: 'array', element: of, ...vector, ...this.#count(range) };
+      const type: Type = { kind: 'array', element: of, ...named, ...vector, ...this.#count(range) };
       element = () => type;
     }
     return ranges.length === 0 ? { kind: 'array', element } : element();
@@ -223,7 +261,10 @@ export class TypeReader {
     );
     const variadic = [...die.children()].some((child) => child.tag === DW_TAG.unspecified_parameters);
     const prototyped = die.flag(DW_AT.prototyped);
-    return { kind: 'function', result: once(() => this.typeOf(die)), parameters, prototyped, variadic };
+    const { name } = die;
+    const named = isGo(die) && die.tag === DW_TAG.subroutine_type && name !== undefined ? { name } : {};
+    const result = once(() => this.typeOf(die));
+    return { kind: 'function', ...named, result, parameters, prototyped, variadic };
   }
 }
 
@@ -282,8 +323,9 @@ function enumeratorsOf(die: Die): Enumerator[] {
   return enumerators;
 }
 
-/** As gdb names it: in C++ with what it stands in, and without the word. */
+/** As gdb names it: in C++ with what it stands in, and without the word. Go writes whole names. */
 function shownName(die: Die): { name?: string; tagless?: true } {
+  if (isGo(die) && die.name !== undefined) return { tagless: true, name: die.name };
   if (!isCPlusPlus(die.unit.language)) return die.name === undefined ? {} : { name: die.name };
   const name = qualifiedNameOf(die);
   return { tagless: true, ...(name === undefined ? {} : { name }) };

@@ -11,7 +11,7 @@ import { stripType } from './layout.js';
 import { type ObjectView, objectOf } from './object-view.js';
 import { elementOf, heldPath, keyPath, memberOf, methodOf, targetOf, type ValuePath } from './path.js';
 import { readSome, weakest } from './read.js';
-import { computeRecipe } from './recipe.js';
+import { computeRecipe, type Recipe } from './recipe.js';
 import type { RenderContext } from './render.js';
 import { decodeText, decodeWideUnits } from './scalar.js';
 import type { ArrayType, Type } from './type.js';
@@ -172,6 +172,7 @@ class ViewRenderer {
   #sequence(view: SequenceView): Body {
     const extent = extentOf(view, this.#object, this.#memory);
     if (isAbsent(extent)) return this.#missing(extent);
+    if (this.#isNil(view.isNil) && extent.length === 0n) return { text: 'nil', elements: [], length: 0 };
     const count = Number(extent.length);
     if (count === 0) return { elements: [], length: 0 };
     const shown = Math.min(count, this.#host.context.limits.maxElements);
@@ -250,11 +251,23 @@ class ViewRenderer {
   }
 
   #walked(view: WalkedView): Body {
+    if (this.#isNil(view.isNil)) return { text: 'nil', elements: [], length: 0 };
     const { path } = this.#at;
-    return this.#walk<Value>(view, (element, i) => this.#part(objectOf(element), path && elementOf(path, i)));
+    const facts = this.#facts(view.facts);
+    const body = this.#walk<Value>(view, (element, i) =>
+      this.#part(objectOf(element), path && elementOf(path, i)),
+    );
+    return facts === undefined ? body : { text: facts, ...body };
+  }
+
+  #isNil(recipe: Recipe | undefined): boolean {
+    if (recipe === undefined) return false;
+    const nil = computeRecipe(recipe, this.#object, this.#memory);
+    return !isAbsent(nil) && nil !== 0n;
   }
 
   #map(view: WalkedMapView): Body {
+    if (this.#isNil(view.isNil)) return { text: 'nil', elements: [], length: 0 };
     return this.#walk<Entry>(view, (entry) => {
       const { path } = this.#at;
       const key = this.#part(objectOf(entry.key), path);

@@ -58,6 +58,10 @@ function declarator(type: Type, behindPointer: boolean, budget: Budget, nesting:
   const open = behindPointer ? '(' : '';
   const close = behindPointer ? ')' : '';
 
+  if ((at.kind === 'pointer' || at.kind === 'array' || at.kind === 'function') && at.name !== undefined) {
+    budget.left -= at.name.length + 1;
+    return { base: `${before}${at.name}`, prefix: '', suffix: '' };
+  }
   switch (at.kind) {
     case 'pointer': {
       const inner = declarator(at.target(), true, budget, nesting + 1);

@@ -48,6 +48,10 @@ export interface PointerType {
   readonly flavor: 'pointer' | 'reference' | 'rvalue-reference';
   readonly byteSize: number;
   readonly target: () => Type;
+  /** As Go spells it: `*main.Order`, `func(int) error` (a func value points to its closure). */
+  readonly name?: string;
+  /** Of Go. */
+  readonly origin?: TypeOrigin;
 }
 
 export interface CompositeType {
@@ -75,6 +79,17 @@ export interface TypeOrigin {
   readonly findType: (name: string) => Type | undefined;
   /** Of a type that is made by a view and stands in no debug information (what an `Rc<str>` points to): how it is shown. */
   readonly view?: View;
+  readonly go?: GoFacts;
+}
+
+/** What debug information of Go says of a type beyond DWARF (cmd/internal/dwarf). */
+export interface GoFacts {
+  /** DW_AT_go_kind: what it is to the runtime (reflect.Kind). */
+  readonly kind: number;
+  /** DW_AT_go_key, of a map. */
+  readonly key?: () => Type;
+  /** DW_AT_go_elem, of a map, a slice or a channel. */
+  readonly element?: () => Type;
 }
 
 export interface TemplateArgument {
@@ -99,6 +114,8 @@ export interface Member {
 
 export interface ArrayType {
   readonly kind: 'array';
+  /** As Go spells it: `[3]int`. */
+  readonly name?: string;
   readonly element: () => Type;
   /** Undefined when unknown: a flexible array member, `extern int a[]`, a VLA whose bound cannot be evaluated. */
   readonly count?: number;
@@ -134,6 +151,8 @@ export interface Enumerator {
 
 export interface FunctionType {
   readonly kind: 'function';
+  /** As Go spells it. */
+  readonly name?: string;
   readonly result: () => Type;
   readonly parameters: () => readonly Type[];
   readonly prototyped: boolean;

@@ -48,6 +48,8 @@ export interface SequenceView {
   readonly capacity?: Recipe;
   readonly valid?: Invariant;
   readonly element: () => Type;
+  /** Not zero where there is none, which is another thing than an empty one: Go's nil. Shown with the text `nil`. */
+  readonly isNil?: Recipe;
 }
 
 /** What owns or shares another object: std::unique_ptr, shared_ptr, Box, Rc. `kind: 'pointer'`, `value`, `target`; `*p`, `p->m` and `p.m` reach the object. */
@@ -111,6 +113,10 @@ export interface WalkedView {
   readonly walk: (object: ObjectView, context: ViewContext) => Iterable<Value | Absent>;
   /** What it is for a person: `set`, `list`. */
   readonly noun?: string;
+  /** Facts of its own: a channel's `{cap=4, closed=0}`. */
+  readonly facts?: readonly Fact[];
+  /** As of {@link SequenceView}. */
+  readonly isNil?: Recipe;
 }
 
 /** std::map, HashMap, Go's maps: `kind: 'map'`, elements with the fields `key` and `value`. */
@@ -120,6 +126,8 @@ export interface WalkedMapView {
   readonly key: () => Type;
   readonly value: () => Type;
   readonly walk: (object: ObjectView, context: ViewContext) => Iterable<Entry | Absent>;
+  /** As of {@link SequenceView}. */
+  readonly isNil?: Recipe;
 }
 
 export interface Entry {
