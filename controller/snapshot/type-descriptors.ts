@@ -13,5 +13,13 @@ export function typeOfDescriptor(
   const symbols = module?.symbols();
   if (module === undefined || symbols === undefined || isAbsent(symbols)) return undefined;
   const link = toLink(runtimeAddress(address), module.bias);
-  return kind === 'go-type' ? symbols.goTypeAt?.(link) : undefined;
+  switch (kind) {
+    case 'go-type':
+      return symbols.goTypeAt?.(link);
+    case 'rust-vtable':
+      return symbols.typeOfRustVtable(link);
+    case 'c++-vtable':
+    case 'c++-member':
+      return undefined;
+  }
 }

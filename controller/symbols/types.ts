@@ -20,7 +20,7 @@ import type {
   Type,
   TypeOrigin,
 } from '../types/type.js';
-import { membersOf } from './members.js';
+import { constantOf, constantsOf, membersOf } from './members.js';
 import { once } from './once.js';
 import { isCPlusPlus, isGo, qualifiedNameOf, viewLanguage } from './origin.js';
 import { variantPartOf } from './variant-part.js';
@@ -120,7 +120,13 @@ export class TypeReader {
 
   #pointer(die: Die, flavor: 'pointer' | 'reference' | 'rvalue-reference'): Type {
     const byteSize = die.size(DW_AT.byte_size) ?? die.unit.addressSize;
-    return { kind: 'pointer', flavor, byteSize, target: once(() => this.typeOf(die)), ...this.#pointerName(die) };
+    return {
+      kind: 'pointer',
+      flavor,
+      byteSize,
+      target: once(() => this.typeOf(die)),
+      ...this.#pointerName(die),
+    };
   }
 
   #pointerName(die: Die): { name?: string; origin?: TypeOrigin } {
@@ -171,6 +177,9 @@ export class TypeReader {
       incomplete: false,
       members: once(() => membersOf(die, (child) => this.typeOf(child))),
       ...(isRust(die) ? { variants: once(() => variantPartOf(die, (child) => this.typeOf(child))) } : {}),
+      ...(viewLanguage(die.unit.language) === 'c++'
+        ? { constants: once(() => constantsOf(die, (child) => this.typeOf(child))) }
+        : {}),
       ...this.#originOf(die),
     };
   }
@@ -343,7 +352,8 @@ function enumeratorsOf(die: Die): Enumerator[] {
 /** As gdb names it: in C++ and Rust with what it stands in, and without the word. Go writes whole names. */
 function shownName(die: Die): { name?: string; tagless?: true } {
   if (isGo(die) && die.name !== undefined) return { tagless: true, name: die.name };
-  if (!isCPlusPlus(die.unit.language) && !isRust(die)) return die.name === undefined ? {} : { name: die.name };
+  if (!isCPlusPlus(die.unit.language) && !isRust(die))
+    return die.name === undefined ? {} : { name: die.name };
   const name = qualifiedNameOf(die);
   return { tagless: true, ...(name === undefined ? {} : { name }) };
 }
@@ -369,9 +379,10 @@ function templateArgumentsOf(die: Die, typeOf: (die: Die) => Type): TemplateArgu
       continue;
     }
     if (tag !== DW_TAG.template_type_parameter && tag !== DW_TAG.template_value_parameter) continue;
-    const value = child.signed(DW_AT.const_value);
+    const type = typeOf(child);
+    const value = constantOf(child, type);
     const named = name === undefined ? {} : { name };
-    found.push({ ...named, type: once(() => typeOf(child)), ...(value === undefined ? {} : { value }) });
+    found.push({ ...named, type: () => type, ...(value === undefined ? {} : { value }) });
   }
   return found;
 }

@@ -66,6 +66,8 @@ export interface CompositeType {
   readonly members: () => readonly Member[];
   /** What an object is one of, beside its members: Rust's enums. */
   readonly variants?: () => VariantPart | undefined;
+  /** Static members whose values are constants of the program. */
+  readonly constants?: () => ReadonlyMap<string, bigint>;
   /** Of a language whose types have views; undefined in C. */
   readonly origin?: TypeOrigin;
 }

@@ -4,7 +4,7 @@ import { defaultLimits } from '../../format/limits.js';
 import type { MemoryReader } from '../../format/memory.js';
 import { stripType } from './layout.js';
 import type { ObjectView } from './object-view.js';
-import { binary, computeRecipe, constant, type IntegerSize, type Recipe } from './recipe.js';
+import { binary, choose, computeRecipe, constant, type IntegerSize, type Recipe } from './recipe.js';
 import type { DiscriminantRange, Member, Type, Variant, VariantPart } from './type.js';
 
 /** The one that an object is; undefined where no object can exist. */
@@ -52,7 +52,7 @@ export function discriminantOf(part: VariantPart): Recipe {
   const used = part.variants.flatMap((variant) => variant.discriminants ?? []);
   let unused = (1n << 64n) - 1n;
   while (used.some((range) => isWithin(unused, range))) unused--;
-  return { op: 'if', condition: binary(high, '==', constant(0)), then: low, otherwise: constant(unused) };
+  return choose(binary(high, '==', constant(0)), low, constant(unused));
 }
 
 /** No object of the type can exist: an enum without variants, and what holds one. */

@@ -52,9 +52,14 @@ function objectText(object: ObjectView, context: ViewContext): string {
       if (plain.encoding === 'utf') return `'${String.fromCodePoint(Number(text.value))}'`;
       return plain.encoding === 'float' && /^-?\d+$/.test(text.value) ? `${text.value}.0` : text.value;
     }
-    default:
-      return `<${plain.kind}>`;
+    case 'void':
+    case 'union':
+    case 'class':
+    case 'function':
+    case 'unknown':
+      break;
   }
+  return `<${plain.kind}>`;
 }
 
 function bytesOf(object: ObjectView, size: number, { memory }: ViewContext): Uint8Array | Absent {
@@ -154,6 +159,8 @@ function viewText(object: ObjectView, view: View, context: ViewContext): string 
       );
       return `{${entries.join(', ')}}`;
     }
+    case 'record':
+      return '<record>';
     case 'variant':
       return variantText(object, view, context);
     case 'dynamic': {
@@ -192,9 +199,9 @@ function variantText(object: ObjectView, view: VariantView, context: ViewContext
       each.discriminants?.some(({ from, to }) => from <= discriminant && discriminant <= to),
     ) ?? view.alternatives.find((each) => each.discriminants === undefined);
   if (active === undefined) return `<no variant ${discriminant}>`;
-  if (/^(?:Borrowed|Owned)$/.test(active.name) || /^alloc::borrow::Cow/.test(typeName(object.type)))
+  if (/^(?:Borrowed|Owned)$/.test(active.name) || typeName(object.type).startsWith('alloc::borrow::Cow'))
     return contentText(object, active.content, context);
-  if (/^std::sync::once_lock::/.test(typeName(object.type)))
+  if (typeName(object.type).startsWith('std::sync::once_lock::'))
     return `OnceLock(${active.content === undefined ? '<uninit>' : contentText(object, active.content, context)})`;
   if (active.content === undefined) return active.name;
   const type: Type = active.content.type();

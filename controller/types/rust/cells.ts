@@ -1,6 +1,6 @@
 /** What holds one object and is shown as it: cells, locks, atomics, `Pin`, `NonZero`. */
 import { sizeOf, stripType } from '../layout.js';
-import { binary, constant, type Recipe } from '../recipe.js';
+import { binary, choose, constant, type Recipe } from '../recipe.js';
 import type { CompositeType } from '../type.js';
 import type { Fact, View, WrapperView } from '../view.js';
 import { firstPart, innermost, partAt, type Part, wordOf } from './layout.js';
@@ -77,7 +77,7 @@ export function rwLockView(type: CompositeType): View | undefined {
     const count = binary(state, '&', mask);
     const written = binary(count, '==', mask);
     facts.push(
-      { name: 'readers', value: { op: 'if', condition: written, then: constant(0), otherwise: count } },
+      { name: 'readers', value: choose(written, constant(0), count) },
       { name: 'written', value: written },
     );
   }

@@ -80,9 +80,3 @@ export function targetOf(part: Part | undefined): Type | undefined {
 }
 
 export const isZero = (recipe: Recipe): Recipe => binary(recipe, '==', constant(0));
-export const choose = (condition: Recipe, then: Recipe, otherwise: Recipe): Recipe => ({
-  op: 'if',
-  condition,
-  then,
-  otherwise,
-});

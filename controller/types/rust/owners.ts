@@ -1,10 +1,10 @@
 /** What owns, shares or borrows an object: `Rc`, `Arc`, `Weak`, `Ref`, and the guards of locks. A thin `Box` is a pointer and needs no view. */
 import { stripType } from '../layout.js';
-import { binary, constant, type Recipe } from '../recipe.js';
+import { binary, choose, constant, type Recipe } from '../recipe.js';
 import type { CompositeType } from '../type.js';
 import type { Fact, PointerView, View } from '../view.js';
 import { byteOf } from './text.js';
-import { choose, firstPart, isZero, partAt, plus, targetOf, wordBehind, wordOf } from './layout.js';
+import { firstPart, isZero, partAt, plus, targetOf, wordBehind, wordOf } from './layout.js';
 import { countedTraitObjectView } from './trait-object.js';
 
 /** `Rc` and `Arc`: a pointer to the counts and the object. */
