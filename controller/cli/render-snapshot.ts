@@ -11,6 +11,7 @@ import type {
   ThreadDocument,
 } from '../snapshot/document.js';
 import type { VariableDocument } from '../types/value-document.js';
+import { rootPath } from '../types/path.js';
 import { absentText, renderValueText, type ValueTextOptions } from './render-value.js';
 import { bytesText, clean, colors, durationText, grouped, plural } from './style.js';
 
@@ -101,18 +102,18 @@ function renderFrame(frame: FrameDocument, options: SnapshotTextOptions): string
 function renderVariable(variable: VariableDocument, options: SnapshotTextOptions): string {
   const shadowed = variable.shadowed === true ? colors.dim(' (shadowed)') : '';
   const type = colors.dim(clean(variable.type));
-  const value = renderValueText(variable, valueOptions(options, 5));
+  const value = renderValueText(variable, valueOptions(options, 5, variable.name));
   return `     ${colors.cyan(clean(variable.name))}${shadowed} ${type} = ${value}`;
 }
 
-function valueOptions(options: SnapshotTextOptions, indent: number): ValueTextOptions {
+function valueOptions(options: SnapshotTextOptions, indent: number, expression: string): ValueTextOptions {
   const { shown, width = defaultWidth } = options;
-  return { indent, width, ...(shown === undefined ? {} : { shown }) };
+  return { indent, width, path: rootPath(expression), ...(shown === undefined ? {} : { shown }) };
 }
 
 function renderCaptures(captures: readonly CaptureDocument[], options: SnapshotTextOptions): string {
   const lines = captures.map((capture) => {
-    const value = renderValueText(capture, valueOptions(options, 2));
+    const value = renderValueText(capture, valueOptions(options, 2, capture.expression));
     const hint = capture.absent?.hint === undefined ? '' : `\n    hint: ${clean(capture.absent.hint)}`;
     return `  ${colors.cyan(clean(capture.expression))} ${colors.dim(clean(capture.type))} = ${value}${hint}`;
   });

@@ -2,8 +2,10 @@
  * A value document as text: on one line where it fits, else as an indented tree, one field a line. What is absent says why in
  * angle brackets. Pure.
  */
+import { showsFacts } from '../types/brief-text.js';
+import { elementPath, heldPath, keyOf, memberOf, targetOf, type ValuePath } from '../types/path.js';
 import type { AbsentDocument, ValueDocument, VariableDocument } from '../types/value-document.js';
-import { clean, colors, quoted } from './style.js';
+import { clean, colors, grouped, quoted } from './style.js';
 
 export interface ValueTextOptions {
   /** Columns that the text is indented by. */
@@ -12,6 +14,8 @@ export interface ValueTextOptions {
   readonly width: number;
   /** Objects that were shown in full before, by type and address: they are not told again. */
   readonly shown?: Set<string>;
+  /** The expression of the value, so that it can be said how to ask for elements that are not shown. */
+  readonly path?: ValuePath;
 }
 
 const step = 2;
@@ -19,27 +23,37 @@ const maxDetail = 90;
 
 /** `name = value`, with the type where it helps. The first line is not indented: the caller has written what stands before it. */
 export function renderValueText(value: ValueDocument, options: ValueTextOptions): string {
-  const line = inline(value);
+  const line = inline(value, options.path);
   if (visibleLength(line) + options.indent <= options.width) return line;
   return tree(value, options);
 }
 
 /** Without line breaks, however long. */
-export function inline(value: ValueDocument): string {
+export function inline(value: ValueDocument, path?: ValuePath): string {
+  const held = heldValue(value);
+  if (held !== undefined) return alternative(held, inline(held, path && heldPath(path, held.name)));
   const parts = head(value);
   const { fields, elements, target } = brief(value);
-  if (fields !== undefined) parts.push(`{${fields.map(inlineField).join(', ')}}`);
-  else if (elements !== undefined && !isText(value))
-    parts.push(`[${elementTexts(value, inline).join(', ')}]`);
-  else if (target !== undefined && leadsOn(value)) parts.push(`→ ${inline(target)}`);
+  if (fields !== undefined) parts.push(`{${fields.map((field) => inlineField(field, path)).join(', ')}}`);
+  else if (elements !== undefined && !isText(value)) {
+    const texts = elementTexts(value, path, (element, of) => entry(element, (part) => inline(part, of)));
+    if (texts.length > 0 || value.absent === undefined) parts.push(bracketed(value, texts.join(', ')));
+  } else if (target !== undefined && leadsOn(value)) {
+    parts.push(`→ ${inline(target, path && targetOf(path))}`);
+  }
   return parts.join(' ');
 }
 
-function inlineField(field: VariableDocument): string {
-  return `${fieldName(field)} = ${inline(field)}`;
+function inlineField(field: VariableDocument, path: ValuePath | undefined): string {
+  return `${fieldName(field)} = ${inline(field, fieldPath(path, field))}`;
 }
 
 function tree(whole: ValueDocument, options: ValueTextOptions): string {
+  const { path } = options;
+  const held = heldValue(whole);
+  if (held !== undefined) {
+    return alternative(held, tree(held, at(options, path && heldPath(path, held.name))));
+  }
   const parts = head(whole);
   const value = brief(whole);
   const inner: ValueTextOptions = { ...options, indent: options.indent + step };
@@ -48,20 +62,57 @@ function tree(whole: ValueDocument, options: ValueTextOptions): string {
   if (value.fields !== undefined) {
     const lines = value.fields.map((field) => {
       const name = `${fieldName(field)} = `;
-      return `${pad}${name}${renderValueText(field, { ...inner, indent: inner.indent })}`;
+      return `${pad}${name}${renderValueText(field, at(inner, fieldPath(path, field)))}`;
     });
     parts.push(`{\n${lines.join('\n')}\n${close}}`);
   } else if (value.elements !== undefined && !isText(value)) {
-    const lines = elementTexts(value, (element) => renderValueText(element, inner)).map(
-      (text) => `${pad}${text}`,
-    );
-    parts.push(`[\n${lines.join('\n')}\n${close}]`);
+    const lines = elementTexts(value, path, (element, of) =>
+      entry(element, (part) => renderValueText(part, at(inner, of))),
+    ).map((text) => `${pad}${text}`);
+    if (lines.length > 0 || value.absent === undefined) {
+      parts.push(bracketed(value, `\n${lines.join('\n')}\n${close}`));
+    }
   } else if (value.target !== undefined && leadsOn(value)) {
+    const target = at(options, path && targetOf(path));
     parts.push(
-      `→ ${toldBefore(value.target, options) ? colors.dim('{as above}') : tree(value.target, options)}`,
+      `→ ${toldBefore(value.target, options) ? colors.dim('{as above}') : tree(value.target, target)}`,
     );
   }
   return parts.join(' ');
+}
+
+function at(options: ValueTextOptions, path: ValuePath | undefined): ValueTextOptions {
+  const { path: _, ...rest } = options;
+  return path === undefined ? rest : { ...rest, path };
+}
+
+function fieldPath(path: ValuePath | undefined, field: VariableDocument): ValuePath | undefined {
+  if (path === undefined || field.base === true || field.name === '') return path;
+  return memberOf(path, field.name);
+}
+
+/** What a variant holds: it is shown in its place. */
+function heldValue({ kind, fields, absent }: ValueDocument): VariableDocument | undefined {
+  return kind === 'variant' && absent === undefined && fields?.length === 1 ? fields[0] : undefined;
+}
+
+/** `Some(3)`, `Circle {r = 2}`. */
+function alternative(held: VariableDocument, text: string): string {
+  const isBraced = held.fields !== undefined && held.kind !== 'variant' && held.text === undefined;
+  const name = clean(held.name);
+  if (text === '') return name;
+  return isBraced && held.absent === undefined ? `${name} ${text}` : `${name}(${text})`;
+}
+
+function bracketed(value: ValueDocument, text: string): string {
+  return value.kind === 'map' ? `{${text}}` : `[${text}]`;
+}
+
+/** An element, or `key: value` of a map. */
+function entry(element: ValueDocument, render: (part: ValueDocument) => string): string {
+  const [key, value, ...more] = element.type === 'pair' ? (element.fields ?? []) : [];
+  if (key?.name !== 'key' || value?.name !== 'value' || more.length > 0) return render(element);
+  return `${inline(key)}: ${render(value)}`;
 }
 
 const plainlyNotCaptured = /^\d+ bytes at 0x[0-9a-f]+ were not captured$/;
@@ -95,8 +146,7 @@ function head(value: ValueDocument): string[] {
   const { text } = value;
   if (value.kind === 'pointer') {
     if (value.value !== undefined) parts.push(colors.dim(value.value === '0x0' ? 'NULL' : value.value));
-    if (text !== undefined)
-      parts.push(isFunctionPointer(value) ? `<${clean(text)}>` : colors.green(quoted(text)));
+    if (text !== undefined) parts.push(pointerText(value, text));
   } else if (isText(value)) {
     parts.push(colors.green(quoted(text ?? '')));
   } else if (text !== undefined) {
@@ -106,10 +156,15 @@ function head(value: ValueDocument): string[] {
   } else if (value.value !== undefined) {
     parts.push(clean(value.value));
   }
-  if (value.absent !== undefined && !(value.kind === 'pointer' && text !== undefined)) {
+  if (value.absent !== undefined && !(value.kind === 'pointer' && text !== undefined && !showsFacts(value))) {
     parts.push(colors.yellow(absentText(value.absent)));
   }
   return parts;
+}
+
+function pointerText(value: ValueDocument, text: string): string {
+  if (showsFacts(value)) return clean(text);
+  return isFunctionPointer(value) ? `<${clean(text)}>` : colors.green(quoted(text));
 }
 
 /** `<optimized out: available at lines 62-68>`. */
@@ -142,13 +197,17 @@ function fieldName(field: VariableDocument): string {
 }
 
 /** Runs of equal elements are told once, and what lies beyond the limit is counted. */
-function elementTexts(value: ValueDocument, render: (element: ValueDocument) => string): string[] {
+function elementTexts(
+  value: ValueDocument,
+  path: ValuePath | undefined,
+  render: (element: ValueDocument, path: ValuePath | undefined) => string,
+): string[] {
   const elements = value.elements ?? [];
   const texts: string[] = [];
   for (let i = 0; i < elements.length;) {
     const element = elements[i];
     if (element === undefined) break;
-    const text = render(element);
+    const text = render(element, path && elementPath(path, value, element, i));
     let next = i + 1;
     while (next < elements.length && sameBut(elements[next], element)) next += 1;
     texts.push(next - i > 2 ? `${text} ${colors.dim(`× ${next - i}`)}` : text);
@@ -156,8 +215,16 @@ function elementTexts(value: ValueDocument, render: (element: ValueDocument) => 
     i = next;
   }
   const more = (value.length ?? elements.length) - elements.length;
-  if (more > 0) texts.push(colors.dim(`… ${more} more`));
+  if (more > 0) texts.push(colors.dim(`… ${moreText(value, more, path)}`));
   return texts;
+}
+
+function moreText({ elements = [] }: ValueDocument, more: number, path: ValuePath | undefined): string {
+  const from = elements.length;
+  // What is not all there has its reason said, and asking again would not help.
+  if (path === undefined || from === 0) return `${grouped(more)} more`;
+  const next = clean(keyOf(path, `${from}:${from + Math.min(more, from)}`).text);
+  return `${grouped(more)} more, ask for ${next}`;
 }
 
 /** Equal but for where they are. */

@@ -9,6 +9,7 @@ import { exitStatus, exitStatusOf } from './exit-status.js';
 import { errorDocument, errorText } from './output.js';
 import { renderSnapshots } from './render-lists.js';
 import { renderSnapshot } from './render-snapshot.js';
+import { rootPath } from '../types/path.js';
 import { renderValueText } from './render-value.js';
 import { bytesText, clean, colors } from './style.js';
 import type { SharedOptions } from './workplace.js';
@@ -168,7 +169,7 @@ export function addSnapshotCommands(program: Command): void {
 }
 
 function valueText(expression: string, value: ValueDocument): string {
-  const text = renderValueText(value, { indent: 0, width: textWidth });
+  const text = renderValueText(value, { indent: 0, width: textWidth, path: rootPath(expression) });
   const hint =
     value.absent?.hint === undefined ? '' : `\n  ${colors.cyan('hint:')} ${clean(value.absent.hint)}`;
   return `${colors.cyan(clean(expression))} ${colors.dim(clean(value.type))} = ${text}${hint}`;

@@ -15,6 +15,7 @@ import { arrayCount, globalPlace, variablePlace } from './frame-evaluation.js';
 import type { LogicalFrame } from './frames.js';
 import { snapshotNames, type SnapshotNames } from './names.js';
 import type { Snapshot, SnapshotThread } from './open.js';
+import { typeOfDescriptor } from './type-descriptors.js';
 
 /** Throws `bad-expression`; what the snapshot does not have is an absent value. */
 export function evaluateText(
@@ -97,6 +98,8 @@ export function renderContext(
     memory: snapshot.memory,
     limits: snapshot.limits,
     symbolize: (address) => symbolize(snapshot, address),
+    linkSymbolAt: (address) => linkSymbolAt(snapshot, address),
+    typeOfDescriptor: (address, kind) => typeOfDescriptor(snapshot, address, kind),
     captureHint: (expression) => captureHint(snapshot, frame, expression),
     ...(options.depth === undefined ? {} : { depth: options.depth }),
     ...(options.raw === undefined ? {} : { raw: options.raw }),
@@ -133,12 +136,20 @@ export interface RenderOptions {
   readonly unit?: VariableSymbol['unit'];
 }
 
-/** `name`, or `name+12`. */
-export function symbolize(snapshot: Snapshot, address: bigint): string | undefined {
+/** The symbol that an address lies in, as the linker knows it. */
+export function linkSymbolAt(
+  snapshot: Snapshot,
+  address: bigint,
+): { readonly name: string; readonly offset: bigint } | undefined {
   const module = snapshot.modules.find(address);
   const symbols = module?.symbols();
   if (module === undefined || symbols === undefined || isAbsent(symbols)) return undefined;
-  const symbol = symbols.symbolAt(toLink(runtimeAddress(address), module.bias));
+  return symbols.symbolAt(toLink(runtimeAddress(address), module.bias));
+}
+
+/** `name`, or `name+12`. */
+export function symbolize(snapshot: Snapshot, address: bigint): string | undefined {
+  const symbol = linkSymbolAt(snapshot, address);
   if (symbol === undefined) return undefined;
   return symbol.offset === 0n ? symbol.name : `${symbol.name}+${symbol.offset}`;
 }

@@ -2,7 +2,17 @@
  * The values of a frame taken apart: one leaf for each scalar, string and pointer, called by the expression that names it
  * (`order->customer->tier`), so that two snapshots can be compared value by value. Pure.
  */
-import { elementOf, memberOf, pathText, rootPath, targetOf, type ValuePath } from '../types/path.js';
+import { briefText, showsFacts } from '../types/brief-text.js';
+import {
+  elementOf,
+  heldPath,
+  keyOf,
+  memberOf,
+  pathText,
+  rootPath,
+  targetOf,
+  type ValuePath,
+} from '../types/path.js';
 import type { AbsentDocument, ValueDocument, VariableDocument } from '../types/value-document.js';
 import type { CaptureDocument } from './document.js';
 
@@ -90,18 +100,36 @@ function childrenOf(node: Node): Node[] {
     path: innerPath,
     depth: node.depth + 1,
   });
+  if (value.kind === 'variant') {
+    // Its text tells a scalar already.
+    const [held] = value.fields ?? [];
+    const isTold = held === undefined || (held.fields ?? held.elements ?? held.target) === undefined;
+    return isTold ? [] : [child(held, heldPath(path, held.name))];
+  }
   if (value.fields !== undefined) {
     return value.fields.map((field) =>
       child(field, field.base === true || field.name === '' ? path : memberOf(path, field.name)),
     );
   }
   if (value.elements !== undefined && !isWholeText(value)) {
+    if (value.kind === 'map') return value.elements.flatMap((element) => entryOf(element, path, child));
     return value.elements.map((element, i) => child(element, elementOf(path, i)));
   }
-  if (value.target !== undefined && value.text === undefined && !isNull(value)) {
+  if (value.target !== undefined && (value.text === undefined || showsFacts(value)) && !isNull(value)) {
     return [child(value.target, targetOf(path))];
   }
   return [];
+}
+
+/** Entries are compared by their keys: in what order a map has them says nothing. */
+function entryOf(
+  element: ValueDocument,
+  path: ValuePath,
+  child: (inner: ValueDocument, innerPath: ValuePath) => Node,
+): Node[] {
+  const [key, value] = element.fields ?? [];
+  if (key === undefined || value === undefined || key.absent !== undefined) return [];
+  return [child(value, keyOf(path, briefText(key)))];
 }
 
 function inheritProvenance(inner: ValueDocument, outer: ValueDocument): ValueDocument {
@@ -136,7 +164,7 @@ function shownText(value: ValueDocument): string | undefined {
   const { kind, text } = value;
   if (kind === 'pointer') {
     if (isNull(value)) return 'NULL';
-    if (text === undefined) return value.value;
+    if (text === undefined || showsFacts(value)) return text ?? value.value;
     return value.target === undefined ? `<${text}>` : JSON.stringify(text);
   }
   if (isWholeText(value)) return JSON.stringify(text);

@@ -2,6 +2,7 @@
 import { ByteCursor } from '../../format/bytes.js';
 import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
+import { isInteger, isSigned } from '../types/layout.js';
 import type { Member, Type } from '../types/type.js';
 import { once } from './once.js';
 
@@ -24,6 +25,25 @@ export function membersOf(composite: Die, typeOf: (die: Die) => Type): Member[] 
     }
   }
   return members;
+}
+
+/** Static members that debug information gives a value. */
+export function constantsOf(composite: Die, typeOf: (die: Die) => Type): Map<string, bigint> {
+  const constants = new Map<string, bigint>();
+  for (const child of composite.children()) {
+    // DWARF 5 has them as variables.
+    if (child.tag !== DW_TAG.member && child.tag !== DW_TAG.variable) continue;
+    const { name } = child;
+    const value = constantOf(child, typeOf(child));
+    if (name !== undefined && value !== undefined) constants.set(name, value);
+  }
+  return constants;
+}
+
+/** DW_AT_const_value of what has a type: that says whether the top bit is a sign, which the form may leave open. */
+export function constantOf(die: Die, type: Type): bigint | undefined {
+  if (!die.has(DW_AT.const_value)) return undefined;
+  return isInteger(type) && !isSigned(type) ? die.unsigned(DW_AT.const_value) : die.signed(DW_AT.const_value);
 }
 
 interface Place {
@@ -55,7 +75,7 @@ function normalised(byteOffset: number, bits: number, bitSize: number): Place {
 }
 
 /** DW_AT_data_member_location: a constant, or `DW_OP_plus_uconst n` as DWARF 2 wrote it; 0 where there is none (unions). */
-function memberLocation(member: Die): number | undefined {
+export function memberLocation(member: Die): number | undefined {
   const value = member.value(DW_AT.data_member_location);
   if (value === undefined) return 0;
   if (value.kind === 'constant') return Number(value.value);

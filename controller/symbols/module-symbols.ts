@@ -57,6 +57,10 @@ export interface ModuleSymbols {
     name: string,
     from?: LinkAddress,
   ): { readonly type: Type; readonly value: bigint } | undefined;
+  /** The type whose vtable for some trait begins at an address, where rustc's debug information says so of one type. */
+  typeOfRustVtable(address: LinkAddress): Type | undefined;
+  /** The type that a runtime type descriptor of Go is of. */
+  goTypeAt?(descriptor: LinkAddress): Type | undefined;
   /** The symbol that covers an address: `printf`, and how far into it. For function pointers and frames without debug info. */
   symbolAt(address: LinkAddress): { readonly name: string; readonly offset: bigint } | undefined;
   /** Address of a data or function symbol. */

@@ -13,6 +13,7 @@ import { type DebugFileOpener, noDebugFiles } from './debug-file-opener.js';
 import { DebugFiles } from './debug-files.js';
 import { ElfSymbols } from './elf-symbols.js';
 import { FunctionFinder } from './functions.js';
+import { GoTypes } from './go-types.js';
 import { GlobalFinder } from './globals.js';
 import { LineFinder } from './lines.js';
 import { ModuleContext, type OpenIndex } from './module-context.js';
@@ -23,6 +24,7 @@ import type {
   SourceFrame,
   VariableSymbol,
 } from './module-symbols.js';
+import { RustVtables } from './rust-vtables.js';
 import { SourceStacks } from './source-stack.js';
 import { type FoundEnumerator, TypeFinder } from './type-finder.js';
 
@@ -54,8 +56,10 @@ class OpenedSymbols implements ModuleSymbols {
   readonly #functions: FunctionFinder;
   readonly #globals: GlobalFinder;
   readonly #types: TypeFinder;
+  readonly #rustVtables: RustVtables;
   readonly #lines: LineFinder;
   readonly #stacks: SourceStacks;
+  readonly #goTypes: GoTypes;
 
   constructor(elf: ElfFile, path: string, frames: CallFrameTable, limits: Limits, files: ModuleDebugFiles) {
     this.path = path;
@@ -75,8 +79,10 @@ class OpenedSymbols implements ModuleSymbols {
     this.#functions = new FunctionFinder(this.#context);
     this.#globals = new GlobalFinder(this.#context);
     this.#types = new TypeFinder(this.#context);
+    this.#rustVtables = new RustVtables(this.#context);
     this.#lines = new LineFinder(this.#context);
     this.#stacks = new SourceStacks(this.#context);
+    this.#goTypes = new GoTypes(this.#context);
   }
 
   get buildId(): string {
@@ -137,6 +143,14 @@ class OpenedSymbols implements ModuleSymbols {
 
   findEnumerator(name: string, from?: LinkAddress): FoundEnumerator | undefined {
     return this.#types.findEnumerator(name, from);
+  }
+
+  typeOfRustVtable(address: LinkAddress): Type | undefined {
+    return this.#rustVtables.typeAt(address);
+  }
+
+  goTypeAt(descriptor: LinkAddress): Type | undefined {
+    return this.#goTypes.at(descriptor);
   }
 
   symbolAt(address: LinkAddress): { readonly name: string; readonly offset: bigint } | undefined {

@@ -1,3 +1,5 @@
+import type { ValueDocument } from './value-document.js';
+
 /** How a value was reached, as the C expression that names it: `order->items[3].price`. For hints that can be pasted back. */
 export interface ValuePath {
   /** The expression; of a pointer's target, the expression of the pointer. */
@@ -20,6 +22,41 @@ export function memberOf(path: ValuePath, name: string): ValuePath {
 
 export function elementOf(path: ValuePath, index: number): ValuePath {
   return postfixPath(`${path.isTarget ? `(*${operand(path)})` : operand(path)}[${index}]`);
+}
+
+/** An element by what stands between the brackets: `m["key"]`. */
+export function keyOf(path: ValuePath, key: string): ValuePath {
+  return postfixPath(`${path.isTarget ? `(*${operand(path)})` : operand(path)}[${key}]`);
+}
+
+/** What a method of a value gives: `opt.value()`. */
+export function methodOf(path: ValuePath, name: string): ValuePath {
+  return postfixPath(`${operand(path)}${path.isTarget ? '->' : '.'}${name}()`);
+}
+
+/** What a variant holds: `shape.Circle`, and where it is called by its type `x.(std::string)`. */
+export function heldPath(path: ValuePath, name: string): ValuePath {
+  return memberOf(path, /^[A-Za-z_]\w*$/.test(name) ? name : `(${name})`);
+}
+
+/** The path of an element in a document: of a map's entry by its key, where that can be said. */
+export function elementPath(
+  path: ValuePath,
+  { kind }: ValueDocument,
+  element: ValueDocument,
+  index: number,
+): ValuePath {
+  if (kind !== 'map') return elementOf(path, index);
+  const key = element.fields?.[0];
+  return key === undefined ? path : keyPath(path, key);
+}
+
+/** `m["key"]`, `m[3]`; for other keys the path of the map itself. */
+export function keyPath(path: ValuePath, key: ValueDocument): ValuePath {
+  if (key.absent !== undefined) return path;
+  if (key.kind === 'string' && key.text !== undefined) return keyOf(path, JSON.stringify(key.text));
+  if (key.kind === 'int' && key.value !== undefined) return keyOf(path, key.value);
+  return path;
 }
 
 export function targetOf(path: ValuePath): ValuePath {

@@ -116,7 +116,7 @@ export function readString(memory: MemoryReader, address: bigint, maxBytes: numb
 }
 
 /** As many of `length` bytes as are there without a gap, and why there are no more. */
-function readSome(
+export function readSome(
   memory: MemoryReader,
   address: bigint,
   length: number,

@@ -39,6 +39,11 @@ export const binary = (left: Recipe, operator: BinaryOperator, right: Recipe): R
   left,
   right,
 });
+/** `condition ? yes : no`. Recipes with a choice are made by this: linters take an object with `then` for a promise. */
+export function choose(condition: Recipe, yes: Recipe, no: Recipe): Recipe {
+  // eslint-disable-next-line unicorn/no-thenable
+  return { op: 'if', condition, then: yes, otherwise: no };
+}
 
 /** The value, from 0 to 2^64-1 (a signed field is extended to 64 bits). Recipes are ours and finite: what is foreign is only the memory. */
 export function computeRecipe(recipe: Recipe, object: ObjectView, memory: MemoryReader): bigint | Absent {

@@ -11,13 +11,25 @@ import { type Format, formatScalar } from './format.js';
 import { kindOf } from './kind.js';
 import { isCharacter, sizeOf, stripType, wideCharacterBytes } from './layout.js';
 import { asScalar, memberObject, type ObjectView, objectOf, slice } from './object-view.js';
-import { captureText, elementOf, memberOf, rootPath, targetOf, type ValuePath } from './path.js';
+import { captureText, elementOf, memberOf, rootPath, targetOf } from './path.js';
 import { bitFieldBytes, decodeInteger, integerOf, readString } from './read.js';
+import {
+  type Body,
+  type Path,
+  renderView,
+  shownKind,
+  type ViewHost,
+  viewKind,
+  type ViewPosition,
+} from './render-view.js';
 import { baseText, decodeText, decodeWideText, enumText, type ScalarText } from './scalar.js';
 import type { ArrayType, CompositeType, PointerType, Type } from './type.js';
 import { typeName } from './type-name.js';
 import type { Value } from './value.js';
-import type { AbsentDocument, ValueDocument, VariableDocument } from './value-document.js';
+import { activeVariant } from './variants.js';
+import type { AbsentDocument, ValueDocument, ValueKind, VariableDocument } from './value-document.js';
+import type { View, ViewContext } from './view.js';
+import { viewOf } from './views.js';
 
 export interface RenderContext {
   readonly memory: MemoryReader;
@@ -36,6 +48,9 @@ export interface RenderContext {
   readonly format?: Format;
   /** Layout as declared, without language views. C has no views. */
   readonly raw?: boolean;
+  /** What views ask of the process's modules. */
+  readonly linkSymbolAt?: ViewContext['linkSymbolAt'];
+  readonly typeOfDescriptor?: ViewContext['typeOfDescriptor'];
 }
 
 export interface VariableOptions {
@@ -68,18 +83,25 @@ const maxNodes = 20_000;
 /** Objects up to this size are read in one go, larger ones member by member. */
 const maxWholeRead = 64 * 1024;
 
-type Path = ValuePath | undefined;
-type Body = Omit<ValueDocument, 'type' | 'kind' | 'address'>;
-
 class Renderer {
   readonly #context: RenderContext;
+  readonly #viewHost: ViewHost;
   #nodes = 0;
 
   constructor(context: RenderContext) {
     this.#context = context;
+    this.#viewHost = {
+      context,
+      render: (object, path, depth, nesting) => this.render(object, path, depth, nesting),
+      elements: (object, type, { path, depth, nesting }) =>
+        this.#elements(object, type, path, depth, nesting),
+      missing: (reason, path) => this.#missing(reason, path),
+    };
   }
 
   render(object: ObjectView, path: Path, depth: number, nesting: number): ValueDocument {
+    const view = this.#context.raw === true ? undefined : viewOf(object.type);
+    if (view !== undefined) return this.#viewed(view, object, path, depth, nesting);
     const plain = stripType(object.type);
     if (plain.kind === 'pointer' && plain.flavor !== 'pointer' && nesting < this.#context.limits.maxNesting) {
       return this.#reference(object, plain, path, depth, nesting);
@@ -98,17 +120,31 @@ class Renderer {
     };
   }
 
+  #viewed(view: View, object: ObjectView, path: Path, depth: number, nesting: number): ValueDocument {
+    const body = this.#viewBody(view, object, { path, depth, nesting });
+    return { type: typeName(object.type), kind: viewKind(view), ...inOrder(body, object.address) };
+  }
+
+  #viewBody(view: View, object: ObjectView, at: ViewPosition): Body {
+    if (object.absent !== undefined) return this.#missing(object.absent, undefined);
+    const exhausted = this.#exhausted(at.nesting);
+    if (exhausted !== undefined) return this.#missing(exhausted, at.path);
+    const whole = this.#whole(object, sizeOf(object.type) ?? 0);
+    const body = renderView(view, whole.object, at, this.#viewHost);
+    return whole.absent !== undefined && isWhollyAbsent(body) ? this.#missing(whole.absent, at.path) : body;
+  }
+
+  /** Counts a value; absent where the document has as many as it may have. */
+  #exhausted(nesting: number): Absent | undefined {
+    if (++this.#nodes > maxNodes) return absent('limit', `more than ${maxNodes} values in one document`);
+    const { maxNesting } = this.#context.limits;
+    return nesting < maxNesting ? undefined : absent('limit', `nested deeper than ${maxNesting} levels`);
+  }
+
   #body(object: ObjectView, path: Path, depth: number, nesting: number): Body {
     if (object.absent !== undefined) return this.#absentObject(object, object.absent, path, depth, nesting);
-    if (++this.#nodes > maxNodes) {
-      return this.#missing(absent('limit', `more than ${maxNodes} values in one document`), path);
-    }
-    if (nesting >= this.#context.limits.maxNesting) {
-      return this.#missing(
-        absent('limit', `nested deeper than ${this.#context.limits.maxNesting} levels`),
-        path,
-      );
-    }
+    const exhausted = this.#exhausted(nesting);
+    if (exhausted !== undefined) return this.#missing(exhausted, path);
     const plain = stripType(object.type);
     switch (plain.kind) {
       case 'void':
@@ -223,17 +259,22 @@ class Renderer {
     nesting: number,
   ): ValueDocument {
     const name = typeName(object.type);
-    const kind = kindOf(object.type);
+    const target = type.target();
+    const kind = stripType(target).kind === 'pointer' ? kindOf(object.type) : this.#kind(target);
     const known = asScalar(object, type.byteSize);
     if (known.pointee !== undefined) {
-      const referent = objectOf({ type: type.target(), place: known.pointee() });
+      const referent = objectOf({ type: target, place: known.pointee() });
       return { ...this.render(referent, path, depth, nesting + 1), type: name, kind };
     }
     const read = known.absent ?? this.#read(object, 0, type.byteSize);
     if (isAbsent(read)) return { type: name, kind, ...inOrder(this.#missing(read, path), undefined) };
     const address = decodeInteger(read.bytes, false);
     // A reference is not a pointer that the user follows, so it costs no depth; nesting still bounds it.
-    return { ...this.render({ type: type.target(), address }, path, depth, nesting + 1), type: name, kind };
+    return { ...this.render({ type: target, address }, path, depth, nesting + 1), type: name, kind };
+  }
+
+  #kind(type: Type): ValueKind {
+    return shownKind(type, this.#context.raw);
   }
 
   #composite(object: ObjectView, type: CompositeType, path: Path, depth: number, nesting: number): Body {
@@ -243,7 +284,10 @@ class Renderer {
     }
     const whole = this.#whole(object, type.byteSize);
     const fields: VariableDocument[] = [];
-    for (const member of type.members()) {
+    const part = type.variants?.();
+    const variant = part === undefined ? undefined : activeVariant(whole.object, part, this.#context.memory);
+    const variantMembers = variant === undefined || isAbsent(variant) ? [] : variant.members;
+    for (const member of [...type.members(), ...variantMembers]) {
       const fieldPath = member.name === undefined || path === undefined ? path : memberOf(path, member.name);
       const field = this.render(memberObject(whole.object, member), fieldPath, depth, nesting + 1);
       fields.push({
@@ -253,10 +297,19 @@ class Renderer {
       });
     }
     if (whole.absent !== undefined && fields.every(isWhollyAbsent)) return this.#missing(whole.absent, path);
-    return { fields, ...stated(whole.object.provenance) };
+    const unknown = isAbsent(variant) ? this.#missing(variant, path) : {};
+    return { fields, ...stated(whole.object.provenance), ...unknown };
   }
 
   #array(object: ObjectView, type: ArrayType, path: Path, depth: number, nesting: number): Body {
+    const body = this.#elements(object, type, path, depth, nesting);
+    const element = type.element();
+    const stride = sizeOf(element);
+    if (stride === undefined || body.absent !== undefined) return body;
+    return { ...this.#arrayText(object, type, element, stride, path), ...body };
+  }
+
+  #elements(object: ObjectView, type: ArrayType, path: Path, depth: number, nesting: number): Body {
     const element = type.element();
     const stride = sizeOf(element);
     if (type.count === undefined || stride === undefined) {
@@ -282,8 +335,7 @@ class Renderer {
     if (whole.absent !== undefined && elements.every(isWhollyAbsent)) {
       return { elements: [], length, ...this.#missing(whole.absent, path) };
     }
-    const text = this.#arrayText(object, type, element, stride, path);
-    return { ...text, elements, length, ...stated(whole.object.provenance) };
+    return { elements, length, ...stated(whole.object.provenance) };
   }
 
   /** Text of an array of characters: up to the first NUL, or all of it. */
@@ -387,7 +439,7 @@ function stated(provenance: Provenance | undefined): { provenance?: Provenance }
 }
 
 /** Nothing of it is there: no scalar, no field, no element. */
-function isWhollyAbsent(document: ValueDocument): boolean {
+function isWhollyAbsent(document: Body): boolean {
   return (
     document.absent !== undefined &&
     document.value === undefined &&

@@ -151,10 +151,19 @@ function decodeLeniently(bytes: Uint8Array): string {
 
 /** Text of an array of `char16_t` or `char32_t`, up to the first NUL. */
 export function decodeWideText(bytes: Uint8Array, unitBytes: number): string {
+  for (let i = 0; i + unitBytes <= bytes.length; i += unitBytes) {
+    if (bytes.subarray(i, i + unitBytes).every((byte) => byte === 0)) {
+      return decodeWideUnits(bytes.subarray(0, i), unitBytes);
+    }
+  }
+  return decodeWideUnits(bytes, unitBytes);
+}
+
+/** The same, all of it. */
+export function decodeWideUnits(bytes: Uint8Array, unitBytes: number): string {
   let text = '';
   for (let i = 0; i + unitBytes <= bytes.length; i += unitBytes) {
     const unit = Number(decodeInteger(bytes.subarray(i, i + unitBytes), false));
-    if (unit === 0) break;
     if (unitBytes === 2) text += String.fromCharCode(unit);
     else text += unit <= 0x10ffff ? String.fromCodePoint(unit) : `\\x${unit.toString(16)}`;
   }

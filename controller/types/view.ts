@@ -17,6 +17,7 @@ export type View =
   | PointerView
   | VariantView
   | WrapperView
+  | RecordView
   | WalkedView
   | WalkedMapView
   | DynamicView;
@@ -30,7 +31,14 @@ export interface StringView {
   /** One of its units: `char`, `char16_t`, `u8`. */
   readonly unit: Type;
   readonly capacity?: Recipe;
+  readonly valid?: Invariant;
 }
+
+/**
+ * Zero where what the object says contradicts itself (an end before the beginning, a size that does not divide): it is shown as corrupt. That a length
+ * is within the capacity and within what can be addressed is checked of every object that has them, and need not be said here.
+ */
+export type Invariant = Recipe;
 
 /** Elements that lie one after another: std::vector, span, Vec, slices. `kind: 'slice'`, `elements`, `length`. */
 export interface SequenceView {
@@ -38,7 +46,10 @@ export interface SequenceView {
   readonly data: Recipe;
   readonly length: Recipe;
   readonly capacity?: Recipe;
+  readonly valid?: Invariant;
   readonly element: () => Type;
+  /** Not zero where there is none, which is another thing than an empty one: Go's nil. Shown with the text `nil`. */
+  readonly isNil?: Recipe;
 }
 
 /** What owns or shares another object: std::unique_ptr, shared_ptr, Box, Rc. `kind: 'pointer'`, `value`, `target`; `*p`, `p->m` and `p.m` reach the object. */
@@ -49,6 +60,7 @@ export interface PointerView {
   readonly target: () => Type;
   /** Facts of its own: use counts. Shown in the text: `{use_count=2}`. */
   readonly facts?: readonly Fact[];
+  readonly valid?: Invariant;
 }
 
 export interface Fact {
@@ -85,15 +97,26 @@ export interface WrapperView {
   readonly facts?: readonly Fact[];
 }
 
+/** Parts under names of their own, wherever the object keeps them: std::tuple, std::pair. `kind: 'struct'`, `fields` in this order. */
+export interface RecordView {
+  readonly kind: 'record';
+  readonly fields: readonly { readonly name: string; readonly type: () => Type; readonly offset: number }[];
+}
+
 /** What is read node by node: std::list, deque, set, VecDeque, channels. `kind: 'slice'`. */
 export interface WalkedView {
   readonly kind: 'walked';
+  /** What the object says; a walk that gives more or fewer elements and ends without an absent has met a corrupt object, and that is said. */
   readonly length?: Recipe;
   readonly element: () => Type;
   /** Yields the elements in order; ends with an absent where it cannot go on (missing or corrupt: never endless, never twice the same node). */
   readonly walk: (object: ObjectView, context: ViewContext) => Iterable<Value | Absent>;
   /** What it is for a person: `set`, `list`. */
   readonly noun?: string;
+  /** Facts of its own: a channel's `{cap=4, closed=0}`. */
+  readonly facts?: readonly Fact[];
+  /** As of {@link SequenceView}. */
+  readonly isNil?: Recipe;
 }
 
 /** std::map, HashMap, Go's maps: `kind: 'map'`, elements with the fields `key` and `value`. */
@@ -103,6 +126,8 @@ export interface WalkedMapView {
   readonly key: () => Type;
   readonly value: () => Type;
   readonly walk: (object: ObjectView, context: ViewContext) => Iterable<Entry | Absent>;
+  /** As of {@link SequenceView}. */
+  readonly isNil?: Recipe;
 }
 
 export interface Entry {
@@ -115,6 +140,8 @@ export interface DynamicView {
   readonly kind: 'dynamic';
   /** The object as what it is; undefined for none (a nil interface, an empty any). */
   readonly resolve: (object: ObjectView, context: ViewContext) => Value | undefined | Absent;
+  /** What no object is called: `empty`. Without it `nil`. */
+  readonly none?: string;
 }
 
 /** What a walk may ask. */
@@ -124,9 +151,12 @@ export interface ViewContext {
   readonly maxElements: number;
   /** The symbol that a runtime address lies in, as the linker knows it: `_ZTV6Circle` and 16. */
   readonly linkSymbolAt?: (address: bigint) => { readonly name: string; readonly offset: bigint } | undefined;
-  /** The type that a Go runtime type descriptor, a C++ vtable or a Rust vtable at a runtime address belongs to. */
+  /**
+   * The type that a Go runtime type descriptor, a C++ vtable or a Rust vtable at a runtime address belongs to; of a C++ member function
+   * at an address, the class that it is a member of.
+   */
   readonly typeOfDescriptor?: (
     address: bigint,
-    kind: 'go-type' | 'c++-vtable' | 'rust-vtable',
+    kind: 'go-type' | 'c++-vtable' | 'c++-member' | 'rust-vtable',
   ) => Type | undefined;
 }

@@ -1,6 +1,6 @@
-import { languageOf } from './language.js';
 import { cplusplusView } from './cplusplus/view.js';
 import { goView } from './go/view.js';
+import { originOf } from './language.js';
 import { rustView } from './rust/view.js';
 import type { Type } from './type.js';
 import type { View } from './view.js';
@@ -17,7 +17,9 @@ export function viewOf(type: Type): View | undefined {
 }
 
 function find(type: Type): View | undefined {
-  switch (languageOf(type)) {
+  const origin = originOf(type);
+  if (origin?.view !== undefined) return origin.view;
+  switch (origin?.language) {
     case 'c++':
       return cplusplusView(type);
     case 'rust':

@@ -1,0 +1,114 @@
+/**
+ * What a view says of an object, read and checked: lengths that can be, the alternative that it is, the objects that it leads to. The renderer and the evaluator
+ * both read through here, so that they never differ. Pure but for the memory.
+ */
+import { type Absent, absent, isAbsent } from '../../format/absent.js';
+import type { MemoryReader } from '../../format/memory.js';
+import { sizeOf } from './layout.js';
+import { type ObjectView, slice } from './object-view.js';
+import { computeRecipe, type Recipe } from './recipe.js';
+import type { Type } from './type.js';
+import { typeName } from './type-name.js';
+import type { Alternative, SequenceView, StringView, VariantView } from './view.js';
+
+/** User space of x86-64 and AArch64 ends there or before: what is longer lies nowhere. */
+const maxExtentBytes = 1n << 47n;
+
+/** What an object cannot be if its program was right. */
+export function corrupt(why: string): Absent {
+  return absent('unreadable', `the object is corrupt: ${why}`);
+}
+
+/** The object that begins where a recipe says. Where that is a part of an object without an address, it is that part. */
+export function objectAt(
+  recipe: Recipe,
+  object: ObjectView,
+  memory: MemoryReader,
+  { type, size }: { readonly type: Type; readonly size: number },
+): ObjectView {
+  if (recipe.op === 'address') return slice(object, type, recipe.offset, size);
+  if (recipe.op === 'if') {
+    const condition = computeRecipe(recipe.condition, object, memory);
+    if (isAbsent(condition)) return { type, absent: condition };
+    return objectAt(condition === 0n ? recipe.otherwise : recipe.then, object, memory, { type, size });
+  }
+  const address = computeRecipe(recipe, object, memory);
+  return isAbsent(address) ? { type, absent: address } : { type, address };
+}
+
+/** Whether an object does not contradict itself; absent with what is wrong. */
+export function checkValid(
+  valid: Recipe | undefined,
+  object: ObjectView,
+  memory: MemoryReader,
+): Absent | undefined {
+  if (valid === undefined) return undefined;
+  const holds = computeRecipe(valid, object, memory);
+  if (isAbsent(holds)) return holds;
+  return holds === 0n ? corrupt('what it says of itself cannot all be') : undefined;
+}
+
+export interface Extent {
+  /** In elements, or units of a string. */
+  readonly length: bigint;
+  readonly stride: number;
+  readonly unit: Type;
+}
+
+/** How long a string or a sequence is, where it can be that long. */
+export function extentOf(
+  view: StringView | SequenceView,
+  object: ObjectView,
+  memory: MemoryReader,
+): Extent | Absent {
+  const unit = view.kind === 'string' ? view.unit : view.element();
+  const stride = sizeOf(unit);
+  if (stride === undefined) return absent('no-debug-info', `the size of ${typeName(unit)} is not known`);
+  const length = computeRecipe(view.length, object, memory);
+  if (isAbsent(length)) return length;
+  const invalid = checkValid(view.valid, object, memory);
+  if (invalid !== undefined) return invalid;
+  if (length * BigInt(Math.max(1, stride)) > maxExtentBytes && stride > 0) {
+    return corrupt(`a length of ${BigInt.asIntN(64, length)}`);
+  }
+  if (view.capacity !== undefined && stride > 0) {
+    const capacity = computeRecipe(view.capacity, object, memory);
+    if (isAbsent(capacity)) return capacity;
+    if (length > capacity) return corrupt(`a length of ${length} in a capacity of ${capacity}`);
+  }
+  return { length, stride, unit };
+}
+
+/** Which of the alternatives an object is. */
+export function alternativeOf(
+  view: VariantView,
+  object: ObjectView,
+  memory: MemoryReader,
+): Alternative | Absent {
+  const discriminant = computeRecipe(view.discriminant, object, memory);
+  if (isAbsent(discriminant)) return discriminant;
+  return alternativeFor(view, discriminant) ?? corrupt(`its discriminant is ${discriminant}`);
+}
+
+export function alternativeFor(view: VariantView, discriminant: bigint): Alternative | undefined {
+  return (
+    view.alternatives.find(({ discriminants }) =>
+      discriminants?.some(({ from, to }) => isWithin(discriminant, from, to)),
+    ) ?? view.alternatives.find(({ discriminants }) => discriminants === undefined)
+  );
+}
+
+/** As the recipe computes them: negative ones are large. */
+function isWithin(value: bigint, from: bigint, to: bigint): boolean {
+  const [low, high] = [BigInt.asUintN(64, from), BigInt.asUintN(64, to)];
+  return low <= high ? value >= low && value <= high : value >= low || value <= high;
+}
+
+/** A part of an object that a view names by type and offset. */
+export function contentOf(
+  { type, offset }: { readonly type: () => Type; readonly offset: number },
+  object: ObjectView,
+): ObjectView {
+  const content = type();
+  return slice(object, content, offset, sizeOf(content) ?? 0);
+}
