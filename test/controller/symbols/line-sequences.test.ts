@@ -1,5 +1,5 @@
 /** Rows of one sequence alone give the answers that all rows of a unit give. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { lineSequences } from '../../../controller/dwarf/line-sequences.js';
 import { runLineProgram } from '../../../controller/dwarf/line-program.js';
