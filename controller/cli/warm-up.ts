@@ -14,6 +14,8 @@ async function warmUp([core, program]: readonly string[]): Promise<void> {
       throw new Error(`"stillframe ${words.join(' ')}" failed with ${process.exitCode}`);
   };
   try {
+    // There is no agent to talk to: what such commands load first is all that can be had of them.
+    await Promise.all([import('../service/agent.js'), import('../rpc/controller-client.js')]);
     if (core === undefined || program === undefined) return;
     await run('show', core, '--all-threads');
     await run('--json', 'show', core);
