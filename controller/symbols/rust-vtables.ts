@@ -65,7 +65,8 @@ export class RustVtables {
       if (units.size >= maxUnits) return units;
     }
     for (const unit of info.units) {
-      if (unit.version >= 5 && isRust(unit)) units.add(this.#context.files.resolve(unit));
+      const whole = this.#context.files.resolve(unit);
+      if ((unit.version >= 5 || whole !== unit) && isRust(whole)) units.add(whole);
     }
     return units;
   }
@@ -90,6 +91,6 @@ function addressOf(die: Die): bigint | undefined {
   const cursor = new ByteCursor(expression, 'DW_AT_location');
   const operation = cursor.u8();
   if (operation === DW_OP.DW_OP_addr) return expression.length === 9 ? cursor.u64() : undefined;
-  if (operation !== DW_OP.DW_OP_addrx) return undefined;
+  if (operation !== DW_OP.DW_OP_addrx && operation !== DW_OP.DW_OP_GNU_addr_index) return undefined;
   return die.unit.resolveAddress({ kind: 'address-index', index: cursor.ulebNumber() });
 }

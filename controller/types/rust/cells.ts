@@ -5,6 +5,7 @@ import type { CompositeType } from '../type.js';
 import type { Fact, View, WrapperView } from '../view.js';
 import { firstPart, innermost, partAt, type Part, wordOf } from './layout.js';
 import { borrowFacts } from './owners.js';
+import { argument } from './vec.js';
 
 function wrapper(part: Part | undefined, facts: readonly Fact[] = []): WrapperView | undefined {
   if (part === undefined) return undefined;
@@ -97,9 +98,11 @@ export function numberView(type: CompositeType): View | undefined {
   return inner.type === type ? undefined : wrapper(inner);
 }
 
-export function atomicBoolView(type: CompositeType): View | undefined {
+/** `AtomicBool`, and `Atomic<T>` since rustc 1.96: what is in it is stored as an integer, and is something else. */
+export function atomicView(type: CompositeType): View | undefined {
   const inner = innermost({ type, offset: 0 });
-  const bool = type.origin?.findType('bool');
+  const shown = argument(type, 0) ?? type.origin?.findType('bool');
   if (inner.type === type) return undefined;
-  return wrapper(bool !== undefined && sizeOf(bool) === 1 ? { ...inner, type: bool } : inner);
+  const fits = shown !== undefined && sizeOf(shown) === sizeOf(inner.type);
+  return wrapper(fits ? { ...inner, type: shown } : inner);
 }

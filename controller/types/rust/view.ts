@@ -1,6 +1,6 @@
 /**
  * Views of Rust's types. Enums are told by their variant part, all else by crate and name and then by the names of its members: a layout that is not
- * known has no view, and is shown as declared. Written against rustc 1.63 to 1.95; modules and wrappers move between releases, members seldom.
+ * known has no view, and is shown as declared. Written against rustc 1.85 to 1.97; modules and wrappers move between releases, members seldom.
  */
 import { stripType } from '../layout.js';
 import type { CompositeType, Type } from '../type.js';
@@ -8,7 +8,7 @@ import type { View } from '../view.js';
 import { btreeMapView, btreeSetView } from './btree.js';
 import {
   arithmeticView,
-  atomicBoolView,
+  atomicView,
   cellView,
   lazyCellView,
   manuallyDropView,
@@ -85,7 +85,8 @@ const library: ReadonlyMap<string, (type: CompositeType) => View | undefined> = 
   ['core::NonZero', numberView],
   ['core::Wrapping', arithmeticView],
   ['core::Saturating', arithmeticView],
-  ['core::AtomicBool', atomicBoolView],
+  ['core::AtomicBool', atomicView],
+  ['core::Atomic', atomicView],
   ['core::AtomicPtr', numberView],
   ...['8', '16', '32', '64', 'size'].flatMap((width) =>
     ['I', 'U'].map((sign) => [`core::Atomic${sign}${width}`, numberView] as const),
