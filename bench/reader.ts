@@ -62,7 +62,8 @@ function build(script: string): string {
   return run.stdout.trim();
 }
 
-const child = join(root, 'dist', 'bench', 'reader-child.js');
+/** As the command line is: in few files, with V8's code of them. */
+const child = join(root, 'bench', 'reader-child.cjs');
 const drgnScript = join(folder, 'ask.py');
 writeFileSync(
   drgnScript,

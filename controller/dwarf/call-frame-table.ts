@@ -51,7 +51,7 @@ interface Finder {
 function openFinders(elf: ElfFile, debug: ElfFile | undefined): Finder[] {
   const opened = [
     () => (debug === undefined ? undefined : openDebugFrame(debug, elf)),
-    () => openDebugFrame(elf, elf),
+    () => withoutKept(openDebugFrame(elf, elf), elf),
     () => openEhFrame(elf),
     () => openGoFrames(elf),
   ];
@@ -87,6 +87,25 @@ const goRules: ReadonlyMap<number, RegisterRule> = new Map<number, RegisterRule>
   [returnAddress, { kind: 'offset', offset: -8n }],
   ...keptByOthers.map((register): [number, RegisterRule] => [register, { kind: 'undefined' }]),
 ]);
+
+/** Go's tables say nothing of registers, and none is kept over a call: what holds where nothing is said must not be taken for it. */
+function withoutKept(finder: Finder | undefined, elf: ElfFile): Finder | undefined {
+  if (finder === undefined || elf.machine !== EM.EM_X86_64) return finder;
+  const go = openGoFunctions(elf);
+  if (go === undefined) return finder;
+  return {
+    findRow(address) {
+      const row = finder.findRow(address);
+      if (row === undefined || isAbsent(row)) return row;
+      try {
+        if (go.find(toPc(address)) === undefined) return row;
+      } catch (thrown) {
+        return toAbsent(thrown);
+      }
+      return { ...row, rules: new Map([...goRules, ...row.rules]) };
+    },
+  };
+}
 
 /** Stripped programs of Go have no call frame information, but their runtime knows how deep its stacks are. */
 function openGoFrames(elf: ElfFile): Finder | undefined {

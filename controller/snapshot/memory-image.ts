@@ -94,14 +94,30 @@ function readBuildId(
       notesRead = false;
       continue;
     }
-    const buildId = buildIdOf(read.bytes, note.align);
+    const notes = parseNotes(read.bytes, note.align, 'notes in memory');
+    const isGo = notes.some(({ owner }) => owner === 'Go');
+    const buildId = buildIdOf(notes) ?? (isGo ? buildIdAfter(memory, address + note.memorySize) : undefined);
     if (buildId !== undefined) return { buildId, notesRead: true };
+    if (isGo) notesRead = false;
   }
   return { buildId: undefined, notesRead };
 }
 
-function buildIdOf(bytes: Uint8Array, alignment: bigint): string | undefined {
-  const notes = parseNotes(bytes, alignment, 'notes in memory');
+/** NB: Go's linker (seen in 1.24) puts the note of the build id right behind its own, but not into any segment of notes. */
+function buildIdAfter(memory: MemoryReader, address: bigint): string | undefined {
+  const bytesOfNote = 36;
+  const read = memory.read(address, bytesOfNote);
+  if (isAbsent(read)) return undefined;
+  try {
+    return buildIdOf(parseNotes(read.bytes, 4n, 'notes in memory'));
+  } catch (thrown) {
+    // Something else may stand there.
+    if (thrown instanceof StillframeError) return undefined;
+    throw thrown;
+  }
+}
+
+function buildIdOf(notes: ReturnType<typeof parseNotes>): string | undefined {
   const note = notes.find(({ owner, type }) => owner === 'GNU' && type === NT_GNU_BUILD_ID);
   return note === undefined ? undefined : Buffer.from(note.description).toString('hex');
 }

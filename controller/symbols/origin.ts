@@ -68,6 +68,10 @@ export function viewLanguage(language: number): ViewLanguage | undefined {
   return language === DW_LANG_Go ? 'go' : undefined;
 }
 
+export function isGo(die: Die): boolean {
+  return die.unit.language === DW_LANG_Go;
+}
+
 /** DW_LANG_C_plus_plus, and its versions 11, 14, 17, 20. */
 export function isCPlusPlus(language: number): boolean {
   return cPlusPlus.has(language);

@@ -5,11 +5,12 @@ import type { Die } from '../dwarf/die.js';
 import { expressionAt } from '../dwarf/location-list.js';
 import { toPc } from '../dwarf/sections.js';
 import { type Block, innermostBlock } from './block.js';
+import { goVariable, goVariableName } from './go-variables.js';
 import { callSiteOf, returnAddressOf } from './call-site.js';
 import type { ConcreteFunction, ModuleContext } from './module-context.js';
 import type { CallSite, ExpressionUnit, Scope, SourceFrame, VariableSymbol } from './module-symbols.js';
 import { once } from './once.js';
-import { functionNameOf, nameOf, owner } from './origin.js';
+import { functionNameOf, isGo, nameOf, owner } from './origin.js';
 import { makeVariable } from './variable.js';
 
 interface Position {
@@ -47,7 +48,9 @@ export class SourceStacks {
       blocks.push(block);
       if (block.kind === 'lexical') continue;
       const inlined = block.kind === 'inlined';
-      frames.push(this.#frame(block.die, inlined, position, this.#scope(concrete, blocks, pc)));
+      frames.push(
+        this.#frame(block.die, inlined, position, this.#scope(concrete, blocks, pc, position.line)),
+      );
       if (inlined) position = this.#callPosition(block.die);
       blocks = [];
     }
@@ -82,9 +85,14 @@ export class SourceStacks {
   }
 
   /** `blocks`: innermost first, the function or inlined copy itself last. */
-  #scope(concrete: ConcreteFunction, blocks: readonly Block[], pc: number): () => Scope {
+  #scope(
+    concrete: ConcreteFunction,
+    blocks: readonly Block[],
+    pc: number,
+    line: number | undefined,
+  ): () => Scope {
     const context = this.#context;
-    const variables = once(() => visibleVariables(context, concrete, blocks));
+    const variables = once(() => visibleVariables(context, concrete, blocks, line));
     const frameBase = once(() => this.#frameBase(concrete, pc));
     const unit = once((): ExpressionUnit => context.expressionUnit(concrete.die));
     return once(() => ({
@@ -126,20 +134,22 @@ function visibleVariables(
   context: ModuleContext,
   concrete: ConcreteFunction,
   blocks: readonly Block[],
+  line: number | undefined,
 ): VariableSymbol[] {
   const variables: VariableSymbol[] = [];
   const seen = new Set<string>();
+  const ofGo = isGo(concrete.die);
   for (const block of blocks) {
     for (const die of parametersFirst(block.variables)) {
-      const name = nameOf(die);
+      const own = nameOf(die);
+      const name = own === undefined || !ofGo ? own : goVariableName(own);
       if (name === undefined) continue;
-      variables.push(
-        makeVariable(context, die, {
-          shadowed: seen.has(name),
-          functionEntry: concrete.entry,
-          isLocal: block.kind === 'lexical',
-        }),
-      );
+      const variable = makeVariable(context, die, {
+        shadowed: seen.has(name),
+        functionEntry: concrete.entry,
+        isLocal: block.kind === 'lexical',
+      });
+      variables.push(ofGo ? goVariable(variable, die, line) : variable);
       // Blocks that say nothing of addresses belong to the one around them, with names that theirs may have too.
       seen.add(name);
     }

@@ -14,14 +14,17 @@ import type {
   Enumerator,
   EnumType,
   FunctionType,
+  PointerType,
   QualifiedType,
   TemplateArgument,
   Type,
   TypeOrigin,
 } from '../types/type.js';
-import { membersOf } from './members.js';
+import { constantOf, constantsOf, membersOf } from './members.js';
+import { memberPointer } from './member-pointer.js';
 import { once } from './once.js';
-import { isCPlusPlus, qualifiedNameOf, viewLanguage } from './origin.js';
+import { isCPlusPlus, isGo, qualifiedNameOf, viewLanguage } from './origin.js';
+import { variantPartOf } from './variant-part.js';
 
 const voidType: Type = { kind: 'void' };
 
@@ -54,6 +57,11 @@ export class TypeReader {
     return die.has(DW_AT.type) ? { kind: 'unknown', detail: 'its type is in another file' } : voidType;
   }
 
+  #typeBehind(die: Die, attribute: number): Type {
+    const type = die.reference(attribute);
+    return type === undefined ? voidType : this.typeAt(type);
+  }
+
   /** The type that a DIE is. */
   typeAt(die: Die): Type {
     const known = this.#types.get(die.key);
@@ -70,13 +78,15 @@ export class TypeReader {
       return this.typeAt(whole);
     switch (die.tag) {
       case DW_TAG.base_type:
-        return baseType(die, this.#machine);
+        return this.#emptyOfRust(die) ?? baseType(die, this.#machine);
       case DW_TAG.pointer_type:
         return this.#pointer(die, 'pointer');
       case DW_TAG.reference_type:
         return this.#pointer(die, 'reference');
       case DW_TAG.rvalue_reference_type:
         return this.#pointer(die, 'rvalue-reference');
+      case DW_TAG.ptr_to_member_type:
+        return memberPointer(die, (from, attribute) => this.#typeBehind(from, attribute));
       case DW_TAG.structure_type:
         return this.#composite(die, 'struct');
       case DW_TAG.union_type:
@@ -88,6 +98,7 @@ export class TypeReader {
       case DW_TAG.enumeration_type:
         return this.#enum(die);
       case DW_TAG.subroutine_type:
+        return isGo(die) ? this.#goFunction(die) : this.#function(die);
       case DW_TAG.subprogram:
         return this.#function(die);
       case DW_TAG.typedef:
@@ -117,7 +128,40 @@ export class TypeReader {
 
   #pointer(die: Die, flavor: 'pointer' | 'reference' | 'rvalue-reference'): Type {
     const byteSize = die.size(DW_AT.byte_size) ?? die.unit.addressSize;
-    return { kind: 'pointer', flavor, byteSize, target: once(() => this.typeOf(die)) };
+    return {
+      kind: 'pointer',
+      flavor,
+      byteSize,
+      target: once(() => this.typeOf(die)),
+      ...this.#pointerName(die),
+    };
+  }
+
+  #pointerName(die: Die): { name?: string; origin?: TypeOrigin } {
+    if (!isRust(die)) return this.#goName(die);
+    return die.name === undefined ? {} : { name: die.name };
+  }
+
+  #goName(die: Die): { name?: string; origin?: TypeOrigin } {
+    if (!isGo(die)) return {};
+    return { ...(die.name === undefined ? {} : { name: die.name }), ...this.#originOf(die) };
+  }
+
+  /** A func value of Go is a pointer to its closure, whose first word is the address of the code; what was captured follows. */
+  #goFunction(die: Die): PointerType {
+    const { addressSize } = die.unit;
+    const code = once(() => this.#function(die));
+    const fn = (): Type => ({ kind: 'pointer', flavor: 'pointer', byteSize: addressSize, target: code });
+    const closure: CompositeType = {
+      kind: 'struct',
+      name: 'runtime.funcval',
+      tagless: true,
+      byteSize: addressSize,
+      incomplete: false,
+      members: once(() => [{ name: 'fn', type: once(fn), byteOffset: 0, base: false }]),
+    };
+    const names = this.#goName(die);
+    return { kind: 'pointer', flavor: 'pointer', byteSize: addressSize, target: () => closure, ...names };
   }
 
   #composite(die: Die, kind: CompositeType['kind']): Type {
@@ -140,15 +184,41 @@ export class TypeReader {
       byteSize,
       incomplete: false,
       members: once(() => membersOf(die, (child) => this.typeOf(child))),
+      ...(isRust(die) ? { variants: once(() => variantPartOf(die, (child) => this.typeOf(child))) } : {}),
+      ...(viewLanguage(die.unit.language) === 'c++'
+        ? { constants: once(() => constantsOf(die, (child) => this.typeOf(child))) }
+        : {}),
       ...this.#originOf(die),
     };
+  }
+
+  /** rustc writes `()` and `!` as base types without a size: the first is a struct of nothing, the second an enum of nothing. */
+  #emptyOfRust(die: Die): CompositeType | undefined {
+    const { name } = die;
+    if (!isRust(die) || (name !== '()' && name !== '!')) return undefined;
+    const variants = name === '!' ? { variants: () => ({ variants: [] }) } : {};
+    const empty = { byteSize: 0, incomplete: false, members: () => [], ...variants };
+    return { kind: 'struct', name, tagless: true, ...empty, ...this.#originOf(die) };
   }
 
   #originOf(die: Die): { origin?: TypeOrigin } {
     const language = viewLanguage(die.unit.language);
     if (language === undefined) return {};
     const templateArguments = once(() => templateArgumentsOf(die, (child) => this.typeOf(child)));
-    return { origin: { language, templateArguments, findType: this.#findType } };
+    const producer = (): string | undefined => die.unit.root.string(DW_AT.producer);
+    const origin = { language, templateArguments, findType: this.#findType, producer };
+    const kind = language === 'go' ? die.size(DW_AT.go_kind) : undefined;
+    if (kind === undefined) return { origin };
+    const [key, element] = [DW_AT.go_key, DW_AT.go_elem].map((attribute) => {
+      const type = die.reference(attribute);
+      return type === undefined ? undefined : once(() => this.typeAt(type));
+    });
+    const go = {
+      kind,
+      ...(key === undefined ? {} : { key }),
+      ...(element === undefined ? {} : { element }),
+    };
+    return { origin: { ...origin, go } };
   }
 
   /** One ArrayType for each DW_TAG_subrange_type, the last one innermost: `int a[2][3]` is two arrays. */
@@ -157,11 +227,16 @@ export class TypeReader {
       return { kind: 'unknown', detail: 'arrays with a stride are not read' };
     }
     const ranges = [...die.children()].filter((child) => child.tag === DW_TAG.subrange_type);
-    const vector = die.flag(DW_AT.GNU_vector) ? { vector: true as const } : {};
+    const { name } = die;
+    const form = {
+      ...(die.flag(DW_AT.GNU_vector) ? { vector: true as const } : {}),
+      ...(isRust(die) ? { spelling: 'rust' as const } : {}),
+    };
+    const named = isGo(die) && name !== undefined && ranges.length === 1 ? { name } : {};
     let element = once(() => this.typeOf(die));
     for (const range of ranges.toReversed()) {
       const of = element;
-      const type: Type = { kind: 'array', element: of, ...vector, ...this.#count(range) };
+      const type: Type = { kind: 'array', element: of, ...named, ...form, ...this.#count(range) };
       element = () => type;
     }
     return ranges.length === 0 ? { kind: 'array', element } : element();
@@ -220,7 +295,10 @@ export class TypeReader {
     );
     const variadic = [...die.children()].some((child) => child.tag === DW_TAG.unspecified_parameters);
     const prototyped = die.flag(DW_AT.prototyped);
-    return { kind: 'function', result: once(() => this.typeOf(die)), parameters, prototyped, variadic };
+    const { name } = die;
+    const named = isGo(die) && die.tag === DW_TAG.subroutine_type && name !== undefined ? { name } : {};
+    const result = once(() => this.typeOf(die));
+    return { kind: 'function', ...named, result, parameters, prototyped, variadic };
   }
 }
 
@@ -279,9 +357,11 @@ function enumeratorsOf(die: Die): Enumerator[] {
   return enumerators;
 }
 
-/** As gdb names it: in C++ with what it stands in, and without the word. */
+/** As gdb names it: in C++ and Rust with what it stands in, and without the word. Go writes whole names. */
 function shownName(die: Die): { name?: string; tagless?: true } {
-  if (!isCPlusPlus(die.unit.language)) return die.name === undefined ? {} : { name: die.name };
+  if (isGo(die) && die.name !== undefined) return { tagless: true, name: die.name };
+  if (!isCPlusPlus(die.unit.language) && !isRust(die))
+    return die.name === undefined ? {} : { name: die.name };
   const name = qualifiedNameOf(die);
   return { tagless: true, ...(name === undefined ? {} : { name }) };
 }
@@ -294,6 +374,10 @@ function enumeratorPrefix(die: Die): string {
   return die.flag(DW_AT.enum_class) ? `${whole}::` : whole.slice(0, whole.length - own.length);
 }
 
+function isRust(die: Die): boolean {
+  return viewLanguage(die.unit.language) === 'rust';
+}
+
 function templateArgumentsOf(die: Die, typeOf: (die: Die) => Type): TemplateArgument[] {
   const found: TemplateArgument[] = [];
   for (const child of die.children()) {
@@ -303,9 +387,10 @@ function templateArgumentsOf(die: Die, typeOf: (die: Die) => Type): TemplateArgu
       continue;
     }
     if (tag !== DW_TAG.template_type_parameter && tag !== DW_TAG.template_value_parameter) continue;
-    const value = child.signed(DW_AT.const_value);
+    const type = typeOf(child);
+    const value = constantOf(child, type);
     const named = name === undefined ? {} : { name };
-    found.push({ ...named, type: once(() => typeOf(child)), ...(value === undefined ? {} : { value }) });
+    found.push({ ...named, type: () => type, ...(value === undefined ? {} : { value }) });
   }
   return found;
 }

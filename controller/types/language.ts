@@ -13,7 +13,7 @@ export function originOf(type: Type): TypeOrigin | undefined {
   let at = type;
   for (let i = 0; i < defaultLimits.maxNesting; i++) {
     if (at.kind === 'struct' || at.kind === 'union' || at.kind === 'class') return at.origin;
-    if (at.kind === 'typedef' && at.origin !== undefined) return at.origin;
+    if ((at.kind === 'typedef' || at.kind === 'pointer') && at.origin !== undefined) return at.origin;
     if (at.kind !== 'typedef' && at.kind !== 'qualified') return undefined;
     at = at.target();
   }

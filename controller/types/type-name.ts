@@ -58,6 +58,10 @@ function declarator(type: Type, behindPointer: boolean, budget: Budget, nesting:
   const open = behindPointer ? '(' : '';
   const close = behindPointer ? ')' : '';
 
+  if ((at.kind === 'pointer' || at.kind === 'array' || at.kind === 'function') && at.name !== undefined) {
+    budget.left -= at.name.length + 1;
+    return { base: `${before}${at.name}`, prefix: '', suffix: '' };
+  }
   switch (at.kind) {
     case 'pointer': {
       const inner = declarator(at.target(), true, budget, nesting + 1);
@@ -67,6 +71,10 @@ function declarator(type: Type, behindPointer: boolean, budget: Budget, nesting:
       return { base: inner.base, prefix: `${inner.prefix}${star}${marks}`, suffix: inner.suffix };
     }
     case 'array': {
+      if (at.spelling === 'rust') {
+        const element = nameWithin(at.element(), budget, nesting + 1);
+        return { base: `[${element}; ${at.count ?? '_'}]`, prefix: '', suffix: '' };
+      }
       // A qualified array is an array of qualified elements (C11 6.7.3p9).
       const element = [...qualifiers].reduce<Type>(
         (target, qualifier) => ({ kind: 'qualified', qualifier, target: () => target }),

@@ -17,6 +17,7 @@ export type View =
   | PointerView
   | VariantView
   | WrapperView
+  | RecordView
   | WalkedView
   | WalkedMapView
   | DynamicView;
@@ -47,6 +48,8 @@ export interface SequenceView {
   readonly capacity?: Recipe;
   readonly valid?: Invariant;
   readonly element: () => Type;
+  /** Not zero where there is none, which is another thing than an empty one: Go's nil. Shown with the text `nil`. */
+  readonly isNil?: Recipe;
 }
 
 /** What owns or shares another object: std::unique_ptr, shared_ptr, Box, Rc. `kind: 'pointer'`, `value`, `target`; `*p`, `p->m` and `p.m` reach the object. */
@@ -94,6 +97,12 @@ export interface WrapperView {
   readonly facts?: readonly Fact[];
 }
 
+/** Parts under names of their own, wherever the object keeps them: std::tuple, std::pair. `kind: 'struct'`, `fields` in this order. */
+export interface RecordView {
+  readonly kind: 'record';
+  readonly fields: readonly { readonly name: string; readonly type: () => Type; readonly offset: number }[];
+}
+
 /** What is read node by node: std::list, deque, set, VecDeque, channels. `kind: 'slice'`. */
 export interface WalkedView {
   readonly kind: 'walked';
@@ -104,6 +113,10 @@ export interface WalkedView {
   readonly walk: (object: ObjectView, context: ViewContext) => Iterable<Value | Absent>;
   /** What it is for a person: `set`, `list`. */
   readonly noun?: string;
+  /** Facts of its own: a channel's `{cap=4, closed=0}`. */
+  readonly facts?: readonly Fact[];
+  /** As of {@link SequenceView}. */
+  readonly isNil?: Recipe;
 }
 
 /** std::map, HashMap, Go's maps: `kind: 'map'`, elements with the fields `key` and `value`. */
@@ -113,6 +126,8 @@ export interface WalkedMapView {
   readonly key: () => Type;
   readonly value: () => Type;
   readonly walk: (object: ObjectView, context: ViewContext) => Iterable<Entry | Absent>;
+  /** As of {@link SequenceView}. */
+  readonly isNil?: Recipe;
 }
 
 export interface Entry {
@@ -138,9 +153,12 @@ export interface ViewContext {
   readonly maxElements: number;
   /** The symbol that a runtime address lies in, as the linker knows it: `_ZTV6Circle` and 16. */
   readonly linkSymbolAt?: (address: bigint) => { readonly name: string; readonly offset: bigint } | undefined;
-  /** The type that a Go runtime type descriptor, a C++ vtable or a Rust vtable at a runtime address belongs to. */
+  /**
+   * The type that a Go runtime type descriptor, a C++ vtable or a Rust vtable at a runtime address belongs to; of a C++ member function
+   * at an address, the class that it is a member of.
+   */
   readonly typeOfDescriptor?: (
     address: bigint,
-    kind: 'go-type' | 'c++-vtable' | 'rust-vtable',
+    kind: 'go-type' | 'c++-vtable' | 'c++-member' | 'rust-vtable',
   ) => Type | undefined;
 }

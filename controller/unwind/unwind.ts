@@ -120,10 +120,12 @@ function stepFrame<M extends MappedModule>(
   const found = withSeparateFile(findRow(pc, from.exact, modules, context));
   const { row, module, lookupPc } = found;
   const base = { pc, registers, module, foundBy };
-  if (isAbsent(row) || module === undefined) {
+  if (isAbsent(row) || module === undefined || isBeyondTables(row, pc, context)) {
     const resort = stepByLastResort({ ...context, pc, registers, modules, module, exact: from.exact });
     if (resort === undefined) {
-      const cfa = isAbsent(row) ? row : absent('unwind-failed', `no module at ${hex(pc)}`, { address: pc });
+      const cfa = isAbsent(row)
+        ? row
+        : absent('unwind-failed', `nothing leads on from ${hex(pc)}`, { address: pc });
       return { frame: { ...base, lookupPc, cfa, signalFrame: false }, next: cfa };
     }
     const signalFrame = resort.by === 'signal-trampoline';
@@ -213,11 +215,16 @@ function findRow<M extends MappedModule>(
   context: StepContext,
 ): FoundRow<M> {
   const at = rowAt(pc, modules);
-  if (exact || (isAbsent(at.row) ? isSignalReturn(pc, context) : at.row.signalFrame)) return at;
+  if (exact || (!isAbsent(at.row) && at.row.signalFrame) || isSignalReturn(pc, context)) return at;
   const before = rowAt(pc - 1n, modules);
   // Where a stack that was made by hand begins was never called either: it is the beginning of a function, with no call before it.
   const isBeginning = isAbsent(before.row) && !isAbsent(at.row) && !followsCall(pc, context);
   return isBeginning ? { ...before, module: at.module, row: at.row, isBeginning } : before;
+}
+
+/** Go has rows for the code of its signal return as for any other of its functions: to them it has a caller, which it has not. */
+function isBeyondTables(row: CallFrameRow, pc: bigint, context: StepContext): boolean {
+  return !row.signalFrame && isSignalReturn(pc, context);
 }
 
 /** The module's own file covers next to everything: what may be elsewhere is looked for last. */
