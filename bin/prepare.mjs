@@ -42,6 +42,7 @@ const programs = {
     debuginfod: 'debuginfod',
     'g++': 'g++',
     go: 'golang-go',
+    dlv: 'delve',
     'ld.gold': 'binutils',
     'llvm-dwp': 'llvm',
     'llvm-symbolizer': 'llvm',
