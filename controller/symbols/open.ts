@@ -23,7 +23,10 @@ import type {
   ModuleSymbols,
   SourceFrame,
   VariableSymbol,
+  VtablePlace,
 } from './module-symbols.js';
+import { RustVtables } from './rust-vtables.js';
+import { CplusplusClasses } from './cplusplus-classes.js';
 import { SourceStacks } from './source-stack.js';
 import { type FoundEnumerator, TypeFinder } from './type-finder.js';
 
@@ -55,9 +58,11 @@ class OpenedSymbols implements ModuleSymbols {
   readonly #functions: FunctionFinder;
   readonly #globals: GlobalFinder;
   readonly #types: TypeFinder;
+  readonly #rustVtables: RustVtables;
   readonly #lines: LineFinder;
   readonly #stacks: SourceStacks;
   readonly #goTypes: GoTypes;
+  readonly #classes: CplusplusClasses;
 
   constructor(elf: ElfFile, path: string, frames: CallFrameTable, limits: Limits, files: ModuleDebugFiles) {
     this.path = path;
@@ -77,9 +82,11 @@ class OpenedSymbols implements ModuleSymbols {
     this.#functions = new FunctionFinder(this.#context);
     this.#globals = new GlobalFinder(this.#context);
     this.#types = new TypeFinder(this.#context);
+    this.#rustVtables = new RustVtables(this.#context);
     this.#lines = new LineFinder(this.#context);
     this.#stacks = new SourceStacks(this.#context);
     this.#goTypes = new GoTypes(this.#context);
+    this.#classes = new CplusplusClasses(this.#context);
   }
 
   get buildId(): string {
@@ -142,8 +149,24 @@ class OpenedSymbols implements ModuleSymbols {
     return this.#types.findEnumerator(name, from);
   }
 
+  typeOfRustVtable(address: LinkAddress): Type | undefined {
+    return this.#rustVtables.typeAt(address);
+  }
+
   goTypeAt(descriptor: LinkAddress): Type | undefined {
     return this.#goTypes.at(descriptor);
+  }
+
+  classOfMember(address: LinkAddress): Type | undefined {
+    return this.#classes.ofMember(address);
+  }
+
+  vtableAt(address: LinkAddress): VtablePlace | undefined {
+    return this.#classes.vtableAt(address);
+  }
+
+  classOfName(encoding: string): Type | undefined {
+    return this.#classes.ofName(encoding);
   }
 
   symbolAt(address: LinkAddress): { readonly name: string; readonly offset: bigint } | undefined {

@@ -20,9 +20,11 @@ import type {
   Type,
   TypeOrigin,
 } from '../types/type.js';
-import { membersOf } from './members.js';
+import { constantOf, constantsOf, membersOf } from './members.js';
+import { memberPointer } from './member-pointer.js';
 import { once } from './once.js';
 import { isCPlusPlus, isGo, qualifiedNameOf, viewLanguage } from './origin.js';
+import { variantPartOf } from './variant-part.js';
 
 const voidType: Type = { kind: 'void' };
 
@@ -55,6 +57,11 @@ export class TypeReader {
     return die.has(DW_AT.type) ? { kind: 'unknown', detail: 'its type is in another file' } : voidType;
   }
 
+  #typeBehind(die: Die, attribute: number): Type {
+    const type = die.reference(attribute);
+    return type === undefined ? voidType : this.typeAt(type);
+  }
+
   /** The type that a DIE is. */
   typeAt(die: Die): Type {
     const known = this.#types.get(die.key);
@@ -71,13 +78,15 @@ export class TypeReader {
       return this.typeAt(whole);
     switch (die.tag) {
       case DW_TAG.base_type:
-        return baseType(die, this.#machine);
+        return this.#emptyOfRust(die) ?? baseType(die, this.#machine);
       case DW_TAG.pointer_type:
         return this.#pointer(die, 'pointer');
       case DW_TAG.reference_type:
         return this.#pointer(die, 'reference');
       case DW_TAG.rvalue_reference_type:
         return this.#pointer(die, 'rvalue-reference');
+      case DW_TAG.ptr_to_member_type:
+        return memberPointer(die, (from, attribute) => this.#typeBehind(from, attribute));
       case DW_TAG.structure_type:
         return this.#composite(die, 'struct');
       case DW_TAG.union_type:
@@ -119,7 +128,18 @@ export class TypeReader {
 
   #pointer(die: Die, flavor: 'pointer' | 'reference' | 'rvalue-reference'): Type {
     const byteSize = die.size(DW_AT.byte_size) ?? die.unit.addressSize;
-    return { kind: 'pointer', flavor, byteSize, target: once(() => this.typeOf(die)), ...this.#goName(die) };
+    return {
+      kind: 'pointer',
+      flavor,
+      byteSize,
+      target: once(() => this.typeOf(die)),
+      ...this.#pointerName(die),
+    };
+  }
+
+  #pointerName(die: Die): { name?: string; origin?: TypeOrigin } {
+    if (!isRust(die)) return this.#goName(die);
+    return die.name === undefined ? {} : { name: die.name };
   }
 
   #goName(die: Die): { name?: string; origin?: TypeOrigin } {
@@ -164,15 +184,29 @@ export class TypeReader {
       byteSize,
       incomplete: false,
       members: once(() => membersOf(die, (child) => this.typeOf(child))),
+      ...(isRust(die) ? { variants: once(() => variantPartOf(die, (child) => this.typeOf(child))) } : {}),
+      ...(viewLanguage(die.unit.language) === 'c++'
+        ? { constants: once(() => constantsOf(die, (child) => this.typeOf(child))) }
+        : {}),
       ...this.#originOf(die),
     };
+  }
+
+  /** rustc writes `()` and `!` as base types without a size: the first is a struct of nothing, the second an enum of nothing. */
+  #emptyOfRust(die: Die): CompositeType | undefined {
+    const { name } = die;
+    if (!isRust(die) || (name !== '()' && name !== '!')) return undefined;
+    const variants = name === '!' ? { variants: () => ({ variants: [] }) } : {};
+    const empty = { byteSize: 0, incomplete: false, members: () => [], ...variants };
+    return { kind: 'struct', name, tagless: true, ...empty, ...this.#originOf(die) };
   }
 
   #originOf(die: Die): { origin?: TypeOrigin } {
     const language = viewLanguage(die.unit.language);
     if (language === undefined) return {};
     const templateArguments = once(() => templateArgumentsOf(die, (child) => this.typeOf(child)));
-    const origin = { language, templateArguments, findType: this.#findType };
+    const producer = (): string | undefined => die.unit.root.string(DW_AT.producer);
+    const origin = { language, templateArguments, findType: this.#findType, producer };
     const kind = language === 'go' ? die.size(DW_AT.go_kind) : undefined;
     if (kind === undefined) return { origin };
     const [key, element] = [DW_AT.go_key, DW_AT.go_elem].map((attribute) => {
@@ -194,12 +228,15 @@ export class TypeReader {
     }
     const ranges = [...die.children()].filter((child) => child.tag === DW_TAG.subrange_type);
     const { name } = die;
+    const form = {
+      ...(die.flag(DW_AT.GNU_vector) ? { vector: true as const } : {}),
+      ...(isRust(die) ? { spelling: 'rust' as const } : {}),
+    };
     const named = isGo(die) && name !== undefined && ranges.length === 1 ? { name } : {};
-    const vector = die.flag(DW_AT.GNU_vector) ? { vector: true as const } : {};
     let element = once(() => this.typeOf(die));
     for (const range of ranges.toReversed()) {
       const of = element;
-      const type: Type = { kind: 'array', element: of, ...named, ...vector, ...this.#count(range) };
+      const type: Type = { kind: 'array', element: of, ...named, ...form, ...this.#count(range) };
       element = () => type;
     }
     return ranges.length === 0 ? { kind: 'array', element } : element();
@@ -320,10 +357,11 @@ function enumeratorsOf(die: Die): Enumerator[] {
   return enumerators;
 }
 
-/** As gdb names it: in C++ with what it stands in, and without the word. Go writes whole names. */
+/** As gdb names it: in C++ and Rust with what it stands in, and without the word. Go writes whole names. */
 function shownName(die: Die): { name?: string; tagless?: true } {
   if (isGo(die) && die.name !== undefined) return { tagless: true, name: die.name };
-  if (!isCPlusPlus(die.unit.language)) return die.name === undefined ? {} : { name: die.name };
+  if (!isCPlusPlus(die.unit.language) && !isRust(die))
+    return die.name === undefined ? {} : { name: die.name };
   const name = qualifiedNameOf(die);
   return { tagless: true, ...(name === undefined ? {} : { name }) };
 }
@@ -336,6 +374,10 @@ function enumeratorPrefix(die: Die): string {
   return die.flag(DW_AT.enum_class) ? `${whole}::` : whole.slice(0, whole.length - own.length);
 }
 
+function isRust(die: Die): boolean {
+  return viewLanguage(die.unit.language) === 'rust';
+}
+
 function templateArgumentsOf(die: Die, typeOf: (die: Die) => Type): TemplateArgument[] {
   const found: TemplateArgument[] = [];
   for (const child of die.children()) {
@@ -345,9 +387,10 @@ function templateArgumentsOf(die: Die, typeOf: (die: Die) => Type): TemplateArgu
       continue;
     }
     if (tag !== DW_TAG.template_type_parameter && tag !== DW_TAG.template_value_parameter) continue;
-    const value = child.signed(DW_AT.const_value);
+    const type = typeOf(child);
+    const value = constantOf(child, type);
     const named = name === undefined ? {} : { name };
-    found.push({ ...named, type: once(() => typeOf(child)), ...(value === undefined ? {} : { value }) });
+    found.push({ ...named, type: () => type, ...(value === undefined ? {} : { value }) });
   }
   return found;
 }

@@ -6,10 +6,11 @@ import { type Absent, absent, isAbsent } from '../../format/absent.js';
 import { hex } from '../../format/address.js';
 import type { MemoryReader, Provenance } from '../../format/memory.js';
 import { alternativeText, briefText } from './brief-text.js';
+import { dynamicObject } from './cplusplus/dynamic-object.js';
 import { kindOf } from './kind.js';
 import { stripType } from './layout.js';
 import { type ObjectView, objectOf } from './object-view.js';
-import { elementOf, heldPath, keyPath, methodOf, targetOf, type ValuePath } from './path.js';
+import { elementOf, heldPath, keyPath, memberOf, methodOf, targetOf, type ValuePath } from './path.js';
 import { readSome, weakest } from './read.js';
 import { computeRecipe, type Recipe } from './recipe.js';
 import type { RenderContext } from './render.js';
@@ -23,6 +24,7 @@ import type {
   Entry,
   Fact,
   PointerView,
+  RecordView,
   SequenceView,
   StringView,
   VariantView,
@@ -70,6 +72,8 @@ export function viewKind(view: View, nesting = 0): ValueKind {
       return 'slice';
     case 'dynamic':
       return 'variant';
+    case 'record':
+      return 'struct';
     case 'wrapper': {
       const content = view.content.type();
       const inner = nesting < maxWrappers ? viewOf(content) : undefined;
@@ -127,6 +131,8 @@ class ViewRenderer {
         return this.#variant(view);
       case 'wrapper':
         return this.#wrapper(view);
+      case 'record':
+        return this.#record(view);
       case 'walked':
         return this.#walked(view);
       case 'map':
@@ -195,7 +201,8 @@ class ViewRenderer {
     }
     const { path, depth } = this.#at;
     if (depth <= 0) return body;
-    const pointed: ObjectView = { type: target, address };
+    const { dynamicTypeAt } = this.#host.context;
+    const pointed = dynamicObject({ type: target, address }, this.#memory, dynamicTypeAt);
     return { ...body, target: this.#part(pointed, path && targetOf(path), depth - 1) };
   }
 
@@ -231,6 +238,18 @@ class ViewRenderer {
     if (facts === undefined || kind === 'string' || kind === 'array') return body;
     const own = body.text ?? (kind === 'slice' || kind === 'map' ? '' : (body.value ?? ''));
     return { ...body, text: own === '' ? facts : `${own} ${facts}` };
+  }
+
+  #record(view: RecordView): Body {
+    const { path } = this.#at;
+    const fields = view.fields.map(({ name, ...content }) => {
+      const fieldPath = path && (isIdentifier(name) ? memberOf(path, name) : path);
+      return { name, ...this.#part(contentOf(content, this.#object), fieldPath) };
+    });
+    const [first] = fields;
+    // Where nothing of it is there that is said once.
+    if (first?.absent !== undefined && fields.every(isNowhere)) return { absent: first.absent };
+    return { fields };
   }
 
   #walked(view: WalkedView): Body {
@@ -354,6 +373,21 @@ function readObject(
   const read = readSome(memory, object.address, length);
   const stop = read.stop && { ...read.stop, length: length - read.bytes.length };
   return { bytes: read.bytes, stop };
+}
+
+function isNowhere({ absent: why, value, text, fields, elements }: ValueDocument): boolean {
+  return (
+    why !== undefined &&
+    value === undefined &&
+    text === undefined &&
+    fields === undefined &&
+    elements === undefined
+  );
+}
+
+/** Of a tuple's parts, which have numbers, no expression names one. */
+function isIdentifier(name: string): boolean {
+  return /^\w+$/.test(name) && !/^\d/.test(name);
 }
 
 /** What an expression says to reach what an alternative holds. */

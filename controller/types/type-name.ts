@@ -71,6 +71,10 @@ function declarator(type: Type, behindPointer: boolean, budget: Budget, nesting:
       return { base: inner.base, prefix: `${inner.prefix}${star}${marks}`, suffix: inner.suffix };
     }
     case 'array': {
+      if (at.spelling === 'rust') {
+        const element = nameWithin(at.element(), budget, nesting + 1);
+        return { base: `[${element}; ${at.count ?? '_'}]`, prefix: '', suffix: '' };
+      }
       // A qualified array is an array of qualified elements (C11 6.7.3p9).
       const element = [...qualifiers].reduce<Type>(
         (target, qualifier) => ({ kind: 'qualified', qualifier, target: () => target }),

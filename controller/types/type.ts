@@ -2,6 +2,7 @@
  * The type model: what debug information says of types, freed of DWARF. Types can be cyclic, so whatever leads to another
  * type is a function that resolves late. Declarations are resolved to their definition by the maker of the type.
  */
+import type { Recipe } from './recipe.js';
 import type { View } from './view.js';
 
 export type Type =
@@ -48,7 +49,7 @@ export interface PointerType {
   readonly flavor: 'pointer' | 'reference' | 'rvalue-reference';
   readonly byteSize: number;
   readonly target: () => Type;
-  /** As Go spells it: `*main.Order`, `func(int) error` (a func value points to its closure). */
+  /** Of a language whose pointers have names: `&mut Point` and `fn(i32) -> u8` of Rust, `*main.Order` and `func(int) error` of Go (which points to its closure). */
   readonly name?: string;
   /** Of Go. */
   readonly origin?: TypeOrigin;
@@ -64,6 +65,10 @@ export interface CompositeType {
   /** True when only a declaration exists anywhere: there are no members to show. */
   readonly incomplete: boolean;
   readonly members: () => readonly Member[];
+  /** What an object is one of, beside its members: Rust's enums. */
+  readonly variants?: () => VariantPart | undefined;
+  /** Static members whose values are constants of the program. */
+  readonly constants?: () => ReadonlyMap<string, bigint>;
   /** Of a language whose types have views; undefined in C. */
   readonly origin?: TypeOrigin;
 }
@@ -75,6 +80,8 @@ export interface TypeOrigin {
   readonly templateArguments: () => readonly TemplateArgument[];
   /** A type of the same module by its whole name, with the namespaces that it stands in: `std::_List_node<int>`. */
   readonly findType: (name: string) => Type | undefined;
+  /** What compiled it: `clang LLVM (rustc version 1.95.0 (...))`. */
+  readonly producer?: () => string | undefined;
   /** Of a type that is made by a view and stands in no debug information (what an `Rc<str>` points to): how it is shown. */
   readonly view?: View;
   readonly go?: GoFacts;
@@ -106,8 +113,35 @@ export interface Member {
   /** Bit fields: width, and offset of the least significant bit from the byte offset's first bit (little-endian). */
   readonly bitSize?: number;
   readonly bitOffset?: number;
-  /** A base class (later work reads them). */
+  /** A base class. */
   readonly base: boolean;
+  /** A virtual base: where it lies the object's vtable says, so that `type` is unknown to whoever does not ask that. */
+  readonly virtualBase?: VirtualBase;
+}
+
+export interface VirtualBase {
+  readonly type: () => Type;
+  /** From the beginning of the object that has it. */
+  readonly offset: Recipe;
+}
+
+/** Of its variants, an object has the members of one. */
+export interface VariantPart {
+  /** What tells which; undefined where nothing does, for no more than one of them can exist. */
+  readonly discriminant?: { readonly byteOffset: number; readonly byteSize: number };
+  readonly variants: readonly Variant[];
+}
+
+export interface Variant {
+  /** The discriminants that mean it; undefined: all that no other names. */
+  readonly discriminants?: readonly DiscriminantRange[];
+  readonly members: readonly Member[];
+}
+
+/** Both ends included, as unsigned integers of the discriminant's size. */
+export interface DiscriminantRange {
+  readonly from: bigint;
+  readonly to: bigint;
 }
 
 export interface ArrayType {
@@ -119,6 +153,8 @@ export interface ArrayType {
   readonly count?: number;
   /** A vector of the machine (`vector_size`): laid out as an array, but a value of its own, which never becomes a pointer. */
   readonly vector?: true;
+  /** Written as Rust writes it: `[i32; 4]`. */
+  readonly spelling?: 'rust';
   /** A VLA's count, as a DWARF expression or a reference to a variable; evaluated where a frame is known. */
   readonly dynamicCount?: DynamicCount;
 }

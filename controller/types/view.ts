@@ -17,6 +17,7 @@ export type View =
   | PointerView
   | VariantView
   | WrapperView
+  | RecordView
   | WalkedView
   | WalkedMapView
   | DynamicView;
@@ -96,6 +97,12 @@ export interface WrapperView {
   readonly facts?: readonly Fact[];
 }
 
+/** Parts under names of their own, wherever the object keeps them: std::tuple, std::pair. `kind: 'struct'`, `fields` in this order. */
+export interface RecordView {
+  readonly kind: 'record';
+  readonly fields: readonly { readonly name: string; readonly type: () => Type; readonly offset: number }[];
+}
+
 /** What is read node by node: std::list, deque, set, VecDeque, channels. `kind: 'slice'`. */
 export interface WalkedView {
   readonly kind: 'walked';
@@ -133,6 +140,8 @@ export interface DynamicView {
   readonly kind: 'dynamic';
   /** The object as what it is; undefined for none (a nil interface, an empty any). */
   readonly resolve: (object: ObjectView, context: ViewContext) => Value | undefined | Absent;
+  /** Not zero where there is no object: so that `err != nil` is decided without knowing the type, in the kernel too. */
+  readonly isNone?: Recipe;
   /** What no object is called: `empty`. Without it `nil`. */
   readonly none?: string;
 }
@@ -144,9 +153,12 @@ export interface ViewContext {
   readonly maxElements: number;
   /** The symbol that a runtime address lies in, as the linker knows it: `_ZTV6Circle` and 16. */
   readonly linkSymbolAt?: (address: bigint) => { readonly name: string; readonly offset: bigint } | undefined;
-  /** The type that a Go runtime type descriptor, a C++ vtable or a Rust vtable at a runtime address belongs to. */
+  /**
+   * The type that a Go runtime type descriptor, a C++ vtable or a Rust vtable at a runtime address belongs to; of a C++ member function
+   * at an address, the class that it is a member of.
+   */
   readonly typeOfDescriptor?: (
     address: bigint,
-    kind: 'go-type' | 'c++-vtable' | 'rust-vtable',
+    kind: 'go-type' | 'c++-vtable' | 'c++-member' | 'rust-vtable',
   ) => Type | undefined;
 }

@@ -70,6 +70,7 @@ export function literalSymbols(module: LiteralModule): ModuleSymbols {
       }
       return undefined;
     },
+    typeOfRustVtable: () => undefined,
     symbolAt: () => undefined,
     findSymbol: (name) => {
       const address = symbols[name];

@@ -79,6 +79,7 @@ const symbols: ModuleSymbols = {
   globalNames: () => globals.map((each) => each.name),
   findType: () => undefined,
   findEnumerator: (name) => (name === 'RED' ? { type: color, value: 0n } : undefined),
+  typeOfRustVtable: missing,
   symbolAt: missing,
   findSymbol: (name) => (name === '_start' ? { address: linkAddress(0x40n), size: 1 } : undefined),
 };

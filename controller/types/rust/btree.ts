@@ -1,0 +1,219 @@
+/**
+ * `BTreeMap` and `BTreeSet`: nodes of up to 11 keys. A leaf is a `LeafNode`; a node above is an `InternalNode`, which begins with one and has an edge more
+ * than keys. Which of both a node is, only its height says, counted from the leaves. Each child knows its parent and its place there: that is checked.
+ */
+import { type Absent, absent, isAbsent } from '../../../format/absent.js';
+import { hex } from '../../../format/address.js';
+import type { MemoryReader } from '../../../format/memory.js';
+import { asArray, sizeOf, stripType } from '../layout.js';
+import type { ObjectView } from '../object-view.js';
+import { computeRecipe, type Recipe } from '../recipe.js';
+import { decodeInteger } from '../read.js';
+import type { CompositeType, Type } from '../type.js';
+import type { Value } from '../value.js';
+import type { Entry, ViewContext, WalkedMapView, WalkedView } from '../view.js';
+import { firstPart, innermost, partAt, type Part, targetOf, wordOf } from './layout.js';
+import { argument } from './vec.js';
+
+interface Tree {
+  readonly length: Recipe;
+  readonly root: Recipe;
+  readonly height: Recipe;
+  readonly node: NodeLayout;
+  readonly key: Type;
+  readonly value: Type;
+}
+
+interface NodeLayout {
+  readonly size: number;
+  readonly parent: number;
+  readonly parentIndex: number;
+  readonly length: number;
+  readonly keys: number;
+  readonly values: number;
+  readonly capacity: number;
+  /** Undefined where no debug information describes nodes above the leaves. */
+  readonly edges: () => number | undefined;
+}
+
+export function btreeMapView(type: CompositeType): WalkedMapView | undefined {
+  const tree = treeOf({ type, offset: 0 });
+  if (tree === undefined) return undefined;
+  return {
+    kind: 'map',
+    length: tree.length,
+    key: () => tree.key,
+    value: () => tree.value,
+    walk: (object, context) => walkTree(object, tree, context),
+  };
+}
+
+export function btreeSetView(type: CompositeType): WalkedView | undefined {
+  const map = partAt(type, 'map');
+  const tree = map === undefined ? undefined : treeOf(map);
+  if (tree === undefined) return undefined;
+  return {
+    kind: 'walked',
+    noun: 'set',
+    length: tree.length,
+    element: () => tree.key,
+    walk: function* keys(object, context): Generator<Value | Absent> {
+      for (const entry of walkTree(object, tree, context)) yield isAbsent(entry) ? entry : entry.key;
+    },
+  };
+}
+
+function treeOf(map: Part): Tree | undefined {
+  const type = stripType(map.type);
+  const key = argument(type, 0);
+  const value = argument(type, 1);
+  const root = partAt(type, 'root');
+  const some = root === undefined ? undefined : payloadOf(root.type);
+  if (key === undefined || value === undefined || root === undefined || some === undefined) return undefined;
+  const at = (part: Part | undefined, offset: number): Part | undefined =>
+    part === undefined ? undefined : { ...part, offset: part.offset + map.offset + offset };
+  const inRoot = root.offset + some.offset;
+  const pointer = partAt(some.type, 'node');
+  const leaf = targetOf(pointer);
+  const length = wordOf(at(partAt(type, 'length'), 0));
+  const first = wordOf(at(pointer, inRoot));
+  const height = wordOf(at(partAt(some.type, 'height'), inRoot));
+  const node = leaf === undefined ? undefined : nodeLayout(leaf);
+  if (length === undefined || first === undefined || height === undefined || node === undefined)
+    return undefined;
+  return { length, root: first, height, node, key, value };
+}
+
+/** What `Some` holds. */
+function payloadOf(option: Type): Part | undefined {
+  const type = stripType(option);
+  const variants = type.kind === 'struct' ? type.variants?.()?.variants : undefined;
+  const some = variants?.flatMap((variant) => variant.members).find((member) => member.name === 'Some');
+  const content = some === undefined ? undefined : partAt(some.type(), '__0');
+  if (some === undefined || content === undefined) return undefined;
+  return { ...content, offset: content.offset + some.byteOffset };
+}
+
+function nodeLayout(leaf: Type): NodeLayout | undefined {
+  const parent = partAt(leaf, 'parent');
+  const parentIndex = partAt(leaf, 'parent_idx');
+  const length = partAt(leaf, 'len');
+  const keys = partAt(leaf, 'keys');
+  const values = partAt(leaf, 'vals');
+  const size = sizeOf(leaf);
+  const capacity = keys === undefined ? undefined : asArray(keys.type)?.count;
+  if (parent === undefined || parentIndex === undefined || length === undefined) return undefined;
+  if (keys === undefined || values === undefined || size === undefined || capacity === undefined)
+    return undefined;
+  if (sizeOf(length.type) !== 2 || sizeOf(parentIndex.type) !== 2 || sizeOf(parent.type) !== 8)
+    return undefined;
+  const internal = payloadOf(parent.type);
+  return {
+    size,
+    capacity,
+    parent: parent.offset,
+    parentIndex: parentIndex.offset,
+    length: length.offset,
+    keys: keys.offset,
+    values: values.offset,
+    edges: () => {
+      const above = internal === undefined ? undefined : targetOf(innermost(internal));
+      return above === undefined ? undefined : edgesOf(above, leaf);
+    },
+  };
+}
+
+function edgesOf(internal: Type, leaf: Type): number | undefined {
+  const edges = firstPart(internal, ['edges']);
+  const data = firstPart(internal, ['data']);
+  const count = edges === undefined ? undefined : asArray(edges.type)?.count;
+  if (edges === undefined || data?.offset !== 0 || sizeOf(data.type) !== sizeOf(leaf)) return undefined;
+  return count === undefined ? undefined : edges.offset;
+}
+
+/** 2^64 elements would take a tree of height 25. */
+const maxHeight = 32n;
+
+function* walkTree(object: ObjectView, tree: Tree, context: ViewContext): Generator<Entry | Absent> {
+  const { memory } = context;
+  const length = computeRecipe(tree.length, object, memory);
+  if (isAbsent(length)) return yield length;
+  if (length === 0n) return;
+  const root = computeRecipe(tree.root, object, memory);
+  if (isAbsent(root)) return yield root;
+  const height = computeRecipe(tree.height, object, memory);
+  if (isAbsent(height)) return yield height;
+  if (root === 0n || height > maxHeight)
+    return yield corrupt(`${length} elements below a root at ${hex(root)} of height ${height}`);
+  const at = { address: root, height: Number(height), parent: undefined, index: 0 };
+  yield* walkNode(at, tree, memory);
+}
+
+interface NodeAt {
+  readonly address: bigint;
+  readonly height: number;
+  /** Undefined of the root. */
+  readonly parent: bigint | undefined;
+  readonly index: number;
+}
+
+/** Gives true where it could not go on. */
+function* walkNode(at: NodeAt, tree: Tree, memory: MemoryReader): Generator<Entry | Absent, boolean> {
+  const { node } = tree;
+  const edges = at.height === 0 ? 0 : node.edges();
+  if (edges === undefined) {
+    yield absent('no-debug-info', 'the debug information does not describe the nodes above the leaves');
+    return true;
+  }
+  const length = checkedLength(at, node, memory);
+  if (isAbsent(length)) {
+    yield length;
+    return true;
+  }
+  for (let i = 0; i <= length; i++) {
+    if (at.height > 0) {
+      const edge = readInteger(at.address + BigInt(edges + i * 8), 8, memory);
+      if (isAbsent(edge)) {
+        yield edge;
+        return true;
+      }
+      const child = { address: edge, height: at.height - 1, parent: at.address, index: i };
+      if (yield* walkNode(child, tree, memory)) return true;
+    }
+    if (i === length) break;
+    yield {
+      key: valueAt(tree.key, at.address + BigInt(node.keys), i),
+      value: valueAt(tree.value, at.address + BigInt(node.values), i),
+    };
+  }
+  return false;
+}
+
+/** How many keys a node has; absent where it is not the node that its parent takes it for. */
+function checkedLength(at: NodeAt, node: NodeLayout, memory: MemoryReader): number | Absent {
+  const length = readInteger(at.address + BigInt(node.length), 2, memory);
+  if (isAbsent(length)) return length;
+  const parent = readInteger(at.address + BigInt(node.parent), 8, memory);
+  if (isAbsent(parent)) return parent;
+  if (length > BigInt(node.capacity) || length === 0n)
+    return corrupt(`the node at ${hex(at.address)} says that it has ${length} keys`);
+  if (at.parent === undefined)
+    return parent === 0n ? Number(length) : corrupt(`the root at ${hex(at.address)} has a parent`);
+  const index = readInteger(at.address + BigInt(node.parentIndex), 2, memory);
+  if (isAbsent(index)) return index;
+  if (parent !== at.parent || index !== BigInt(at.index))
+    return corrupt(`the node at ${hex(at.address)} is not the child ${at.index} of ${hex(at.parent)}`);
+  return Number(length);
+}
+
+const corrupt = (why: string): Absent => absent('unreadable', `the tree is corrupt: ${why}`);
+
+function readInteger(address: bigint, size: number, memory: MemoryReader): bigint | Absent {
+  const read = memory.read(BigInt.asUintN(64, address), size);
+  return isAbsent(read) ? read : decodeInteger(read.bytes, false);
+}
+
+function valueAt(type: Type, base: bigint, index: number): Value {
+  const address = BigInt.asUintN(64, base + BigInt(index * (sizeOf(type) ?? 0)));
+  return { type, place: { kind: 'memory', address } };
+}

@@ -1,0 +1,128 @@
+/**
+ * `HashMap` and `HashSet`: hashbrown's table. `ctrl` points to a byte for each bucket, whose top bit is clear where the bucket is in use; the buckets themselves
+ * lie before it, the first one next to it, downwards.
+ */
+import { type Absent, absent, isAbsent } from '../../../format/absent.js';
+import { sizeOf, stripType } from '../layout.js';
+import type { ObjectView } from '../object-view.js';
+import { computeRecipe, type Recipe } from '../recipe.js';
+import type { CompositeType, Type } from '../type.js';
+import type { Value } from '../value.js';
+import type { Entry, ViewContext, WalkedMapView, WalkedView } from '../view.js';
+import { firstPart, partAt, type Part, wordOf } from './layout.js';
+import { argument } from './vec.js';
+
+interface Table {
+  readonly ctrl: Recipe;
+  readonly bucketMask: Recipe;
+  readonly items: Recipe;
+  /** `(K, V)`. */
+  readonly pair: Type;
+  readonly key: Part;
+  readonly value: Part;
+}
+
+export function hashMapView(type: CompositeType): WalkedMapView | undefined {
+  const found = tableIn(type, [['base', 'table'], ['table']]);
+  if (found === undefined) return undefined;
+  const table = found;
+  return {
+    kind: 'map',
+    length: table.items,
+    key: () => table.key.type,
+    value: () => table.value.type,
+    walk: (object, context) => entries(object, table, context),
+  };
+}
+
+export function hashSetView(type: CompositeType): WalkedView | undefined {
+  const found = tableIn(type, [
+    ['base', 'map', 'table'],
+    ['map', 'base', 'table'],
+    ['map', 'table'],
+  ]);
+  if (found === undefined) return undefined;
+  const table = found;
+  return {
+    kind: 'walked',
+    noun: 'set',
+    length: table.items,
+    element: () => table.key.type,
+    walk: function* keys(object, context): Generator<Value | Absent> {
+      for (const entry of entries(object, table, context)) yield isAbsent(entry) ? entry : entry.key;
+    },
+  };
+}
+
+function tableIn(type: CompositeType, paths: readonly (readonly string[])[]): Table | undefined {
+  const table = firstPart(type, ...paths);
+  if (table === undefined) return undefined;
+  const within = (name: string): Part | undefined => {
+    const part = firstPart(table.type, ['table', name], [name]);
+    return part === undefined ? undefined : { ...part, offset: part.offset + table.offset };
+  };
+  const ctrl = wordOf(within('ctrl'));
+  const bucketMask = wordOf(within('bucket_mask'));
+  const items = wordOf(within('items'));
+  const pair = argument(stripType(table.type), 0);
+  if (ctrl === undefined || bucketMask === undefined || items === undefined || pair === undefined)
+    return undefined;
+  const key = partAt(pair, '__0');
+  const value = partAt(pair, '__1');
+  if (key === undefined || value === undefined || sizeOf(pair) === undefined) return undefined;
+  return { ctrl, bucketMask, items, pair, key, value };
+}
+
+/** Control bytes that are looked at; a table of the library's with more has over eight million elements. */
+const maxBuckets = 1n << 24n;
+const chunkBytes = 64 * 1024;
+
+function* entries(object: ObjectView, table: Table, { memory }: ViewContext): Generator<Entry | Absent> {
+  const numbers: bigint[] = [];
+  for (const recipe of [table.ctrl, table.bucketMask, table.items]) {
+    const number = computeRecipe(recipe, object, memory);
+    if (isAbsent(number)) return yield number;
+    numbers.push(number);
+  }
+  const [ctrl = 0n, mask = 0n, items = 0n] = numbers;
+  if (items === 0n) return;
+  const buckets = mask + 1n;
+  if ((buckets & mask) !== 0n || items > buckets)
+    return yield corrupt(`${items} elements in ${buckets} buckets`);
+  if (buckets > maxBuckets)
+    return yield absent('limit', `a table of ${buckets} buckets: no more than ${maxBuckets} are looked at`);
+  const used = usedBuckets(ctrl, Number(buckets), { memory });
+  if (isAbsent(used)) return yield used;
+  if (BigInt(used.length) !== items)
+    return yield corrupt(`it says ${items} elements, and ${used.length} of its buckets are in use`);
+  const stride = BigInt(sizeOf(table.pair) ?? 0);
+  for (const index of used) {
+    const address = BigInt.asUintN(64, ctrl - BigInt(index + 1) * stride);
+    yield { key: valueAt(table.key, address), value: valueAt(table.value, address) };
+  }
+}
+
+const corrupt = (why: string): Absent => absent('unreadable', `the table is corrupt: ${why}`);
+
+function valueAt(part: Part, base: bigint): Value {
+  const address = BigInt.asUintN(64, base + BigInt(part.offset));
+  return { type: part.type, place: { kind: 'memory', address } };
+}
+
+/** Indexes of all buckets in use: looked at before the first element is shown, so that none of a corrupt table is. */
+function usedBuckets(
+  ctrl: bigint,
+  buckets: number,
+  { memory }: Pick<ViewContext, 'memory'>,
+): number[] | Absent {
+  const used: number[] = [];
+  for (let start = 0; start < buckets; start += chunkBytes) {
+    const size = Math.min(chunkBytes, buckets - start);
+    const read = memory.read(BigInt.asUintN(64, ctrl + BigInt(start)), size);
+    if (isAbsent(read)) return read;
+    read.bytes.forEach((byte, i) => {
+      if (byte < 0x80) used.push(start + i);
+    });
+  }
+  return used;
+}

@@ -1,0 +1,65 @@
+/** `native-fixtures/rust-values`: built, run to its end, with the core that it left and what it said of its own variables. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { cacheFolder, repositoryRoot } from './paths.js';
+
+const sources = join(repositoryRoot, 'native-fixtures', 'rust-values');
+
+/** Compiles a crate of `native-fixtures`; kept by the hash of its sources and flags. */
+export function rustValues(...flags: readonly string[]): string {
+  const files = readdirSync(sources).toSorted();
+  const hash = createHash('sha256').update(JSON.stringify(flags));
+  for (const file of files) hash.update(file).update(readFileSync(join(sources, file)));
+  const folder = join(cacheFolder, 'native', hash.digest('hex').slice(0, 16));
+  const program = join(folder, 'rust-values');
+  if (existsSync(program)) return program;
+  mkdirSync(folder, { recursive: true });
+  const unfinished = `${program}.${process.pid}`;
+  const named = ['--edition', '2021', '--crate-name', 'rust_values'];
+  execFileSync('rustc', [...named, '-g', ...flags, '-o', unfinished, join(sources, 'main.rs')], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, HOME: homedir() },
+  });
+  renameSync(unfinished, program);
+  return program;
+}
+
+export interface RustRun extends Disposable {
+  readonly program: string;
+  readonly core: string;
+  /** What `{:?}` gave of each variable, by name; in the order told. */
+  readonly told: readonly (readonly [name: string, text: string])[];
+}
+
+export function runRustValues(...flags: readonly string[]): RustRun {
+  const program = rustValues(...flags);
+  const folder = mkdtempSync(join(tmpdir(), 'rust-values-'));
+  const report = join(folder, 'report');
+  spawnSync('sh', ['-c', 'ulimit -c unlimited; exec "$0" "$1"', program, report], { cwd: folder });
+  const core = readdirSync(folder).find((name) => name.startsWith('core'));
+  if (core === undefined) throw new Error(`${program} left no core`);
+  const lines = readFileSync(report, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '');
+  return {
+    program,
+    core: join(folder, core),
+    told: lines.map((line) => {
+      const [name = '', text = ''] = line.split('\t');
+      return [name, unescape(text)] as const;
+    }),
+    [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
+const simple: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t' };
+
+/** Undoes `str::escape_default`. */
+function unescape(text: string): string {
+  return text.replaceAll(/\\(?:u\{([0-9a-f]+)\}|(.))/g, (_, code: string | undefined, letter: string) =>
+    code === undefined ? (simple[letter] ?? letter) : String.fromCodePoint(Number.parseInt(code, 16)),
+  );
+}
