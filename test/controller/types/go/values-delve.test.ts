@@ -11,15 +11,16 @@ import { compareWithDelve, type DelveTally, newDelveTally } from '../../../suppo
 import { compileNative, go } from '../../../support/compile-native.js';
 import { crashCore } from '../../../support/core.js';
 import { Delve } from '../../../support/delve.js';
+import { newerGo } from '../../../support/fixtures.js';
 import { repositoryRoot } from '../../../support/paths.js';
 
 const source = readFileSync(join(repositoryRoot, 'native-fixtures/go-values/values.go'), 'utf8');
 const limits = { ...defaultLimits, maxElements: 150, maxStringBytes: 4096 };
 
-async function compare(program: string): Promise<DelveTally> {
+async function compare(program: string, dlv = 'dlv'): Promise<DelveTally> {
   using core = crashCore('/usr/bin/env', ['GOTRACEBACK=crash', program]);
   using snapshot = openSnapshot(core.path, { limits });
-  await using delve = await Delve.open(program, core.path);
+  await using delve = await Delve.open(program, core.path, dlv);
   const tally = newDelveTally();
   const theirs = await delve.stack(1);
   const frames = framesOf(snapshot);
@@ -41,7 +42,7 @@ async function compare(program: string): Promise<DelveTally> {
     // Delve also gives those of what is inlined there, which for us is a frame of its own.
     const here = frames.filter((each) => each.pc === pc).flatMap((each) => each.locals);
     for (const missing of byName.keys())
-      if (!here.some((each) => each.name === missing))
+      if (!missing.startsWith('.') && !here.some((each) => each.name === missing))
         tally.differences.push(`${name}: we have no ${missing}`);
   }
   return tally;
@@ -73,5 +74,18 @@ describe('values of Go', () => {
     expect(tally.withheld).toEqual([expect.stringMatching(/handle: path: optimized-out/)]);
     expect(tally.skipped.length).toBeLessThan(10);
     expect(tally.leaves).toBeGreaterThan(800);
+  });
+
+  test.each([
+    ['Go 1.24, without optimisation', '-gcflags=-N -l', 1500],
+    ['Go 1.24, optimised', '-gcflags=', 600],
+  ])('%s', async (_, flags, leaves) => {
+    const { go: command, dlv } = newerGo();
+    const tally = await compare(compileNative(source, 'values', { ...go(flags), command }), dlv);
+    expect(tally.differences).toEqual([]);
+    expect(tally.withheld.filter((each) => !each.includes('optimized-out'))).toEqual([]);
+    expect(tally.withheld.length).toBeLessThan(3);
+    expect(tally.skipped.length).toBeLessThan(10);
+    expect(tally.leaves).toBeGreaterThan(leaves);
   });
 });
