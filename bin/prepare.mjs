@@ -43,6 +43,7 @@ const programs = {
     'g++': 'g++',
     '/usr/include/c++/v1': 'libc++-dev libc++abi-dev',
     go: 'golang-go',
+    dlv: 'delve',
     'ld.gold': 'binutils',
     'llvm-dwp': 'llvm',
     'llvm-symbolizer': 'llvm',
