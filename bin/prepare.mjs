@@ -179,6 +179,7 @@ function executableOf(pid) {
 function build() {
   if (existsSync(join(root, 'proto', 'generate.mjs'))) run('node', ['proto/generate.mjs']);
   run('node', ['node_modules/typescript/bin/tsc']);
+  run('node', ['bin/bundle.mjs']);
 }
 
 checkNode();

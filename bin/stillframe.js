@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 // `stillframe agent` and `stillframe controller` are programs of their own, and all else is another: the agent's side and the
 // controller's never import each other, and a daemon's options are not those of commands.
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+'use strict';
+const { existsSync } = require('node:fs');
+const { dirname, join } = require('node:path');
+const { pathToFileURL } = require('node:url');
+const { startBundle } = require('./bundled.js');
 
-const dist = join(dirname(dirname(fileURLToPath(import.meta.url))), 'dist');
+const dist = join(dirname(__dirname), 'dist');
 const daemons = { agent: 'agent/main.js', controller: 'controller/daemon/main.js' };
 const name = process.argv[2];
 const daemon = name !== undefined && Object.hasOwn(daemons, name) ? daemons[name] : undefined;
@@ -15,4 +17,4 @@ if (!existsSync(main)) {
   process.exit(1);
 }
 if (daemon !== undefined) process.argv.splice(2, 1);
-await import(pathToFileURL(main).href);
+if (daemon !== undefined || !startBundle(dist, 'stillframe')) void import(pathToFileURL(main).href);

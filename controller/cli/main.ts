@@ -11,17 +11,19 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-const wantsJson = process.argv.includes('--json');
-const program = makeProgram();
-try {
-  if (process.argv.length <= 2) program.outputHelp();
-  else await program.parseAsync();
-} catch (thrown) {
-  if (thrown instanceof CommanderError) {
-    // Help and version were asked for and are printed.
-    if (thrown.exitCode !== 0) reportError(usageError(thrown), wantsJson);
-  } else {
-    reportError(toStillframeError(thrown), wantsJson);
+async function run(): Promise<void> {
+  const program = makeProgram();
+  try {
+    if (process.argv.length <= 2) program.outputHelp();
+    else await program.parseAsync();
+  } catch (thrown) {
+    const wantsJson = process.argv.includes('--json');
+    if (thrown instanceof CommanderError) {
+      // Help and version were asked for and are printed.
+      if (thrown.exitCode !== 0) reportError(usageError(thrown), wantsJson);
+    } else {
+      reportError(toStillframeError(thrown), wantsJson);
+    }
   }
 }
 
@@ -33,3 +35,6 @@ function usageError({ message }: CommanderError): StillframeError {
       : suggestion.replace(/^\((.*)\)$/, '$1');
   return new StillframeError('usage', first, { hint });
 }
+
+// NB: not awaited at the top: the bundle is of CommonJS, which starts faster and knows no such thing.
+void run();

@@ -7,6 +7,7 @@ import type { CaptureCost } from '../../format/capture.js';
 import type {
   CaptureDocument,
   FrameDocument,
+  GoroutineDocument,
   SnapshotDocument,
   ThreadDocument,
 } from '../snapshot/document.js';
@@ -43,6 +44,8 @@ export function renderSnapshot(document: SnapshotDocument, options: SnapshotText
   if (isNow || options.allThreads === true)
     parts.push(...document.threads.map((thread) => renderThread(thread, { ...options, shown })));
   else parts.push(frames.map((frame) => renderFrame(frame, { ...options, shown })).join('\n'));
+  if (document.goroutines !== undefined)
+    parts.push(...document.goroutines.map((each) => renderGoroutine(each, { ...options, shown })));
   if (document.captures.length > 0) parts.push(renderCaptures(document.captures, { ...options, shown }));
   if (document.cost !== undefined) parts.push(renderCost(document.cost));
   return parts.join('\n\n');
@@ -80,6 +83,19 @@ export function renderThread(thread: ThreadDocument, options: SnapshotTextOption
   const missing = thread.absent === undefined ? [] : [`  ${colors.yellow(absentText(thread.absent))}`];
   const frames = (thread.frames ?? []).map((frame) => renderFrame(frame, options));
   return [`${title}  ${state}`, ...missing, ...frames].join('\n');
+}
+
+export function renderGoroutine(goroutine: GoroutineDocument, options: SnapshotTextOptions): string {
+  const { id, state, waitReason, thread, absent } = goroutine;
+  const title = colors.bold(`goroutine ${id === '' ? '?' : clean(id)}`);
+  const details = [
+    clean(state),
+    ...(waitReason === undefined ? [] : [clean(waitReason)]),
+    ...(thread === undefined ? [] : [`thread ${thread}`]),
+  ];
+  const missing = absent === undefined ? [] : [`  ${colors.yellow(absentText(absent))}`];
+  const frames = goroutine.frames.map((frame) => renderFrame(frame, options));
+  return [`${title}  ${colors.dim(details.join(', '))}`, ...missing, ...frames].join('\n');
 }
 
 function renderFrame(frame: FrameDocument, options: SnapshotTextOptions): string {

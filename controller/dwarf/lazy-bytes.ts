@@ -5,7 +5,8 @@
 import type { ByteSource } from '../../format/byte-source.js';
 
 const pageBytes = 4096;
-const searchBytes = 1 << 20;
+/** A piece that is in the cache of a CPU while it is searched; larger ones only take memory. */
+const searchBytes = 128 << 10;
 
 export class LazyBytes {
   readonly bytes: Uint8Array;

@@ -34,11 +34,21 @@ export interface LineSequence extends PcRange {
 /**
  * Runs the program. Every opcode takes at least a byte and makes at most a row, so the section bounds it. A sequence that
  * goes backwards is malformed and left out; so is one at an address that no file has (code that the linker threw away).
+ * With `parts` only the sequences that lie in those bytes of the section are made.
  */
-export function runLineProgram(sections: DebugSections, header: LineHeader): LineRows {
+export function runLineProgram(
+  sections: DebugSections,
+  header: LineHeader,
+  parts: readonly ProgramPart[] = [{ from: header.program, to: header.end }],
+): LineRows {
   const machine = new LineMachine(sections, header);
-  machine.run();
+  for (const part of parts) machine.run(part);
   return machine.finish();
+}
+
+interface ProgramPart {
+  readonly from: number;
+  readonly to: number;
 }
 
 class LineMachine {
@@ -120,9 +130,10 @@ class LineMachine {
     this.#reset();
   }
 
-  run(): void {
-    const { end, opcodeBase, lineBase, lineRange } = this.#header;
+  run({ from, to: end }: ProgramPart): void {
+    const { opcodeBase, lineBase, lineRange } = this.#header;
     const cursor = this.#cursor;
+    cursor.offset = from;
     while (cursor.offset < end) {
       const at = cursor.offset;
       const opcode = cursor.u8();

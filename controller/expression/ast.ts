@@ -21,6 +21,7 @@ export type Expression =
   | SliceExpression
   | RepeatExpression
   | CastExpression
+  | AssertionExpression
   | BinaryExpression
   | ConditionalExpression
   | SizeofExpression
@@ -109,6 +110,14 @@ export interface CastExpression extends Span {
   readonly kind: 'cast';
   readonly type: TypeSyntax;
   readonly operand: Expression;
+}
+
+/** `x.(T)`, as in Go. */
+export interface AssertionExpression extends Span {
+  readonly kind: 'assertion';
+  readonly object: Expression;
+  readonly type: TypeSyntax;
+  readonly typeSpan: Span;
 }
 
 export type ArithmeticOperator = '+' | '-' | '*' | '/' | '%' | '&' | '|' | '^';

@@ -20,12 +20,16 @@ import {
 } from './convert.js';
 import { badExpression } from './syntax-error.js';
 import type { Typed } from './typed.js';
+import { asOperand, asTruth, emptinessNode } from './view-node.js';
 
 export function checkBinary(checker: Checker, expression: BinaryExpression): Typed {
   const { operator } = expression;
   const place = checker.place(expression);
-  const left = checker.check(expression.left);
-  const right = checker.check(expression.right);
+  const [whole, other] = [checker.check(expression.left), checker.check(expression.right)];
+  const isLogical = operator === '&&' || operator === '||';
+  const emptiness = isLogical ? undefined : comparedWithNothing(operator, whole, other, place);
+  if (emptiness !== undefined) return emptiness;
+  const [left, right] = isLogical ? [asTruth(whole), asTruth(other)] : [asOperand(whole), asOperand(other)];
   switch (operator) {
     case '&&':
     case '||':
@@ -67,6 +71,22 @@ export function checkBinary(checker: Checker, expression: BinaryExpression): Typ
   if (!isArithmetic(left.type) || !isArithmetic(right.type)) throw mismatch(expression, left, right);
   const [a, b] = balanced(left, right);
   return arithmeticNode(operator, a, b, place);
+}
+
+/** `err != nil`, `opt == None`: undefined where no side is nothing, or the other knows nothing of it. */
+function comparedWithNothing(
+  operator: BinaryExpression['operator'],
+  left: Typed,
+  right: Typed,
+  place: Place,
+): Typed | undefined {
+  if (operator !== '==' && operator !== '!=') return undefined;
+  const isNothing = (node: Typed): boolean =>
+    node.kind === 'constant' && node.value === 0n && stripType(node.type).kind === 'pointer';
+  const object = isNothing(right) ? left : isNothing(left) ? right : undefined;
+  const empty = object === undefined ? undefined : emptinessNode(object, place);
+  if (empty === undefined || operator === '==') return empty;
+  return { kind: 'not', operand: empty, type: intType, ...place };
 }
 
 function mismatch(expression: BinaryExpression, left: Typed, right: Typed): Error {

@@ -5,41 +5,21 @@ import type { ArrayType, Type } from '../types/type.js';
 import type { IndexExpression, RepeatExpression, SliceExpression } from './ast.js';
 import { longType } from './c-types.js';
 import type { Checker } from './check.js';
-import {
-  arithmeticNode,
-  constantNode,
-  decay,
-  dereferenceNode,
-  offsetNode,
-  strideOf,
-  throughReference,
-  type Place,
-} from './convert.js';
+import { indexPlain, indexView, repeatView, sliceView } from './check-view.js';
+import { arithmeticNode, constantNode, decay, offsetNode, strideOf, type Place } from './convert.js';
 import { badExpression } from './syntax-error.js';
 import { isLvalue, type Typed } from './typed.js';
 
 export function checkIndex(checker: Checker, expression: IndexExpression): Typed {
-  const place = checker.place(expression);
   const object = checker.check(expression.object);
-  const plain = stripType(object.type);
-  if (plain.kind !== 'array' && plain.kind !== 'pointer') {
-    throw badExpression(
-      `cannot index "${typeName(object.type)}": it is not an array or pointer`,
-      object.span,
-    );
-  }
-  const index = checker.integer(expression.index, 'an index');
-  if (plain.kind === 'array') {
-    const type = plain.element();
-    const size = strideOf(type, object.span);
-    return throughReference({ kind: 'element', array: object, index, size, type, ...place });
-  }
-  return dereferenceNode(offsetNode(object, index, false, place), place);
+  return indexView(checker, object, expression) ?? indexPlain(checker, object, expression);
 }
 
 export function checkSlice(checker: Checker, expression: SliceExpression): Typed {
   const place = checker.place(expression);
   const object = checker.check(expression.object);
+  const viewed = sliceView(checker, object, expression);
+  if (viewed !== undefined) return viewed;
   const pointer = sliceable(object);
   const from =
     expression.from === undefined ? undefined : checker.integer(expression.from, 'the start of a slice');
@@ -68,6 +48,8 @@ export function checkRepeat(checker: Checker, expression: RepeatExpression): Typ
   if (left.kind === 'unary' && left.operator === '*') pointer = sliceable(checker.check(left.operand));
   else {
     const object = checker.check(left);
+    const viewed = repeatView(object, checker.integer(expression.count, 'a count'), place);
+    if (viewed !== undefined) return viewed;
     const plain = stripType(object.type);
     const isSequence = plain.kind === 'pointer' || (plain.kind === 'array' && plain.vector !== true);
     if (isSequence || !isLvalue(object)) pointer = sliceable(object);

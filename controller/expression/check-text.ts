@@ -1,13 +1,16 @@
 /** Comparisons of strings in the target with literals: `==`, `!=`, `startsWith`, `contains`, `matches`. */
-import { isVoid, stripType } from '../types/layout.js';
+import { isVoid, sizeOf, stripType } from '../types/layout.js';
 import { typeName } from '../types/type-name.js';
+import { viewOf } from '../types/views.js';
 import type { CallExpression } from './ast.js';
 import { intType, isText } from './c-types.js';
 import type { Checker } from './check.js';
-import { constantNode, decay, type Place } from './convert.js';
+import { heldNode } from './check-view.js';
+import { constantNode, decay, dereferenceNode, placeOf, type Place } from './convert.js';
 import { badExpression } from './syntax-error.js';
 import { compareText } from './text.js';
-import type { StringNode, TextOperator, Typed } from './typed.js';
+import type { StringNode, TextNode, TextOperator, Typed } from './typed.js';
+import { dataNode, lengthNode } from './view-node.js';
 
 export const textOperators: ReadonlySet<string> = new Set(['startsWith', 'contains', 'matches']);
 
@@ -32,6 +35,12 @@ export function checkText(checker: Checker, expression: CallExpression): Typed {
 export function textNode(operator: TextOperator, subject: Typed, literal: StringNode, place: Place): Typed {
   const wanted = literal.bytes.subarray(0, -1);
   const pattern = operator === 'matches' ? regularExpression(literal) : undefined;
+  const counted = countedText(subject);
+  if (counted !== undefined) {
+    const units = inUnits(wanted, counted.unitBytes);
+    const regular = pattern === undefined ? {} : { pattern };
+    return { kind: 'text', operator, ...counted, literal: units, ...regular, type: intType, ...place };
+  }
   if ((operator === '==' || operator === '!=' || operator === 'startsWith') && wanted.includes(0)) {
     throw badExpression('a string to compare with cannot hold a NUL', literal.span);
   }
@@ -52,11 +61,44 @@ export function textNode(operator: TextOperator, subject: Typed, literal: String
     kind: 'text',
     operator,
     subject: value,
+    unitBytes: 1,
     literal: wanted,
     ...(pattern === undefined ? {} : { pattern }),
     type: intType,
     ...place,
   };
+}
+
+/** A string that knows its length, also behind pointers and wrappers. */
+function countedText(subject: Typed): Pick<TextNode, 'subject' | 'length' | 'unitBytes'> | undefined {
+  let at = subject;
+  for (let i = 0; i < maxHolders; i++) {
+    const view = viewOf(at.type);
+    if (view?.kind === 'string') {
+      const unitBytes = sizeOf(view.unit);
+      if (unitBytes !== 1 && unitBytes !== 2 && unitBytes !== 4) return undefined;
+      return { subject: dataNode(view, at), length: lengthNode(view, at), unitBytes };
+    }
+    const plain = stripType(at.type);
+    const held = view?.kind === 'pointer' || view?.kind === 'wrapper' ? heldNode(at) : undefined;
+    if (held !== undefined) at = held;
+    else if (plain.kind === 'pointer' && viewOf(plain.target()) !== undefined)
+      at = dereferenceNode(at, placeOf(at));
+    else return undefined;
+  }
+  return undefined;
+}
+
+/** Pointers to pointers to strings. */
+const maxHolders = 8;
+
+/** UTF-8 as the subject's characters are: `char16_t` in UTF-16, wider ones in UTF-32. */
+function inUnits(bytes: Uint8Array, unitBytes: 1 | 2 | 4): Uint8Array {
+  if (unitBytes === 1) return bytes;
+  const text = new TextDecoder().decode(bytes);
+  if (unitBytes === 2) return Uint8Array.from(Buffer.from(text, 'utf16le'));
+  const points = Array.from(text, (character) => character.codePointAt(0) ?? 0);
+  return new Uint8Array(Uint32Array.from(points).buffer);
 }
 
 function regularExpression(literal: StringNode): RegExp {

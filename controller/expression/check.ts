@@ -4,10 +4,14 @@
  */
 import { StillframeError } from '../../format/error.js';
 import { x86_64Machine } from '../../format/registers/x86-64.js';
-import { elementCount, findMember, isComposite, memberNames, sizeOf, stripType } from '../types/layout.js';
+import { findClassMember, hasMember } from '../types/class-member.js';
+import { elementCount, isComposite, memberNames, sizeOf, stripType } from '../types/layout.js';
 import { typeName } from '../types/type-name.js';
+import type { VariableSymbol } from '../symbols/module-symbols.js';
 import type { Type } from '../types/type.js';
+import { viewOf } from '../types/views.js';
 import type {
+  AssertionExpression,
   CastExpression,
   ConditionalExpression,
   Expression,
@@ -35,8 +39,9 @@ import {
 } from './c-types.js';
 import { checkBinary, commonPointer } from './check-binary.js';
 import { checkIndex, checkRepeat, checkSlice } from './check-slice.js';
-import { checkText, textOperators } from './check-text.js';
+import { checkCall } from './check-method.js';
 import { resolveType } from './check-type.js';
+import { alternativeMember, dynamicCast, heldNode, ownerOf, valueOf } from './check-view.js';
 import {
   balanced,
   complemented,
@@ -56,6 +61,7 @@ import { findArgument, findRegister, registerNames } from './registers.js';
 import type { NameScope } from './scope.js';
 import { badExpression } from './syntax-error.js';
 import { isLvalue, type Typed } from './typed.js';
+import { asOperand, asTruth, viewedAs } from './view-node.js';
 
 /** Parses and checks; throws `bad-expression` pointing into the text. */
 export function checkExpression(text: string, scope: NameScope): Typed {
@@ -68,7 +74,7 @@ export function checkExpression(text: string, scope: NameScope): Typed {
 
 /** As `checkExpression`, and the result can be true or false. */
 export function checkCondition(text: string, scope: NameScope): Typed {
-  const node = decay(checkExpression(text, scope));
+  const node = decay(asTruth(checkExpression(text, scope)));
   if (numericOf(node.type) === undefined) {
     throw badExpression(`a condition must be a number or a pointer, not "${typeName(node.type)}"`, node.span);
   }
@@ -82,6 +88,10 @@ const pseudoConstants: ReadonlyMap<string, readonly [bigint, Type]> = new Map<
   ['NULL', [0n, pointerTo({ kind: 'void' })]],
   ['nullptr', [0n, pointerTo({ kind: 'void' })]],
   ['nil', [0n, pointerTo({ kind: 'void' })]],
+  ['null', [0n, pointerTo({ kind: 'void' })]],
+  ['None', [0n, pointerTo({ kind: 'void' })]],
+  ['nullopt', [0n, pointerTo({ kind: 'void' })]],
+  ['std::nullopt', [0n, pointerTo({ kind: 'void' })]],
   ['true', [1n, builtinType('_Bool') ?? intType]],
   ['false', [0n, builtinType('_Bool') ?? intType]],
 ]);
@@ -142,6 +152,8 @@ export class Checker {
         return checkRepeat(this, expression);
       case 'cast':
         return this.#cast(expression);
+      case 'assertion':
+        return this.#assertion(expression);
       case 'binary':
         return checkBinary(this, expression);
       case 'conditional':
@@ -149,18 +161,13 @@ export class Checker {
       case 'sizeof':
         return this.#sizeof(expression);
       case 'call':
-        if (textOperators.has(expression.callee)) return checkText(this, expression);
-        throw badExpression(
-          `cannot call "${expression.callee}": expressions never call into the target`,
-          expression.calleeSpan,
-          { hint: `what can be called: ${[...textOperators].join(', ')}` },
-        );
+        return checkCall(this, expression);
     }
   }
 
   /** An index or a count: any integer, as a `long`. */
   integer(expression: Expression, what: string): Typed {
-    const node = this.check(expression);
+    const node = asOperand(this.check(expression));
     if (!isIntegral(node.type)) {
       throw badExpression(`${what} must be an integer, not "${typeName(node.type)}"`, node.span);
     }
@@ -173,6 +180,8 @@ export class Checker {
     const variable = this.#located(expression, () =>
       expression.global ? this.scope.findGlobal(name, file) : this.scope.findVariable(name, file),
     );
+    const own = file === undefined && !expression.global ? this.#ownMember(expression, variable) : undefined;
+    if (own !== undefined) return own;
     if (variable !== undefined) {
       return throughReference({ kind: 'variable', variable, type: variable.type(), ...place });
     }
@@ -200,6 +209,36 @@ export class Checker {
       place.span,
       { hint: didYouMean(candidates), candidates },
     );
+  }
+
+  /** In a method, a member of the object comes after the locals and before what is global, as in C++. */
+  #ownMember(expression: NameExpression, variable: VariableSymbol | undefined): Typed | undefined {
+    const { name } = expression;
+    const self = name === 'this' ? undefined : this.scope.findVariable('this');
+    if (self === undefined) return undefined;
+    const isLocal = variable !== undefined && this.#globalNamed(name) !== variable;
+    const plain = stripType(self.type());
+    if (isLocal || plain.kind !== 'pointer') return undefined;
+    if (!hasMember(plain.target(), name)) return undefined;
+    const place = this.place(expression);
+    const pointer: Typed = { kind: 'variable', variable: self, type: self.type(), ...place, path: 'this' };
+    const object = dereferenceNode(pointer, { span: place.span, path: '*this' });
+    const nameSpan = place.span;
+    return this.memberOf(
+      object,
+      { kind: 'member', object: expression, arrow: true, name, nameSpan, ...nameSpan },
+      place,
+    );
+  }
+
+  #globalNamed(name: string): VariableSymbol | undefined {
+    try {
+      return this.scope.findGlobal(name);
+    } catch (error) {
+      // Several files have one: then what was found is one of them.
+      if (error instanceof StillframeError && error.code === 'bad-expression') return undefined;
+      throw error;
+    }
   }
 
   /** What the scope says of a name; its complaint that there are several points to the name. */
@@ -252,16 +291,54 @@ export class Checker {
   }
 
   #member(expression: MemberExpression): Typed {
-    const { name, nameSpan, arrow } = expression;
+    const { name, arrow } = expression;
     const place = this.place(expression);
+    const dotted = this.#dottedName(expression);
+    if (dotted !== undefined) return dotted;
     let object = this.check(expression.object);
     const plain = stripType(object.type);
-    if (plain.kind === 'pointer' || (arrow && plain.kind === 'array')) {
-      const pointer = decay(object);
-      object = dereferenceNode(pointer, { span: pointer.span, path: `*${pointer.path}` });
-    } else if (arrow) {
+    const owner = ownerOf(object, name, arrow);
+    if (owner !== object) object = this.#pointed(owner);
+    else if (plain.kind === 'pointer' || (arrow && plain.kind === 'array')) object = this.#pointed(object);
+    else if (arrow) {
+      const value = viewedAs(object, 'variant');
+      const held =
+        value === undefined ? undefined : valueOf(value, object, { span: object.span, path: object.path });
+      if (held !== undefined) return this.memberOf(held, expression, place);
       throw badExpression(`"${typeName(object.type)}" is not a pointer`, object.span, {
         hint: isComposite(object.type) ? `use "." for a member of it` : undefined,
+      });
+    }
+    return this.memberOf(object, expression, place);
+  }
+
+  /** Go's `main.counter`: a package is no object. */
+  #dottedName({ object, name, arrow, ...span }: MemberExpression): Typed | undefined {
+    if (arrow || object.kind !== 'name' || object.global || object.file !== undefined) return undefined;
+    const whole = `${object.name}.${name}`;
+    if (this.scope.findVariable(object.name) !== undefined || this.scope.findGlobal(whole) === undefined) {
+      return undefined;
+    }
+    const { start, end } = span;
+    return this.#name({ kind: 'name', name: whole, global: true, start, end });
+  }
+
+  /** The object that a pointer leads to, and then whatever has the member behind smart pointers. */
+  #pointed(object: Typed): Typed {
+    const { kind } = stripType(object.type);
+    if (viewOf(object.type) !== undefined || (kind !== 'pointer' && kind !== 'array')) return object;
+    const pointer = decay(object);
+    return dereferenceNode(pointer, { span: pointer.span, path: `*${pointer.path}` });
+  }
+
+  memberOf(from: Typed, expression: MemberExpression, place: Place): Typed {
+    const { name, nameSpan } = expression;
+    const object = ownerOf(from, name, false);
+    const alternative = alternativeMember(object, name, nameSpan, place);
+    if (alternative !== undefined) return alternative;
+    if (viewedAs(object, 'dynamic') !== undefined && !hasMember(object.type, name)) {
+      throw badExpression(`what type "${object.path}" holds only the process knows`, nameSpan, {
+        hint: `say which: ${object.path}.(TYPE).${name}`,
       });
     }
     const composite = stripType(object.type);
@@ -277,7 +354,13 @@ export class Checker {
         nameSpan,
       );
     }
-    const found = findMember(composite, name);
+    const found = findClassMember(composite, name);
+    if (found?.kind === 'ambiguous') {
+      throw badExpression(`"${typeName(composite)}" has more than one "${name}"`, nameSpan, {
+        candidates: found.candidates,
+        hint: `say of which base: ${found.candidates.join(', ')}`,
+      });
+    }
     if (found === undefined) {
       const candidates = nearMatches(name, memberNames(composite));
       throw badExpression(`"${typeName(composite)}" has no member "${name}"`, nameSpan, {
@@ -285,7 +368,7 @@ export class Checker {
         hint: didYouMean(candidates),
       });
     }
-    const { type, byteOffset, bits } = found;
+    const { type, byteOffset, bits } = found.path;
     return throughReference({
       kind: 'member',
       object,
@@ -299,16 +382,19 @@ export class Checker {
   #unary(expression: UnaryExpression): Typed {
     const { operator } = expression;
     const place = this.place(expression);
-    const operand = this.check(expression.operand);
+    const checked = this.check(expression.operand);
+    const operand = operator === '*' || operator === '&' ? checked : asOperand(checked);
     switch (operator) {
       case '*': {
+        const held = heldNode(operand, place);
+        if (held !== undefined) return held;
         const plain = stripType(operand.type);
         return plain.kind === 'function' ? operand : dereferenceNode(decay(operand), place);
       }
       case '&':
         return addressOf(operand, place);
       case '!':
-        return { kind: 'not', operand: scalarOperand(operand, '"!"'), type: intType, ...place };
+        return { kind: 'not', operand: scalarOperand(asTruth(operand), '"!"'), type: intType, ...place };
       case '+':
       case '-':
       case '~': {
@@ -327,7 +413,10 @@ export class Checker {
   #cast(expression: CastExpression): Typed {
     const place = this.place(expression);
     const type = resolveType(expression.type, this.scope);
-    const node = this.check(expression.operand);
+    const uncast = this.check(expression.operand);
+    const dynamic = dynamicCast(uncast, type, place);
+    if (dynamic !== undefined) return dynamic;
+    const node = stripType(type) === stripType(uncast.type) ? uncast : asOperand(uncast);
     const refuse = (hint?: string): Error =>
       badExpression(`cannot cast "${typeName(node.type)}" to "${typeName(type)}"`, place.span, { hint });
     const target = stripType(type);
@@ -347,9 +436,27 @@ export class Checker {
     return { ...convert(promotedIfBits(value), type), ...place };
   }
 
+  /** `x.(T)`: the object that an interface holds, as the type that it is said to be. */
+  #assertion(expression: AssertionExpression): Typed {
+    const place = this.place(expression);
+    const object = this.check(expression.object);
+    const view = viewedAs(object, 'dynamic');
+    if (view !== undefined) {
+      return { kind: 'dynamic', object, view, type: resolveType(expression.type, this.scope), ...place };
+    }
+    const named = expression.type.kind === 'named' ? expression.type.name : undefined;
+    const held =
+      named === undefined ? undefined : alternativeMember(object, named, expression.typeSpan, place);
+    if (held !== undefined) return held;
+    throw badExpression(
+      `"${typeName(object.type)}" is not an interface, a trait object or a variant`,
+      object.span,
+    );
+  }
+
   #conditional(expression: ConditionalExpression): Typed {
     const place = this.place(expression);
-    const condition = scalarOperand(this.check(expression.condition), '"?:"');
+    const condition = scalarOperand(asTruth(this.check(expression.condition)), '"?:"');
     const then = this.check(expression.whenTrue);
     const otherwise = this.check(expression.whenFalse);
     const make = (a: Typed, b: Typed, type: Type): Typed => {

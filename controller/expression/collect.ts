@@ -15,11 +15,28 @@ import {
   maxFollowSteps,
   type FollowContext,
 } from './collect-type.js';
-import { isUnlowered, lowerAddress, lowerValue, type LoweringContext, type Unlowered } from './lower.js';
+import {
+  isUnlowered,
+  lowerAddress,
+  lowerCondition,
+  lowerValue,
+  type LoweringContext,
+  type Unlowered,
+} from './lower.js';
 import { OpWriter } from './op-writer.js';
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import { beginningOf, followed, guarded, moved, RangeTree, type At } from './range-tree.js';
-import { isLvalue, isObject, isPlaced, type ObjectNode, type SliceNode, type Typed } from './typed.js';
+import {
+  isLvalue,
+  isObject,
+  isPlaced,
+  type ObjectNode,
+  type SliceNode,
+  type TextNode,
+  type Typed,
+  type ViewCountNode,
+  type WalkedNode,
+} from './typed.js';
 
 export interface CollectOptions {
   readonly limits: Limits;
@@ -95,6 +112,10 @@ export class Collector {
 
   #value(node: Typed, depth: number, explicit: boolean): void {
     if (node.kind === 'slice') return this.#slice(node, depth);
+    if (node.kind === 'guarded') {
+      this.#reads(node.condition);
+      return this.#value(node.operand, depth, explicit);
+    }
     if (node.kind === 'conditional' && numericOf(node.type) === undefined) {
       this.#reads(node.condition);
       this.#value(node.whenTrue, depth, explicit);
@@ -143,6 +164,28 @@ export class Collector {
     }
   }
 
+  /** The characters that are compared, or searched. */
+  #countedText(node: TextNode, length: Typed): void {
+    this.#reads(length);
+    const at = this.#pointer(node.subject);
+    const units = this.#lowered(lowerValue(length, this.#context));
+    const bytes = new OpWriter().raw(units).constant(BigInt(node.unitBytes)).op(DW_OP.DW_OP_mul).finish();
+    const { isSecret = () => false, limits } = this.#options;
+    const path = node.subject.path;
+    this.#tree.ensure(at, {
+      path,
+      length: bytes,
+      maxBytes: limits.maxStringBytes,
+      secret: isSecret(path),
+    });
+  }
+
+  /** What is walked is brought as far as its view can say. */
+  #walked(node: WalkedNode | ViewCountNode): void {
+    this.#value(node.object, 1, false);
+    if (node.kind === 'view-element' && node.index !== undefined) this.#reads(node.index);
+  }
+
   /** Brings every object that an expression reads. */
   #reads(node: Typed): void {
     if (isObject(node)) {
@@ -172,7 +215,17 @@ export class Collector {
         this.#reads(node.pointer);
         return this.#reads(node.index);
       case 'text':
-        return this.#value(node.subject, 1, false);
+        if (node.length === undefined) return this.#value(node.subject, 1, false);
+        return this.#countedText(node, node.length);
+      case 'guarded':
+        this.#reads(node.condition);
+        return this.#reads(node.operand);
+      case 'view-element':
+      case 'view-lookup':
+      case 'view-page':
+      case 'view-count':
+      case 'dynamic':
+        return this.#walked(node);
       case 'slice':
         return this.#slice(node, 0);
       case 'constant':
@@ -239,6 +292,15 @@ export class Collector {
       case 'dereference':
       case 'slice':
         return this.#pointer(node.pointer);
+      case 'guarded':
+        this.#reads(node.condition);
+        return this.#address(node.operand);
+      case 'view-element':
+      case 'view-lookup':
+      case 'view-page':
+      case 'dynamic':
+        this.#walked(node);
+        return undefined;
       case 'conditional':
         this.#reads(node.condition);
         this.#address(node.whenTrue);
@@ -255,6 +317,12 @@ export class Collector {
   #pointer(node: Typed): At {
     if (node.kind === 'convert' && numericOf(node.operand.type)?.kind === 'integer') {
       if (sizeOf(node.operand.type) === 8) return this.#pointer(node.operand);
+    }
+    if (node.kind === 'guarded') {
+      this.#reads(node.condition);
+      const at = this.#pointer(node.operand);
+      const condition = this.#lowered(lowerCondition(node.condition, this.#context));
+      return { owner: at.owner, code: guarded(condition, at.code) };
     }
     if (node.kind === 'offset') {
       return this.#indexed(this.#pointer(node.pointer), node.index, node.size, node.subtract);

@@ -3,8 +3,9 @@
  * An object in memory comes back as its place, unread; whoever shows it reads it.
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
-import { type Provenance, weaker } from '../../format/memory.js';
+import { type MemoryReader, type Provenance, weaker } from '../../format/memory.js';
 import { isPointer, sizeOf, stripType } from '../types/layout.js';
+import { objectOf } from '../types/object-view.js';
 import { missingBits, partOfBytes, placeAt } from '../types/place.js';
 import { typeName } from '../types/type-name.js';
 import type { Place, Value } from '../types/value.js';
@@ -25,7 +26,23 @@ import {
 } from './scalar.js';
 import type { EvaluationFrame } from './scope.js';
 import { compareText } from './text.js';
-import { isPlaced, type ConditionalNode, type SliceNode, type TextNode, type Typed } from './typed.js';
+import {
+  countValue,
+  dynamicValue,
+  elementValue,
+  lookupValue,
+  pagedType,
+  type ViewEvaluation,
+} from './evaluate-view.js';
+import {
+  isPlaced,
+  type ConditionalNode,
+  type GuardedNode,
+  type SliceNode,
+  type TextNode,
+  type Typed,
+  type ViewPageNode,
+} from './typed.js';
 
 /** Never throws for what the target's state is; an absent value says why. */
 export function evaluate(node: Typed, frame: EvaluationFrame): Value {
@@ -46,6 +63,9 @@ export function evaluateScalar(node: Typed, frame: EvaluationFrame): Scalar | Ab
 /** Casts and sums around one pointer. */
 const maxPointerNesting = 16;
 
+/** Of a string that is searched. */
+const maxSearchedBytes = 1 << 20;
+
 type Located = Pick<Value, 'place' | 'bits'>;
 
 class Evaluator {
@@ -59,6 +79,12 @@ class Evaluator {
 
   value(node: Typed): Value {
     if (node.kind === 'slice') return this.#slice(node);
+    if (node.kind === 'guarded') {
+      const why = this.#unguarded(node);
+      if (why !== undefined) return { type: node.type, place: { kind: 'absent', absent: why } };
+      return this.value(node.operand);
+    }
+    if (node.kind === 'view-page') return this.#page(node);
     if (node.kind === 'conditional') {
       if (numericOf(node.type) === undefined) {
         const chosen = this.#chosen(node);
@@ -87,7 +113,14 @@ class Evaluator {
       case 'dereference':
       case 'member':
       case 'element':
+      case 'view-element':
+      case 'view-lookup':
+      case 'dynamic':
         return this.#load(node);
+      case 'guarded':
+        return this.#unguarded(node) ?? this.scalar(node.operand);
+      case 'view-count':
+        return countValue(node, this.#views());
       case 'register': {
         const value = this.#frame.register(node.register);
         const numeric = numericOf(node.type);
@@ -168,8 +201,47 @@ class Evaluator {
       case 'string':
       case 'function':
       case 'slice':
+      case 'view-page':
         return unreadable(node);
     }
+  }
+
+  /** Why a guarded value is none; undefined where it is one. */
+  #unguarded(node: GuardedNode): Absent | undefined {
+    const holds = this.scalar(node.condition);
+    if (isAbsent(holds)) return holds;
+    if (isTrue(holds)) return undefined;
+    const shown = node.shows.map((each) => this.scalar(each));
+    const detail = node.detail.replaceAll(/\{(\d)\}/g, (_, digit: string) => {
+      const value = shown[Number(digit)];
+      return value === undefined || isAbsent(value) ? '?' : String(value);
+    });
+    return absent('unreadable', detail);
+  }
+
+  #views(): ViewEvaluation {
+    const { memory, views } = this.#frame;
+    const noting: MemoryReader = {
+      read: (address, length) => {
+        const found = memory.read(address, length);
+        if (!isAbsent(found)) this.#note(found.provenance);
+        return found;
+      },
+    };
+    return {
+      context: { memory: noting, ...views },
+      object: (node) => objectOf({ type: node.type, ...this.#located(node) }),
+      scalar: (node) => this.scalar(node),
+    };
+  }
+
+  #page(node: ViewPageNode): Value {
+    const ends = [node.from, node.to].map((end) => (end === undefined ? undefined : this.scalar(end)));
+    const why = ends.find((end) => isAbsent(end));
+    const { place } = this.#located(node.object);
+    if (isAbsent(why)) return { type: node.type, place: { kind: 'absent', absent: why } };
+    const [from = 0, to] = ends.map((end) => (end === undefined || isAbsent(end) ? undefined : Number(end)));
+    return { type: pagedType(node.object.type, node.view, from, to), place };
   }
 
   #unary(operator: '-' | '~', node: Typed & { readonly operand: Typed }): Scalar | Absent {
@@ -210,6 +282,18 @@ class Evaluator {
       }
       case 'slice':
         return this.#pointed(node.pointer);
+      case 'guarded': {
+        const why = this.#unguarded(node);
+        return why === undefined ? this.#located(node.operand) : atAddress(why);
+      }
+      case 'view-element':
+        return locatedAt(elementValue(node, this.#views()));
+      case 'view-lookup':
+        return locatedAt(lookupValue(node, this.#views()));
+      case 'dynamic':
+        return locatedAt(dynamicValue(node, this.#views()));
+      case 'view-page':
+        return this.#page(node);
       case 'conditional': {
         const chosen = this.#chosen(node);
         return isAbsent(chosen) ? atAddress(chosen) : this.#located(chosen);
@@ -315,12 +399,32 @@ class Evaluator {
   }
 
   #text(node: TextNode): Scalar | Absent {
-    const { operator, literal, pattern } = node;
+    const { operator, literal, pattern, length } = node;
+    if (length !== undefined) return this.#countedText(node, length);
     // For equality and beginnings no more is read than decides: what the kernel reads, too.
     const whole = operator === 'contains' || operator === 'matches';
     const subject = this.#string(node.subject, whole ? undefined : literal, operator !== 'startsWith');
     if (isAbsent(subject)) return subject;
     return truth(compareText(operator, subject, literal, pattern));
+  }
+
+  /** Of a string that knows its length, whatever bytes are in it. Equal ones have equal lengths: of others no byte is read. */
+  #countedText({ operator, subject, literal, pattern, unitBytes }: TextNode, length: Typed): Scalar | Absent {
+    const units = this.scalar(length);
+    if (isAbsent(units)) return units;
+    const { maxStringBytes } = this.#frame.limits;
+    const size = Number(units) * unitBytes;
+    const isEquality = operator === '==' || operator === '!=';
+    if (isEquality && size !== literal.length) return truth(operator === '!=');
+    if (operator === 'startsWith' && size < literal.length) return truth(false);
+    const wanted = operator === 'contains' || operator === 'matches' ? size : literal.length;
+    if (wanted > Math.max(maxStringBytes, literal.length) && wanted > maxSearchedBytes) {
+      return absent('limit', `${subject.path} is longer than ${maxSearchedBytes} bytes`);
+    }
+    if (wanted === 0) return truth(compareText(operator, new Uint8Array(), literal, pattern));
+    const bytes = this.#bytes(this.#pointed(subject).place, wanted, subject);
+    if (isAbsent(bytes)) return bytes;
+    return truth(compareText(operator, bytes, literal, pattern, unitBytes));
   }
 
   /**
@@ -353,6 +457,10 @@ class Evaluator {
     }
     return Uint8Array.from(bytes);
   }
+}
+
+function locatedAt(value: Value | Absent): Located {
+  return isAbsent(value) ? atAddress(value) : value;
 }
 
 function stringMissing(byte: Absent, subject: Typed, length: number): Absent {

@@ -82,7 +82,7 @@ export function tokenize(text: string): readonly Token[] {
   for (;;) {
     at += match(space, text, at)?.[0].length ?? 0;
     if (at >= text.length) break;
-    const token = tokenAt(text, at);
+    const token = fieldNumberAt(text, at, tokens.at(-1)) ?? tokenAt(text, at);
     if (tokens.length >= maxExpressionTokens) {
       throw badExpression(`expression has more than ${maxExpressionTokens} parts`, token);
     }
@@ -91,6 +91,21 @@ export function tokenize(text: string): readonly Token[] {
   }
   tokens.push({ kind: 'end', text: '', start: text.length, end: text.length });
   return tokens;
+}
+
+/** The fields of tuples are numbers: `pair.0`, `pair.1.0`, where C would see a float. */
+function fieldNumberAt(text: string, start: number, before: Token | undefined): Token | undefined {
+  if (before?.end !== start) return undefined;
+  const isAfterValue =
+    before.kind === 'name' || (before.kind === 'punctuator' && (before.text === ')' || before.text === ']'));
+  if (text[start] === '.' && isAfterValue) {
+    return /[0-9]/.test(text[start + 1] ?? '')
+      ? { kind: 'punctuator', text: '.', start, end: start + 1 }
+      : undefined;
+  }
+  const isDot = before.kind === 'punctuator' && before.text === '.';
+  const digits = isDot ? match(/\d+/y, text, start)?.[0] : undefined;
+  return digits === undefined ? undefined : { kind: 'name', text: digits, start, end: start + digits.length };
 }
 
 function tokenAt(text: string, start: number): Token {

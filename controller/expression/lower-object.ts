@@ -57,6 +57,14 @@ export function locate(lowerer: Lowerer, node: Typed): boolean {
       if (kinds[0] === kinds[1]) return kinds[0] === true;
       return lowerer.refuse(node, `one side of ${node.path} is in memory here and the other is not`);
     }
+    case 'guarded':
+      lowerer.pushGuard(node);
+      return locate(lowerer, node.operand);
+    case 'view-element':
+    case 'view-lookup':
+    case 'view-page':
+    case 'dynamic':
+      return lowerer.refuseWalk(node);
     case 'string':
     case 'fact':
       return lowerer.refuse(node, `${node.path} has no place in the target`);

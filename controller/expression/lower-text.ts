@@ -38,3 +38,43 @@ export function emitTextComparison(
   out.bind(fail).op(DW_OP.DW_OP_drop, different).bind(end);
   return undefined;
 }
+
+/**
+ * A number of units becomes 0 or 1. Equal strings have equal lengths: of one of another length not even the address is asked, and a NUL is a character like any
+ * other. Gives the reason where it cannot be done.
+ */
+export function emitCountedComparison(
+  out: OpWriter,
+  operator: '==' | '!=' | 'startsWith',
+  {
+    literal,
+    unitBytes,
+    pushSubject,
+  }: { readonly literal: Uint8Array; readonly unitBytes: number; readonly pushSubject: () => void },
+): string | undefined {
+  if (literal.length > maxKernelTextBytes) {
+    return `a string of ${literal.length} bytes is longer than the ${maxKernelTextBytes} that the kernel compares`;
+  }
+  const [same, different] =
+    operator === '!=' ? [DW_OP.DW_OP_lit0, DW_OP.DW_OP_lit1] : [DW_OP.DW_OP_lit1, DW_OP.DW_OP_lit0];
+  const [fail, other, end] = [out.label(), out.label(), out.label()];
+  // Lengths are below 2^47: a signed comparison is right.
+  const fits = operator === 'startsWith' ? DW_OP.DW_OP_lt : DW_OP.DW_OP_ne;
+  out
+    .constant(BigInt(literal.length / unitBytes))
+    .op(fits)
+    .jump(DW_OP.DW_OP_bra, other);
+  if (literal.length > 0) {
+    pushSubject();
+    for (const [i, byte] of literal.entries()) {
+      out.op(DW_OP.DW_OP_dup).plus(BigInt(i)).dereference(1);
+      if (byte !== 0) out.constant(BigInt(byte)).op(DW_OP.DW_OP_ne);
+      out.jump(DW_OP.DW_OP_bra, fail);
+    }
+    out.op(DW_OP.DW_OP_drop);
+  }
+  out.op(same).jump(DW_OP.DW_OP_skip, end);
+  if (literal.length > 0) out.bind(fail).op(DW_OP.DW_OP_drop);
+  out.bind(other).op(different).bind(end);
+  return undefined;
+}

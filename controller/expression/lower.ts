@@ -16,9 +16,16 @@ import { lowerFloatComparison } from './lower-float.js';
 import { load, locate } from './lower-object.js';
 import { emitComparison, emitRemainder, emitUnsignedDivision } from './lower-integer.js';
 import type { PlanLocation } from './lower-location.js';
-import { emitTextComparison } from './lower-text.js';
+import { emitCountedComparison, emitTextComparison } from './lower-text.js';
 import { OpWriter } from './op-writer.js';
-import { type CompareNode, type ConvertNode, type ShiftNode, type TextNode, type Typed } from './typed.js';
+import {
+  type CompareNode,
+  type ConvertNode,
+  type GuardedNode,
+  type ShiftNode,
+  type TextNode,
+  type Typed,
+} from './typed.js';
 
 export interface LoweringContext {
   /** Where a variable is at the site, as `rewriteVariable` gives it. */
@@ -231,11 +238,38 @@ export class Lowerer {
       case 'text':
         this.#text(node);
         return;
+      case 'guarded':
+        this.pushGuard(node);
+        this.push(node.operand);
+        return;
+      case 'view-element':
+      case 'view-lookup':
+      case 'view-count':
+      case 'dynamic':
+        return this.refuseWalk(node);
       case 'string':
       case 'function':
       case 'slice':
+      case 'view-page':
         this.integer(node);
     }
+  }
+
+  /** Leaves nothing, and faults where the condition does not hold: 1 divided by 0. */
+  pushGuard(node: GuardedNode): void {
+    this.out.op(DW_OP.DW_OP_lit1);
+    this.pushTruth(node.condition);
+    this.out.op(DW_OP.DW_OP_div, DW_OP.DW_OP_drop);
+  }
+
+  /** What only a walk finds, or only the process knows. */
+  refuseWalk(node: Typed): never {
+    return this.refuse(
+      node,
+      node.kind === 'dynamic'
+        ? `what type ${node.object.path} holds is not known in the kernel`
+        : `${node.path} needs a walk from node to node, which cannot run in the kernel`,
+    );
   }
 
   pushAddress(node: Typed): void {
@@ -368,12 +402,20 @@ export class Lowerer {
   }
 
   #text(node: TextNode): void {
-    const { subject, operator, literal } = node;
+    const { subject, operator, literal, length } = node;
     if (operator === 'contains' || operator === 'matches') {
       return this.refuse(
         node,
         `"${operator}" cannot run in the kernel; it needs a loop over the whole string`,
       );
+    }
+    if (length !== undefined) {
+      const { unitBytes } = node;
+      this.push(length);
+      const pushSubject = (): void => this.push(subject);
+      const unlowered = emitCountedComparison(this.out, operator, { literal, unitBytes, pushSubject });
+      if (unlowered !== undefined) this.refuse(node, unlowered);
+      return;
     }
     const type = stripType(subject.type);
     let capacity: number | undefined;

@@ -182,12 +182,29 @@ class Parser {
 
   #member(object: Expression, start: number): Expression {
     const dot = this.#tokens.next();
-    const name = this.#tokens.peek();
-    if (name.kind !== 'name') throw this.#tokens.unexpected(`expected a name after "${dot.text}"`);
-    this.#tokens.next();
-    const nameSpan = { start: name.start, end: name.end };
+    if (dot.text === '.' && this.#tokens.is('(')) return this.#assertion(object, start);
+    const first = this.#tokens.peek();
+    let name = '';
+    // `Base::member` names the base class that the member is taken of.
+    do {
+      const token = this.#tokens.peek();
+      if (token.kind !== 'name') throw this.#tokens.unexpected(`expected a name after "${dot.text}"`);
+      name += name === '' ? token.text : `::${token.text}`;
+      this.#tokens.next();
+    } while (this.#tokens.accept('::'));
+    const nameSpan = { start: first.start, end: this.#tokens.lastEnd };
     const span = this.#tokens.spanFrom(start);
-    return { kind: 'member', object, arrow: dot.text === '->', name: name.text, nameSpan, ...span };
+    return { kind: 'member', object, arrow: dot.text === '->', name, nameSpan, ...span };
+  }
+
+  #assertion(object: Expression, start: number): Expression {
+    this.#tokens.next();
+    const { start: typeStart } = this.#tokens.peek();
+    const isPrefix = this.#tokens.is('*') || this.#tokens.is('[');
+    const type = isPrefix ? parsePrefixType(this.#tokens) : parseType(this.#tokens);
+    const typeSpan = this.#tokens.spanFrom(typeStart);
+    this.#tokens.expect(')', 'after the type');
+    return { kind: 'assertion', object, type, typeSpan, ...this.#tokens.spanFrom(start) };
   }
 
   #index(object: Expression, start: number): Expression {

@@ -11,6 +11,7 @@ import type { Machine } from '../../format/registers/machine.js';
 import type { ModuleSymbols, SourceFrame, VariableSymbol } from '../symbols/module-symbols.js';
 import type { Type } from '../types/type.js';
 import type { Place } from '../types/value.js';
+import type { ViewContext } from '../types/view.js';
 
 export interface NameScope {
   /** Locals innermost first, parameters, statics of the compile unit, globals. With `file`: statics of that file only. */
@@ -46,6 +47,8 @@ export interface EvaluationFrame {
   readonly tid: number;
   readonly comm: string;
   readonly limits: Limits;
+  /** What views ask of the process's modules. */
+  readonly views?: Pick<ViewContext, 'linkSymbolAt' | 'typeOfDescriptor'>;
 }
 
 export interface ModuleScopeOptions {

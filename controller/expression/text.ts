@@ -1,4 +1,5 @@
 import { decodeUtf8 } from '../../format/bytes.js';
+import { decodeWideUnits } from '../types/scalar.js';
 import type { TextOperator } from './typed.js';
 
 /** Both without their NUL. */
@@ -7,6 +8,7 @@ export function compareText(
   subject: Uint8Array,
   literal: Uint8Array,
   pattern?: RegExp,
+  unitBytes: 1 | 2 | 4 = 1,
 ): boolean {
   switch (operator) {
     case '==':
@@ -16,10 +18,19 @@ export function compareText(
     case 'startsWith':
       return sameBytes(subject.subarray(0, literal.length), literal);
     case 'contains':
-      return Buffer.from(subject).includes(Buffer.from(literal));
+      return includesUnits(Buffer.from(subject), Buffer.from(literal), unitBytes);
     case 'matches':
-      return pattern?.test(decodeUtf8(subject)) ?? false;
+      return (
+        pattern?.test(unitBytes === 1 ? decodeUtf8(subject) : decodeWideUnits(subject, unitBytes)) ?? false
+      );
   }
+}
+
+/** A find between two units is none. */
+function includesUnits(subject: Buffer, literal: Buffer, unitBytes: number): boolean {
+  let at = subject.indexOf(literal);
+  while (at >= 0 && at % unitBytes !== 0) at = subject.indexOf(literal, at + 1);
+  return at >= 0;
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

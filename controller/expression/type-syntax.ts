@@ -43,6 +43,11 @@ function qualifiedName(tokens: TokenStream): string | undefined {
     tokens.next();
     name += `::${tokens.next().text}`;
   }
+  // Go's `main.Order`.
+  while (tokens.is('.') && tokens.peek(1).kind === 'name') {
+    tokens.next();
+    name += `.${tokens.next().text}`;
+  }
   return name;
 }
 

@@ -5,6 +5,7 @@
 import type { LinkAddress } from '../../format/address.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
 import type { ArrayType, Type } from '../types/type.js';
+import type { DynamicView, SequenceView, WalkedMapView, WalkedView } from '../types/view.js';
 import type { ArithmeticOperator, ComparisonOperator, LogicalOperator, ShiftOperator, Span } from './ast.js';
 import type { Scalar } from './scalar.js';
 
@@ -37,7 +38,13 @@ export type Typed =
   | ConditionalNode
   | OffsetNode
   | DifferenceNode
-  | TextNode;
+  | TextNode
+  | GuardedNode
+  | ViewElementNode
+  | ViewLookupNode
+  | ViewPageNode
+  | ViewCountNode
+  | DynamicNode;
 
 export interface ConstantNode extends Node {
   readonly kind: 'constant';
@@ -190,9 +197,68 @@ export interface TextNode extends Node {
   readonly operator: TextOperator;
   /** A pointer to characters, or an array of them. */
   readonly subject: Typed;
-  /** Without a final NUL. */
+  /** Of a string that knows it: how many characters (of `unitBytes`) there are, an `unsigned long`. Others end at their NUL. */
+  readonly length?: Typed;
+  readonly unitBytes: 1 | 2 | 4;
+  /** Without a final NUL, in the units of the subject. */
   readonly literal: Uint8Array;
   readonly pattern?: RegExp;
+}
+
+/** What has a value only where a condition holds: an element within the length, the value of an optional. */
+export interface GuardedNode extends Node {
+  readonly kind: 'guarded';
+  readonly condition: Typed;
+  readonly operand: Typed;
+  /** Why there is none; `{0}` stands for the first of `shows`. */
+  readonly detail: string;
+  readonly shows: readonly Typed[];
+}
+
+/** An element that is found by walking from node to node: never in the kernel. */
+export interface ViewElementNode extends Node {
+  readonly kind: 'view-element';
+  readonly object: Typed;
+  readonly view: WalkedView;
+  /** A `long`; undefined for the last one. */
+  readonly index?: Typed;
+}
+
+/** What an element is compared with. */
+export type LookupKey =
+  { readonly kind: 'text'; readonly bytes: Uint8Array } | { readonly kind: 'scalar'; readonly value: Typed };
+
+/** The value of a key. */
+export interface ViewLookupNode extends Node {
+  readonly kind: 'view-lookup';
+  readonly object: Typed;
+  readonly view: WalkedMapView;
+  readonly key: LookupKey;
+}
+
+/** Elements `from` up to `to` of what is walked. */
+export interface ViewPageNode extends Node {
+  readonly kind: 'view-page';
+  readonly object: Typed;
+  readonly view: WalkedView | WalkedMapView;
+  /** Each a `long`; undefined for the beginning and the end. */
+  readonly from?: Typed;
+  readonly to?: Typed;
+}
+
+/** How many elements there are, of maps keys, that equal a key; without one, all. An `unsigned long`. */
+export interface ViewCountNode extends Node {
+  readonly kind: 'view-count';
+  readonly object: Typed;
+  readonly view: WalkedView | WalkedMapView | SequenceView;
+  readonly key?: LookupKey;
+}
+
+/** The object that an interface or a trait object holds, as the type that it is said to be. */
+export interface DynamicNode extends Node {
+  readonly kind: 'dynamic';
+  readonly object: Typed;
+  readonly view: DynamicView;
 }
 
 /** What names an object, whose bytes are read when its value is wanted. */
@@ -211,11 +277,35 @@ export type PlacedNode =
   | FunctionNode
   | StringNode
   | ConditionalNode
+  | GuardedNode
+  | WalkedNode
   | (FactNode & { readonly fact: 'comm' });
 
-const placedKinds: ReadonlySet<Typed['kind']> = new Set(['slice', 'function', 'string', 'conditional']);
+/** What only a walk over memory finds, or the process knows. */
+export type WalkedNode = ViewElementNode | ViewLookupNode | ViewPageNode | DynamicNode;
+
+const walkedKinds: ReadonlySet<Typed['kind']> = new Set([
+  'view-element',
+  'view-lookup',
+  'view-page',
+  'dynamic',
+]);
+
+export function isWalked(node: Typed): node is WalkedNode {
+  return walkedKinds.has(node.kind);
+}
+
+const placedKinds: ReadonlySet<Typed['kind']> = new Set([
+  'slice',
+  'function',
+  'string',
+  'conditional',
+  'guarded',
+  ...walkedKinds,
+]);
 
 export function isPlaced(node: Typed): node is PlacedNode {
+  if (node.kind === 'guarded') return isPlaced(node.operand);
   return isObject(node) || placedKinds.has(node.kind) || (node.kind === 'fact' && node.fact === 'comm');
 }
 
@@ -223,6 +313,8 @@ export function isPlaced(node: Typed): node is PlacedNode {
 export function isLvalue(node: Typed): boolean {
   if (node.kind === 'member') return isLvalue(node.object);
   if (node.kind === 'element') return isLvalue(node.array);
+  if (node.kind === 'guarded') return isLvalue(node.operand);
+  if (isWalked(node)) return node.kind !== 'view-page';
   return node.kind === 'variable' || node.kind === 'dereference' || node.kind === 'slice';
 }
 

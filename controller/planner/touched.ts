@@ -42,7 +42,19 @@ function value(node: Typed, found: Typed[]): void {
       value(node.whenFalse, found);
       return;
     case 'text':
+      if (node.length !== undefined) value(node.length, found);
       value(node.subject, found);
+      return;
+    case 'guarded':
+      value(node.condition, found);
+      value(node.operand, found);
+      return;
+    case 'view-element':
+    case 'view-lookup':
+    case 'view-page':
+    case 'view-count':
+    case 'dynamic':
+      value(node.object, found);
       return;
     case 'constant':
     case 'string':

@@ -51,6 +51,15 @@ function makeStack(snapshot: Snapshot, unwound: Unwound<SnapshotModule>): CallSt
   return { frames, stopped: unwound.stopped };
 }
 
+/**
+ * Where a goroutine or a thread begins, and where Go's runtime goes over to the stack of the thread, which holds nothing that called it: what the tables lead to from there
+ * is what happens to lie beyond the stack. By the linker's names before and since Go 1.17.
+ */
+const bottomsOfGo = ['goexit', 'mcall', 'morestack', 'systemstack', 'clone', 'rt0_go'].flatMap((name) => [
+  `runtime.${name}`,
+  `runtime.${name}.abi0`,
+]);
+
 /** Whether a frame is that of `main`, by whatever name the language calls it, or of the entry of the program. Asked innermost first. */
 function outermostTest(snapshot: Snapshot): (frame: PhysicalFrame<SnapshotModule>) => boolean {
   const { executable } = snapshot;
@@ -62,12 +71,23 @@ function outermostTest(snapshot: Snapshot): (frame: PhysicalFrame<SnapshotModule
   let main =
     executable === undefined || symbol === undefined ? undefined : toRuntime(symbol.address, executable.bias);
   const entry = snapshot.core.auxv.get(AT.AT_ENTRY);
+  const bottoms = new Set<bigint>(
+    symbols === undefined || isAbsent(symbols) || executable === undefined
+      ? []
+      : bottomsOfGo.flatMap((name) => {
+          const found = symbols.findSymbol(name);
+          return found === undefined ? [] : [toRuntime(found.address, executable.bias)];
+        }),
+  );
   return (frame) => {
     const begins = beginsProgram(frame);
     if (begins === 'known') return true;
     if (begins === 'hidden') main = undefined;
     const start = frame.module?.functionStart(frame.lookupPc);
-    return start !== undefined && (start === main || start === entry);
+    if (start === undefined) return false;
+    // One that has called nothing may not have gone over yet.
+    const hasCalled = frame.foundBy !== 'thread' && frame.foundBy !== 'signal-trampoline';
+    return start === main || start === entry || (hasCalled && bottoms.has(start));
   };
 }
 

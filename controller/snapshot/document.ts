@@ -19,6 +19,8 @@ export interface SnapshotDocument {
   readonly frames: readonly FrameDocument[];
   readonly captures: readonly CaptureDocument[];
   readonly threads: readonly ThreadDocument[];
+  /** Of a Go program, where all threads were asked for and the core has them. */
+  readonly goroutines?: readonly GoroutineDocument[];
   /** Missing in cores of others. */
   readonly cost?: CaptureCost;
 }
@@ -44,6 +46,19 @@ export const callersUnknown = 'the callers of this frame are not known';
 
 export interface CaptureDocument extends ValueDocument {
   readonly expression: string;
+}
+
+export interface GoroutineDocument {
+  /** Empty where not even that is known. */
+  readonly id: string;
+  /** As the runtime calls it: `running`, `waiting`. */
+  readonly state: string;
+  readonly waitReason?: string;
+  /** The thread that runs it. */
+  readonly thread?: number;
+  readonly frames: readonly FrameDocument[];
+  /** Why it, or its stack, is not known. */
+  readonly absent?: AbsentDocument;
 }
 
 export interface ThreadDocument {

@@ -15,7 +15,7 @@ import { arrayCount, globalPlace, variablePlace } from './frame-evaluation.js';
 import type { LogicalFrame } from './frames.js';
 import { snapshotNames, type SnapshotNames } from './names.js';
 import type { Snapshot, SnapshotThread } from './open.js';
-import { typeOfDescriptor } from './type-descriptors.js';
+import { dynamicTypeAt, typeOfDescriptor } from './type-descriptors.js';
 
 /** Throws `bad-expression`; what the snapshot does not have is an absent value. */
 export function evaluateText(
@@ -100,6 +100,7 @@ export function renderContext(
     symbolize: (address) => symbolize(snapshot, address),
     linkSymbolAt: (address) => linkSymbolAt(snapshot, address),
     typeOfDescriptor: (address, kind) => typeOfDescriptor(snapshot, address, kind),
+    dynamicTypeAt: (vtable) => dynamicTypeAt(snapshot, vtable),
     captureHint: (expression) => captureHint(snapshot, frame, expression),
     ...(options.depth === undefined ? {} : { depth: options.depth }),
     ...(options.raw === undefined ? {} : { raw: options.raw }),

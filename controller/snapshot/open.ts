@@ -55,7 +55,7 @@ export class Snapshot implements Disposable {
   readonly architecture: Architecture;
   /** The one that hit, or crashed, first. */
   readonly threads: readonly SnapshotThread[];
-  readonly #stacks = new Map<number, Unwound<SnapshotModule>>();
+  readonly #stacks = new WeakMap<SnapshotThread, Unwound<SnapshotModule>>();
   readonly #source: Disposable | undefined;
 
   constructor(core: CoreFile, options: SnapshotOptions, source: Disposable | undefined) {
@@ -102,10 +102,10 @@ export class Snapshot implements Disposable {
 
   /** Physical frames, innermost first. Kept. */
   stackOf(thread: SnapshotThread): Unwound<SnapshotModule> {
-    const known = this.#stacks.get(thread.tid);
+    const known = this.#stacks.get(thread);
     if (known !== undefined) return known;
     const stack = this.#unwind(thread);
-    this.#stacks.set(thread.tid, stack);
+    this.#stacks.set(thread, stack);
     return stack;
   }
 

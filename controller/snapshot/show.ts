@@ -1,5 +1,5 @@
 /** A snapshot as the document of CLI.md: stacks, the locals of each frame, the captures that were asked for, the cost. */
-import type { Absent, AbsentReason } from '../../format/absent.js';
+import { absent, type Absent, type AbsentReason, isAbsent } from '../../format/absent.js';
 import { hex } from '../../format/address.js';
 import { StillframeError, type ErrorCode } from '../../format/error.js';
 import { pointOfArming } from '../../format/identifier.js';
@@ -12,6 +12,7 @@ import {
   callersUnknown,
   type CaptureDocument,
   type FrameDocument,
+  type GoroutineDocument,
   type LocationDocument,
   type SnapshotDocument,
   type ThreadDocument,
@@ -19,6 +20,7 @@ import {
 import { evaluateText, renderContext } from './evaluate.js';
 import { variablePlace } from './frame-evaluation.js';
 import { threadStack, type LogicalFrame } from './frames.js';
+import { goroutines } from './goroutines.js';
 import type { Snapshot, SnapshotThread } from './open.js';
 
 export interface ShowOptions {
@@ -52,8 +54,44 @@ export function showSnapshot(snapshot: Snapshot, options: ShowOptions = {}): Sna
     frames,
     captures: first === undefined ? [] : showCaptures(snapshot, first, options),
     threads: snapshot.threads.map((thread) => showThread(snapshot, thread, options)),
+    ...(options.allThreads === true ? showGoroutines(snapshot, options) : {}),
     ...(note === undefined ? {} : { cost: note.cost }),
   };
+}
+
+/** Stacks of more goroutines than these are not told: somebody has to read them. */
+const maxGoroutineStacks = 1000;
+
+function showGoroutines(
+  snapshot: Snapshot,
+  options: ShowOptions,
+): { goroutines?: readonly GoroutineDocument[] } {
+  const found = goroutines(snapshot);
+  // What a point captured has no more of them than the one that hit.
+  if (found === undefined || (isAbsent(found) && snapshot.core.note !== undefined)) return {};
+  if (isAbsent(found)) return { goroutines: [unknownGoroutine(found)] };
+  return {
+    goroutines: found.map((each, i): GoroutineDocument => {
+      if (isAbsent(each)) return unknownGoroutine(each);
+      const { id, state, waitReason, thread, stack } = each;
+      const why =
+        i < maxGoroutineStacks
+          ? stack.absent
+          : absent('limit', `the stacks of ${maxGoroutineStacks} goroutines are shown`);
+      return {
+        id: id.toString(),
+        state,
+        ...(waitReason === undefined ? {} : { waitReason }),
+        ...(thread === undefined ? {} : { thread }),
+        frames: why === undefined ? threadFrames(snapshot, stack, options) : [],
+        ...(why === undefined ? {} : { absent: absentDocument(why) }),
+      };
+    }),
+  };
+}
+
+function unknownGoroutine(why: Absent): GoroutineDocument {
+  return { id: '', state: '?', frames: [], absent: absentDocument(why) };
 }
 
 /** The values of expressions in a frame of a thread, in order; each is a value, or the error that its text has. */

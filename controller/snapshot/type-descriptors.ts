@@ -2,6 +2,7 @@
 import { isAbsent } from '../../format/absent.js';
 import { runtimeAddress, toLink } from '../../format/address.js';
 import type { Type } from '../types/type.js';
+import type { DynamicType } from '../types/cplusplus/dynamic-object.js';
 import type { ViewContext } from '../types/view.js';
 import type { Snapshot } from './open.js';
 
@@ -16,10 +17,29 @@ export function typeOfDescriptor(
   switch (kind) {
     case 'go-type':
       return symbols.goTypeAt?.(link);
+    case 'c++-member':
+      return symbols.classOfMember?.(link);
+    case 'c++-vtable':
+      return dynamicTypeAt(snapshot, address)?.type;
     case 'rust-vtable':
       return symbols.typeOfRustVtable(link);
-    case 'c++-vtable':
-    case 'c++-member':
-      return undefined;
   }
+}
+
+/** What an object of C++ is as a whole, by the vtable that its first word points to. */
+export function dynamicTypeAt(snapshot: Snapshot, vtable: bigint): DynamicType | undefined {
+  // What stands before the address is the vtable's, too; where it has no functions the address itself may not be.
+  const module = snapshot.modules.find(BigInt.asUintN(64, vtable - 1n));
+  const symbols = module?.symbols();
+  if (module === undefined || symbols === undefined || isAbsent(symbols)) return undefined;
+  const place = symbols.vtableAt?.(toLink(runtimeAddress(vtable), module.bias));
+  if (place === undefined) return undefined;
+  // A vtable can lie in a library that has no debug information, as those of libstdc++: the program has its class all the same.
+  const { executable } = snapshot;
+  for (const each of [module, executable, ...snapshot.modules.modules]) {
+    const own = each?.symbols();
+    const type = own === undefined || isAbsent(own) ? undefined : own.classOfName?.(place.encoding);
+    if (type !== undefined) return { type, offsetToTop: place.offsetToTop };
+  }
+  return undefined;
 }

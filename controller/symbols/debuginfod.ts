@@ -3,8 +3,8 @@
  * them, so that gdb and we share them. Servers are not trusted: what comes is bounded in size and time, and is used only with the build
  * id that was asked for. There is no client unless DEBUGINFOD_URLS is set.
  */
-import { existsSync, statSync } from 'node:fs';
-import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
+// NB: `node:fs/promises` would be loaded by every command, and most never ask a server.
+import { existsSync, promises as files, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { openElf } from '../../format/elf/open.js';
@@ -97,7 +97,7 @@ export class Debuginfod {
     if (cached !== undefined) return cached;
     const path = this.#path(buildId);
     if (this.#isKnownMiss(path)) return undefined;
-    await mkdir(join(this.#options.cacheFolder, buildId), { recursive: true, mode: 0o700 });
+    await files.mkdir(join(this.#options.cacheFolder, buildId), { recursive: true, mode: 0o700 });
     let problem: StillframeError | undefined;
     for (const server of this.#options.servers) {
       try {
@@ -108,7 +108,7 @@ export class Debuginfod {
       }
     }
     if (problem !== undefined) throw problem;
-    await writeFile(path, '', { mode: 0o600 });
+    await files.writeFile(path, '', { mode: 0o600 });
     return undefined;
   }
 
@@ -146,7 +146,7 @@ export class Debuginfod {
       }
       await receive(response.body, partial, { url, maxBytes, progress: () => silence.broken() });
       verify(partial, buildId, url);
-      await rename(partial, path);
+      await files.rename(partial, path);
       return true;
     } catch (error) {
       if (error instanceof StillframeError) throw error;
@@ -155,7 +155,7 @@ export class Debuginfod {
       });
     } finally {
       silence.stop();
-      await rm(partial, { force: true });
+      await files.rm(partial, { force: true });
     }
   }
 }
@@ -194,7 +194,7 @@ interface Reception {
 async function receive(body: ReadableStream<Uint8Array>, path: string, reception: Reception): Promise<void> {
   const { url, maxBytes, progress } = reception;
   // As elfutils leaves them: nobody is to change a file that is named by its contents.
-  const file = await open(path, 'wx', 0o400);
+  const file = await files.open(path, 'wx', 0o400);
   try {
     let size = 0;
     for await (const chunk of body) {

@@ -24,6 +24,7 @@ export class ElfSymbols {
   #goRead = false;
   #placed: readonly Placed[] | undefined;
   #byName: Map<string, ElfSymbol> | undefined;
+  #names: Map<bigint, string[]> | undefined;
   #threadLocal: ReadonlyMap<string, ElfSymbol> | undefined;
 
   /** What Go's runtime knows; undefined where the file is not Go's. A malformed table costs what is in it. */
@@ -118,6 +119,19 @@ export class ElfSymbols {
       else high = middle;
     }
     return covering(table, low - 1, pc, address);
+  }
+
+  /** All names of one address. */
+  namesAt(address: LinkAddress): readonly string[] {
+    if (this.#names === undefined) {
+      this.#names = new Map();
+      for (const { name, value } of this.#defined()) {
+        const known = this.#names.get(value);
+        if (known === undefined) this.#names.set(value, [name]);
+        else if (!known.includes(name)) known.push(name);
+      }
+    }
+    return this.#names.get(address) ?? [];
   }
 
   find(name: string): ElfSymbol | undefined {

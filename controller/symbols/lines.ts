@@ -14,8 +14,6 @@ export class LineFinder {
   #unitsByFile: ReadonlyMap<string, readonly Unit[]> | undefined;
   /** By last path component. */
   readonly #unitsByName = new Map<string, ReadonlyMap<string, readonly Unit[]>>();
-  /** Statement addresses by line, for a file of a unit. */
-  readonly #byLine = new Map<Unit, Map<string, Map<number, number[]>>>();
 
   constructor(context: ModuleContext) {
     this.#context = context;
@@ -83,29 +81,13 @@ export class LineFinder {
     return fitting.length === 1 ? fitting[0] : undefined;
   }
 
-  #statements(unit: Unit, path: string): Map<number, number[]> {
-    let files = this.#byLine.get(unit);
-    if (files === undefined) this.#byLine.set(unit, (files = new Map()));
-    let lines = files.get(path);
-    if (lines === undefined) {
-      lines = new Map();
-      for (const { line, address, isStatement } of this.#context.lines(unit).tables.get(path) ?? []) {
-        if (!isStatement || line === 0) continue;
-        const list = lines.get(line);
-        if (list === undefined) lines.set(line, [address]);
-        else list.push(address);
-      }
-      files.set(path, lines);
-    }
-    return lines;
-  }
-
   linesWithCode(file: string): readonly number[] {
     const path = this.#pathOf(file);
     if (path === undefined) return [];
     const lines = new Set<number>();
     for (const unit of this.#unitsNear(path).get(path) ?? []) {
-      for (const line of this.#statements(unit, path).keys()) lines.add(line);
+      for (const { line, isStatement } of this.#context.lines(unit).tables.get(path) ?? [])
+        if (isStatement && line !== 0) lines.add(line);
     }
     return [...lines].toSorted((a, b) => a - b);
   }
@@ -120,7 +102,7 @@ export class LineFinder {
     const found = new Map<number, LineAddress>();
     const seen = new Set<Block>();
     for (const unit of this.#unitsNear(path).get(path) ?? []) {
-      for (const address of this.#statements(unit, path).get(line) ?? []) {
+      for (const address of this.#context.lines(unit).statementsOf(path, line)) {
         const concrete = this.#context.functionAt(address);
         const block = concrete === undefined ? undefined : this.#block(concrete, address);
         if (block !== undefined) {

@@ -1,8 +1,10 @@
 /** Members of structs, unions and classes: where they are, and bit fields of both kinds (DWARF5 5.7.6, DWARF3 5.5.6). */
 import { ByteCursor } from '../../format/bytes.js';
+import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { isInteger, isSigned } from '../types/layout.js';
+import { binary, constant, pointerAt, type Recipe } from '../types/recipe.js';
 import type { Member, Type } from '../types/type.js';
 import { once } from './once.js';
 
@@ -19,7 +21,15 @@ export function membersOf(composite: Die, typeOf: (die: Die) => Type): Member[] 
     if (place === undefined) {
       const detail = 'where this member lies depends on the object';
       const unknown = (): Type => ({ kind: 'unknown', detail });
-      members.push({ ...(name === undefined ? {} : { name }), type: unknown, byteOffset: 0, base });
+      const offset = base ? virtualBaseOffset(child) : undefined;
+      const virtual = offset === undefined ? {} : { virtualBase: { type, offset } };
+      members.push({
+        ...(name === undefined ? {} : { name }),
+        type: unknown,
+        byteOffset: 0,
+        base,
+        ...virtual,
+      });
     } else {
       members.push({ ...(name === undefined ? {} : { name }), type, base, ...place });
     }
@@ -85,6 +95,32 @@ export function memberLocation(member: Die): number | undefined {
   if (cursor.atEnd || cursor.u8() !== DW_OP_plus_uconst) return undefined;
   const offset = cursor.ulebNumber();
   return cursor.atEnd ? offset : undefined;
+}
+
+/**
+ * What the vtable of the object says: the address of the object is on the stack, and `DW_OP_dup, DW_OP_deref, DW_OP_lit24, DW_OP_minus, DW_OP_deref,
+ * DW_OP_plus` adds to it the word 24 bytes before what its first word points to.
+ */
+function virtualBaseOffset(base: Die): Recipe | undefined {
+  const value = base.value(DW_AT.data_member_location);
+  if (value?.kind !== 'block') return undefined;
+  const cursor = new ByteCursor(value.bytes, 'DW_AT_data_member_location');
+  const next = (): number | undefined => (cursor.atEnd ? undefined : cursor.u8());
+  if (next() !== DW_OP.DW_OP_dup || next() !== DW_OP.DW_OP_deref) return undefined;
+  const before = unsignedOperand(next(), cursor);
+  if (before === undefined || next() !== DW_OP.DW_OP_minus || next() !== DW_OP.DW_OP_deref) return undefined;
+  if (next() !== DW_OP.DW_OP_plus || !cursor.atEnd) return undefined;
+  const address = binary(pointerAt(0), '-', constant(before));
+  return { op: 'load', address, size: 8, signed: true };
+}
+
+function unsignedOperand(operation: number | undefined, cursor: ByteCursor): bigint | undefined {
+  if (operation === undefined) return undefined;
+  if (operation >= DW_OP.DW_OP_lit0 && operation <= DW_OP.DW_OP_lit0 + 31)
+    return BigInt(operation - DW_OP.DW_OP_lit0);
+  if (operation === DW_OP.DW_OP_const1u) return BigInt(cursor.u8());
+  if (operation === DW_OP.DW_OP_const2u) return BigInt(cursor.u16());
+  return operation === DW_OP.DW_OP_constu ? BigInt(cursor.ulebNumber()) : undefined;
 }
 
 const maxTypedefs = 32;

@@ -61,10 +61,24 @@ export interface ModuleSymbols {
   typeOfRustVtable(address: LinkAddress): Type | undefined;
   /** The type that a runtime type descriptor of Go is of. */
   goTypeAt?(descriptor: LinkAddress): Type | undefined;
+  /** The class of C++ whose member function begins at an address; undefined where it could be that of several. */
+  classOfMember?(address: LinkAddress): Type | undefined;
+  /** The vtable that objects would have whose first word is that address. */
+  vtableAt?(address: LinkAddress): VtablePlace | undefined;
+  /** The class of a mangled name: `N4shop6CircleE`. */
+  classOfName?(encoding: string): Type | undefined;
   /** The symbol that covers an address: `printf`, and how far into it. For function pointers and frames without debug info. */
   symbolAt(address: LinkAddress): { readonly name: string; readonly offset: bigint } | undefined;
   /** Address of a data or function symbol. */
   findSymbol(name: string): { readonly address: LinkAddress; readonly size: number } | undefined;
+}
+
+/** A vtable of C++, as an object points into it. */
+export interface VtablePlace {
+  /** The mangled name of the class that the whole object is of. */
+  readonly encoding: string;
+  /** From where an object has its pointer to it to where the whole object begins; not positive. */
+  readonly offsetToTop: bigint;
 }
 
 export interface FunctionSymbol {

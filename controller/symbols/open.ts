@@ -23,8 +23,10 @@ import type {
   ModuleSymbols,
   SourceFrame,
   VariableSymbol,
+  VtablePlace,
 } from './module-symbols.js';
 import { RustVtables } from './rust-vtables.js';
+import { CplusplusClasses } from './cplusplus-classes.js';
 import { SourceStacks } from './source-stack.js';
 import { type FoundEnumerator, TypeFinder } from './type-finder.js';
 
@@ -60,6 +62,7 @@ class OpenedSymbols implements ModuleSymbols {
   readonly #lines: LineFinder;
   readonly #stacks: SourceStacks;
   readonly #goTypes: GoTypes;
+  readonly #classes: CplusplusClasses;
 
   constructor(elf: ElfFile, path: string, frames: CallFrameTable, limits: Limits, files: ModuleDebugFiles) {
     this.path = path;
@@ -83,6 +86,7 @@ class OpenedSymbols implements ModuleSymbols {
     this.#lines = new LineFinder(this.#context);
     this.#stacks = new SourceStacks(this.#context);
     this.#goTypes = new GoTypes(this.#context);
+    this.#classes = new CplusplusClasses(this.#context);
   }
 
   get buildId(): string {
@@ -151,6 +155,18 @@ class OpenedSymbols implements ModuleSymbols {
 
   goTypeAt(descriptor: LinkAddress): Type | undefined {
     return this.#goTypes.at(descriptor);
+  }
+
+  classOfMember(address: LinkAddress): Type | undefined {
+    return this.#classes.ofMember(address);
+  }
+
+  vtableAt(address: LinkAddress): VtablePlace | undefined {
+    return this.#classes.vtableAt(address);
+  }
+
+  classOfName(encoding: string): Type | undefined {
+    return this.#classes.ofName(encoding);
   }
 
   symbolAt(address: LinkAddress): { readonly name: string; readonly offset: bigint } | undefined {

@@ -72,7 +72,7 @@ function isClang(producer: string): boolean {
 }
 
 function markedEnd(lines: UnitLines, file: string, start: number, end: number): number | undefined {
-  const table = lines.tables.get(file) ?? [];
+  const table = lines.tablesAround(start).get(file) ?? [];
   for (let i = upperBound(table, start - 1); i < table.length; i++) {
     const row = table[i];
     if (row === undefined || row.address > end) return undefined;
@@ -116,7 +116,7 @@ function secondRow(
   let at: LinePosition | undefined = lines.positionAt(entry);
   if (at === undefined) return undefined;
   // Two rows at the first address: a prologue without instructions.
-  const table = lines.tables.get(at.file) ?? [];
+  const table = lines.tablesAround(entry).get(at.file) ?? [];
   const row = table.findIndex((one) => one.address === at?.start && one.line !== 0);
   const following = table[row + 1];
   if (following !== undefined && following.line !== 0 && following.address === entry) return entry;

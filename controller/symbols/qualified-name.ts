@@ -43,10 +43,16 @@ function* enclosing(die: Die): Generator<Die> {
   }
 }
 
-/** Whether a namespace of a function's own name stands beside it, as rustc makes one for the closures of a function. */
-export function hasNamespaceBeside(die: Die): boolean {
+/** The innermost DIE that a DIE stands in. */
+export function scopeOf(die: Die): Die {
   let scope = die.unit.root;
   for (const inner of enclosing(die)) scope = inner;
+  return scope;
+}
+
+/** Whether a namespace of a function's own name stands beside it, as rustc makes one for the closures of a function. */
+export function hasNamespaceBeside(die: Die): boolean {
+  const scope = scopeOf(die);
   for (const child of scope.children())
     if (child.tag === DW_TAG.namespace && child.name === die.name) return true;
   return false;

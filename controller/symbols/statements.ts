@@ -5,8 +5,11 @@
  */
 import { DW_AT } from '../dwarf/constants.js';
 import { type LineHeader, lineFile, lineFilePath, parseLineHeader } from '../dwarf/line.js';
+import { lineSequences, type SequenceBytes } from '../dwarf/line-sequences.js';
 import { type LineRows, ROW, runLineProgram } from '../dwarf/line-program.js';
+import { rangesOf } from '../dwarf/range-list.js';
 import type { Unit } from '../dwarf/unit.js';
+import { RangeTable } from './units.js';
 
 export interface Statement {
   readonly address: number;
@@ -26,12 +29,21 @@ export interface LinePosition {
   readonly end: number;
 }
 
+type Tables = ReadonlyMap<string, readonly Statement[]>;
+
+const noTables: Tables = new Map();
+/** Ranges of a unit's code, each of which is a sequence; C has one for all of a unit, or two with what is rarely run. */
+const minSequences = 8;
+
 export class UnitLines {
   readonly unit: Unit;
   #header: LineHeader | undefined;
   #headerRead = false;
   #paths: (string | undefined)[] | undefined;
-  #tables: ReadonlyMap<string, readonly Statement[]> | undefined;
+  #tables: Tables | undefined;
+  #sequenceTable: { readonly found: RangeTable<SequenceBytes> | undefined } | undefined;
+  /** Tables of one sequence, by where it begins in the section. */
+  readonly #parts = new Map<number, Tables>();
 
   constructor(unit: Unit) {
     this.unit = unit;
@@ -71,15 +83,69 @@ export class UnitLines {
   }
 
   /** Rows of each file, by address. */
-  get tables(): ReadonlyMap<string, readonly Statement[]> {
+  get tables(): Tables {
     if (this.#tables === undefined) {
       const { header } = this;
-      this.#tables =
-        header === undefined
-          ? new Map()
-          : buildTables(runLineProgram(this.unit.sections, header), (index) => this.path(index));
+      this.#tables = header === undefined ? noTables : this.#build(header);
     }
     return this.#tables;
+  }
+
+  #build(header: LineHeader, parts?: readonly SequenceBytes[]): Tables {
+    return buildTables(runLineProgram(this.unit.sections, header, parts), (index) => this.path(index));
+  }
+
+  /** {@link tables}, of which those rows may be left out that belong to other code than what is around an address. */
+  tablesAround(pc: number): Tables {
+    if (this.#tables !== undefined) return this.#tables;
+    const sequences = this.#sequences();
+    const { header } = this;
+    if (sequences === undefined || header === undefined) return this.tables;
+    const sequence = sequences.find(pc);
+    if (sequence === undefined) return noTables;
+    let tables = this.#parts.get(sequence.from);
+    if (tables === undefined) this.#parts.set(sequence.from, (tables = this.#build(header, [sequence])));
+    return tables;
+  }
+
+  /** Addresses where a statement of a line begins, ascending. */
+  statementsOf(path: string, line: number): readonly number[] {
+    const found: number[] = [];
+    for (const statement of this.#tablesWith(line).get(path) ?? []) {
+      if (statement.isStatement && statement.line === line && line !== 0) found.push(statement.address);
+    }
+    return found;
+  }
+
+  #tablesWith(line: number): Tables {
+    const { header } = this;
+    const sequences = this.#tables === undefined ? this.#sequences() : undefined;
+    if (sequences === undefined || header === undefined) return this.tables;
+    const parts = [...sequences].filter(({ minLine, maxLine }) => minLine <= line && line <= maxLine);
+    // All tables are kept: who needs many of them has them for the next question.
+    return parts.length * 4 > sequences.size ? this.tables : this.#build(header, parts);
+  }
+
+  /**
+   * Undefined where the program is run as a whole: few sequences are no more work together, and where their code overlaps, rows of one
+   * end those of another.
+   */
+  #sequences(): RangeTable<SequenceBytes> | undefined {
+    this.#sequenceTable ??= { found: this.#findSequences() };
+    return this.#sequenceTable.found;
+  }
+
+  #findSequences(): RangeTable<SequenceBytes> | undefined {
+    const { header } = this;
+    if (header === undefined || rangesOf(this.unit.root).length < minSequences) return undefined;
+    const all = lineSequences(this.unit.sections, header);
+    if (all === undefined) return undefined;
+    const sorted = all.filter(({ start }) => start > 1).toSorted((a, b) => a.start - b.start);
+    for (const [i, { start }] of sorted.entries()) {
+      const before = sorted[i - 1];
+      if (before !== undefined && before.end > start) return undefined;
+    }
+    return new RangeTable(sorted);
   }
 
   /** The row in force at an address: of all files the one whose last row before it is nearest. */
@@ -88,7 +154,7 @@ export class UnitLines {
     let bestFile = '';
     let bestEnd = 0;
     let firstLater = Infinity;
-    for (const [file, table] of this.tables) {
+    for (const [file, table] of this.tablesAround(pc)) {
       const next = upperBound(table, pc);
       const first = table[0];
       if (first !== undefined && first.address > pc) firstLater = Math.min(firstLater, first.address);
@@ -142,10 +208,7 @@ export function upperBound(table: readonly Statement[], pc: number): number {
   return low;
 }
 
-function buildTables(
-  rows: LineRows,
-  pathOf: (index: number) => string | undefined,
-): ReadonlyMap<string, readonly Statement[]> {
+function buildTables(rows: LineRows, pathOf: (index: number) => string | undefined): Tables {
   const tables = new Map<string, Statement[]>();
   // In the order of the program, as gdb reads it: rows at one address keep that order.
   const sequences = rows.sequences.filter((one) => one.start > 1).toSorted((a, b) => a.first - b.first);

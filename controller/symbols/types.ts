@@ -21,6 +21,7 @@ import type {
   TypeOrigin,
 } from '../types/type.js';
 import { constantOf, constantsOf, membersOf } from './members.js';
+import { memberPointer } from './member-pointer.js';
 import { once } from './once.js';
 import { isCPlusPlus, isGo, qualifiedNameOf, viewLanguage } from './origin.js';
 import { variantPartOf } from './variant-part.js';
@@ -56,6 +57,11 @@ export class TypeReader {
     return die.has(DW_AT.type) ? { kind: 'unknown', detail: 'its type is in another file' } : voidType;
   }
 
+  #typeBehind(die: Die, attribute: number): Type {
+    const type = die.reference(attribute);
+    return type === undefined ? voidType : this.typeAt(type);
+  }
+
   /** The type that a DIE is. */
   typeAt(die: Die): Type {
     const known = this.#types.get(die.key);
@@ -79,6 +85,8 @@ export class TypeReader {
         return this.#pointer(die, 'reference');
       case DW_TAG.rvalue_reference_type:
         return this.#pointer(die, 'rvalue-reference');
+      case DW_TAG.ptr_to_member_type:
+        return memberPointer(die, (from, attribute) => this.#typeBehind(from, attribute));
       case DW_TAG.structure_type:
         return this.#composite(die, 'struct');
       case DW_TAG.union_type:

@@ -85,6 +85,10 @@ export class RangeTable<T extends PcRange> {
     return undefined;
   }
 
+  get size(): number {
+    return this.#ranges.length;
+  }
+
   [Symbol.iterator](): Iterator<T> {
     return this.#ranges[Symbol.iterator]();
   }

@@ -6,6 +6,7 @@ import { type Absent, absent, isAbsent } from '../../format/absent.js';
 import { hex } from '../../format/address.js';
 import type { MemoryReader, Provenance } from '../../format/memory.js';
 import { alternativeText, briefText } from './brief-text.js';
+import { dynamicObject } from './cplusplus/dynamic-object.js';
 import { kindOf } from './kind.js';
 import { stripType } from './layout.js';
 import { type ObjectView, objectOf } from './object-view.js';
@@ -200,7 +201,8 @@ class ViewRenderer {
     }
     const { path, depth } = this.#at;
     if (depth <= 0) return body;
-    const pointed: ObjectView = { type: target, address };
+    const { dynamicTypeAt } = this.#host.context;
+    const pointed = dynamicObject({ type: target, address }, this.#memory, dynamicTypeAt);
     return { ...body, target: this.#part(pointed, path && targetOf(path), depth - 1) };
   }
 

@@ -7,6 +7,7 @@ import { type Absent, absent, isAbsent } from '../../format/absent.js';
 import { hex } from '../../format/address.js';
 import type { Limits } from '../../format/limits.js';
 import type { MemoryReader, Provenance } from '../../format/memory.js';
+import { dynamicObject, type DynamicTypes } from './cplusplus/dynamic-object.js';
 import { type Format, formatScalar } from './format.js';
 import { kindOf } from './kind.js';
 import { isCharacter, sizeOf, stripType, wideCharacterBytes } from './layout.js';
@@ -23,7 +24,8 @@ import {
   type ViewPosition,
 } from './render-view.js';
 import { baseText, decodeText, decodeWideText, enumText, type ScalarText } from './scalar.js';
-import type { ArrayType, CompositeType, PointerType, Type } from './type.js';
+import { computeRecipe } from './recipe.js';
+import type { ArrayType, CompositeType, Member, PointerType, Type } from './type.js';
 import { typeName } from './type-name.js';
 import type { Value } from './value.js';
 import { activeVariant } from './variants.js';
@@ -51,6 +53,8 @@ export interface RenderContext {
   /** What views ask of the process's modules. */
   readonly linkSymbolAt?: ViewContext['linkSymbolAt'];
   readonly typeOfDescriptor?: ViewContext['typeOfDescriptor'];
+  /** Of C++: what an object is as a whole whose first word points to that vtable. */
+  readonly dynamicTypeAt?: DynamicTypes;
 }
 
 export interface VariableOptions {
@@ -220,7 +224,7 @@ class Renderer {
     return {
       value,
       ...wide,
-      target: this.render({ type: target, address }, targetPath, depth - 1, nesting + 1),
+      target: this.render(this.#pointed(target, address), targetPath, depth - 1, nesting + 1),
     };
   }
 
@@ -270,7 +274,10 @@ class Renderer {
     if (isAbsent(read)) return { type: name, kind, ...inOrder(this.#missing(read, path), undefined) };
     const address = decodeInteger(read.bytes, false);
     // A reference is not a pointer that the user follows, so it costs no depth; nesting still bounds it.
-    return { ...this.render({ type: target, address }, path, depth, nesting + 1), type: name, kind };
+    const referent = this.#pointed(target, address);
+    const shown = this.render(referent, path, depth, nesting + 1);
+    if (referent.type === target) return { ...shown, type: name, kind };
+    return { ...shown, type: typeName({ ...type, target: () => referent.type }) };
   }
 
   #kind(type: Type): ValueKind {
@@ -289,9 +296,9 @@ class Renderer {
     const variantMembers = variant === undefined || isAbsent(variant) ? [] : variant.members;
     for (const member of [...type.members(), ...variantMembers]) {
       const fieldPath = member.name === undefined || path === undefined ? path : memberOf(path, member.name);
-      const field = this.render(memberObject(whole.object, member), fieldPath, depth, nesting + 1);
+      const field = this.render(this.#member(whole.object, member), fieldPath, depth, nesting + 1);
       fields.push({
-        name: member.name ?? (member.base ? typeName(member.type()) : ''),
+        name: member.name ?? (member.base ? typeName((member.virtualBase ?? member).type()) : ''),
         ...(member.base ? { base: true } : {}),
         ...field,
       });
@@ -299,6 +306,23 @@ class Renderer {
     if (whole.absent !== undefined && fields.every(isWhollyAbsent)) return this.#missing(whole.absent, path);
     const unknown = isAbsent(variant) ? this.#missing(variant, path) : {};
     return { fields, ...stated(whole.object.provenance), ...unknown };
+  }
+
+  /** A virtual base is where the vtable of the object says. */
+  #member(object: ObjectView, member: Member): ObjectView {
+    const { virtualBase } = member;
+    if (virtualBase === undefined) return memberObject(object, member);
+    const type = virtualBase.type();
+    const offset = computeRecipe(virtualBase.offset, object, this.#context.memory);
+    if (isAbsent(offset)) return { type, absent: offset };
+    return slice(object, type, Number(BigInt.asIntN(64, offset)), sizeOf(type) ?? 0);
+  }
+
+  /** What a pointer leads to: of a class with a vtable the whole object. */
+  #pointed(type: Type, address: bigint): ObjectView {
+    const { memory, raw, dynamicTypeAt } = this.#context;
+    const object = { type, address };
+    return raw === true ? object : dynamicObject(object, memory, dynamicTypeAt);
   }
 
   #array(object: ObjectView, type: ArrayType, path: Path, depth: number, nesting: number): Body {

@@ -2,6 +2,7 @@
  * The type model: what debug information says of types, freed of DWARF. Types can be cyclic, so whatever leads to another
  * type is a function that resolves late. Declarations are resolved to their definition by the maker of the type.
  */
+import type { Recipe } from './recipe.js';
 import type { View } from './view.js';
 
 export type Type =
@@ -112,8 +113,16 @@ export interface Member {
   /** Bit fields: width, and offset of the least significant bit from the byte offset's first bit (little-endian). */
   readonly bitSize?: number;
   readonly bitOffset?: number;
-  /** A base class (later work reads them). */
+  /** A base class. */
   readonly base: boolean;
+  /** A virtual base: where it lies the object's vtable says, so that `type` is unknown to whoever does not ask that. */
+  readonly virtualBase?: VirtualBase;
+}
+
+export interface VirtualBase {
+  readonly type: () => Type;
+  /** From the beginning of the object that has it. */
+  readonly offset: Recipe;
 }
 
 /** Of its variants, an object has the members of one. */

@@ -140,6 +140,8 @@ export interface DynamicView {
   readonly kind: 'dynamic';
   /** The object as what it is; undefined for none (a nil interface, an empty any). */
   readonly resolve: (object: ObjectView, context: ViewContext) => Value | undefined | Absent;
+  /** Not zero where there is no object: so that `err != nil` is decided without knowing the type, in the kernel too. */
+  readonly isNone?: Recipe;
   /** What no object is called: `empty`. Without it `nil`. */
   readonly none?: string;
 }

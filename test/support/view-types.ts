@@ -182,6 +182,7 @@ export function mapType(key: Type, value: Type, keyBytes: number, entryBytes: nu
 export function anyType(types: readonly Type[]): CompositeType {
   const view: DynamicView = {
     kind: 'dynamic',
+    isNone: binary(pointerAt(0), '==', constant(0)),
     resolve(object, { memory }) {
       const index = computeRecipe(pointerAt(0), object, memory);
       if (isAbsent(index)) return index;

@@ -229,7 +229,7 @@ describe('other languages', () => {
   });
 
   /** Where a goroutine's or a thread's own stack begins gdb reads on, into what is not the stack any more. */
-  const pastTheEnd = /ours nothing \((no call leads to|0x[0-9a-f]+ is not in any module)|runtime\[/;
+  const pastTheEnd = /ours nothing \((the end|no call leads to|0x[0-9a-f]+ is not in any module)|runtime\[/;
   /** It takes the code of Go's signal return for a function like any other, and what lies on the signal's stack for its caller. */
   const pastTheSignal = /ours 0x[0-9a-f]+ signal <signal handler called>|gdb 0x[0-9a-f]{1,2} normal \?\?/;
 
