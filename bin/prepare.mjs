@@ -41,6 +41,7 @@ const programs = {
     'eu-strip': 'elfutils',
     debuginfod: 'debuginfod',
     'g++': 'g++',
+    '/usr/include/c++/v1': 'libc++-dev libc++abi-dev',
     go: 'golang-go',
     dlv: 'delve',
     'ld.gold': 'binutils',

@@ -61,3 +61,8 @@ function runBuilder(script: string, args: readonly string[]): string {
   if (run.status !== 0) throw new Error(`cannot build a fixture: ${run.stderr}`);
   return run.stdout.trim();
 }
+
+/** The text of `native-fixtures/PATH`. */
+export function fixtureText(path: string): string {
+  return readFileSync(join(repositoryRoot, 'native-fixtures', path), 'utf8');
+}

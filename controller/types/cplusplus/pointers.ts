@@ -4,7 +4,7 @@ import { binary, choose, constant, type Recipe } from '../recipe.js';
 import type { Type } from '../type.js';
 import type { Fact, View } from '../view.js';
 import { firstElement } from './records.js';
-import { firstPartOf, minus, type Part, partOf, plus, pointerIn, wordAt } from './part.js';
+import { argument, firstPartOf, minus, type Part, partOf, plus, pointerIn, wordAt } from './part.js';
 
 export function uniquePointerView(type: Type): View | undefined {
   // NB: the deleter may be a pointer, too.
