@@ -171,6 +171,9 @@ class Comparison {
 
   #struct(): void {
     const [ours, theirs] = [this.#ours, this.#theirs];
+    // An instant: delve says it in the value's own location and with the monotonic clock, but not its nanoseconds.
+    if (theirs.type === 'time.Time' && theirs.value !== '')
+      this.#leaf(ours.text?.replace(/(\.\d+)?Z$/, ''), theirs.value.replace(/Z?(, .*)?$/, ''));
     if (theirs.children.length === 0)
       return theirs.len === 0 ? this.#leaf('', '') : this.#skip('below the depth of delve');
     for (const each of theirs.children)
