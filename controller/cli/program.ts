@@ -2,6 +2,7 @@
 import tab from '@bomb.sh/tab/commander';
 import { Command } from 'commander';
 import { addIncidentCommands } from './incident-commands.js';
+import { addCoreCommand } from './core-command.js';
 import { addDiffCommand } from './diff-command.js';
 import { addLookCommands } from './look-commands.js';
 import { addPointCommands } from './point-commands.js';
@@ -48,6 +49,7 @@ export function makeProgram(): Command {
     .allowExcessArguments();
   addLookCommands(program);
   addPointCommands(program);
+  addCoreCommand(program);
   addSnapshotCommands(program);
   addRulesCommands(program);
   addIncidentCommands(program);

@@ -4,9 +4,15 @@
  */
 import { engineNames, type EngineName } from '../../format/capture.js';
 import { StillframeError } from '../../format/error.js';
-import { fromLong, toLong, type Long } from '../../proto/long.js';
+import { fromLong, numberFromLong, toLong, type Long } from '../../proto/long.js';
 import type { Fields } from '../../proto/service.js';
-import type { ExplainOptions, FireOptions, NowOptions, SnapOptions } from '../service/controller-api.js';
+import type {
+  CoreOptions,
+  ExplainOptions,
+  FireOptions,
+  NowOptions,
+  SnapOptions,
+} from '../service/controller-api.js';
 import type { CaptureBounds, PointOptions } from '../service/planning.js';
 import { formats, isFormat, type Format } from '../types/format.js';
 import type { EvaluateOptions, ShowOptions } from '../snapshot/show.js';
@@ -199,6 +205,18 @@ export function nowOptionsFrom(request: Fields<'NowRequest'>): NowOptions {
 export function nowMessage(options: NowOptions): Fields<'NowRequest'> {
   const { target, tids, engine, bounds } = options;
   return { target, tids: [...tids], engine, bounds: boundsMessage(bounds) };
+}
+
+export function coreOptionsFrom(request: Fields<'CoreRequest'>): CoreOptions {
+  return {
+    target: requiredName('target', request.target),
+    engine: engineFrom(request.engine),
+    bytes: numberFromLong(request.bytes),
+  };
+}
+
+export function coreMessage({ target, engine, bytes }: CoreOptions): Fields<'CoreRequest'> {
+  return { target, engine, bytes: toLong(bytes) };
 }
 
 export function pointReferencesFrom(request: Fields<'RemovePointsRequest'>): readonly string[] {
