@@ -5,11 +5,11 @@
  * refuses what it is not sure of before it touches anything (refusal.ts).
  */
 import type { Mapping } from '../../../format/capture.js';
-import { StillframeError, toStillframeError } from '../../../format/error.js';
+import { toStillframeError } from '../../../format/error.js';
 import { ownProcessesOnly } from '../../linux/capabilities.js';
 import { monotonicToRealtime } from '../../linux/clock.js';
 import { ProcessMemory } from '../../linux/memory.js';
-import { readMaps, readThreadStatus, readTids } from '../../linux/proc.js';
+import { readMaps, readThreadStatus } from '../../linux/proc.js';
 import type { CopiedProcess, CopyOrder, Engine, EngineSupport } from '../engine.js';
 import { defaultJournalFolder } from '../ptrace/journal.js';
 import { startOrphan, TracingThread } from '../ptrace/thread.js';
@@ -22,8 +22,6 @@ const noEvents = { report: () => undefined, exited: () => undefined };
 const maxStopMs = 100;
 const maxAttempts = 5;
 const retryMs = 20;
-/** How long after their release the kernel may take to show that threads are traced no more. */
-const detachMs = 2000;
 
 export function forkEngine(turns: Turns = new Turns()): Engine {
   return {
@@ -79,7 +77,6 @@ async function copy({ pid }: CopyOrder): Promise<CopiedProcess> {
   const thread = await TracingThread.open(pid, defaultJournalFolder(), noEvents);
   try {
     const result = await tryCopy(pid, thread);
-    await untilUntraced(pid);
     return new Twin(result, thread);
   } catch (error) {
     await thread[Symbol.asyncDispose]();
@@ -120,26 +117,5 @@ class Twin implements CopiedProcess {
   async [Symbol.asyncDispose](): Promise<void> {
     this.memory[Symbol.dispose]();
     await this.#thread[Symbol.asyncDispose]();
-  }
-}
-
-async function untilUntraced(pid: number): Promise<void> {
-  const deadlineMs = Date.now() + detachMs;
-  while (isTraced(pid)) {
-    if (Date.now() > deadlineMs) {
-      throw new StillframeError('internal', `the kernel still lists a tracer of process ${pid}`, {
-        detail: { pid },
-      });
-    }
-    await pause(2);
-  }
-}
-
-function isTraced(pid: number): boolean {
-  try {
-    return readTids(pid).some((tid) => readThreadStatus(pid, tid).tracerPid !== 0);
-  } catch {
-    // It ended, or one of its threads has: the next look tells.
-    return false;
   }
 }

@@ -35,6 +35,10 @@ const SIGTRAP = 5;
 const systemCallStop = SIGTRAP | 0x80;
 /** Copying page tables of a process of a terabyte takes minutes; nothing here waits for anything else. */
 const maxWaitNs = 60_000_000_000n;
+/** Most of what is waited for takes microseconds; what takes longer is work of the kernel's, which wants the processor for itself. */
+const spinNs = 500_000n;
+const napMs = 0.2;
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
 /** Stops that are none of ours: of group-stops that come meanwhile. */
 const maxStrayStops = 100;
 
@@ -176,7 +180,7 @@ export class Injection implements Disposable {
     isWanted: (stop: Stop) => boolean,
     goOn: (tid: number) => unknown = (stopped) => resume(stopped, 0),
   ): Stop {
-    const deadlineNs = process.hrtime.bigint() + maxWaitNs;
+    const beganNs = process.hrtime.bigint();
     for (let stray = 0; stray < maxStrayStops;) {
       const result = wait(tid, WALL | WNOTHREAD | WNOHANG, this.#status);
       if (result.kind === 'exited') throw ended(tid);
@@ -184,10 +188,11 @@ export class Injection implements Disposable {
         if (isWanted(result)) return result;
         goOn(tid);
         stray++;
-      } else if (process.hrtime.bigint() > deadlineNs) {
-        break;
       } else {
-        yieldProcessor();
+        const waitedNs = process.hrtime.bigint() - beganNs;
+        if (waitedNs > maxWaitNs) break;
+        if (waitedNs < spinNs) yieldProcessor();
+        else Atomics.wait(sleeper, 0, 0, napMs);
       }
     }
     throw lost(tid);
