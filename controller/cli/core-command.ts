@@ -1,4 +1,7 @@
 /** `core`: a core file of a live process. */
+import { createReadStream, createWriteStream, renameSync, rmSync, statSync } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import { constants, createGzip } from 'node:zlib';
 import type { Command } from 'commander';
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import type { ControllerApi } from '../service/controller-api.js';
@@ -12,10 +15,12 @@ interface CoreFlags extends PointFlags {
   readonly output: string;
   readonly full?: boolean;
   readonly stacks?: boolean;
+  readonly gzip?: boolean;
 }
 
 /** Stacks, data and the heap of most services; `--full` is for all. */
 const defaultBytes = 64 * 1024 ** 2;
+const pieceBytes = 1024 ** 2;
 /** Of `--full`: what the disks allow stops it before. */
 const fullBytes = 1024 ** 4;
 
@@ -27,7 +32,8 @@ export function addCoreCommand(program: Command): void {
       .argument('<target>', 'PID, name:, exe:, unit:, container:, service:')
       .requiredOption('-o, --output <file>', 'where to write it')
       .option('--full', 'the whole memory, for the price of one fork')
-      .option('--stacks', 'threads and their stacks only'),
+      .option('--stacks', 'threads and their stacks only')
+      .option('--gzip', 'compress the file'),
   )
     .addHelpText(
       'after',
@@ -38,7 +44,9 @@ export function addCoreCommand(program: Command): void {
       await runCommand(flags, async ({ controller, output }) => {
         const { id } = await take(controller, { target, flags, output });
         output.progress(`writing ${flags.output}`);
-        const { bytes } = await controller.exportCore({ name: id }, flags.output);
+        const { bytes } = await (flags.gzip === true
+          ? exportCompressed(controller, id, flags.output)
+          : controller.exportCore({ name: id }, flags.output));
         output.result(
           { id, file: flags.output, bytes },
           () => `wrote ${clean(flags.output)}, ${bytesText(bytes)}`,
@@ -46,6 +54,29 @@ export function addCoreCommand(program: Command): void {
         return exitStatus.done;
       });
     });
+}
+
+/** By way of a file beside it: whoever exports may be on another host. */
+async function exportCompressed(
+  controller: ControllerApi,
+  id: string,
+  file: string,
+): Promise<{ readonly bytes: number }> {
+  const plain = `${file}.plain-${process.pid}`;
+  const part = `${file}.part-${process.pid}`;
+  try {
+    await controller.exportCore({ name: id }, plain);
+    await pipeline(
+      createReadStream(plain, { highWaterMark: pieceBytes }),
+      createGzip({ level: constants.Z_BEST_SPEED }),
+      createWriteStream(part, { mode: 0o600 }),
+    );
+    renameSync(part, file);
+    return { bytes: statSync(file).size };
+  } finally {
+    rmSync(plain, { force: true });
+    rmSync(part, { force: true });
+  }
 }
 
 async function take(

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openWorkplace, type StartedProgram, type Workplace } from '../support/cli.js';
 import { compileC } from '../support/compile-c.js';
@@ -119,6 +120,13 @@ describe('core', () => {
   test('is a snapshot that can be asked', async () => {
     const file = join(place.folder, 'asked.core');
     await place.json('core', String(target.pid), '--full', '-o', file);
+    const compressed = `${file}.gz`;
+    expect((await place.run('core', String(target.pid), '--gzip', '-o', compressed)).status).toBe(0);
+    expect(gunzipSync(readFileSync(compressed)).subarray(0, 4).toString('latin1')).toBe('\u007fELF');
+    expect(readdirSync(place.folder).filter((name) => name.startsWith('asked'))).toEqual([
+      'asked.core',
+      'asked.core.gz',
+    ]);
     const [value] = await place.json('eval', file, 'list->next->value');
     expect(value).toMatchObject({ value: '1998', provenance: 'stopped' });
   });

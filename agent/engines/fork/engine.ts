@@ -9,7 +9,7 @@ import { toStillframeError } from '../../../format/error.js';
 import { ownProcessesOnly } from '../../linux/capabilities.js';
 import { monotonicToRealtime } from '../../linux/clock.js';
 import { ProcessMemory } from '../../linux/memory.js';
-import { readMaps, readThreadStatus } from '../../linux/proc.js';
+import { readMaps, readStat, readThreadStatus } from '../../linux/proc.js';
 import type { CopiedProcess, CopyOrder, Engine, EngineSupport } from '../engine.js';
 import { defaultJournalFolder } from '../ptrace/journal.js';
 import { startOrphan, TracingThread } from '../ptrace/thread.js';
@@ -22,6 +22,9 @@ const noEvents = { report: () => undefined, exited: () => undefined };
 const maxStopMs = 100;
 const maxAttempts = 5;
 const retryMs = 20;
+/** Giving back hundreds of gigabytes takes longer, and is not waited for. */
+const maxGoneChecks = 200;
+const goneCheckMs = 5;
 
 export function forkEngine(turns: Turns = new Turns()): Engine {
   return {
@@ -103,19 +106,31 @@ class Twin implements CopiedProcess {
   readonly mappings: readonly Mapping[];
   readonly memory: ProcessMemory;
   readonly #thread: TracingThread;
+  readonly #startTicks: bigint;
 
   constructor({ capture, twin, copyNs }: Copied, thread: TracingThread) {
     this.capture = { ...capture, timeNs: monotonicToRealtime(capture.timeNs) };
     this.pid = twin;
     this.copyNs = copyNs;
+    this.#startTicks = readStat(twin).startTicks;
     this.mappings = readMaps(twin);
     this.memory = new ProcessMemory(twin, 'stopped');
     this.#thread = thread;
   }
 
-  /** Ends the thread that traces the twin, and so the twin. */
+  /** Ends the thread that traces the twin, and so the twin; to give back its memory takes the kernel a moment, which is waited for. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.memory[Symbol.dispose]();
     await this.#thread[Symbol.asyncDispose]();
+    for (let i = 0; i < maxGoneChecks && this.#isThere(); i++) await pause(goneCheckMs);
+  }
+
+  #isThere(): boolean {
+    try {
+      const { startTicks, state } = readStat(this.pid);
+      return startTicks === this.#startTicks && state !== 'Z' && state !== 'X';
+    } catch {
+      return false;
+    }
   }
 }

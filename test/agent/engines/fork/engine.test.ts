@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -138,6 +138,25 @@ describe('fork', () => {
     } finally {
       shell.kill('SIGKILL');
     }
+  });
+
+  test('a tracer killed while it writes takes the copy with it', async () => {
+    using folder = new Folder();
+    await using target = startProgram(copiedProgram, ['1', '256']);
+    await target.nextLine();
+    await using tracer = new TracerSupervisor();
+    const pid = await tracer.start();
+    const file = join(folder.path, 'cut.core');
+    const taken = tracer.core({ ...order, pid: target.pid, file }, nothing);
+    taken.catch(nothing);
+    while (!existsSync(file)) await new Promise((r) => setTimeout(r, 1));
+    expect(relativesOf(target.pid).length).toBe(1);
+    process.kill(pid, 'SIGKILL');
+    await expect(taken).rejects.toMatchObject({ code: 'unreachable' });
+    for (let i = 0; i < 400 && relativesOf(target.pid).length > 0; i++)
+      await new Promise((r) => setTimeout(r, 5));
+    expect(relativesOf(target.pid)).toEqual([]);
+    expect(await askHealth(target)).toMatchObject({ wrong: 0, childSignals: 0, endedEarly: 0, hasChild: 0 });
   });
 
   test('the copy is gone when the core cannot be written, and so is the file', async () => {
