@@ -9,6 +9,8 @@ import type { ModuleContext } from './module-context.js';
 import type { VariableSymbol } from './module-symbols.js';
 import { KIND } from './file-names.js';
 import { owner } from './origin.js';
+import { calledSo } from './called.js';
+import { unqualified } from './qualified-name.js';
 import { makeVariable } from './variable.js';
 
 export class GlobalFinder {
@@ -22,7 +24,7 @@ export class GlobalFinder {
 
   /** Definitions; where there is none, one declaration, which finds the symbol of its name. */
   find(name: string, file?: string): readonly VariableSymbol[] {
-    const { definitions, declarations } = this.#dies(name, file !== undefined);
+    const { definitions, declarations } = this.#called(name, file !== undefined);
     const wanted = (die: Die): boolean => file === undefined || this.#isIn(die, file);
     const found = definitions.filter(wanted);
     if (found.length > 0) return found.map((die) => this.#variable(die));
@@ -43,6 +45,25 @@ export class GlobalFinder {
       this.#variables.set(die.key, variable);
     }
     return variable;
+  }
+
+  /** By the name that a person may use: `made`, `Counter::made`. */
+  #called(name: string, all: boolean): { definitions: Die[]; declarations: Die[] } {
+    const found = this.#dies(unqualified(name), all);
+    const [definitions, declarations] = [
+      calledSo(found.definitions, name),
+      calledSo(found.declarations, name),
+    ];
+    if (definitions.length > 0 || declarations.length > 0 || unqualified(name) === name)
+      return { definitions, declarations };
+    // Before DWARF 5 a static member is no variable, and what defines it has a linkage name only.
+    return this.#dies(
+      `_ZN${name
+        .split('::')
+        .map((part) => `${part.length}${part}`)
+        .join('')}E`,
+      all,
+    );
   }
 
   /** `all`: declarations are wanted too where there is a definition. */
