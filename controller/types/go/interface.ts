@@ -37,13 +37,20 @@ export function interfaceView(type: Type): DynamicView | undefined {
 }
 
 const maxValueBytes = 256;
+/** Of what a pointer leads to: the value is one where it is as large as one. */
+const pointedBytes = 64;
 
 /** For a plan: the table that an `iface` has, and the value, whose size its descriptor begins with. */
 function valueBlocks(descriptor: { readonly tag: Recipe; readonly type: Recipe }, data: number): Block[] {
   const size: Recipe = { op: 'load', address: descriptor.type, size: 8 };
+  const isWord = binary(size, '==', constant(8));
   const value: Block = {
     address: pointerAt(data),
-    bytes: choose(descriptor.tag, least(size, constant(maxValueBytes)), constant(0)),
+    bytes: choose(
+      descriptor.tag,
+      choose(isWord, constant(pointedBytes), least(size, constant(maxValueBytes))),
+      constant(0),
+    ),
     maxBytes: maxValueBytes,
   };
   const table: Block = { address: descriptor.tag, bytes: constant(24), maxBytes: 24 };
