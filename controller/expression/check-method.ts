@@ -10,7 +10,7 @@ import { viewOf } from '../types/views.js';
 import type { CallExpression } from './ast.js';
 import { intType, longType, unsignedLongType } from './c-types.js';
 import type { Checker } from './check.js';
-import { heldNode, indexView, lookupKey, valueOf } from './check-view.js';
+import { heldNode, indexView, lookupKey, recordMember, valueOf } from './check-view.js';
 import { checkText, textOperators } from './check-text.js';
 import { arithmeticNode, constantNode, convert, dereferenceNode, placeOf, type Place } from './convert.js';
 import { badExpression } from './syntax-error.js';
@@ -226,6 +226,8 @@ function ownMethod(view: View, object: Typed, call: Call): Typed | undefined {
     case 'wrapper':
       if (meaning === 'value') return { ...contentNode(view.content, object, place) };
       return factMethod(view.facts, object, call);
+    case 'record':
+      return recordMember(object, call.name, place);
     case 'dynamic': {
       const empty = emptinessNode(object, place);
       if (empty === undefined) return undefined;
@@ -395,6 +397,8 @@ function methodsOf(view: View, nesting: number): string[] {
       return ['get()', ...facts(view.facts), ...inner(view.target(), nesting)];
     case 'wrapper':
       return ['value()', ...facts(view.facts), ...inner(view.content.type(), nesting)];
+    case 'record':
+      return view.fields.map(({ name }) => `${name}()`);
     case 'dynamic':
       return view.isNone === undefined ? [] : ['is_none()', 'has_value()'];
   }

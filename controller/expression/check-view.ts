@@ -54,6 +54,7 @@ export function heldNode(object: Typed, place: Place = placeOf(object)): Typed |
       return valueOf(view, object, place);
     case 'dynamic':
     case 'map':
+    case 'record':
     case 'sequence':
     case 'string':
     case 'walked':
@@ -73,7 +74,7 @@ export function ownerOf(object: Typed, name: string, arrow: boolean): Typed {
   let at = object;
   for (let i = 0; i < maxViews; i++) {
     const view = viewOf(at.type);
-    if (view === undefined || view.kind === 'variant') return at;
+    if (view === undefined || view.kind === 'variant' || view.kind === 'record') return at;
     const held = view.kind === 'pointer' || view.kind === 'wrapper' ? heldNode(at) : undefined;
     if (held === undefined) return at;
     const isOwn = hasMember(at.type, name);
@@ -85,6 +86,14 @@ export function ownerOf(object: Typed, name: string, arrow: boolean): Typed {
     if (view.kind === 'pointer' && arrow) return ownerOf(held, name, false);
   }
   return at;
+}
+
+/** A part of a record by the name that its view gives it; undefined where the object has none of that name. */
+export function recordMember(object: Typed, name: string, place: Place): Typed | undefined {
+  const view = viewOf(object.type);
+  if (view?.kind !== 'record') return undefined;
+  const field = view.fields.find((each) => each.name === name || each.name === `[${name}]`);
+  return field === undefined ? undefined : throughReference(contentNode(field, object, place));
 }
 
 /** What a variant holds, called by the alternative's name; `->` reaches into the value of an optional. */
@@ -138,6 +147,7 @@ export function indexView(checker: Checker, object: Typed, expression: IndexExpr
       return indexed(checker, dereferenceNode(pointer, placeOf(object)), expression);
     }
     case 'dynamic':
+    case 'record':
     case 'variant':
     case undefined:
       return undefined;
@@ -235,6 +245,7 @@ export function sliceView(checker: Checker, object: Typed, expression: SliceExpr
       return held === undefined ? undefined : sliceView(checker, held, expression);
     }
     case 'dynamic':
+    case 'record':
     case 'variant':
     case undefined:
       return undefined;
@@ -255,7 +266,7 @@ export function repeatView(object: Typed, count: Typed, place: Place): Typed | u
 
 function notNegative(node: Typed): Typed {
   if (node.kind === 'constant' && wholeOf(node.value) < 0n) {
-    throw badExpression(`a slice cannot begin or end at ${node.value}`, node.span);
+    throw badExpression(`a slice cannot begin or end at ${wholeOf(node.value)}`, node.span);
   }
   return node;
 }

@@ -42,7 +42,7 @@ import { checkBinary, commonPointer } from './check-binary.js';
 import { checkIndex, checkRepeat, checkSlice } from './check-slice.js';
 import { checkCall } from './check-method.js';
 import { resolveType } from './check-type.js';
-import { alternativeMember, dynamicCast, heldNode, ownerOf, valueOf } from './check-view.js';
+import { alternativeMember, dynamicCast, heldNode, ownerOf, recordMember, valueOf } from './check-view.js';
 import {
   balanced,
   complemented,
@@ -63,7 +63,7 @@ import type { NameScope } from './scope.js';
 import { badExpression } from './syntax-error.js';
 import { isLvalue, type Typed } from './typed.js';
 import { binary32, WideFloat, x87 } from './wide-float.js';
-import { asOperand, asTruth, viewedAs } from './view-node.js';
+import { asOperand, asTruth, viewedAs, virtualBaseNode } from './view-node.js';
 
 /** Parses and checks; throws `bad-expression` pointing into the text. */
 export function checkExpression(text: string, scope: NameScope): Typed {
@@ -335,8 +335,8 @@ export class Checker {
   memberOf(from: Typed, expression: MemberExpression, place: Place): Typed {
     const { name, nameSpan } = expression;
     const object = ownerOf(from, name, false);
-    const alternative = alternativeMember(object, name, nameSpan, place);
-    if (alternative !== undefined) return alternative;
+    const viewed = recordMember(object, name, place) ?? alternativeMember(object, name, nameSpan, place);
+    if (viewed !== undefined) return viewed;
     if (viewedAs(object, 'dynamic') !== undefined && !hasMember(object.type, name)) {
       throw badExpression(`what type "${object.path}" holds only the process knows`, nameSpan, {
         hint: `say which: ${object.path}.(TYPE).${name}`,
@@ -372,7 +372,7 @@ export class Checker {
     const { type, byteOffset, bits } = found.path;
     return throughReference({
       kind: 'member',
-      object,
+      object: virtualBaseNode(object, found.via),
       byteOffset,
       ...(bits === undefined ? {} : { bits }),
       type,

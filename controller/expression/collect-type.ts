@@ -3,8 +3,23 @@ import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import type { Limits } from '../../format/limits.js';
 import { isCharacter, isVoid, sizeOf, stripType } from '../types/layout.js';
 import { elementOf, memberOf, pathText, targetOf, type ValuePath } from '../types/path.js';
+import { binary, choose, constant, type Recipe } from '../types/recipe.js';
 import type { Type } from '../types/type.js';
-import { beginningOf, followed, moved, type At, type RangeTree } from './range-tree.js';
+import type { Block, View } from '../types/view.js';
+import { viewOf } from '../types/views.js';
+import { type Lead, leadsOf, leadsOn, maxFollowedElements } from './follow-view.js';
+import { lowerRecipe } from './lower-recipe.js';
+import {
+  type At,
+  beginningOf,
+  followed,
+  guarded,
+  guardedAt,
+  moved,
+  type RangeTree,
+  settled,
+  type TreeRange,
+} from './range-tree.js';
 import { OpWriter } from './op-writer.js';
 
 export interface FollowContext {
@@ -25,12 +40,12 @@ export interface FollowContext {
 export const maxFollowSteps = 200_000;
 const maxStructBytes = 4096;
 const maxVoidBytes = 256;
-/** Elements of arrays whose pointers are followed. */
-export const maxFollowedElements = 16;
 
 /** Follows the pointers that lie in a value; the value's own bytes are collected already. */
 export function followValue(type: Type, at: At, path: ValuePath, context: FollowContext): void {
   if (context.nesting > context.limits.maxNesting || context.steps.left-- <= 0) return;
+  const view = viewOf(type);
+  if (view !== undefined) return followView(view, at, path, context);
   const plain = stripType(type);
   const inner = { ...context, nesting: context.nesting + 1, explicit: false };
   switch (plain.kind) {
@@ -63,6 +78,96 @@ export function followValue(type: Type, at: At, path: ValuePath, context: Follow
     case 'function':
     case 'unknown':
   }
+}
+
+/** Through a view: characters and elements whatever the depth; what they lead to, and nodes, one level of depth each. */
+function followView(view: View, at: At, path: ValuePath, context: FollowContext): void {
+  const inner = { ...context, nesting: context.nesting + 1, explicit: false };
+  const lower = (recipe: Recipe): Uint8Array | undefined =>
+    lowerRecipe(recipe, { kind: 'address', code: at.code });
+  for (const lead of leadsOf(view, path, context.limits)) {
+    if (context.steps.left-- <= 0) return;
+    switch (lead.kind) {
+      case 'bytes':
+        bytesAt(at, lead, context);
+        break;
+      case 'pointer': {
+        const code = lower(lead.value);
+        if (code === undefined || isLong(code) || isCharacter(lead.target)) break;
+        followPointer(lead.target, settled({ ...at, code }), lead.path, inner);
+        break;
+      }
+      case 'part': {
+        const exists = lead.exists === undefined ? undefined : lower(lead.exists);
+        followValue(lead.type, guardedAt(moved(at, lead.offset), exists), lead.path, inner);
+        break;
+      }
+      case 'element': {
+        const code = context.depth > 0 ? lower(lead.address) : undefined;
+        if (code === undefined || isLong(code)) break;
+        const element = guardedAt({ ...at, code }, lower(lead.exists));
+        followValue(lead.type, element, lead.path, { ...inner, depth: context.depth - 1 });
+        break;
+      }
+      case 'block':
+        if (context.depth > 0) followBlocks([{ block: lead.block, at }], lead.path, inner);
+        break;
+    }
+  }
+}
+
+function bytesAt(
+  at: At,
+  lead: Extract<Lead, { kind: 'bytes' }>,
+  context: FollowContext,
+): TreeRange | undefined {
+  const base = { kind: 'address', code: at.code } as const;
+  const [address, bytes] = [lowerRecipe(lead.address, base), lowerRecipe(lead.bytes, base)];
+  if (address === undefined || bytes === undefined || isLong(address) || isLong(bytes)) return undefined;
+  const { guard } = at;
+  return context.tree.ensure(settled({ ...at, code: address }), {
+    path: pathText(lead.path),
+    length: guard === undefined ? bytes : guarded(guard, bytes),
+    maxBytes: lead.maxBytes,
+    secret: context.isSecret(pathText(lead.path)),
+  });
+}
+
+/** The near ones first, as many as one container may have. */
+function followBlocks(
+  first: readonly { readonly block: Block; readonly at: At }[],
+  path: ValuePath,
+  context: FollowContext,
+): void {
+  const queue = [...first];
+  for (let i = 0; i < queue.length && i < maxBlocks; i++) {
+    const pending = queue[i];
+    if (pending === undefined) break;
+    const { block, at } = pending;
+    const { address, maxBytes, holds = [], objects = [], next } = block;
+    const bytes = choose(binary(constant(0xffff), '<', address), block.bytes, constant(0));
+    const range = bytesAt(at, { kind: 'bytes', address, bytes, maxBytes, expected: maxBytes, path }, context);
+    if (range === undefined) continue;
+    const beginning = beginningOf(range);
+    const inner = { ...context, depth: context.depth - 1 };
+    for (const { type, offset } of holds) followValue(type(), moved(beginning, offset), path, inner);
+    for (const { type, address: place, exists } of objects) {
+      const base = { kind: 'address', code: at.code } as const;
+      const code = lowerRecipe(place, base);
+      if (code === undefined || isLong(code)) continue;
+      followValue(type(), guardedAt({ ...at, code }, lowerRecipe(exists, base)), path, inner);
+    }
+    queue.push(...(next?.() ?? []).map((following) => ({ block: following, at: beginning })));
+  }
+}
+
+/** Of one container: a list is as long as it is, and others are there, too. */
+export const maxBlocks = 31;
+/** Longer expressions cost the hitting thread more than what they bring is worth. */
+export const maxFollowCodeBytes = 1500;
+
+function isLong(code: Uint8Array): boolean {
+  return code.length > maxFollowCodeBytes;
 }
 
 /** `at` is where the pointer points to; `path` names the pointer. */
@@ -104,11 +209,4 @@ function ensure(
     untilNul: extent.untilNul ?? false,
     secret: context.isSecret(path),
   });
-}
-
-/** Whether there can be a pointer to follow in a type. */
-function leadsOn(type: Type, maxNesting: number): boolean {
-  const plain = stripType(type);
-  if (plain.kind === 'array') return maxNesting > 0 && leadsOn(plain.element(), maxNesting - 1);
-  return plain.kind === 'pointer' || plain.kind === 'struct' || plain.kind === 'class';
 }

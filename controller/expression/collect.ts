@@ -8,13 +8,7 @@ import type { VariableSymbol } from '../symbols/module-symbols.js';
 import { sizeOf, stripType } from '../types/layout.js';
 import { elementOf, rootPath } from '../types/path.js';
 import { numericOf } from './c-types.js';
-import {
-  followPointer,
-  followValue,
-  maxFollowedElements,
-  maxFollowSteps,
-  type FollowContext,
-} from './collect-type.js';
+import { followPointer, followValue, maxFollowSteps, type FollowContext } from './collect-type.js';
 import {
   isUnlowered,
   lowerAddress,
@@ -23,6 +17,7 @@ import {
   type LoweringContext,
   type Unlowered,
 } from './lower.js';
+import { maxFollowedElements } from './follow-view.js';
 import { OpWriter } from './op-writer.js';
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import { beginningOf, followed, guarded, moved, RangeTree, type At } from './range-tree.js';

@@ -348,7 +348,7 @@ class Evaluator {
     if (isAbsent(count)) return { type: node.type, place: { kind: 'absent', absent: count } };
     const known = Number(count);
     if (known < 0 || !Number.isSafeInteger(known * Math.max(1, node.size))) {
-      const why = absent('limit', `${node.path} would have ${count} elements`);
+      const why = absent('limit', `${node.path} would have ${wholeOf(count)} elements`);
       return { type: node.type, place: { kind: 'absent', absent: why } };
     }
     return { type: { ...node.type, count: known }, place };

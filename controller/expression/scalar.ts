@@ -30,7 +30,7 @@ export function convertScalar(value: Scalar, to: Numeric): Scalar | Absent {
     if (whole === undefined || wrap(whole, to) !== whole) {
       return absent(
         'unsupported',
-        `${value} is outside of the range of the integer type that it is converted to`,
+        `${value.toString()} is outside of the range of the integer type that it is converted to`,
       );
     }
     return whole;

@@ -3,6 +3,7 @@
  * kernel and the planner treat `v.size()` as they treat `v.end - v.begin`. What an object says is checked before it is believed: a guard has no value where it cannot be.
  */
 import { sizeOf } from '../types/layout.js';
+import type { VirtualStep } from '../types/class-member.js';
 import type { Recipe } from '../types/recipe.js';
 import type { Type } from '../types/type.js';
 import type { Alternative, PointerView, SequenceView, StringView, VariantView, View } from '../types/view.js';
@@ -342,10 +343,13 @@ export function emptinessNode(node: Typed, place: Place): Typed | undefined {
         ? undefined
         : compareNode('!=', recipeNode(view.isNone, node), unsigned(0, place), place);
     case 'sequence':
-      return compareNode('==', convert(dataNode(view, node), unsignedLongType), unsigned(0, place), place);
     case 'map':
-    case 'string':
     case 'walked':
+      return view.isNil === undefined
+        ? undefined
+        : compareNode('!=', recipeNode(view.isNil, node), unsigned(0, place), place);
+    case 'record':
+    case 'string':
     case 'wrapper':
     case undefined:
       return undefined;
@@ -372,4 +376,21 @@ export function asTruth(node: Typed): Typed {
   const place = placeOf(operand);
   const empty = viewedAs(operand, 'variant', 'dynamic') && emptinessNode(operand, place);
   return empty === undefined ? operand : negatedTruth(empty, place);
+}
+
+/** The virtual base that steps lead to: where it lies the object's vtable says. */
+export function virtualBaseNode(object: Typed, steps: readonly VirtualStep[]): Typed {
+  return steps.reduce<Typed>((from, { byteOffset, holder, base }) => {
+    const place = placeOf(from);
+    const part: Typed = { kind: 'member', object: from, byteOffset, type: holder, ...place };
+    const start: Typed = { kind: 'address', operand: part, type: pointerTo(charType), ...place };
+    const address = arithmeticNode(
+      '+',
+      convert(start, unsignedLongType),
+      recipeNode(base.offset, part),
+      place,
+    );
+    const type = base.type();
+    return { kind: 'dereference', pointer: convert(address, pointerTo(type)), type, ...place };
+  }, object);
 }

@@ -24,6 +24,8 @@ export interface DraftRequest {
   readonly address: Uint8Array;
   readonly absolute: Uint8Array;
   readonly length: Uint8Array;
+  /** The length without the parent, where only the hit knows it: what tells that two such are the same. */
+  readonly absoluteLength?: Uint8Array;
   readonly maxBytes: number;
   readonly untilNul: boolean;
   /** What is expected to come, where it is less than `maxBytes`: most strings are short. */
@@ -56,7 +58,7 @@ export class Drafts {
 
   /** Takes a range into the tree; undefined when it does not fit. What is there already is given back. */
   add(parent: Draft | undefined, request: DraftRequest): Draft | undefined {
-    const before = this.#seen.get(keyOf(request.absolute));
+    const before = this.#seen.get(keyOf(request.absolute, request.absoluteLength));
     if (before !== undefined && before.maxBytes >= request.maxBytes) {
       if (!before.untilNul || request.untilNul) return before;
     }
@@ -70,7 +72,7 @@ export class Drafts {
     }
     const { path, address, absolute, length, maxBytes, untilNul } = request;
     const draft: Draft = { path, address, absolute, length, maxBytes, untilNul, secret: false, children: [] };
-    this.#take(parent, draft, request.expectedBytes);
+    this.#take(parent, draft, request);
     return draft;
   }
 
@@ -82,17 +84,23 @@ export class Drafts {
       const isRelative = own[0] === DW_OP.DW_OP_push_object_address && parent !== undefined;
       const absolute = isRelative ? Uint8Array.of(...parent.absolute, ...own.subarray(1)) : own;
       const draft: Draft = { ...range, absolute, children: [] };
-      this.#take(parent, draft, range.untilNul ? expectedStringBytes(range.maxBytes) : range.maxBytes);
+      const expectedBytes = range.untilNul ? expectedStringBytes(range.maxBytes) : range.maxBytes;
+      this.#take(parent, draft, { expectedBytes });
       this.adopt(range.children, draft);
     }
   }
 
-  #take(parent: Draft | undefined, draft: Draft, expectedBytes: number): void {
+  #take(
+    parent: Draft | undefined,
+    draft: Draft,
+    { expectedBytes, absoluteLength }: Pick<DraftRequest, 'expectedBytes' | 'absoluteLength'>,
+  ): void {
     this.ranges++;
     this.bytes += expectedBytes;
     this.mostBytes += draft.maxBytes;
     // What brings a length that only the hit knows may bring nothing: it stands for no other range.
-    if (draft.untilNul || !isComputed(draft)) this.#seen.set(keyOf(draft.absolute), draft);
+    if (absoluteLength !== undefined) this.#seen.set(keyOf(draft.absolute, absoluteLength), draft);
+    else if (draft.untilNul || !isComputed(draft)) this.#seen.set(keyOf(draft.absolute), draft);
     (parent?.children ?? this.roots).push(draft);
   }
 
@@ -110,8 +118,8 @@ export class Drafts {
   }
 }
 
-function keyOf(address: Uint8Array): string {
-  return Buffer.from(address).toString('hex');
+function keyOf(address: Uint8Array, length: Uint8Array = new Uint8Array()): string {
+  return `${Buffer.from(address).toString('hex')} ${Buffer.from(length).toString('hex')}`;
 }
 
 function isComputed(draft: Draft): boolean {

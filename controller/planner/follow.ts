@@ -1,12 +1,22 @@
 /**
  * Follows a type from an object to whatever its pointers lead to, level by level, so that what is near comes before what is
- * far when the budget ends. The renderer of values follows in the same way: strings always, other pointers to the depth.
+ * far when the budget ends. The renderer of values follows in the same way: strings always, other pointers to the depth; objects with views through these.
  */
+import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import type { Limits } from '../../format/limits.js';
+import { maxBlocks, maxFollowCodeBytes } from '../expression/collect-type.js';
+import { type Lead, leadsOf } from '../expression/follow-view.js';
+import { lowerRecipe } from '../expression/lower-recipe.js';
+import { OpWriter } from '../expression/op-writer.js';
+import { guarded } from '../expression/range-tree.js';
 import { asComposite, isCharacter, memberPath, sizeOf, stripType } from '../types/layout.js';
 import { captureText, elementOf, memberOf, pathText, targetOf, type ValuePath } from '../types/path.js';
+import { binary, choose, constant, type Recipe } from '../types/recipe.js';
 import type { Type } from '../types/type.js';
+import type { Block, View } from '../types/view.js';
+import { viewOf } from '../types/views.js';
 import {
+  constantLength,
   type Draft,
   type Drafts,
   expectedStringBytes,
@@ -30,15 +40,35 @@ export interface FollowedObject {
   readonly type: Type;
   readonly path: ValuePath;
   readonly depth: number;
+  /** What its addresses count from. */
   readonly range?: Draft;
   readonly address: Uint8Array;
+  /** The same from the range's object address; without it, the range is the object. */
+  readonly own?: Uint8Array;
+  /** Leaves 0 where there is no such object: an element beyond the length. */
+  readonly guard?: Guard;
+  /** `address` leaves the bytes of the object, which is in a register. */
+  readonly isValue?: true;
+}
+
+interface Guard {
+  readonly own: Uint8Array;
+  readonly absolute: Uint8Array;
+}
+
+/** Nodes and tables of one container. */
+interface PendingBlock {
+  readonly object: FollowedObject;
+  readonly block: Block;
+  readonly path: ValuePath;
+  readonly counted: { left: number };
 }
 
 export class Follower {
   readonly #drafts: Drafts;
   readonly #limits: Limits;
-  #level: Pending[] = [];
-  #next: Pending[] = [];
+  #level: (Pending | PendingBlock)[] = [];
+  #next: (Pending | PendingBlock)[] = [];
   #steps = 0;
 
   constructor(drafts: Drafts, limits: Limits) {
@@ -53,6 +83,11 @@ export class Follower {
 
   /** Lines up a pointer whose value an expression gives: one in a register, or computed. */
   addPointer(value: Uint8Array, pointerType: Type, path: ValuePath, depth: number): void {
+    const view = viewOf(pointerType);
+    if (view !== undefined) {
+      this.#viewIn({ type: pointerType, path, depth, address: value, isValue: true }, view, 0, 0);
+      return;
+    }
     const plain = stripType(pointerType);
     if (plain.kind !== 'pointer') return;
     const target = plain.target();
@@ -66,14 +101,18 @@ export class Follower {
     while (this.#next.length > 0) {
       this.#level = this.#next;
       this.#next = [];
-      for (const pending of this.#level) this.#collect(pending);
+      for (const pending of this.#level) {
+        if ('block' in pending) this.#collectBlock(pending);
+        else this.#collect(pending);
+      }
     }
   }
 
-  #enqueue(pending: Pending): void {
+  #enqueue(pending: Pending | PendingBlock): void {
     // What the budget cannot hold is not lined up either: a hostile type could line up for ever.
     if (this.#next.length >= this.#limits.maxRanges) {
-      this.#drafts.cut(pathText(targetOf(pending.path)), `more than ${this.#limits.maxRanges} pointers`);
+      const path = 'block' in pending ? pending.path : targetOf(pending.path);
+      this.#drafts.cut(pathText(path), `more than ${this.#limits.maxRanges} pointers`);
       return;
     }
     this.#next.push(pending);
@@ -111,6 +150,11 @@ export class Follower {
 
   #walk(object: FollowedObject, type: Type, offset: number, path: ValuePath, nesting: number): void {
     if (nesting >= this.#limits.maxNesting || ++this.#steps > maxSteps) return;
+    const view = viewOf(type);
+    if (view !== undefined) {
+      this.#viewIn({ ...object, type, path }, view, offset, nesting);
+      return;
+    }
     const plain = stripType(type);
     switch (plain.kind) {
       case 'pointer':
@@ -148,6 +192,7 @@ export class Follower {
   /** Spares long arrays of numbers the walk. */
   #holdsPointers(type: Type, nesting: number): boolean {
     if (nesting >= this.#limits.maxNesting || ++this.#steps > maxSteps) return false;
+    if (viewOf(type) !== undefined) return true;
     const plain = stripType(type);
     if (plain.kind === 'pointer') return true;
     if (plain.kind === 'array') return this.#holdsPointers(plain.element(), nesting + 1);
@@ -156,18 +201,175 @@ export class Follower {
   }
 
   #pointerIn(object: FollowedObject, target: Type, offset: number, path: ValuePath): void {
-    const { range } = object;
+    const { range, own } = object;
     if (!isFollowed(target, object.depth)) return;
     // Beyond what was taken of a long object there is nothing to follow.
-    if (range !== undefined && offset + 8 > range.maxBytes) return;
-    const absolute = loadPointer(object.address, offset);
-    const source: PointerSource = {
-      parent: range,
-      value: range === undefined ? absolute : loadPointer(objectAddress, offset),
-      absolute,
+    if (range !== undefined && own === undefined && offset + 8 > range.maxBytes) return;
+    const load: Code = (code, isValue) => {
+      if (!isValue) return loadPointer(code, offset);
+      return offset === 0 ? code : constantLength(0);
     };
-    this.#enqueue({ source, target, path, depth: object.depth });
+    this.#enqueue({ source: sourceOf(object, load), target, path, depth: object.depth });
   }
+
+  /** `object` is the one with the view, but for where in the followed one it begins. */
+  #viewIn(object: FollowedObject, view: View, offset: number, nesting: number): void {
+    const at = movedObject(object, offset);
+    for (const lead of leadsOf(view, object.path, this.#limits)) {
+      if (++this.#steps > maxSteps) return;
+      switch (lead.kind) {
+        case 'bytes':
+          this.#bytesOf(at, lead);
+          break;
+        case 'pointer': {
+          if (!isFollowed(lead.target, at.depth) || isCharacter(lead.target)) break;
+          const source = sourceOf(at, codeOf(lead.value));
+          if (isLong(source.value)) this.#drafts.cut(pathText(targetOf(lead.path)), tooFar);
+          else this.#enqueue({ source, target: lead.target, path: lead.path, depth: at.depth });
+          break;
+        }
+        case 'part': {
+          const part = movedObject(guardedObject(at, lead.exists), lead.offset);
+          this.#walk(part, lead.type, 0, lead.path, nesting + 1);
+          break;
+        }
+        case 'element':
+          if (at.depth <= 0) break;
+          this.#walk(
+            elsewhere(guardedObject(at, lead.exists), lead.address),
+            lead.type,
+            0,
+            lead.path,
+            nesting + 1,
+          );
+          break;
+        case 'block':
+          if (at.depth <= 0) break;
+          this.#enqueue({ object: at, block: lead.block, path: lead.path, counted: { left: maxBlocks } });
+          break;
+      }
+    }
+  }
+
+  #bytesOf(object: FollowedObject, lead: Extract<Lead, { kind: 'bytes' }>): Draft | undefined {
+    const address = sourceOf(object, codeOf(lead.address));
+    const bytes = sourceOf(object, codeOf(lead.bytes));
+    if (isLong(address.value) || isLong(bytes.value)) {
+      this.#drafts.cut(pathText(lead.path), tooFar);
+      return undefined;
+    }
+    return this.#drafts.add(object.range, {
+      path: captureText(lead.path),
+      address: address.value,
+      absolute: address.absolute,
+      absoluteLength: bytes.absolute,
+      length: bytes.value,
+      maxBytes: lead.maxBytes,
+      untilNul: false,
+      expectedBytes: lead.expected,
+    });
+  }
+
+  #collectBlock({ object, block, path, counted }: PendingBlock): void {
+    if (counted.left-- <= 0) return;
+    const { address, bytes, maxBytes, holds = [], objects = [], next } = block;
+    const isThere = binary(constant(0xffff), '<', address);
+    const range = this.#bytesOf(object, {
+      kind: 'bytes',
+      address,
+      bytes: choose(isThere, bytes, constant(0)),
+      maxBytes,
+      expected: Math.min(maxBytes, expectedBlockBytes),
+      path,
+    });
+    if (range === undefined) return;
+    const code = sourceOf(object, codeOf(address));
+    const inner: FollowedObject = {
+      type: object.type,
+      path,
+      depth: object.depth - 1,
+      range,
+      address: code.absolute,
+      own: objectAddress,
+    };
+    for (const { type, offset } of holds) this.#walk(movedObject(inner, offset), type(), 0, path, 0);
+    for (const { type, address: at, exists } of objects) {
+      this.#walk(elsewhere(guardedObject(object, exists), at), type(), 0, path, 0);
+    }
+    for (const following of next?.() ?? []) {
+      this.#enqueue({ object: { ...inner, depth: object.depth }, block: following, path, counted });
+    }
+  }
+}
+
+const expectedBlockBytes = 256;
+const tooFar = 'where it lies takes more steps than a probe should make';
+
+function isLong(code: Uint8Array): boolean {
+  return code.length > maxFollowCodeBytes;
+}
+
+type Code = (address: Uint8Array, isValue: boolean) => Uint8Array;
+
+/** The value of a recipe over the object at an address; of one in a register that a recipe cannot be over, 0. */
+function codeOf(recipe: Recipe): Code {
+  return (code, isValue) =>
+    lowerRecipe(recipe, { kind: isValue ? 'value' : 'address', code }) ?? constantLength(0);
+}
+
+/** What code leaves over an object: nothing where there is no such object. */
+function sourceOf(object: FollowedObject, code: Code): PointerSource {
+  const { range, address, own = objectAddress, guard, isValue = false } = object;
+  const whole = (at: Uint8Array, condition: Uint8Array | undefined): Uint8Array =>
+    condition === undefined ? code(at, isValue) : guarded(condition, code(at, isValue));
+  const absolute = whole(address, guard?.absolute);
+  return { parent: range, value: range === undefined ? absolute : whole(own, guard?.own), absolute };
+}
+
+function movedObject(object: FollowedObject, offset: number): FollowedObject {
+  if (offset === 0) return object;
+  const { address, own, range, isValue } = object;
+  const move = (code: Uint8Array): Uint8Array => {
+    const out = new OpWriter().raw(code);
+    if (isValue === undefined) return out.plus(BigInt(offset)).finish();
+    return out
+      .constant(BigInt(offset * 8))
+      .op(DW_OP.DW_OP_shr)
+      .finish();
+  };
+  return {
+    ...object,
+    address: move(address),
+    ...(range === undefined ? {} : { own: move(own ?? objectAddress) }),
+  };
+}
+
+/** The object that lies where a recipe says. */
+function elsewhere(object: FollowedObject, recipe: Recipe): FollowedObject {
+  const { address, own = objectAddress, range, isValue = false, ...rest } = object;
+  const code = codeOf(recipe);
+  return {
+    ...rest,
+    depth: object.depth - 1,
+    address: code(address, isValue),
+    ...(range === undefined ? {} : { range, own: code(own, isValue) }),
+  };
+}
+
+/** The same, where a recipe over it is not zero. */
+function guardedObject(object: FollowedObject, exists: Recipe | undefined): FollowedObject {
+  if (exists === undefined) return object;
+  const { address, own = objectAddress, guard, isValue = false } = object;
+  const code = codeOf(exists);
+  const both = (outer: Uint8Array | undefined, inner: Uint8Array): Uint8Array =>
+    outer === undefined ? inner : guarded(outer, inner);
+  return {
+    ...object,
+    guard: {
+      absolute: both(guard?.absolute, code(address, isValue)),
+      own: both(guard?.own, code(own, isValue)),
+    },
+  };
 }
 
 function isFollowed(target: Type, depth: number): boolean {

@@ -65,6 +65,7 @@ function evaluationFrame(
     tid: thread.tid,
     comm: thread.comm,
     limits: snapshot.limits,
+    views: viewFacts(snapshot),
   };
 }
 
@@ -98,8 +99,7 @@ export function renderContext(
     memory: snapshot.memory,
     limits: snapshot.limits,
     symbolize: (address) => symbolize(snapshot, address),
-    linkSymbolAt: (address) => linkSymbolAt(snapshot, address),
-    typeOfDescriptor: (address, kind) => typeOfDescriptor(snapshot, address, kind),
+    ...viewFacts(snapshot),
     dynamicTypeAt: (vtable) => dynamicTypeAt(snapshot, vtable),
     captureHint: (expression) => captureHint(snapshot, frame, expression),
     ...(options.depth === undefined ? {} : { depth: options.depth }),
@@ -114,6 +114,14 @@ export function renderContext(
               unit: unit ?? frame?.source?.scope?.unit,
             }),
         }),
+  };
+}
+
+/** What views ask of the modules. */
+function viewFacts(snapshot: Snapshot): NonNullable<EvaluationFrame['views']> {
+  return {
+    linkSymbolAt: (address) => linkSymbolAt(snapshot, address),
+    typeOfDescriptor: (address, kind) => typeOfDescriptor(snapshot, address, kind),
   };
 }
 

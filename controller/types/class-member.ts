@@ -1,13 +1,25 @@
 /** Members of classes by name, as C++ looks them up: a class hides its bases, and what two bases have is ambiguous until one is named. */
 import { defaultLimits } from '../../format/limits.js';
 import { asComposite, memberPath, stripType, type MemberPath } from './layout.js';
-import type { CompositeType, Member, Type } from './type.js';
+import type { CompositeType, Member, Type, VirtualBase } from './type.js';
 import { typeName } from './type-name.js';
 
 export type ClassMember =
-  | { readonly kind: 'member'; readonly path: MemberPath }
+  | {
+      readonly kind: 'member';
+      readonly path: MemberPath;
+      /** Virtual bases on the way, outermost first: the path begins in the last of them. */
+      readonly via: readonly VirtualStep[];
+    }
   /** `Base::member` of each base that has one. */
   | { readonly kind: 'ambiguous'; readonly candidates: readonly string[] };
+
+export interface VirtualStep {
+  /** Where in the object so far the class lies that has the base. */
+  readonly byteOffset: number;
+  readonly holder: Type;
+  readonly base: VirtualBase;
+}
 
 /** Bases and anonymous members can double with each level: so many are looked into in all. */
 const maxClasses = 10_000;
@@ -20,34 +32,34 @@ export function findClassMember(type: Type, name: string): ClassMember | undefin
   const parts = name.split('::');
   const last = parts.at(-1) ?? name;
   const qualifier = parts.slice(0, -1).join('::');
-  const within = qualifier === '' ? undefined : findBase(composite, qualifier, budget);
-  if (qualifier !== '' && within === undefined && !isCalled(composite, qualifier)) return undefined;
-  if (within?.kind === 'ambiguous') return within;
-  const base = within === undefined ? 0 : within.path.byteOffset;
-  const scope = within === undefined ? composite : asComposite(within.path.type);
+  const named =
+    qualifier === '' ? undefined : findBase(composite, qualifier, { budget, base: 0, via: [], nesting: 0 });
+  if (qualifier !== '' && named === undefined && !isCalled(composite, qualifier)) return undefined;
+  if (named?.kind === 'ambiguous') return named;
+  const scope = named === undefined ? composite : asComposite(named.path.type);
   if (scope === undefined) return undefined;
+  const start = { budget, base: named?.path.byteOffset ?? 0, via: named?.via ?? [], nesting: 0 };
   const found =
-    findNamed(scope, last, { budget, base, nesting: 0 }) ??
-    (/^\d+$/.test(last) ? findNamed(scope, `__${last}`, { budget, base, nesting: 0 }) : undefined);
-  return found ?? (qualifier === '' ? findBase(composite, name, budget) : undefined);
+    findNamed(scope, last, start) ?? (/^\d+$/.test(last) ? findNamed(scope, `__${last}`, start) : undefined);
+  return found ?? (qualifier === '' ? findBase(composite, name, start) : undefined);
 }
 
 interface Search {
   readonly budget: { left: number };
   readonly base: number;
+  readonly via: readonly VirtualStep[];
   readonly nesting: number;
 }
 
 function findNamed(type: CompositeType, name: string, search: Search): ClassMember | undefined {
-  const { budget, base, nesting } = search;
+  const { budget, base, via, nesting } = search;
   if (nesting > defaultLimits.maxNesting || budget.left-- <= 0) return undefined;
   const members = type.members();
   const own = members.find((member) => member.name === name && !member.base);
-  if (own !== undefined) return { kind: 'member', path: memberPath(own, base) };
+  if (own !== undefined) return { kind: 'member', path: memberPath(own, base), via };
   const inner = (member: Member): ClassMember | undefined => {
-    const of = asComposite(member.type());
-    const at = { budget, base: base + member.byteOffset, nesting: nesting + 1 };
-    return of === undefined ? undefined : findNamed(of, name, at);
+    const of = asComposite(baseType(member));
+    return of === undefined ? undefined : findNamed(of, name, within(type, member, search));
   };
   for (const member of members) {
     if (member.name !== undefined || member.base) continue;
@@ -57,27 +69,39 @@ function findNamed(type: CompositeType, name: string, search: Search): ClassMemb
   return theOne(
     members
       .filter((member) => member.base)
-      .map((member) => ({ by: `${typeName(member.type())}::${name}`, found: inner(member) })),
+      .map((member) => ({ by: `${typeName(baseType(member))}::${name}`, found: inner(member) })),
   );
 }
 
+function baseType(member: Member): Type {
+  return member.virtualBase?.type() ?? member.type();
+}
+
+/** The search in a part of a class. */
+function within(type: CompositeType, member: Member, search: Search): Search {
+  const { base, via, nesting } = search;
+  const { virtualBase } = member;
+  if (virtualBase === undefined) {
+    return { ...search, base: base + member.byteOffset, nesting: nesting + 1 };
+  }
+  const step: VirtualStep = { byteOffset: base, holder: type, base: virtualBase };
+  return { ...search, base: 0, via: [...via, step], nesting: nesting + 1 };
+}
+
 /** A base class, however far up, by its name with or without namespaces and template arguments. */
-function findBase(
-  type: CompositeType,
-  name: string,
-  budget: Search['budget'],
-  { base, nesting }: Pick<Search, 'base' | 'nesting'> = { base: 0, nesting: 0 },
-): ClassMember | undefined {
+function findBase(type: CompositeType, name: string, search: Search): ClassMember | undefined {
+  const { budget, nesting } = search;
   if (nesting > defaultLimits.maxNesting || budget.left-- <= 0) return undefined;
   const bases = type.members().filter((member) => member.base);
   return theOne(
     bases.map((member) => {
-      const of = asComposite(member.type());
-      const by = typeName(member.type());
+      const of = asComposite(baseType(member));
+      const by = typeName(baseType(member));
       if (of === undefined) return { by, found: undefined };
-      if (isCalled(of, name)) return { by, found: { kind: 'member', path: memberPath(member, base) } };
-      const at = { base: base + member.byteOffset, nesting: nesting + 1 };
-      return { by: `${by}::${name}`, found: findBase(of, name, budget, at) };
+      const at = within(type, member, search);
+      if (!isCalled(of, name)) return { by: `${by}::${name}`, found: findBase(of, name, at) };
+      const path: MemberPath = { member, type: baseType(member), byteOffset: at.base };
+      return { by, found: { kind: 'member', path, via: at.via } };
     }),
   );
 }
@@ -90,12 +114,16 @@ function theOne(
   if (first?.found === undefined) return undefined;
   const ambiguous = found.find((side) => side.found?.kind === 'ambiguous');
   if (ambiguous !== undefined) return ambiguous.found;
-  const offsets = new Set(
-    found.map(({ found: each }) => (each?.kind === 'member' ? each.path.byteOffset : -1)),
-  );
+  const places = new Set(found.map(({ found: each }) => (each?.kind === 'member' ? placeKey(each) : '')));
   // The same place, reached on two ways: one object.
-  if (offsets.size === 1) return first.found;
+  if (places.size === 1) return first.found;
   return { kind: 'ambiguous', candidates: found.map(({ by }) => by) };
+}
+
+/** A class has one object of a virtual base, whichever way leads to it. */
+function placeKey({ path, via }: Extract<ClassMember, { kind: 'member' }>): string {
+  const last = via.at(-1);
+  return `${last === undefined ? '' : typeName(last.base.type())} ${path.byteOffset}`;
 }
 
 function isCalled(type: CompositeType, name: string): boolean {

@@ -117,6 +117,7 @@ export interface WalkedView {
   readonly walk: (object: ObjectView, context: ViewContext) => Iterable<Value | Absent>;
   /** What it is for a person: `set`, `list`. */
   readonly noun?: string;
+  readonly blocks?: () => readonly Block[];
   /** Facts of its own: a channel's `{cap=4, closed=0}`. */
   readonly facts?: readonly Fact[];
   /** As of {@link SequenceView}. */
@@ -130,8 +131,30 @@ export interface WalkedMapView {
   readonly key: () => Type;
   readonly value: () => Type;
   readonly walk: (object: ObjectView, context: ViewContext) => Iterable<Entry | Absent>;
+  readonly blocks?: () => readonly Block[];
   /** As of {@link SequenceView}. */
   readonly isNil?: Recipe;
+}
+
+/**
+ * Memory that a walk will read, so that a plan brings it: in the kernel nothing walks. Recipes are over the object, and in `next` over the block that leads on
+ * (its address is where the block begins). A plan takes the near blocks first, and as many as its limits allow; a null address is no block.
+ */
+export interface Block {
+  readonly address: Recipe;
+  readonly bytes: Recipe;
+  /** More than these are not brought. */
+  readonly maxBytes: number;
+  /** Objects in it whose own strings, elements and pointers are wanted, too. */
+  readonly holds?: readonly { readonly type: () => Type; readonly offset: number }[];
+  /** The same by recipes over what the block's address is over: of a table whose places are not all in use. */
+  readonly objects?: readonly {
+    readonly type: () => Type;
+    readonly address: Recipe;
+    /** Not zero where there is one. */
+    readonly exists: Recipe;
+  }[];
+  readonly next?: () => readonly Block[];
 }
 
 export interface Entry {
@@ -146,6 +169,7 @@ export interface DynamicView {
   readonly resolve: (object: ObjectView, context: ViewContext) => Value | undefined | Absent;
   /** Not zero where there is no object: so that `err != nil` is decided without knowing the type, in the kernel too. */
   readonly isNone?: Recipe;
+  readonly blocks?: () => readonly Block[];
   /** What no object is called: `empty`. Without it `nil`. */
   readonly none?: string;
 }

@@ -11,7 +11,7 @@ import {
   pointerAt,
 } from '../../controller/types/recipe.js';
 import type { CompositeType, Member, Type } from '../../controller/types/type.js';
-import type { DynamicView, View, WalkedMapView, WalkedView } from '../../controller/types/view.js';
+import type { Block, DynamicView, View, WalkedMapView, WalkedView } from '../../controller/types/view.js';
 import { char, field, int, long, pointer, struct, uchar } from './types.js';
 
 export function viewed(
@@ -132,10 +132,18 @@ export function cellType(content: Type, offset = 8, name = 'Cell'): CompositeTyp
 }
 
 /** `{first, size}` of nodes `{next, element}`. */
-export function listType(element: Type, name = 'List'): CompositeType {
+export function listType(element: Type, size = 4, name = 'List'): CompositeType {
+  const block: Block = {
+    address: pointerAt(0),
+    bytes: constant(8 + size),
+    maxBytes: 8 + size,
+    holds: [{ type: () => element, offset: 8 }],
+    next: () => [block],
+  };
   const view: WalkedView = {
     kind: 'walked',
     length: pointerAt(8),
+    blocks: () => [block],
     element: () => element,
     noun: 'list',
     *walk(object, { memory, maxElements }) {
@@ -156,9 +164,27 @@ export function listType(element: Type, name = 'List'): CompositeType {
 
 /** `{entries, count}` of `{key, value}`, one after another. */
 export function mapType(key: Type, value: Type, keyBytes: number, entryBytes: number): CompositeType {
+  const block: Block = {
+    address: pointerAt(0),
+    bytes: binary(pointerAt(8), '*', constant(entryBytes)),
+    maxBytes: 64 * entryBytes,
+    objects: [0, 1, 2].flatMap((i) => [
+      {
+        type: () => key,
+        address: binary(pointerAt(0), '+', constant(i * entryBytes)),
+        exists: binary(constant(i), '<', pointerAt(8)),
+      },
+      {
+        type: () => value,
+        address: binary(pointerAt(0), '+', constant(i * entryBytes + keyBytes)),
+        exists: binary(constant(i), '<', pointerAt(8)),
+      },
+    ]),
+  };
   const view: WalkedMapView = {
     kind: 'map',
     length: pointerAt(8),
+    blocks: () => [block],
     key: () => key,
     value: () => value,
     *walk(object, { memory, maxElements }) {
@@ -182,6 +208,7 @@ export function mapType(key: Type, value: Type, keyBytes: number, entryBytes: nu
 export function anyType(types: readonly Type[]): CompositeType {
   const view: DynamicView = {
     kind: 'dynamic',
+    blocks: () => [{ address: pointerAt(8), bytes: constant(64), maxBytes: 64 }],
     isNone: binary(pointerAt(0), '==', constant(0)),
     resolve(object, { memory }) {
       const index = computeRecipe(pointerAt(0), object, memory);

@@ -1,10 +1,12 @@
 /** std::deque: blocks of elements, and a map of pointers to them. */
 import { type Absent, isAbsent } from '../../../format/absent.js';
+import { elementTable } from '../blocks.js';
 import { asPointer } from '../layout.js';
+import { binary, choose, constant, type Recipe } from '../recipe.js';
 import type { ObjectView } from '../object-view.js';
 import type { Type } from '../type.js';
 import type { Value } from '../value.js';
-import type { View, ViewContext } from '../view.js';
+import type { Block, View, ViewContext } from '../view.js';
 import { computeAll, corrupt, readWord, strideOf, valueAt } from './nodes.js';
 import { argument, firstPartOf, minus, over, partOf, plus, pointerIn, times, wordAt } from './part.js';
 
@@ -36,10 +38,32 @@ function withIterators(type: Type, element: Type, size: number): View | undefine
   );
   const length = plus(between, ends);
   const parts = [startNode, finishNode, startCurrent, startFirst, startLast, finishCurrent, finishFirst];
+  const inFirst = choose(
+    binary(startNode, '==', finishNode),
+    minus(finishCurrent, startCurrent),
+    minus(startLast, startCurrent),
+  );
+  const isRest = (i: number): Recipe =>
+    binary(plus(startNode, { op: 'constant', value: BigInt(8 * i) }), '<', finishNode);
+  const further = (i: number): Block => {
+    const entry = plus(startNode, { op: 'constant', value: BigInt(8 * i) });
+    const address: Recipe = { op: 'load', address: entry, size: 8 };
+    const bytes = constant(perBlock * size);
+    return { address: choose(isRest(i - 1), address, constant(0)), bytes, maxBytes: perBlock * size };
+  };
   return {
     kind: 'walked',
     length,
     element: () => element,
+    blocks: () => [
+      elementTable(startCurrent, over(inFirst, size), {
+        type: element,
+        stride: size,
+        maxBytes: perBlock * size,
+      }),
+      { address: startNode, bytes: plus(minus(finishNode, startNode), constant(8)), maxBytes: 256 },
+      ...[1, 2, 3].map(further),
+    ],
     walk: function* (object: ObjectView, context: ViewContext): Iterable<Value | Absent> {
       const known = computeAll(parts, object, context);
       if (isAbsent(known)) return void (yield known);

@@ -1,5 +1,7 @@
 /** std::unordered_map, unordered_set and their multi kin: one list of nodes, and buckets that lead into it. */
 import { type Absent, isAbsent } from '../../../format/absent.js';
+import { nodeChain } from '../blocks.js';
+import { sizeOf } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
 import { addressAt, constant, type Recipe } from '../recipe.js';
 import type { Type } from '../type.js';
@@ -7,7 +9,7 @@ import type { Value } from '../value.js';
 import type { View, ViewContext } from '../view.js';
 import { computeAll, corrupt, isNodeAddress, readWord, valueAt } from './nodes.js';
 import { nodeOf, valueOffset } from './node-type.js';
-import { entryOf, keyAndValue } from './pairs.js';
+import { entryOf, heldEntry, keyAndValue } from './pairs.js';
 import { firstPartOf, type Part, partOf, pointerIn, secondOf, wordAt } from './part.js';
 
 interface Hash {
@@ -33,6 +35,7 @@ export function hashMapView(type: Type): View | undefined {
     length: hash.count,
     key: pair.key,
     value: pair.value,
+    blocks: () => nodeChain(hash.first, hash.next, sizeOf(hash.node) ?? 0, heldEntry(pair)),
     walk: function* (object, context) {
       for (const node of nodesOf(hash, object, context)) yield isAbsent(node) ? node : entryOf(pair, node);
     },
@@ -48,6 +51,8 @@ export function hashSetView(type: Type, noun: string, element: Type | undefined)
     noun,
     length: hash.count,
     element: () => element,
+    blocks: () =>
+      nodeChain(hash.first, hash.next, sizeOf(hash.node) ?? 0, [{ type: () => element, offset: value }]),
     walk: function* (object, context): Iterable<Value | Absent> {
       for (const node of nodesOf(hash, object, context))
         yield isAbsent(node) ? node : valueAt(element, node + BigInt(value));

@@ -1,6 +1,7 @@
 /** std::list and std::forward_list: nodes that lead to each other. */
 import { type Absent, isAbsent } from '../../../format/absent.js';
-import { asPointer } from '../layout.js';
+import { nodeChain, nodeRing } from '../blocks.js';
+import { asPointer, sizeOf } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
 import { addressAt } from '../recipe.js';
 import type { Type } from '../type.js';
@@ -28,11 +29,14 @@ export function listView(type: Type): View | undefined {
   if (first === undefined || last === undefined || value === undefined) return undefined;
   const [nextAt, previousAt] = [next.offset - header.offset, previous.offset - header.offset];
   const known = length === undefined ? {} : { length };
+  const holds = [{ type: () => element, offset: value }];
+  const ring = { next: nextAt, bytes: sizeOf(node ?? element) ?? 0, holds };
   return {
     kind: 'walked',
     noun: 'list',
     ...known,
     element: () => element,
+    ...(length === undefined ? {} : { blocks: () => nodeRing(first, length, ring) }),
     walk: function* (object: ObjectView, context: ViewContext): Iterable<Value | Absent> {
       const ends = computeAll([addressAt(header.offset), first], object, context);
       if (isAbsent(ends)) return void (yield ends);
@@ -76,6 +80,8 @@ export function forwardListView(type: Type): View | undefined {
     kind: 'walked',
     noun: 'forward_list',
     element: () => element,
+    blocks: () =>
+      nodeChain(first, link.offset, sizeOf(node ?? element) ?? 0, [{ type: () => element, offset: value }]),
     walk: function* (object: ObjectView, context: ViewContext): Iterable<Value | Absent> {
       const begin = computeAll([first], object, context);
       if (isAbsent(begin)) return void (yield begin);

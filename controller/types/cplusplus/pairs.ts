@@ -1,4 +1,5 @@
 /** Key and value of a map's node: a std::pair, which libc++ before LLVM 20 has in a wrapper of its own. */
+import type { Held } from '../blocks.js';
 import type { Type } from '../type.js';
 import type { Entry } from '../view.js';
 import { valueAt } from './nodes.js';
@@ -28,6 +29,14 @@ export function keyAndValue(container: Type, node: Type): KeyAndValue | undefine
   if (sizeOf(key) !== sizeOf(first.type) || sizeOf(value) !== sizeOf(second.type)) return undefined;
   const [keyOffset, valueOffset] = [storage.offset + first.offset, storage.offset + second.offset];
   return { key: () => key, value: () => value, keyOffset, valueOffset };
+}
+
+/** The same for a plan, which brings nodes whole. */
+export function heldEntry({ key, value, keyOffset, valueOffset }: KeyAndValue): Held {
+  return [
+    { type: key, offset: keyOffset },
+    { type: value, offset: valueOffset },
+  ];
 }
 
 export function entryOf(pair: KeyAndValue, node: bigint): Entry {

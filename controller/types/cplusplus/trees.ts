@@ -1,13 +1,15 @@
 /** std::map, multimap, set and multiset: nodes of a red-black tree in the order of their keys. */
 import { type Absent, isAbsent } from '../../../format/absent.js';
+import { type Held, nodeTree } from '../blocks.js';
+import { sizeOf } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
 import { addressAt, type Recipe } from '../recipe.js';
 import type { Type } from '../type.js';
 import type { Value } from '../value.js';
-import type { View, ViewContext } from '../view.js';
+import type { Block, View, ViewContext } from '../view.js';
 import { computeAll, corrupt, isNodeAddress, readWord, valueAt } from './nodes.js';
 import { nodeOf, valueOffset } from './node-type.js';
-import { entryOf, keyAndValue } from './pairs.js';
+import { entryOf, heldEntry, keyAndValue } from './pairs.js';
 import { firstPartOf, partOf, pointerIn, wordAt } from './part.js';
 
 interface Tree {
@@ -32,6 +34,7 @@ export function treeMapView(type: Type): View | undefined {
     length: tree.count,
     key: pair.key,
     value: pair.value,
+    blocks: () => blocksOf(tree, heldEntry(pair)),
     walk: function* (object, context) {
       for (const node of nodesOf(tree, object, context)) yield isAbsent(node) ? node : entryOf(pair, node);
     },
@@ -47,11 +50,16 @@ export function treeSetView(type: Type, noun: string, element: Type | undefined)
     noun,
     length: tree.count,
     element: () => element,
+    blocks: () => blocksOf(tree, [{ type: () => element, offset: value }]),
     walk: function* (object, context): Iterable<Value | Absent> {
       for (const node of nodesOf(tree, object, context))
         yield isAbsent(node) ? node : valueAt(element, node + BigInt(value));
     },
   };
+}
+
+function blocksOf(tree: Tree, holds: Held): Block[] {
+  return nodeTree(tree.root, tree, sizeOf(tree.node) ?? 0, holds);
 }
 
 function treeOf(type: Type): Tree | undefined {
