@@ -250,6 +250,7 @@ export class Lowerer {
         return this.refuseWalk(node);
       case 'string':
       case 'function':
+      case 'parts':
       case 'slice':
       case 'view-page':
         this.integer(node);

@@ -38,6 +38,7 @@ export type Typed =
   | ConditionalNode
   | OffsetNode
   | DifferenceNode
+  | PartsNode
   | TextNode
   | GuardedNode
   | ViewElementNode
@@ -189,6 +190,12 @@ export interface DifferenceNode extends Node {
   readonly size: number;
 }
 
+/** A vector or a complex number that is computed: each of its numbers, in order. */
+export interface PartsNode extends Node {
+  readonly kind: 'parts';
+  readonly parts: readonly Typed[];
+}
+
 export type TextOperator = '==' | '!=' | 'startsWith' | 'contains' | 'matches';
 
 /** A comparison of a string in the target with a literal. */
@@ -278,6 +285,7 @@ export type PlacedNode =
   | StringNode
   | ConditionalNode
   | GuardedNode
+  | PartsNode
   | WalkedNode
   | (FactNode & { readonly fact: 'comm' });
 
@@ -301,6 +309,7 @@ const placedKinds: ReadonlySet<Typed['kind']> = new Set([
   'string',
   'conditional',
   'guarded',
+  'parts',
   ...walkedKinds,
 ]);
 
