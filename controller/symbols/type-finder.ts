@@ -9,6 +9,8 @@ import { builtinType, spellingsOf } from './base-types.js';
 import { type Block, innermostBlock } from './block.js';
 import type { ModuleContext } from './module-context.js';
 import { KIND } from './file-names.js';
+import { qualifiedNameOf } from './origin.js';
+import { isCalled, unqualified } from './qualified-name.js';
 
 export interface FoundEnumerator {
   readonly type: Type;
@@ -61,10 +63,16 @@ export class TypeFinder {
     const kinds = tags.includes(DW_TAG.enumeration_type)
       ? [KIND.type, KIND.enumeration]
       : ([KIND.type] as const);
-    const dies = kinds.flatMap((kind) => names.find(kind, name));
+    const last = unqualified(name);
+    const dies = kinds.flatMap((kind) => names.find(kind, last));
     const unit = from === undefined ? undefined : this.#context.unitAt(toPc(from));
     for (const tag of tags) {
-      const fitting = dies.filter((die) => die.tag === tag && !die.flag(DW_AT.declaration));
+      const fitting = dies.filter(
+        (die) =>
+          die.tag === tag &&
+          !die.flag(DW_AT.declaration) &&
+          (last === name || isCalled(qualifiedNameOf(die), name)),
+      );
       const found = this.#nearest(fitting, unit);
       if (found !== undefined) return this.#context.types.typeAt(found);
     }
