@@ -38,7 +38,9 @@ export interface IntegerLiteral extends Span {
 
 export interface FloatLiteral extends Span {
   readonly kind: 'float';
+  /** Rounded to a double. */
   readonly value: number;
+  readonly decimal?: string;
   readonly suffix: '' | 'f' | 'l';
 }
 

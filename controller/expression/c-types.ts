@@ -52,9 +52,9 @@ export function pointerTo(target: Type): PointerType {
 export type Numeric =
   | { readonly kind: 'integer'; readonly size: number; readonly signed: boolean; readonly boolean: boolean }
   | { readonly kind: 'float'; readonly format: FloatFormat };
-export type FloatFormat = 'float32' | 'float64' | 'x87';
+export type FloatFormat = 'float32' | 'float64' | 'x87' | 'binary128';
 
-/** Undefined for what is not a scalar, and for scalars that we cannot read (complex, decimal, binary128). */
+/** Undefined for what is not a scalar, and for scalars that we cannot read (complex, decimal). */
 export function numericOf(type: Type): Numeric | undefined {
   const plain = stripType(type);
   if (plain.kind === 'pointer') {
@@ -79,8 +79,11 @@ export function numericOf(type: Type): Numeric | undefined {
     case 'float':
       if (byteSize === 4) return { kind: 'float', format: 'float32' };
       if (byteSize === 8) return { kind: 'float', format: 'float64' };
-      if (byteSize !== 16 || plain.isBinary128 === true || name.includes('128')) return undefined;
-      return { kind: 'float', format: 'x87' };
+      if (byteSize !== 16) return undefined;
+      return {
+        kind: 'float',
+        format: plain.isBinary128 === true || name.includes('128') ? 'binary128' : 'x87',
+      };
     case 'complex-float':
     case 'other':
       return undefined;
@@ -112,10 +115,16 @@ export function promote(type: Type, bitSize?: number): Type {
   return plain;
 }
 
+function isBinary128(type: Type): boolean {
+  const numeric = numericOf(type);
+  return numeric?.kind === 'float' && numeric.format === 'binary128';
+}
+
 function rank(type: Type): number {
   const plain = stripType(type);
   if (plain.kind !== 'base') return 0;
-  if (plain.encoding === 'float') return 100 + plain.byteSize;
+  // Of two that take 16 bytes, binary128 has more digits.
+  if (plain.encoding === 'float') return 100 + plain.byteSize * 2 + (isBinary128(plain) ? 1 : 0);
   return plain.byteSize * 2 + (plain.name.includes('long long') ? 1 : 0);
 }
 

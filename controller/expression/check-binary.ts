@@ -15,7 +15,7 @@ import {
   promoted,
   scalarOperand,
   shiftNode,
-  strideOf,
+  stepOf,
   type Place,
 } from './convert.js';
 import { badExpression } from './syntax-error.js';
@@ -113,8 +113,8 @@ function pointerArithmetic(operator: '+' | '-', left: Typed, right: Typed, place
     const [a, b] = [decay(left), decay(right)];
     const [x, y] = [stripType(a.type), stripType(b.type)];
     if (x.kind !== 'pointer' || y.kind !== 'pointer') return undefined;
-    const size = strideOf(x.target(), a.span);
-    if (size !== strideOf(y.target(), b.span)) return undefined;
+    const size = stepOf(x.target(), a.span);
+    if (size !== stepOf(y.target(), b.span)) return undefined;
     if (size === 0) throw badExpression('cannot subtract pointers to objects of size 0', place.span);
     return { kind: 'difference', left: a, right: b, size, type: longType, ...place };
   }

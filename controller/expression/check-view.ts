@@ -34,6 +34,7 @@ import {
   lengthNode,
   pointerNode,
 } from './view-node.js';
+import { wholeOf } from './scalar.js';
 
 /** Views within views: of types, so that only hostile ones come near. */
 const maxViews = 16;
@@ -264,8 +265,8 @@ export function repeatView(object: Typed, count: Typed, place: Place): Typed | u
 }
 
 function notNegative(node: Typed): Typed {
-  if (node.kind === 'constant' && node.value < 0) {
-    throw badExpression(`a slice cannot begin or end at ${node.value}`, node.span);
+  if (node.kind === 'constant' && wholeOf(node.value) < 0n) {
+    throw badExpression(`a slice cannot begin or end at ${wholeOf(node.value)}`, node.span);
   }
   return node;
 }

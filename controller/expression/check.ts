@@ -15,6 +15,7 @@ import type {
   CastExpression,
   ConditionalExpression,
   Expression,
+  FloatLiteral,
   IntegerLiteral,
   MemberExpression,
   NameExpression,
@@ -61,6 +62,7 @@ import { findArgument, findRegister, registerNames } from './registers.js';
 import type { NameScope } from './scope.js';
 import { badExpression } from './syntax-error.js';
 import { isLvalue, type Typed } from './typed.js';
+import { binary32, WideFloat, x87 } from './wide-float.js';
 import { asOperand, asTruth, viewedAs, virtualBaseNode } from './view-node.js';
 
 /** Parses and checks; throws `bad-expression` pointing into the text. */
@@ -125,8 +127,7 @@ export class Checker {
       case 'integer':
         return constantNode(expression.value, integerType(expression), this.place(expression));
       case 'float': {
-        const type = { '': doubleType, f: floatType, l: longDoubleType }[expression.suffix];
-        return convert(constantNode(expression.value, doubleType, this.place(expression)), type);
+        return floatLiteral(expression, this.place(expression));
       }
       case 'character':
         // A character constant has type `int` in C; as in gdb it shows as a character.
@@ -529,4 +530,15 @@ function integerType(literal: IntegerLiteral): Type {
   if (longs === 0 && !decimal && fits(32)) return unsignedIntType;
   // A decimal number without `u` that fits no signed 64 bits is `__int128` in gcc; gdb and we take it as unsigned.
   return fits(63) ? long : unsignedLong;
+}
+
+/** Rounded once, to the type that its suffix says. */
+function floatLiteral({ value, decimal, suffix }: FloatLiteral, place: Place): Typed {
+  if (suffix === '') return constantNode(value, doubleType, place);
+  const format = suffix === 'l' ? x87 : binary32;
+  const exact =
+    (decimal === undefined ? undefined : WideFloat.parse(decimal, format)) ?? WideFloat.from(value);
+  return suffix === 'l'
+    ? constantNode(exact, longDoubleType, place)
+    : constantNode(exact.toNumber('binary32'), floatType, place);
 }

@@ -32,6 +32,7 @@ import {
   type ViewCountNode,
   type WalkedNode,
 } from './typed.js';
+import { wholeOf } from './scalar.js';
 
 export interface CollectOptions {
   readonly limits: Limits;
@@ -335,7 +336,7 @@ export class Collector {
 
   #indexed(at: At, index: Typed, size: number, subtract: boolean): At {
     if (index.kind === 'constant') {
-      const distance = BigInt(index.value) * BigInt(size);
+      const distance = wholeOf(index.value) * BigInt(size);
       return moved(at, subtract ? -distance : distance);
     }
     this.#reads(index);
@@ -374,7 +375,7 @@ function outermost(node: ObjectNode): { readonly root: ObjectNode; readonly offs
       offset += root.byteOffset;
       root = root.object;
     } else if (root.kind === 'element' && root.index.kind === 'constant' && isObject(root.array)) {
-      offset += Number(BigInt(root.index.value) * BigInt(root.size));
+      offset += Number(wholeOf(root.index.value) * BigInt(root.size));
       root = root.array;
     } else return { root, offset };
   }

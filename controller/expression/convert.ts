@@ -5,7 +5,7 @@ import { typeName } from '../types/type-name.js';
 import type { Type } from '../types/type.js';
 import type { ArithmeticOperator, ShiftOperator, Span } from './ast.js';
 import { commonType, intType, longType, numericOf, pointerTo, promote } from './c-types.js';
-import { arithmetic, convertScalar, shift, type Scalar } from './scalar.js';
+import { arithmetic, convertScalar, negate, shift, type Scalar } from './scalar.js';
 import { badExpression } from './syntax-error.js';
 import { isLvalue, type ConstantNode, type Typed } from './typed.js';
 
@@ -94,7 +94,7 @@ export function shiftNode(operator: ShiftOperator, left: Typed, right: Typed, pl
 export function negated(operand: Typed, place: Place): Typed {
   const numeric = numericOf(operand.type);
   if (operand.kind === 'constant' && numeric !== undefined) {
-    const value = typeof operand.value === 'bigint' ? convertScalar(-operand.value, numeric) : -operand.value;
+    const value = convertScalar(negate(operand.value), numeric);
     if (!isAbsent(value)) return constantNode(value, operand.type, place);
   }
   return { kind: 'unary', operator: '-', operand, type: operand.type, ...place };
@@ -125,10 +125,16 @@ export function strideOf(element: Type, span: Span): number {
   return size;
 }
 
+/** The size that `p + 1` moves by: as compilers of GNU C and gdb have it, a byte where what is pointed to has no size. */
+export function stepOf(element: Type, span: Span): number {
+  const { kind } = stripType(element);
+  return kind === 'void' || kind === 'function' ? 1 : strideOf(element, span);
+}
+
 export function offsetNode(pointer: Typed, index: Typed, subtract: boolean, place: Place): Typed {
   const plain = stripType(pointer.type);
   const element = plain.kind === 'pointer' ? plain.target() : pointer.type;
-  const size = strideOf(element, pointer.span);
+  const size = stepOf(element, pointer.span);
   return {
     kind: 'offset',
     pointer,
@@ -149,7 +155,10 @@ export function dereferenceNode(pointer: Typed, place: Place): Typed {
   const type = plain.target();
   if (stripType(type).kind === 'void') {
     throw badExpression(`cannot dereference "${typeName(pointer.type)}"`, pointer.span, {
-      hint: `cast it first: *(char *)${pointer.path}`,
+      hint:
+        pointer.kind === 'offset'
+          ? 'cast the pointer first, for example (char *)p'
+          : `cast it first: *(char *)${pointer.path}`,
     });
   }
   if (pointer.kind === 'address' && isLvalue(pointer.operand) && pointer.operand.type === type) {

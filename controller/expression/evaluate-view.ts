@@ -16,7 +16,7 @@ import { contentOf, extentOf, objectAt } from '../types/view-read.js';
 import { viewOf } from '../types/views.js';
 import { numericOf } from './c-types.js';
 import { missingAt } from './missing.js';
-import { compare, decodeScalar, type Scalar } from './scalar.js';
+import { compare, decodeScalar, type Scalar, wholeOf } from './scalar.js';
 import type {
   DynamicNode,
   LookupKey,
@@ -51,7 +51,8 @@ export function elementValue(node: ViewElementNode, evaluation: ViewEvaluation):
   if (object.absent !== undefined) return object.absent;
   const outside = (count: number): Absent =>
     absent('unreadable', `${node.path} is outside of the ${count} elements of ${node.object.path}`);
-  if (index !== undefined && index < 0) return absent('unreadable', `${node.path} has an index below zero`);
+  if (index !== undefined && wholeOf(index) < 0n)
+    return absent('unreadable', `${node.path} has an index below zero`);
   const wanted = index === undefined ? maxWalkedElements : Number(index);
   if (wanted > maxWalkedElements) return tooLong();
   let seen = 0;
@@ -180,7 +181,7 @@ function textOf(value: Value, memory: MemoryReader): Uint8Array | Absent {
   if (plain.kind === 'pointer') {
     const address = scalarOf(value, memory);
     if (isAbsent(address)) return address;
-    const place = { kind: 'memory', address: BigInt(address) } as const;
+    const place = { kind: 'memory', address: wholeOf(address) } as const;
     if (!isCharacter(plain.target())) return textOf({ type: plain.target(), place }, memory);
     const read = readString(memory, place.address, maxKeyBytes);
     return isAbsent(read) ? read : (read.cut ?? read.bytes);

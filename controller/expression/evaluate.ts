@@ -20,9 +20,11 @@ import {
   decodeScalar,
   encodeScalar,
   isTrue,
+  negate,
   shift,
   wrap,
   type Scalar,
+  wholeOf,
 } from './scalar.js';
 import type { EvaluationFrame } from './scope.js';
 import { compareText } from './text.js';
@@ -186,15 +188,15 @@ class Evaluator {
         if (isAbsent(pointer)) return pointer;
         const index = this.scalar(node.index);
         if (isAbsent(index)) return index;
-        const distance = BigInt(index) * BigInt(node.size);
-        return BigInt.asUintN(64, BigInt(pointer) + (node.subtract ? -distance : distance));
+        const distance = wholeOf(index) * BigInt(node.size);
+        return BigInt.asUintN(64, wholeOf(pointer) + (node.subtract ? -distance : distance));
       }
       case 'difference': {
         const left = this.scalar(node.left);
         if (isAbsent(left)) return left;
         const right = this.scalar(node.right);
         if (isAbsent(right)) return right;
-        return BigInt.asIntN(64, BigInt(left) - BigInt(right)) / BigInt(node.size);
+        return BigInt.asIntN(64, wholeOf(left) - wholeOf(right)) / BigInt(node.size);
       }
       case 'text':
         return this.#text(node);
@@ -249,8 +251,8 @@ class Evaluator {
     if (isAbsent(value)) return value;
     const numeric = numericOf(node.type);
     if (numeric === undefined) return unreadable(node);
-    if (typeof value === 'number') return operator === '-' ? -value : unreadable(node);
-    return convertScalar(operator === '-' ? -value : ~value, numeric);
+    if (operator === '-') return convertScalar(negate(value), numeric);
+    return typeof value === 'bigint' ? convertScalar(~value, numeric) : unreadable(node);
   }
 
   #chosen(node: ConditionalNode): Typed | Absent {
@@ -278,7 +280,7 @@ class Evaluator {
         const { place } = this.#located(node.array);
         const index = this.scalar(node.index);
         if (isAbsent(index)) return atAddress(index);
-        return { place: part(place, BigInt(index) * BigInt(node.size), node.size, node) };
+        return { place: part(place, wholeOf(index) * BigInt(node.size), node.size, node) };
       }
       case 'slice':
         return this.#pointed(node.pointer);
@@ -324,7 +326,7 @@ class Evaluator {
       const index = place === undefined ? undefined : this.scalar(pointer.index);
       if (place === undefined || index === undefined) return undefined;
       if (isAbsent(index)) return { kind: 'absent', absent: index };
-      const distance = BigInt(index) * BigInt(pointer.size);
+      const distance = wholeOf(index) * BigInt(pointer.size);
       return placeAt(place, pointer.subtract ? -distance : distance);
     }
     if (!isPlaced(pointer) || !isPointer(pointer.type)) return undefined;
@@ -346,7 +348,7 @@ class Evaluator {
     if (isAbsent(count)) return { type: node.type, place: { kind: 'absent', absent: count } };
     const known = Number(count);
     if (known < 0 || !Number.isSafeInteger(known * Math.max(1, node.size))) {
-      const why = absent('limit', `${node.path} would have ${count} elements`);
+      const why = absent('limit', `${node.path} would have ${wholeOf(count)} elements`);
       return { type: node.type, place: { kind: 'absent', absent: why } };
     }
     return { type: { ...node.type, count: known }, place };
@@ -471,7 +473,7 @@ const truth = (value: boolean): bigint => (value ? 1n : 0n);
 
 function atAddress(address: Scalar | Absent): Located {
   if (isAbsent(address)) return { place: { kind: 'absent', absent: address } };
-  return { place: { kind: 'memory', address: BigInt.asUintN(64, BigInt(address)) } };
+  return { place: { kind: 'memory', address: BigInt.asUintN(64, wholeOf(address)) } };
 }
 
 /** A part of an object; of one that is not in memory only what is there. */

@@ -18,6 +18,8 @@ export type Token =
       readonly kind: 'float';
       readonly text: string;
       readonly value: number;
+      /** As it is written, without the suffix; undefined of a hexadecimal one, whose value is exact. */
+      readonly decimal?: string;
       readonly suffix: '' | 'f' | 'l';
     })
   | (Span & { readonly kind: 'character'; readonly text: string; readonly value: bigint })
@@ -161,7 +163,8 @@ function numberAt(text: string, start: number): Token {
     if (small !== '' && small !== 'f' && small !== 'l') throw malformed();
     const value = hexa === null ? Number(digits) : hexFloatValue(hexa);
     if (value === undefined) throw malformed();
-    return { kind: 'float', value, suffix: small, ...span };
+    const decimal = hexa === null ? { decimal: digits } : {};
+    return { kind: 'float', value, ...decimal, suffix: small, ...span };
   }
   if (!/^(u?(l|ll)?|(l|ll)u)$/.test(small) || /lL|Ll/.test(tail)) throw malformed();
   const octal = /^0[0-9]/.test(digits);

@@ -8,7 +8,8 @@ import { numericOf } from './c-types.js';
 import { emitComparison, mirrored } from './lower-integer.js';
 import type { Lowerer } from './lower.js';
 import type { OpWriter } from './op-writer.js';
-import { isObject, type CompareNode, type Typed } from './typed.js';
+import { isObject, type CompareNode, type ConstantNode, type Typed } from './typed.js';
+import { compareWide, WideFloat } from './wide-float.js';
 
 interface Format {
   readonly size: 4 | 8;
@@ -25,11 +26,11 @@ const arithmeticReason = 'floating arithmetic cannot run in the kernel; only com
 export function lowerFloatComparison(lowerer: Lowerer, node: CompareNode): void {
   const { out } = lowerer;
   if (node.right.kind === 'constant') {
-    againstConstant(lowerer, node.operator, node.left, Number(node.right.value));
+    againstConstant(lowerer, node.operator, node.left, asDouble(lowerer, node.right));
     return;
   }
   if (node.left.kind === 'constant') {
-    againstConstant(lowerer, mirrored[node.operator], node.right, Number(node.left.value));
+    againstConstant(lowerer, mirrored[node.operator], node.right, asDouble(lowerer, node.left));
     return;
   }
   let [left, right] = [stripWidening(node.left), stripWidening(node.right)];
@@ -48,11 +49,22 @@ export function lowerFloatComparison(lowerer: Lowerer, node: CompareNode): void 
   else out.op(DW_OP.DW_OP_and);
 }
 
+/** What lies between two doubles would be decided otherwise than it is. */
+function asDouble(lowerer: Lowerer, node: ConstantNode): number {
+  const { value } = node;
+  if (!(value instanceof WideFloat)) return Number(value);
+  const number = value.toNumber();
+  return compareWide(value, WideFloat.from(number)) === 0 || Number.isNaN(number)
+    ? number
+    : lowerer.refuse(node, 'long double values cannot be compared in the kernel');
+}
+
 /** A float that was only widened to double compares as it was: widening is exact and keeps the order. */
 function stripWidening(node: Typed): Typed {
   if (node.kind !== 'convert') return node;
   const [from, to] = [numericOf(node.operand.type), numericOf(node.type)];
-  const widens = from?.kind === 'float' && to?.kind === 'float' && from.format !== 'x87';
+  const widens =
+    from?.kind === 'float' && to?.kind === 'float' && from.format !== 'x87' && from.format !== 'binary128';
   return widens && (from.format === to.format || to.format !== 'float32')
     ? stripWidening(node.operand)
     : node;
@@ -72,7 +84,7 @@ function formatOf(lowerer: Lowerer, node: Typed): Format {
     );
   }
   if (!isObject(node)) return lowerer.refuse(node, arithmeticReason);
-  if (numeric?.kind !== 'float' || numeric.format === 'x87') {
+  if (numeric?.kind !== 'float' || numeric.format === 'x87' || numeric.format === 'binary128') {
     return lowerer.refuse(node, 'long double values cannot be compared in the kernel');
   }
   return numeric.format === 'float32' ? single : double;

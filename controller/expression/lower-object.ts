@@ -5,7 +5,7 @@ import { sizeOf } from '../types/layout.js';
 import type { Numeric } from './c-types.js';
 import type { Lowerer } from './lower.js';
 import type { OpWriter } from './op-writer.js';
-import { bitWindow } from './scalar.js';
+import { bitWindow, wholeOf } from './scalar.js';
 import { isPlaced, type Typed } from './typed.js';
 
 /** Pushes the address of an object (true) or its bytes as a number (false). */
@@ -33,7 +33,7 @@ export function locate(lowerer: Lowerer, node: Typed): boolean {
     case 'element': {
       const inMemory = locate(lowerer, node.array);
       if (node.index.kind === 'constant') {
-        step(lowerer, node, inMemory, BigInt(node.index.value) * BigInt(node.size));
+        step(lowerer, node, inMemory, wholeOf(node.index.value) * BigInt(node.size));
         return inMemory;
       }
       if (!inMemory) {

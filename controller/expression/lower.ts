@@ -26,6 +26,7 @@ import {
   type TextNode,
   type Typed,
 } from './typed.js';
+import { wholeOf } from './scalar.js';
 
 export interface LoweringContext {
   /** Where a variable is at the site, as `rewriteVariable` gives it. */
@@ -152,7 +153,7 @@ export class Lowerer {
     switch (node.kind) {
       case 'constant':
         this.integer(node);
-        out.constant(BigInt(node.value));
+        out.constant(wholeOf(node.value));
         return;
       case 'variable':
       case 'dereference':
@@ -220,7 +221,7 @@ export class Lowerer {
         this.push(node.pointer);
         const size = BigInt(node.size);
         if (node.index.kind === 'constant') {
-          const distance = BigInt(node.index.value) * size;
+          const distance = wholeOf(node.index.value) * size;
           out.plus(node.subtract ? -distance : distance);
           return;
         }
@@ -364,7 +365,7 @@ export class Lowerer {
     const code =
       node.operator === '<<' ? DW_OP.DW_OP_shl : numeric.signed ? DW_OP.DW_OP_shra : DW_OP.DW_OP_shr;
     if (node.right.kind === 'constant') {
-      const count = BigInt(node.right.value);
+      const count = wholeOf(node.right.value);
       if (count < 0n || count >= width) {
         this.refuse(node, `a shift of a ${width}-bit value by ${count} is undefined`);
       }

@@ -272,7 +272,7 @@ class Parser {
       }
       case 'float':
         this.#tokens.next();
-        return { kind: 'float', value: token.value, suffix: token.suffix, ...span };
+        return { ...span, kind: 'float', value: token.value, suffix: token.suffix, ...decimalOf(token) };
       case 'character':
         this.#tokens.next();
         return { kind: 'character', value: token.value, ...span };
@@ -357,4 +357,8 @@ function unaryOperator(text: string): UnaryOperator {
     default:
       throw new RangeError(`no operator ${text}`);
   }
+}
+
+function decimalOf({ decimal }: { readonly decimal?: string }): { decimal?: string } {
+  return decimal === undefined ? {} : { decimal };
 }

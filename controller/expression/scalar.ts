@@ -1,12 +1,13 @@
 /**
- * Exact arithmetic on the target's scalars. Integers are bigints within the range of their type; floats are numbers that hold
- * the value exactly (a float32 is always rounded to one; an x87 value exists here only where a double holds it exactly).
+ * Exact arithmetic on the target's scalars. Integers are bigints within the range of their type; floats of up to eight bytes are numbers that
+ * hold the value exactly (a float32 is always rounded to one), wider ones are of a class of their own.
  */
 import { absent, type Absent } from '../../format/absent.js';
 import type { ArithmeticOperator, ComparisonOperator, ShiftOperator } from './ast.js';
-import type { Numeric } from './c-types.js';
+import type { FloatFormat, Numeric } from './c-types.js';
+import { binary128, compareWide, wideArithmetic, WideFloat, x87 } from './wide-float.js';
 
-export type Scalar = bigint | number;
+export type Scalar = bigint | number | WideFloat;
 
 /** Brings an integer into the range of its type, as two's complement wraps. */
 export function wrap(value: bigint, numeric: { readonly size: number; readonly signed: boolean }): bigint {
@@ -16,6 +17,7 @@ export function wrap(value: bigint, numeric: { readonly size: number; readonly s
 
 /** Whether a scalar counts as true. A NaN does, as in C. */
 export function isTrue(value: Scalar): boolean {
+  if (value instanceof WideFloat) return !value.isZero;
   return typeof value === 'bigint' ? value !== 0n : value !== 0;
 }
 
@@ -24,29 +26,48 @@ export function convertScalar(value: Scalar, to: Numeric): Scalar | Absent {
   if (to.kind === 'integer') {
     if (to.boolean) return isTrue(value) ? 1n : 0n;
     if (typeof value === 'bigint') return wrap(value, to);
-    const whole = Number.isFinite(value) ? BigInt(Math.trunc(value)) : undefined;
+    const whole = integerOf(value);
     if (whole === undefined || wrap(whole, to) !== whole) {
       return absent(
         'unsupported',
-        `${value} is outside of the range of the integer type that it is converted to`,
+        `${value.toString()} is outside of the range of the integer type that it is converted to`,
       );
     }
     return whole;
   }
   switch (to.format) {
     case 'float64':
-      return Number(value);
+      return value instanceof WideFloat ? value.toNumber() : Number(value);
     case 'float32':
+      if (value instanceof WideFloat) return value.toNumber('binary32');
       return typeof value === 'number' ? Math.fround(value) : integerToFloat32(value);
-    case 'x87': {
-      const number = Number(value);
-      if (typeof value === 'bigint' && BigInt(number) !== value) return inexact;
-      return number;
-    }
+    case 'x87':
+    case 'binary128':
+      return wide(value).rounded(wideFormats[to.format]);
   }
 }
 
-const inexact: Absent = absent('unsupported', 'long double value has no exact equal as a double');
+const wideFormats = { x87, binary128 } as const;
+
+/** Towards zero; undefined for what is no number. */
+function integerOf(value: number | WideFloat): bigint | undefined {
+  if (value instanceof WideFloat) return value.toInteger();
+  return Number.isFinite(value) ? BigInt(Math.trunc(value)) : undefined;
+}
+
+function wide(value: Scalar): WideFloat {
+  return value instanceof WideFloat ? value : WideFloat.from(value);
+}
+
+/** Of a value of an integer type, such as an index or a pointer. */
+export function wholeOf(value: Scalar): bigint {
+  return typeof value === 'bigint' ? value : (integerOf(value) ?? 0n);
+}
+
+/** With the sign changed; of an integer not yet brought into the range of its type. */
+export function negate(value: Scalar): Scalar {
+  return value instanceof WideFloat ? value.negate() : -value;
+}
 
 /** Rounded once: a detour through double could round twice. */
 function integerToFloat32(value: bigint): number {
@@ -67,10 +88,9 @@ export function arithmetic(
   right: Scalar,
   type: Numeric,
 ): Scalar | Absent {
-  if (typeof left === 'number' || typeof right === 'number') {
-    return floatArithmetic(operator, Number(left), Number(right), type);
-  }
-  if (type.kind !== 'integer') return absent('unsupported', `"${operator}" of these types`);
+  if (type.kind === 'float') return floatArithmetic(operator, left, right, type.format);
+  if (typeof left !== 'bigint' || typeof right !== 'bigint')
+    return absent('unsupported', `"${operator}" of floating values`);
   switch (operator) {
     case '+':
       return wrap(left + right, type);
@@ -95,21 +115,30 @@ const divisionByZero: Absent = absent('unsupported', 'division by zero');
 
 function floatArithmetic(
   operator: ArithmeticOperator,
-  left: number,
-  right: number,
-  type: Numeric,
-): number | Absent {
-  if (type.kind !== 'float' || type.format === 'x87') {
-    return absent('unsupported', `"${operator}" of long double values`);
-  }
-  let result: number;
-  if (operator === '+') result = left + right;
-  else if (operator === '-') result = left - right;
-  else if (operator === '*') result = left * right;
-  else if (operator === '/') result = left / right;
-  else return absent('unsupported', `"${operator}" of floating values`);
+  left: Scalar,
+  right: Scalar,
+  format: FloatFormat,
+): Scalar | Absent {
+  if (operator !== '+' && operator !== '-' && operator !== '*' && operator !== '/')
+    return absent('unsupported', `"${operator}" of floating values`);
+  if (format === 'x87' || format === 'binary128')
+    return wideArithmetic(operator, wide(left), wide(right), wideFormats[format]);
+  const result = ofNumbers(operator, Number(left), Number(right));
   // Rounding the double result of two float32 operands again gives the float32 result exactly (Figueroa 1995).
-  return type.format === 'float32' ? Math.fround(result) : result;
+  return format === 'float32' ? Math.fround(result) : result;
+}
+
+function ofNumbers(operator: '+' | '-' | '*' | '/', left: number, right: number): number {
+  switch (operator) {
+    case '+':
+      return left + right;
+    case '-':
+      return left - right;
+    case '*':
+      return left * right;
+    case '/':
+      return left / right;
+  }
 }
 
 export function shift(
@@ -126,6 +155,11 @@ export function shift(
 }
 
 export function compare(operator: ComparisonOperator, left: Scalar, right: Scalar): boolean {
+  if (left instanceof WideFloat || right instanceof WideFloat) {
+    // What is no number is unequal to all, and neither below nor above.
+    const order = compareWide(wide(left), wide(right));
+    return order === undefined ? operator === '!=' : compare(operator, order, 0);
+  }
   switch (operator) {
     case '==':
       return left === right;
@@ -152,8 +186,11 @@ export function decodeScalar(bytes: Uint8Array, type: Numeric): Scalar | Absent 
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (type.format === 'float32') return view.getFloat32(0, true);
   if (type.format === 'float64') return view.getFloat64(0, true);
-  return decodeX87(view);
+  return WideFloat.decode(bytes, wideFormats[type.format]) ?? notANumber;
 }
+
+/** Patterns that the processor refuses as operands (Intel SDM volume 1, 8.2.2). */
+const notANumber: Absent = absent('unsupported', 'its bits are no long double');
 
 /** The bytes that a bit field touches. */
 export function bitWindow(bits: { readonly offset: number; readonly size: number }): {
@@ -176,72 +213,15 @@ export function decodeBits(
   return signed ? BigInt.asIntN(bits.size, value) : BigInt.asUintN(bits.size, value);
 }
 
-const x87Infinity = 0x7fff;
-const integerBit = 1n << 63n;
-
-/** Ten bytes: 64-bit significand with an explicit integer bit, 15-bit exponent, sign (Intel SDM 1 4.2.2). */
-function decodeX87(view: DataView): number | Absent {
-  const significand = view.getBigUint64(0, true);
-  const high = view.getUint16(8, true);
-  const sign = (high & 0x8000) === 0 ? 1 : -1;
-  const exponent = high & 0x7fff;
-  if (exponent === x87Infinity) return significand === integerBit ? sign * Infinity : NaN;
-  if (significand === 0n) {
-    if (exponent !== 0) return NaN;
-    return sign < 0 ? -0 : 0;
-  }
-  if (exponent !== 0 && (significand & integerBit) === 0n) return NaN;
-  const power = (exponent === 0 ? 1 : exponent) - 16383 - 63;
-  const number = Number(significand);
-  // Scaled in two steps, so that neither factor overflows where the result does not.
-  const half = Math.trunc(power / 2);
-  const value = number * 2 ** half * 2 ** (power - half);
-  const exact =
-    BigInt(number) === significand && Number.isFinite(value) && scaledExactly(number, value, power);
-  return exact ? sign * value : inexact;
-}
-
-function scaledExactly(number: number, value: number, power: number): boolean {
-  if (value === 0) return false;
-  const half = Math.trunc(power / 2);
-  return value / 2 ** (power - half) / 2 ** half === number;
-}
-
 /** As many bytes as the type has; `size` of a long double counts its padding. */
 export function encodeScalar(value: Scalar, type: Numeric, size: number): Uint8Array {
   const bytes = new Uint8Array(size);
   const view = new DataView(bytes.buffer);
   if (type.kind === 'integer') {
-    let rest = BigInt.asUintN(size * 8, typeof value === 'bigint' ? value : BigInt(value));
+    let rest = BigInt.asUintN(size * 8, wholeOf(value));
     for (let i = 0; i < size; i++, rest >>= 8n) bytes[i] = Number(rest & 0xffn);
   } else if (type.format === 'float32') view.setFloat32(0, Number(value), true);
   else if (type.format === 'float64') view.setFloat64(0, Number(value), true);
-  else encodeX87(Number(value), view);
+  else return wide(value).encode(wideFormats[type.format], size);
   return bytes;
-}
-
-function encodeX87(value: number, view: DataView): void {
-  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
-  if (Number.isNaN(value) || !Number.isFinite(value)) {
-    view.setBigUint64(0, Number.isNaN(value) ? 3n << 62n : integerBit, true);
-    view.setUint16(8, sign | x87Infinity, true);
-    return;
-  }
-  const double = new DataView(new ArrayBuffer(8));
-  double.setFloat64(0, Math.abs(value));
-  const bits = double.getBigUint64(0);
-  const fraction = bits & ((1n << 52n) - 1n);
-  const exponent = Number(bits >> 52n);
-  if (bits === 0n) {
-    view.setUint16(8, sign, true);
-    return;
-  }
-  let significand = exponent === 0 ? fraction << 11n : integerBit | (fraction << 11n);
-  let power = (exponent === 0 ? 1 : exponent) - 1023 + 16383;
-  while ((significand & integerBit) === 0n) {
-    significand <<= 1n;
-    power--;
-  }
-  view.setBigUint64(0, significand, true);
-  view.setUint16(8, sign | power, true);
 }

@@ -39,6 +39,12 @@ export interface ModuleFacts {
 /** `file`: where the module was opened, as other files are looked for around it. */
 export type OpenSymbols = (elf: ElfFile, file?: string, directories?: readonly string[]) => ModuleSymbols;
 
+/** runtime/signal_unix.go `preparePanic`, runtime/preempt.go; by the linker's names before and since Go 1.17. */
+const injectedByGo = ['sigpanic', 'sigpanic0', 'asyncPreempt'].flatMap((name) => [
+  `runtime.${name}`,
+  `runtime.${name}.abi0`,
+]);
+
 export class SnapshotModule implements MappedModule, Disposable {
   readonly facts: ModuleFacts;
   readonly #machine: Machine;
@@ -47,6 +53,7 @@ export class SnapshotModule implements MappedModule, Disposable {
   #elf: ElfFile | Absent | undefined;
   #symbols: ModuleSymbols | Absent | undefined;
   #frames: CallFrameTable | undefined;
+  #injected: ReadonlySet<bigint> | undefined;
 
   constructor(facts: ModuleFacts, openSymbols: OpenSymbols, machine: Machine) {
     this.facts = facts;
@@ -98,6 +105,22 @@ export class SnapshotModule implements MappedModule, Disposable {
     if (found?.entry !== undefined) return toRuntime(found.entry, this.bias);
     const symbol = symbols.symbolAt(link);
     return symbol === undefined ? undefined : toRuntime(linkAddress(link - symbol.offset), this.bias);
+  }
+
+  isInjected(address: bigint): boolean {
+    this.#injected ??= this.#findInjected();
+    if (this.#injected.size === 0) return false;
+    const start = this.functionStart(address);
+    return start !== undefined && this.#injected.has(start);
+  }
+
+  #findInjected(): ReadonlySet<bigint> {
+    const elf = this.elf;
+    const isGo = !isAbsent(elf) && elf.sections.some(({ name }) => name.endsWith('.gopclntab'));
+    const symbols = isGo ? this.symbols() : undefined;
+    if (symbols === undefined || isAbsent(symbols)) return new Set();
+    const found = injectedByGo.flatMap((name) => symbols.findSymbol(name)?.address ?? []);
+    return new Set(found.map((address) => toRuntime(address, this.bias)));
   }
 
   symbols(): ModuleSymbols | Absent {

@@ -17,6 +17,8 @@ export function typeOfDescriptor(
   switch (kind) {
     case 'go-type':
       return symbols.goTypeAt?.(link);
+    case 'go-closure':
+      return symbols.goClosureAt?.(link);
     case 'c++-member':
       return symbols.classOfMember?.(link);
     case 'c++-vtable':

@@ -61,6 +61,8 @@ export interface ModuleSymbols {
   typeOfRustVtable(address: LinkAddress): Type | undefined;
   /** The type that a runtime type descriptor of Go is of. */
   goTypeAt?(descriptor: LinkAddress): Type | undefined;
+  /** What a function of Go captured, by its entry: the closure that its values point to. Undefined where it captured nothing, or that is not known. */
+  goClosureAt?(code: LinkAddress): Type | undefined;
   /** The class of C++ whose member function begins at an address; undefined where it could be that of several. */
   classOfMember?(address: LinkAddress): Type | undefined;
   /** The vtable that objects would have whose first word is that address. */

@@ -157,6 +157,10 @@ class OpenedSymbols implements ModuleSymbols {
     return this.#goTypes.at(descriptor);
   }
 
+  goClosureAt(code: LinkAddress): Type | undefined {
+    return this.#goTypes.closureOf(code);
+  }
+
   classOfMember(address: LinkAddress): Type | undefined {
     return this.#classes.ofMember(address);
   }

@@ -10,7 +10,8 @@ import { type Block, innermostBlock } from './block.js';
 import type { ModuleContext } from './module-context.js';
 import { KIND } from './file-names.js';
 import { qualifiedNameOf } from './origin.js';
-import { isCalled, unqualified } from './qualified-name.js';
+
+import { isCalled, scopePrefix, unqualified } from './qualified-name.js';
 
 export interface FoundEnumerator {
   readonly type: Type;
@@ -108,14 +109,18 @@ export class TypeFinder {
 
   findEnumerator(name: string, from: LinkAddress | undefined): FoundEnumerator | undefined {
     const { types } = this.#context;
-    const local = from === undefined ? undefined : this.#localEnumeration(name, from);
-    const dies = local === undefined ? this.#enumerations(name) : [local];
+    const own = unqualified(name);
+    const local = from === undefined || own !== name ? undefined : this.#localEnumeration(name, from);
+    const dies =
+      local === undefined
+        ? this.#enumerations(own).filter((die) => own === name || isEnumeratorCalled(die, own, name))
+        : [local];
     const unit = from === undefined ? undefined : this.#context.unitAt(toPc(from));
     const die = this.#nearest(dies, unit);
     if (die === undefined) return undefined;
     const type = types.typeAt(die);
     if (type.kind !== 'enum') return undefined;
-    const found = type.enumerators().find((enumerator) => enumerator.name === name);
+    const found = type.enumerators().find((enumerator) => unqualified(enumerator.name) === own);
     return found === undefined ? undefined : { type, value: found.value };
   }
 
@@ -135,6 +140,13 @@ export class TypeFinder {
     }
     return found;
   }
+}
+
+/** Whether an enumerator may be called so: `ns::Color::red`, `Color::red`, and `ns::red` of what is no class. */
+function isEnumeratorCalled(enumeration: Die, own: string, name: string): boolean {
+  const whole = [`${qualifiedNameOf(enumeration) ?? ''}::${own}`];
+  if (!enumeration.flag(DW_AT.enum_class)) whole.push(`${scopePrefix(enumeration)}${own}`);
+  return whole.some((each) => each === name || each.endsWith(`::${name}`));
 }
 
 function hasEnumerator(die: Die, name: string): boolean {

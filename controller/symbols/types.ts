@@ -103,6 +103,8 @@ export class TypeReader {
         return this.#function(die);
       case DW_TAG.typedef:
       case DW_TAG.template_alias: {
+        // A type parameter, whose name is of the compiler's making; what it stands for here is known no better than as its shape.
+        if (isGo(die) && die.has(DW_AT.go_dict_index)) return this.typeOf(die);
         const target = once(() => this.typeOf(die));
         return { kind: 'typedef', name: shownName(die).name ?? '', target, ...this.#originOf(die) };
       }
@@ -284,7 +286,8 @@ export class TypeReader {
         ? enumerators().some((enumerator) => enumerator.value < 0n)
         : encoding === DW_ATE.signed || encoding === DW_ATE.signed_char;
     const byteSize = die.size(DW_AT.byte_size) ?? underlying?.size(DW_AT.byte_size) ?? 4;
-    return { kind: 'enum', ...shownName(die), byteSize, signed, enumerators };
+    const exact = isRust(die) ? { isExact: true as const } : {};
+    return { kind: 'enum', ...shownName(die), byteSize, signed, enumerators, ...exact };
   }
 
   #function(die: Die): FunctionType {
@@ -329,7 +332,8 @@ function baseType(die: Die, machine: Machine | undefined): Type {
   const partial = die.has(DW_AT.bit_size) && die.size(DW_AT.bit_size) !== byteSize * 8;
   const encoding = partial ? 'other' : (encodings.get(die.size(DW_AT.encoding) ?? -1) ?? 'other');
   const isFloat = encoding === 'float' || encoding === 'complex-float';
-  if (!isFloat || machine?.wideFloat !== 'binary128') return { kind: 'base', name, byteSize, encoding };
+  if (!isFloat || (machine?.wideFloat !== 'binary128' && name !== 'f128'))
+    return { kind: 'base', name, byteSize, encoding };
   return { kind: 'base', name, byteSize, encoding, isBinary128: true };
 }
 

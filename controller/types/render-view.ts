@@ -197,13 +197,20 @@ class ViewRenderer {
     if (kind === 'void' || kind === 'unknown') return body;
     if (kind === 'function') {
       const name = facts ?? this.#host.context.symbolize?.(address);
-      return { ...body, ...(name === undefined ? {} : { text: name }) };
+      return { ...body, ...(name === undefined ? {} : { text: name }), ...this.#held(view) };
     }
     const { path, depth } = this.#at;
     if (depth <= 0) return body;
     const { dynamicTypeAt } = this.#host.context;
     const pointed = dynamicObject({ type: target, address }, this.#memory, dynamicTypeAt);
     return { ...body, target: this.#part(pointed, path && targetOf(path), depth - 1) };
+  }
+
+  #held(view: PointerView): { target?: ValueDocument } {
+    const { depth, path } = this.#at;
+    if (view.held === undefined || depth <= 0) return {};
+    const held = view.held(this.#object, this.#viewContext(this.#host.context.limits.maxElements));
+    return held === undefined ? {} : { target: this.#part(objectOf(held), path, depth - 1) };
   }
 
   /** `{use_count=2}`. `isNone`: there may be nothing to count. */
@@ -249,7 +256,8 @@ class ViewRenderer {
     const [first] = fields;
     // Where nothing of it is there that is said once.
     if (first?.absent !== undefined && fields.every(isNowhere)) return { absent: first.absent };
-    return { fields };
+    const text = view.text?.(this.#object, this.#viewContext(this.#host.context.limits.maxElements));
+    return { ...(text === undefined ? {} : { text }), fields };
   }
 
   #walked(view: WalkedView): Body {

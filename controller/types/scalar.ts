@@ -81,7 +81,7 @@ function enumeratorText(value: bigint, type: EnumType): string | undefined {
   const enumerators = type.enumerators();
   const exact = enumerators.find((enumerator) => enumerator.value === value);
   if (exact !== undefined) return exact.name;
-  if (value === 0n || enumerators.length === 0) return undefined;
+  if (value === 0n || enumerators.length === 0 || type.isExact === true) return undefined;
   if (enumerators.some(({ value: bit }) => bit < 0n || (bit & (bit - 1n)) !== 0n)) return undefined;
   let rest = BigInt.asUintN(type.byteSize * 8, value);
   const names: string[] = [];

@@ -176,6 +176,8 @@ export interface EnumType {
   readonly byteSize: number;
   readonly signed: boolean;
   readonly enumerators: () => readonly Enumerator[];
+  /** A value is one of them, never some of their bits: Rust's. */
+  readonly isExact?: true;
 }
 
 export interface Enumerator {

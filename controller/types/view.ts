@@ -61,6 +61,8 @@ export interface PointerView {
   /** Facts of its own: use counts. Shown in the text: `{use_count=2}`. */
   readonly facts?: readonly Fact[];
   readonly valid?: Invariant;
+  /** Of a pointer to a function: what it has with it, as a closure has what it captured. Shown as its target. */
+  readonly held?: (object: ObjectView, context: ViewContext) => Value | undefined;
 }
 
 export interface Fact {
@@ -101,6 +103,8 @@ export interface WrapperView {
 export interface RecordView {
   readonly kind: 'record';
   readonly fields: readonly { readonly name: string; readonly type: () => Type; readonly offset: number }[];
+  /** What a person reads it as: an instant. */
+  readonly text?: (object: ObjectView, context: ViewContext) => string | undefined;
 }
 
 /** What is read node by node: std::list, deque, set, VecDeque, channels. `kind: 'slice'`. */
@@ -179,10 +183,10 @@ export interface ViewContext {
   readonly linkSymbolAt?: (address: bigint) => { readonly name: string; readonly offset: bigint } | undefined;
   /**
    * The type that a Go runtime type descriptor, a C++ vtable or a Rust vtable at a runtime address belongs to; of a C++ member function
-   * at an address, the class that it is a member of.
+   * at an address, the class that it is a member of; of the code of a function of Go, the closure that it expects.
    */
   readonly typeOfDescriptor?: (
     address: bigint,
-    kind: 'go-type' | 'c++-vtable' | 'c++-member' | 'rust-vtable',
+    kind: 'go-type' | 'go-closure' | 'c++-vtable' | 'c++-member' | 'rust-vtable',
   ) => Type | undefined;
 }

@@ -15,6 +15,11 @@ export interface MappedModule {
   separateCallFrames?(): CallFrameTable | undefined;
   /** Runtime address of the beginning of the function at a runtime address, by its debug information or symbol. */
   functionStart?(address: bigint): bigint | undefined;
+  /**
+   * The function at a runtime address was never called: somebody put it in front of an instruction while that was about to run, as if that had called it.
+   * So Go does in its signal handler, for faults and to preempt.
+   */
+  isInjected?(address: bigint): boolean;
 }
 
 export interface ModuleMap<M extends MappedModule = MappedModule> {

@@ -188,7 +188,7 @@ function toCaller<M extends MappedModule>(
   if (isAbsent(pc)) return pc;
   return {
     registers: caller,
-    exact: frame.signalFrame,
+    exact: frame.signalFrame || frame.module?.isInjected?.(frame.lookupPc) === true,
     foundBy,
     // A signal handler may run on a stack of its own, anywhere.
     above: frame.signalFrame || isAbsent(frame.cfa) ? undefined : frame.cfa,

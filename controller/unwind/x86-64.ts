@@ -3,6 +3,7 @@
  * a call, a signal return and a PLT entry look.
  */
 import { absent, type Absent } from '../../format/absent.js';
+import { NT } from '../../format/core/constants.js';
 import {
   dwarfRegisterNames,
   readUserRegister,
@@ -41,14 +42,29 @@ function threadRegisters(thread: ThreadState): FrameRegisters {
   if (fp !== undefined && fp.length >= 416) {
     for (let i = 0; i < 8; i++)
       wide.set(firstSt + i, { bytes: fp.subarray(32 + i * 16, 48 + i * 16), provenance });
-    for (let i = 0; i < 16; i++)
-      wide.set(firstXmm + i, { bytes: fp.subarray(160 + i * 16, 176 + i * 16), provenance });
+    for (let i = 0; i < 16; i++) {
+      const low = fp.subarray(160 + i * 16, 176 + i * 16);
+      const high = upperHalf(thread.registerSets?.get(NT.NT_X86_XSTATE), i);
+      wide.set(firstXmm + i, { bytes: high === undefined ? low : Buffer.concat([low, high]), provenance });
+    }
   }
   for (let number = firstXmm; number < firstSt + 8; number++) {
     if (!wide.has(number))
       values.set(number, absent('not-captured', `register ${nameOf(number)} was not captured`));
   }
   return new FrameRegisters({ values, wide, nameOf, otherwise: 'is not one that a frame has' });
+}
+
+/** XSAVE, standard format (Intel SDM volume 1, 13.4): what the processor has, in `sw_reserved` as the kernel tells it; which parts are not all zeros; the parts. */
+const xsave = { features: 464, present: 512, avx: 576, avxBit: 4, end: 832 } as const;
+
+/** Bits 128 to 255 of a vector register; undefined where the processor has none or the core does not tell. */
+function upperHalf(xstate: Uint8Array | undefined, register: number): Uint8Array | undefined {
+  if (xstate === undefined || xstate.length < xsave.end) return undefined;
+  if (((xstate[xsave.features] ?? 0) & xsave.avxBit) === 0) return undefined;
+  // A part in its initial state is not written.
+  if (((xstate[xsave.present] ?? 0) & xsave.avxBit) === 0) return new Uint8Array(16);
+  return xstate.subarray(xsave.avx + register * 16, xsave.avx + register * 16 + 16);
 }
 
 /** Whether code that ends at a return address ends with a call instruction: `e8 rel32`, or `ff /2` in any addressing mode. */

@@ -106,7 +106,7 @@ function readThreads(notes: readonly ElfNote[], { name, machine, limits }: Threa
     if (current === undefined) continue;
     if (owner === 'CORE' && type === NT.NT_PRFPREG) current.fpRegisters = description;
     if (owner === 'LINUX' && type === NT.NT_X86_XSTATE) current.xstate = description;
-    else if (owner === 'LINUX') current.registerSets.set(type, description);
+    if (owner === 'LINUX') current.registerSets.set(type, description);
   }
   return threads;
 }

@@ -68,6 +68,19 @@ async fn inner(seed: u32) -> u32 {
     Later { left: 1 }.await + doubled
 }
 
+/// What it was given goes away one after another.
+async fn spending(text: String, number: u32, bytes: Vec<u8>) -> u32 {
+    let first = Later { left: 1 }.await;
+    let second = spent(text).await;
+    drop(bytes);
+    let third = Later { left: 1 }.await;
+    first + second + third + number
+}
+
+async fn spent(text: String) -> u32 {
+    Later { left: 1 }.await + text.len() as u32
+}
+
 fn polled<F: Future + ?Sized>(mut future: Pin<Box<F>>, times: u32) -> Pin<Box<F>> {
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..times {
@@ -111,6 +124,10 @@ pub fn dynamic(report: &mut Report) {
     let first_await = polled(Box::pin(two_steps(2)), 1);
     let second_await = polled(Box::pin(two_steps(3)), 2);
     let returned = polled(Box::pin(two_steps(4)), 3);
+    let spending_all = polled(Box::pin(spending("given".to_string(), 7, vec![1, 2])), 1);
+    let spent_text = polled(Box::pin(spending("given".to_string(), 7, vec![1, 2])), 2);
+    let spent_most = polled(Box::pin(spending("given".to_string(), 7, vec![1, 2])), 3);
+    let block = polled(Box::pin(async move { captured as u32 + Later { left: 1 }.await }), 1);
     let dynamic_future: Pin<Box<dyn Future<Output = u32>>> = polled(Box::pin(inner(6)), 1);
     tell!(
         report, boxed_circle, boxed_square, boxed_empty, boxed_generic, reference, shared, shared_atomic, several, error, sent,
@@ -118,14 +135,14 @@ pub fn dynamic(report: &mut Report) {
     );
     keep!(
         any, by_reference, by_move, no_capture, counter, boxed_closure, unresumed, first_await, second_await, returned,
-        dynamic_future,
+        spending_all, spent_text, spent_most, block, dynamic_future,
     );
     std::hint::black_box(boxed_circle.area() + by_reference() as f64 + by_move(1) as f64 + boxed_closure(1) as f64);
     crate::stop(report);
     keep!(
         boxed_circle, boxed_square, boxed_empty, boxed_generic, circle, reference, shared, shared_atomic, several, error, sent,
         any, debug, optional, by_reference, by_move, no_capture, boxed_closure, unresumed, first_await, second_await, returned,
-        dynamic_future,
+        spending_all, spent_text, spent_most, block, dynamic_future,
     );
     counter();
     no_capture(1);

@@ -36,6 +36,12 @@ export function buildMemcached(): string {
   return runBuilder('memcached.mjs', []);
 }
 
+/** A newer Go than the machine's own, and its delve, from Debian's packages; takes ten seconds the first time. */
+export function newerGo(): { readonly go: string; readonly dlv: string } {
+  const [go = '', dlv = ''] = runBuilder('go-toolchain.mjs', []).split('\n');
+  return { go, dlv };
+}
+
 /** The line of `native-fixtures/NAME/FILE` that is marked `PROBE: mark`. */
 export function probeLine(name: string, file: string, mark: string): number {
   const path = join(repositoryRoot, 'native-fixtures', name, file);
@@ -54,4 +60,9 @@ function runBuilder(script: string, args: readonly string[]): string {
   const run = spawnSync('flock', command, { encoding: 'utf8' });
   if (run.status !== 0) throw new Error(`cannot build a fixture: ${run.stderr}`);
   return run.stdout.trim();
+}
+
+/** The text of `native-fixtures/PATH`. */
+export function fixtureText(path: string): string {
+  return readFileSync(join(repositoryRoot, 'native-fixtures', path), 'utf8');
 }

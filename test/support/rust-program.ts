@@ -16,14 +16,17 @@ export function rustValues(...flags: readonly string[]): string {
   const folder = join(cacheFolder, 'native', hash.digest('hex').slice(0, 16));
   const program = join(folder, 'rust-values');
   if (existsSync(program)) return program;
-  mkdirSync(folder, { recursive: true });
-  const unfinished = `${program}.${process.pid}`;
+  // NB: object files are named after the crate, and lie where the program does.
+  const own = join(folder, `${process.pid}`);
+  const unfinished = join(own, 'rust-values');
+  mkdirSync(own, { recursive: true });
   const named = ['--edition', '2021', '--crate-name', 'rust_values'];
   execFileSync('rustc', [...named, '-g', ...flags, '-o', unfinished, join(sources, 'main.rs')], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, HOME: homedir() },
   });
   renameSync(unfinished, program);
+  rmSync(own, { recursive: true, force: true });
   return program;
 }
 

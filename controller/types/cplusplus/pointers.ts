@@ -1,26 +1,26 @@
 /** std::unique_ptr, shared_ptr, weak_ptr, reference_wrapper: what they point to, and who else does. */
-import { asComposite, asPointer, isVoid } from '../layout.js';
+import { asComposite, asPointer, isVoid, stripType } from '../layout.js';
 import { binary, choose, constant, type Recipe } from '../recipe.js';
 import type { Type } from '../type.js';
 import type { Fact, View } from '../view.js';
 import { firstElement } from './records.js';
-import { firstPartOf, minus, type Part, partOf, plus, pointerIn, wordAt } from './part.js';
+import { argument, firstPartOf, minus, type Part, partOf, plus, pointerIn, wordAt } from './part.js';
 
 export function uniquePointerView(type: Type): View | undefined {
   // NB: the deleter may be a pointer, too.
   const tuple = firstPartOf(type, ['_M_t', '_M_t'], ['_M_t']);
   const pointer = firstElement(tuple) ?? firstPartOf(type, ['__ptr_', '__value_'], ['__ptr_']);
-  return pointing(pointer, pointerIn(pointer));
+  return pointing(type, pointer, pointerIn(pointer));
 }
 
 export function referenceWrapperView(type: Type): View | undefined {
   const pointer = firstPartOf(type, ['_M_data'], ['__f_']);
-  return pointing(pointer, pointerIn(pointer));
+  return pointing(type, pointer, pointerIn(pointer));
 }
 
 export function sharedPointerView(type: Type): View | undefined {
   const pointer = firstPartOf(type, ['_M_ptr'], ['__ptr_']);
-  return pointing(pointer, pointerIn(pointer), countsOf(type)?.facts);
+  return pointing(type, pointer, pointerIn(pointer), countsOf(type)?.facts);
 }
 
 /** An object that is gone is no object: what the pointer leads to is shown only while somebody owns it. */
@@ -32,20 +32,24 @@ export function weakPointerView(type: Type): View | undefined {
   const [uses] = counts.facts;
   if (uses === undefined) return undefined;
   const isGone = binary(uses.value, '==', constant(0));
-  return pointing(pointer, choose(isGone, constant(0), target), counts.facts);
+  return pointing(type, pointer, choose(isGone, constant(0), target), counts.facts);
 }
 
 function pointing(
+  type: Type,
   pointer: Part | undefined,
   recipe: Recipe | undefined,
   facts?: readonly Fact[],
 ): View | undefined {
   const target = pointer === undefined ? undefined : asPointer(pointer.type)?.target();
   if (recipe === undefined || target === undefined) return undefined;
+  // The same type, as the program calls it.
+  const named = argument(type, 0);
+  const shown = named !== undefined && stripType(named) === stripType(target) ? named : target;
   return {
     kind: 'pointer',
     pointer: recipe,
-    target: () => target,
+    target: () => shown,
     ...(facts === undefined ? {} : { facts }),
   };
 }

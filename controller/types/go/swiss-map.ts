@@ -152,7 +152,7 @@ function* walk(layout: Layout, object: ObjectView, context: ViewContext): Genera
   if (isAbsent(map)) return yield map;
   const { used, dirPtr, dirLen, writing } = map;
   if (used === 0n) return;
-  if (dirPtr === 0n || dirLen > maxTables)
+  if (dirPtr === 0n || dirLen > maxTables || (dirLen & (dirLen - 1n)) !== 0n)
     return yield corrupt(`${used} entries in ${dirLen} tables at ${dirPtr}`, address);
   const entries =
     dirLen === 0n

@@ -2,14 +2,16 @@
  * What a type of Go is for a person. Debug information says what each type is to the runtime (DW_AT_go_kind) and lays the runtime's own structs out; both must
  * be as they are known, or the type has no view.
  */
+import { isAbsent } from '../../../format/absent.js';
 import { findMember, stripType } from '../layout.js';
-import { binary, constant, pointerAt } from '../recipe.js';
+import { binary, computeRecipe, constant, pointerAt } from '../recipe.js';
 import type { Type } from '../type.js';
 import type { PointerView, SequenceView, StringView, View } from '../view.js';
 import { channelView, orZero } from './channel.js';
 import { interfaceView } from './interface.js';
 import { GO_KIND, goFacts } from './kind.js';
 import { mapView } from './map.js';
+import { timeView } from './time.js';
 
 /** The view of a type of Go; undefined where it has none. */
 export function goView(type: Type): View | undefined {
@@ -25,6 +27,8 @@ export function goView(type: Type): View | undefined {
       return funcView(type);
     case GO_KIND.Chan:
       return facts?.element === undefined ? undefined : channelView(type, facts.element);
+    case GO_KIND.Struct:
+      return timeView(type);
     case GO_KIND.Map:
       return facts === undefined ? undefined : mapView(type, facts);
     case undefined:
@@ -76,5 +80,18 @@ function funcView(type: Type): PointerView | undefined {
   const code = closure.kind === 'pointer' ? pointerMember(closure.target(), 'fn') : undefined;
   if (code === undefined) return undefined;
   const address = binary(pointerAt(0), '+', constant(code.offset));
-  return { kind: 'pointer', pointer: orZero({ op: 'load', address, size: 8 }), target: code.target };
+  const pointer = orZero({ op: 'load', address, size: 8 });
+  return {
+    kind: 'pointer',
+    pointer,
+    target: code.target,
+    held: (object, { memory, typeOfDescriptor }) => {
+      const at = computeRecipe(pointer, object, memory);
+      const closureAt = computeRecipe(pointerAt(0), object, memory);
+      if (isAbsent(at) || isAbsent(closureAt)) return undefined;
+      const captured = typeOfDescriptor?.(at, 'go-closure');
+      if (captured === undefined) return undefined;
+      return { type: captured, place: { kind: 'memory', address: closureAt } };
+    },
+  };
 }

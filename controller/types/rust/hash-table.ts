@@ -4,6 +4,7 @@
  */
 import { type Absent, absent, isAbsent } from '../../../format/absent.js';
 import { sizeOf, stripType } from '../layout.js';
+import type { MemoryReader } from '../../../format/memory.js';
 import type { ObjectView } from '../object-view.js';
 import { least } from '../blocks.js';
 import { binary, choose, computeRecipe, constant, type Recipe } from '../recipe.js';
@@ -17,6 +18,7 @@ interface Table {
   readonly ctrl: Recipe;
   readonly bucketMask: Recipe;
   readonly items: Recipe;
+  readonly growthLeft: Recipe;
   /** `(K, V)`. */
   readonly pair: Type;
   readonly key: Part;
@@ -67,13 +69,14 @@ function tableIn(type: CompositeType, paths: readonly (readonly string[])[]): Ta
   const ctrl = wordOf(within('ctrl'));
   const bucketMask = wordOf(within('bucket_mask'));
   const items = wordOf(within('items'));
+  const growthLeft = wordOf(within('growth_left'));
   const pair = argument(stripType(table.type), 0);
-  if (ctrl === undefined || bucketMask === undefined || items === undefined || pair === undefined)
-    return undefined;
+  if (ctrl === undefined || bucketMask === undefined || items === undefined) return undefined;
+  if (growthLeft === undefined || pair === undefined) return undefined;
   const key = partAt(pair, '__0');
   const value = partAt(pair, '__1');
   if (key === undefined || value === undefined || sizeOf(pair) === undefined) return undefined;
-  return { ctrl, bucketMask, items, pair, key, value };
+  return { ctrl, bucketMask, items, growthLeft, pair, key, value };
 }
 
 const maxControlBytes = 1024;
@@ -115,22 +118,27 @@ const chunkBytes = 64 * 1024;
 
 function* entries(object: ObjectView, table: Table, { memory }: ViewContext): Generator<Entry | Absent> {
   const numbers: bigint[] = [];
-  for (const recipe of [table.ctrl, table.bucketMask, table.items]) {
+  for (const recipe of [table.ctrl, table.bucketMask, table.items, table.growthLeft]) {
     const number = computeRecipe(recipe, object, memory);
     if (isAbsent(number)) return yield number;
     numbers.push(number);
   }
-  const [ctrl = 0n, mask = 0n, items = 0n] = numbers;
+  const [ctrl = 0n, mask = 0n, items = 0n, growthLeft = 0n] = numbers;
   if (items === 0n) return;
   const buckets = mask + 1n;
   if ((buckets & mask) !== 0n || items > buckets)
     return yield corrupt(`${items} elements in ${buckets} buckets`);
   if (buckets > maxBuckets)
     return yield absent('limit', `a table of ${buckets} buckets: no more than ${maxBuckets} are looked at`);
-  const used = usedBuckets(ctrl, Number(buckets), { memory });
-  if (isAbsent(used)) return yield used;
+  const control = readControl(ctrl, Number(buckets), memory);
+  if (isAbsent(control)) return yield control;
+  const { used, deleted } = control;
   if (BigInt(used.length) !== items)
     return yield corrupt(`it says ${items} elements, and ${used.length} of its buckets are in use`);
+  // What is in use, was deleted or is left makes up the capacity, which leaves one of eight buckets empty.
+  const capacity = mask < 8n ? mask : (buckets / 8n) * 7n;
+  if (items + BigInt(deleted) + growthLeft !== capacity)
+    return yield corrupt(`${items} elements with room for ${growthLeft} more in ${buckets} buckets`);
   const stride = BigInt(sizeOf(table.pair) ?? 0);
   for (const index of used) {
     const address = BigInt.asUintN(64, ctrl - BigInt(index + 1) * stride);
@@ -145,20 +153,28 @@ function valueAt(part: Part, base: bigint): Value {
   return { type: part.type, place: { kind: 'memory', address } };
 }
 
-/** Indexes of all buckets in use: looked at before the first element is shown, so that none of a corrupt table is. */
-function usedBuckets(
-  ctrl: bigint,
-  buckets: number,
-  { memory }: Pick<ViewContext, 'memory'>,
-): number[] | Absent {
+const EMPTY = 0xff;
+const DELETED = 0x80;
+
+interface Control {
+  /** Indexes of the buckets in use. */
+  readonly used: readonly number[];
+  readonly deleted: number;
+}
+
+/** All control bytes: looked at before the first element is shown, so that none of a corrupt table is. */
+function readControl(ctrl: bigint, buckets: number, memory: MemoryReader): Control | Absent {
   const used: number[] = [];
+  let deleted = 0;
   for (let start = 0; start < buckets; start += chunkBytes) {
     const size = Math.min(chunkBytes, buckets - start);
     const read = memory.read(BigInt.asUintN(64, ctrl + BigInt(start)), size);
     if (isAbsent(read)) return read;
-    read.bytes.forEach((byte, i) => {
-      if (byte < 0x80) used.push(start + i);
-    });
+    for (const [i, byte] of read.bytes.entries()) {
+      if (byte < DELETED) used.push(start + i);
+      else if (byte === DELETED) deleted++;
+      else if (byte !== EMPTY) return corrupt(`the control byte ${byte} of bucket ${start + i}`);
+    }
   }
-  return used;
+  return { used, deleted };
 }

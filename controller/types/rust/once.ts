@@ -4,6 +4,7 @@ import type { CompositeType } from '../type.js';
 import type { VariantView } from '../view.js';
 import { manuallyDropContent } from './cells.js';
 import { partAt, type Part, wordOf } from './layout.js';
+import { releaseOf } from './release.js';
 
 /** NB: until rustc 1.83 the number of a finished `Once` was 3, which has since been that of one not begun; only the unit's producer tells. */
 const firstWithZero = 84;
@@ -40,11 +41,4 @@ function onceView(
       { name: empty, role: 'empty' },
     ],
   };
-}
-
-/** The minor number of `rustc version 1.95.0`. */
-function releaseOf(type: CompositeType): number | undefined {
-  const release = /rustc version 1\.(?<minor>\d+)\./.exec(type.origin?.producer?.() ?? '');
-  const minor = release?.groups?.['minor'];
-  return minor === undefined ? undefined : Number(minor);
 }

@@ -309,12 +309,12 @@ cannot dereference "void *"
   cast it first: *(char *)order->data
 
 order->data[0]
-^^^^^^^^^^^
-cannot index or move a pointer to it: "void" has no size
+^^^^^^^^^^^^^^
+cannot dereference "void *"
   cast the pointer first, for example (char *)p
 
-order->data + 1
-^^^^^^^^^^^
+order->data[0:2]
+^^^^^^^^^^^^^^^^
 cannot index or move a pointer to it: "void" has no size
   cast the pointer first, for example (char *)p
 

@@ -167,7 +167,7 @@ const objects = `
   big == -((__int128)1 << 100) => int 1
   ld == 1.5 => int 1
   ld > 1 => int 1
-  ld + 1 => absent unsupported: "+" of long double values (in ld + 1)
+  ld + 1 => long double 2.5
   (double)ld => double 1.5
   f == 1.5 => int 1
   f + d => double -0.75

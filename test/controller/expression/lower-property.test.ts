@@ -8,6 +8,7 @@ import { isAbsent } from '../../../format/absent.js';
 import { verifyPlanExpression } from '../../../format/dwarf-op/verify.js';
 import type { Program } from './program.js';
 import { expressions, floatComparisons, programLeaves, state, textComparisons } from './random.js';
+import { wholeOf } from '../../../controller/expression/scalar.js';
 
 /** What the evaluator says and what the plan says; `undefined` when there is no plan for it. */
 function both(text: string, program: Program): readonly [string, string] | undefined {
@@ -24,7 +25,7 @@ function both(text: string, program: Program): readonly [string, string] | undef
     const scalar = evaluateScalar(node, program.frame());
     if (!isUnlowered(whole)) {
       const result = program.run(whole);
-      const wanted = isAbsent(scalar) ? scalar : BigInt.asUintN(64, BigInt(scalar));
+      const wanted = isAbsent(scalar) ? scalar : BigInt.asUintN(64, wholeOf(scalar));
       if (spell(result) !== spell(wanted)) return [`value ${spell(wanted)}`, `value ${spell(result)}`];
     }
   }

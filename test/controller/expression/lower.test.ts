@@ -61,7 +61,7 @@ big > 1
 
 quad
 ^^^^
-values of type "_Float128" cannot be computed with in the kernel
+long double values cannot be compared in the kernel
 
 order->customer->name.contains("A")
 ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^

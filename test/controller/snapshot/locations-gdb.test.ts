@@ -54,6 +54,16 @@ function coresAt(program: string, place: string): string[] {
     .map((name) => join(folder, name));
 }
 
+/** A core of a program that crashes by itself. */
+function crashOf(program: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'locations-'));
+  folders.push(folder);
+  const core = join(folder, 'core');
+  const options = ['-q', '-nx', '-batch', '-iex', 'set debuginfod enabled off'];
+  execFileSync('gdb', [...options, '-ex', 'run', '-ex', `gcore ${core}`, program], { stdio: 'ignore' });
+  return core;
+}
+
 /** What follows pointers that are nowhere, by function. NB: scalars; asked for a struct behind such a pointer, gdb 13 can stop with an internal error. */
 const expressions: Readonly<Record<string, readonly string[]>> = {
   implicit: ['*p', '**pp', '*p + 1', 'v'],
@@ -184,4 +194,23 @@ test('clang: what is counted from a stack pointer that pushes have moved is abse
   expect(placeAt(address)).toMatchObject({ absent: 'optimized-out' });
   const [begin] = symbols.findLine('pushes.c', 16);
   expect(placeAt(begin?.address ?? address)).toMatchObject({ kind: 'address' });
+});
+
+describe.each(['gcc', 'clang'])('%s: vectors of 32 bytes in registers', (compiler) => {
+  test('are whole, as gdb has them', ({ skip }) => {
+    if (!readFileSync('/proc/cpuinfo', 'utf8').includes(' avx2 ')) skip('this processor has no AVX2');
+    const program = build('wide-vectors', compiler, '-O2', '-mavx2');
+    const core = crashOf(program);
+    const { compared, differences: found, withheld } = compareCore(program, core);
+    const others = withheld.filter((each) => !each.includes('not preserved across calls'));
+    expect({ found, others }).toEqual({ found: [], others: [] });
+    expect(compared).toBeGreaterThan(0);
+    using snapshot = openSnapshot(core);
+    const work = showSnapshot(snapshot).frames.find((each) => each.function === 'work');
+    const numbers = (name: string): unknown =>
+      work?.locals.find((each) => each.name === name)?.elements?.map(({ value }) => value);
+    expect(numbers('sum')).toEqual(['4.5', '6.5', '8.5', '10.5']);
+    // gcc spills the other one.
+    if (compiler === 'clang') expect(numbers('more')).toEqual(['4', '5', '6', '7', '8', '9', '10', '4']);
+  });
 });
