@@ -3,7 +3,7 @@ import { hasMember } from '../types/class-member.js';
 import { sizeOf, stripType } from '../types/layout.js';
 import { languageOf } from '../types/language.js';
 import { typeName } from '../types/type-name.js';
-import type { Type } from '../types/type.js';
+import type { ArrayType, Type } from '../types/type.js';
 import type { VariantView } from '../types/view.js';
 import { viewOf } from '../types/views.js';
 import type { Expression, IndexExpression, SliceExpression } from './ast.js';
@@ -316,5 +316,9 @@ function pageOf({ view, object, place }: Paged, from: Typed | undefined, to: Typ
           type: data.type,
           ...place,
         };
-  return { kind: 'slice', pointer, count, size, type: { kind: 'array', element: () => element }, ...place };
+  const ends = [from ?? begin, to];
+  const [low, high] = ends.map((side) => (side?.kind === 'constant' ? Number(side.value) : undefined));
+  const most = low === undefined || high === undefined ? {} : { most: Math.max(0, high - low) };
+  const type: ArrayType = { kind: 'array', element: () => element };
+  return { kind: 'slice', pointer, count, ...most, size, type, ...place };
 }

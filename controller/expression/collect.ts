@@ -17,10 +17,10 @@ import {
   type LoweringContext,
   type Unlowered,
 } from './lower.js';
-import { maxFollowedElements } from './follow-view.js';
+import { leadsOn, maxFollowedElements } from './follow-view.js';
 import { OpWriter } from './op-writer.js';
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
-import { beginningOf, followed, guarded, moved, RangeTree, type At } from './range-tree.js';
+import { beginningOf, followed, guarded, guardedAt, moved, RangeTree, type At } from './range-tree.js';
 import {
   isLvalue,
   isObject,
@@ -148,15 +148,14 @@ export class Collector {
     this.#reads(node.count);
     const count = this.#lowered(lowerValue(node.count, this.#context));
     const length = new OpWriter().raw(count).constant(BigInt(node.size)).op(DW_OP.DW_OP_mul).finish();
-    const range = this.#tree.ensure(at, { path: node.path, length, maxBytes: maxDynamicSliceBytes, secret });
-    const plain = stripType(element);
-    if (range === undefined || plain.kind !== 'pointer') return;
+    const most = node.most === undefined ? maxDynamicSliceBytes : node.most * node.size;
+    const maxBytes = Math.max(1, Math.min(most, limits.maxHitBytes));
+    const range = this.#tree.ensure(at, { path: node.path, length, maxBytes, secret });
+    if (range === undefined || !leadsOn(element, limits.maxNesting)) return;
     for (let i = 0; i < maxFollowedElements; i++) {
       const isThere = new OpWriter().constant(BigInt(i)).raw(count).op(DW_OP.DW_OP_lt).finish();
-      const target = followed(moved(beginningOf(range), i * node.size));
-      const guardedTarget: At = { owner: range, code: guarded(isThere, target.code) };
-      const path = elementOf(rootPath(node.pointer.path), i);
-      followPointer(plain.target(), guardedTarget, path, follow);
+      const place = guardedAt(moved(beginningOf(range), i * node.size), isThere);
+      followValue(element, place, elementOf(rootPath(node.pointer.path), i), follow);
     }
   }
 

@@ -111,6 +111,8 @@ export interface SliceNode extends Node {
   readonly pointer: Typed;
   /** A `long`: how many elements. */
   readonly count: Typed;
+  /** Where that is not constant: more than these there are not. */
+  readonly most?: number;
   readonly size: number;
 }
 
