@@ -33,6 +33,7 @@ import {
   elementOf,
   lengthNode,
   pointerNode,
+  withObject,
 } from './view-node.js';
 import { wholeOf } from './scalar.js';
 
@@ -277,7 +278,11 @@ interface Paged {
   readonly place: Place;
 }
 
-function pageOf({ view, object, place }: Paged, from: Typed | undefined, to: Typed | undefined): Typed {
+function pageOf(paged: Paged, from: Typed | undefined, to: Typed | undefined): Typed {
+  return withObject(paged.object, (object) => pageOfNear({ ...paged, object }, from, to));
+}
+
+function pageOfNear({ view, object, place }: Paged, from: Typed | undefined, to: Typed | undefined): Typed {
   const element = elementOf(view);
   const size = sizeOf(element) ?? 0;
   const length = lengthNode(view, object);

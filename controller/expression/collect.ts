@@ -22,6 +22,7 @@ import { OpWriter } from './op-writer.js';
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import { beginningOf, followed, guarded, guardedAt, moved, RangeTree, type At } from './range-tree.js';
 import {
+  type BoundNode,
   isLvalue,
   isObject,
   isPlaced,
@@ -108,6 +109,7 @@ export class Collector {
 
   #value(node: Typed, depth: number, explicit: boolean): void {
     if (node.kind === 'slice') return this.#slice(node, depth);
+    if (node.kind === 'let') return this.#value(node.body, depth, explicit);
     if (node.kind === 'guarded') {
       this.#reads(node.condition);
       return this.#value(node.operand, depth, explicit);
@@ -215,6 +217,11 @@ export class Collector {
       case 'guarded':
         this.#reads(node.condition);
         return this.#reads(node.operand);
+      case 'let':
+        return this.#reads(node.body);
+      case 'bound':
+        this.#boundObject(node);
+        return;
       case 'view-element':
       case 'view-lookup':
       case 'view-page':
@@ -239,6 +246,9 @@ export class Collector {
    * own bytes are what is wanted; otherwise it is on the way to something.
    */
   #covered(node: ObjectNode, whole: boolean): At | undefined {
+    if (node.kind === 'dereference' && node.pointer.kind === 'bound' && isObject(node.pointer.object)) {
+      return this.#covered(node.pointer.object, whole);
+    }
     const size =
       node.kind === 'member' && node.bits !== undefined ? bitFieldBytes(node.bits) : sizeOf(node.type);
     if (node.kind === 'variable' && this.#options.isCovered?.(node.variable) === true)
@@ -261,6 +271,10 @@ export class Collector {
       secret: isSecret(node.path),
     });
     return range === undefined ? at : beginningOf(range);
+  }
+
+  #boundObject({ object }: BoundNode): At | undefined {
+    return isObject(object) ? this.#covered(object, false) : this.#address(object);
   }
 
   /** Undefined when the object is not in memory. */
@@ -290,6 +304,8 @@ export class Collector {
       case 'guarded':
         this.#reads(node.condition);
         return this.#address(node.operand);
+      case 'let':
+        return this.#address(node.body);
       case 'view-element':
       case 'view-lookup':
       case 'view-page':
@@ -312,6 +328,11 @@ export class Collector {
   #pointer(node: Typed): At {
     if (node.kind === 'convert' && numericOf(node.operand.type)?.kind === 'integer') {
       if (sizeOf(node.operand.type) === 8) return this.#pointer(node.operand);
+    }
+    if (node.kind === 'let') return this.#pointer(node.body);
+    if (node.kind === 'bound') {
+      const at = this.#boundObject(node);
+      if (at !== undefined) return at;
     }
     if (node.kind === 'guarded') {
       this.#reads(node.condition);
