@@ -75,6 +75,8 @@ class Evaluator {
   readonly #frame: EvaluationFrame;
   /** The weakest provenance of the bytes that were read for the result. */
   #provenance: Provenance | undefined;
+  /** Objects that are looked at several times. */
+  readonly #bound = new Map<Typed, Located>();
 
   constructor(frame: EvaluationFrame) {
     this.#frame = frame;
@@ -82,6 +84,7 @@ class Evaluator {
 
   value(node: Typed): Value {
     if (node.kind === 'slice') return this.#slice(node);
+    if (node.kind === 'let') return this.value(node.body);
     if (node.kind === 'guarded') {
       const why = this.#unguarded(node);
       if (why !== undefined) return { type: node.type, place: { kind: 'absent', absent: why } };
@@ -122,6 +125,10 @@ class Evaluator {
         return this.#load(node);
       case 'guarded':
         return this.#unguarded(node) ?? this.scalar(node.operand);
+      case 'let':
+        return this.scalar(node.body);
+      case 'bound':
+        return this.#address(node.object);
       case 'view-count':
         return countValue(node, this.#views());
       case 'register': {
@@ -301,6 +308,8 @@ class Evaluator {
       }
       case 'slice':
         return this.#pointed(node.pointer);
+      case 'let':
+        return this.#located(node.body);
       case 'guarded': {
         const why = this.#unguarded(node);
         return why === undefined ? this.#located(node.operand) : atAddress(why);
@@ -333,6 +342,11 @@ class Evaluator {
 
   /** What a pointer points to: also one that is nowhere, to an object that has no address. */
   #pointed(pointer: Typed): Located {
+    if (pointer.kind === 'bound') {
+      const known = this.#bound.get(pointer) ?? this.#located(pointer.object);
+      this.#bound.set(pointer, known);
+      return known;
+    }
     const place = this.#pointee(pointer, 0);
     return place === undefined ? atAddress(this.scalar(pointer)) : { place };
   }

@@ -41,6 +41,8 @@ export type Typed =
   | PartsNode
   | TextNode
   | GuardedNode
+  | LetNode
+  | BoundNode
   | ViewElementNode
   | ViewLookupNode
   | ViewPageNode
@@ -112,6 +114,8 @@ export interface SliceNode extends Node {
   readonly pointer: Typed;
   /** A `long`: how many elements. */
   readonly count: Typed;
+  /** Where that is not constant: more than these there are not. */
+  readonly most?: number;
   readonly size: number;
 }
 
@@ -222,6 +226,19 @@ export interface GuardedNode extends Node {
   readonly shows: readonly Typed[];
 }
 
+/** An object that is looked at several times: where it is is computed once, and `body` refers to it by `bound`. */
+export interface LetNode extends Node {
+  readonly kind: 'let';
+  readonly bound: BoundNode;
+  readonly body: Typed;
+}
+
+/** A pointer to the object. */
+export interface BoundNode extends Node {
+  readonly kind: 'bound';
+  readonly object: Typed;
+}
+
 /** An element that is found by walking from node to node: never in the kernel. */
 export interface ViewElementNode extends Node {
   readonly kind: 'view-element';
@@ -286,6 +303,7 @@ export type PlacedNode =
   | ConditionalNode
   | GuardedNode
   | PartsNode
+  | LetNode
   | WalkedNode
   | (FactNode & { readonly fact: 'comm' });
 
@@ -310,11 +328,13 @@ const placedKinds: ReadonlySet<Typed['kind']> = new Set([
   'conditional',
   'guarded',
   'parts',
+  'let',
   ...walkedKinds,
 ]);
 
 export function isPlaced(node: Typed): node is PlacedNode {
   if (node.kind === 'guarded') return isPlaced(node.operand);
+  if (node.kind === 'let') return isPlaced(node.body);
   return isObject(node) || placedKinds.has(node.kind) || (node.kind === 'fact' && node.fact === 'comm');
 }
 
@@ -323,6 +343,7 @@ export function isLvalue(node: Typed): boolean {
   if (node.kind === 'member') return isLvalue(node.object);
   if (node.kind === 'element') return isLvalue(node.array);
   if (node.kind === 'guarded') return isLvalue(node.operand);
+  if (node.kind === 'let') return isLvalue(node.body);
   if (isWalked(node)) return node.kind !== 'view-page';
   return node.kind === 'variable' || node.kind === 'dereference' || node.kind === 'slice';
 }

@@ -48,6 +48,12 @@ function value(node: Typed, found: Typed[]): void {
       if (node.length !== undefined) value(node.length, found);
       value(node.subject, found);
       return;
+    case 'let':
+      value(node.body, found);
+      return;
+    case 'bound':
+      place(node.object, found);
+      return;
     case 'guarded':
       value(node.condition, found);
       value(node.operand, found);
