@@ -2,10 +2,10 @@
 import { type Absent, absent, isAbsent } from '../../../format/absent.js';
 import { sizeOf } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
-import { computeRecipe, type Recipe } from '../recipe.js';
+import { binary, choose, computeRecipe, constant, type Recipe } from '../recipe.js';
 import type { CompositeType, Type } from '../type.js';
 import type { Value } from '../value.js';
-import type { ViewContext, WalkedView } from '../view.js';
+import type { Block, ViewContext, WalkedView } from '../view.js';
 import { partAt, wordOf } from './layout.js';
 import { bufferParts } from './vec.js';
 
@@ -19,6 +19,7 @@ export function dequeView(type: CompositeType): WalkedView | undefined {
     kind: 'walked',
     length,
     element: () => buffer.element,
+    blocks: () => ringBlocks(ring),
     walk: (object, context) => walk(object, ring, context),
   };
 }
@@ -29,6 +30,24 @@ interface Ring {
   readonly length: Recipe;
   readonly capacity?: Recipe;
   readonly element: Type;
+}
+
+const maxRingBytes = 4096;
+/** Elements that a plan follows. */
+const maxFollowed = 16;
+
+/** For a plan: the whole buffer. */
+function ringBlocks({ data, head, length, capacity, element }: Ring): Block[] {
+  const stride = sizeOf(element) ?? 0;
+  if (stride === 0 || capacity === undefined) return [];
+  const objects = Array.from({ length: maxFollowed }, (_, i) => {
+    const at = binary(head, '+', constant(i));
+    const index = choose(binary(at, '<', capacity), at, binary(at, '-', capacity));
+    const address = binary(data, '+', binary(index, '*', constant(stride)));
+    return { type: () => element, address, exists: binary(constant(i), '<', length) };
+  });
+  const bytes = choose(length, binary(capacity, '*', constant(stride)), constant(0));
+  return [{ address: data, bytes, maxBytes: maxRingBytes, objects }];
 }
 
 function* walk(object: ObjectView, ring: Ring, { memory }: ViewContext): Generator<Value | Absent> {

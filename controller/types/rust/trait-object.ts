@@ -7,12 +7,13 @@ import { hex } from '../../../format/address.js';
 import type { MemoryReader } from '../../../format/memory.js';
 import { sizeOf } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
-import { computeRecipe, type Recipe } from '../recipe.js';
+import { least } from '../blocks.js';
+import { binary, computeRecipe, constant, type Recipe } from '../recipe.js';
 import { decodeInteger } from '../read.js';
 import type { CompositeType } from '../type.js';
 import { typeName } from '../type-name.js';
 import type { Value } from '../value.js';
-import type { DynamicView, ViewContext } from '../view.js';
+import type { Block, DynamicView, ViewContext } from '../view.js';
 import { partAt, wordOf } from './layout.js';
 
 export function traitObjectView(type: CompositeType, ...path: readonly string[]): DynamicView | undefined {
@@ -20,13 +21,31 @@ export function traitObjectView(type: CompositeType, ...path: readonly string[])
   const vtable = wordOf(partAt(type, ...path, 'vtable'));
   if (pointer === undefined || vtable === undefined) return undefined;
   const behind = { pointer, vtable, offset: 0 };
-  return { kind: 'dynamic', resolve: (object, context) => resolve(object, behind, context) };
+  return {
+    kind: 'dynamic',
+    blocks: () => objectBlocks(behind),
+    resolve: (object, context) => resolve(object, behind, context),
+  };
+}
+
+const maxObjectBytes = 256;
+
+/** For a plan: the object, as far as its vtable says that it reaches; in front of it are the counts of an `Rc`. */
+function objectBlocks({ pointer, vtable, offset }: Behind): Block[] {
+  const size: Recipe = { op: 'load', address: binary(vtable, '+', constant(8)), size: 8 };
+  // Behind the counts it begins at the next address that fits: at most as many bytes further as it is aligned to.
+  const room = offset === 0 ? size : binary(size, '+', constant(offset + 16));
+  return [{ address: pointer, bytes: least(room, constant(maxObjectBytes)), maxBytes: maxObjectBytes }];
 }
 
 /** `Rc<dyn T>`: the object stands behind its counts, at the next address that fits its alignment. */
 export function countedTraitObjectView(pointer: Recipe, vtable: Recipe, offset: number): DynamicView {
   const behind = { pointer, vtable, offset };
-  return { kind: 'dynamic', resolve: (object, context) => resolve(object, behind, context) };
+  return {
+    kind: 'dynamic',
+    blocks: () => objectBlocks(behind),
+    resolve: (object, context) => resolve(object, behind, context),
+  };
 }
 
 interface Behind {
