@@ -13,9 +13,10 @@ import type { CompositeType, Type } from '../type.js';
 import type { Value } from '../value.js';
 import type { Entry, ViewContext, WalkedMapView, WalkedView } from '../view.js';
 import { firstPart, innermost, partAt, type Part, targetOf, wordOf } from './layout.js';
+import { treeBlocks } from './btree-blocks.js';
 import { argument } from './vec.js';
 
-interface Tree {
+export interface Tree {
   readonly length: Recipe;
   readonly root: Recipe;
   readonly height: Recipe;
@@ -24,7 +25,7 @@ interface Tree {
   readonly value: Type;
 }
 
-interface NodeLayout {
+export interface NodeLayout {
   readonly size: number;
   readonly parent: number;
   readonly parentIndex: number;
@@ -44,6 +45,7 @@ export function btreeMapView(type: CompositeType): WalkedMapView | undefined {
     length: tree.length,
     key: () => tree.key,
     value: () => tree.value,
+    blocks: () => treeBlocks(tree),
     walk: (object, context) => walkTree(object, tree, context),
   };
 }
@@ -57,6 +59,7 @@ export function btreeSetView(type: CompositeType): WalkedView | undefined {
     noun: 'set',
     length: tree.length,
     element: () => tree.key,
+    blocks: () => treeBlocks(tree),
     walk: function* keys(object, context): Generator<Value | Absent> {
       for (const entry of walkTree(object, tree, context)) yield isAbsent(entry) ? entry : entry.key;
     },

@@ -6,12 +6,16 @@ import { type Absent, absent, isAbsent } from '../../../format/absent.js';
 import { sizeOf, stripType } from '../layout.js';
 import type { MemoryReader } from '../../../format/memory.js';
 import type { ObjectView } from '../object-view.js';
-import { computeRecipe, type Recipe } from '../recipe.js';
+import { binary, choose, computeRecipe, constant, type Recipe } from '../recipe.js';
 import type { CompositeType, Type } from '../type.js';
 import type { Value } from '../value.js';
-import type { Entry, ViewContext, WalkedMapView, WalkedView } from '../view.js';
-import { firstPart, partAt, type Part, wordOf } from './layout.js';
+import type { Block, Entry, ViewContext, WalkedMapView, WalkedView } from '../view.js';
+import { firstPart, isZero, partAt, type Part, wordOf } from './layout.js';
 import { argument } from './vec.js';
+
+/** Control bytes of buckets that are not in use. */
+const EMPTY = 0xff;
+const DELETED = 0x80;
 
 interface Table {
   readonly ctrl: Recipe;
@@ -33,6 +37,7 @@ export function hashMapView(type: CompositeType): WalkedMapView | undefined {
     length: table.items,
     key: () => table.key.type,
     value: () => table.value.type,
+    blocks: () => blocksOf(table),
     walk: (object, context) => entries(object, table, context),
   };
 }
@@ -50,6 +55,7 @@ export function hashSetView(type: CompositeType): WalkedView | undefined {
     noun: 'set',
     length: table.items,
     element: () => table.key.type,
+    blocks: () => blocksOf(table),
     walk: function* keys(object, context): Generator<Value | Absent> {
       for (const entry of entries(object, table, context)) yield isAbsent(entry) ? entry : entry.key;
     },
@@ -74,6 +80,27 @@ function tableIn(type: CompositeType, paths: readonly (readonly string[])[]): Ta
   const value = partAt(pair, '__1');
   if (key === undefined || value === undefined || sizeOf(pair) === undefined) return undefined;
   return { ctrl, bucketMask, items, growthLeft, pair, key, value };
+}
+
+/** Of a table that a plan brings: bytes, and buckets whose keys and values are followed themselves. */
+const maxTableBytes = 64 * 1024;
+const maxFollowed = 16;
+
+/** Buckets and control bytes, which lie next to each other. */
+function blocksOf({ ctrl, bucketMask, items, pair }: Table): readonly Block[] {
+  const stride = constant(sizeOf(pair) ?? 0);
+  const buckets = binary(bucketMask, '+', constant(1));
+  const content = binary(buckets, '*', stride);
+  const objects = Array.from({ length: maxFollowed }, (_, i) => {
+    const control: Recipe = { op: 'load', address: binary(ctrl, '+', constant(i)), size: 1 };
+    return {
+      type: () => pair,
+      address: binary(ctrl, '-', binary(constant(i + 1), '*', stride)),
+      exists: choose(binary(constant(i), '<', buckets), binary(control, '<', constant(DELETED)), constant(0)),
+    };
+  });
+  const address = choose(isZero(items), constant(0), binary(ctrl, '-', content));
+  return [{ address, bytes: binary(content, '+', buckets), maxBytes: maxTableBytes, objects }];
 }
 
 /** Control bytes that are looked at; a table of the library's with more has over eight million elements. */
@@ -116,9 +143,6 @@ function valueAt(part: Part, base: bigint): Value {
   const address = BigInt.asUintN(64, base + BigInt(part.offset));
   return { type: part.type, place: { kind: 'memory', address } };
 }
-
-const EMPTY = 0xff;
-const DELETED = 0x80;
 
 interface Control {
   /** Indexes of the buckets in use. */
