@@ -17,9 +17,16 @@ export function best(values: readonly number[]): number {
 export function compileBenchProgram(source: string, flags: readonly string[]): string {
   const folder = join(root, '.cache', 'bench');
   mkdirSync(folder, { recursive: true });
-  const program = join(folder, basename(source, '.c'));
+  const isCplusplus = source.endsWith('.cc');
+  const program = join(folder, basename(source, isCplusplus ? '.cc' : '.c'));
   const unfinished = `${program}.${process.pid}`;
-  execFileSync('gcc', [...flags, '-pthread', '-o', unfinished, join(root, 'native-fixtures', source)]);
+  execFileSync(isCplusplus ? 'g++' : 'gcc', [
+    ...flags,
+    '-pthread',
+    '-o',
+    unfinished,
+    join(root, 'native-fixtures', source),
+  ]);
   renameSync(unfinished, program);
   return program;
 }

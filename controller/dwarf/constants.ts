@@ -169,6 +169,7 @@ export const DW_AT = {
   go_key: 0x2901,
   go_elem: 0x2902,
   go_runtime_type: 0x2904,
+  go_dict_index: 0x2906,
   go_closure_offset: 0x2907,
   GNU_call_site_value: 0x2111,
   GNU_call_site_data_value: 0x2112,

@@ -6,16 +6,13 @@ import { type Absent, absent, isAbsent } from '../../../format/absent.js';
 import { sizeOf, stripType } from '../layout.js';
 import type { MemoryReader } from '../../../format/memory.js';
 import type { ObjectView } from '../object-view.js';
+import { least } from '../blocks.js';
 import { binary, choose, computeRecipe, constant, type Recipe } from '../recipe.js';
 import type { CompositeType, Type } from '../type.js';
 import type { Value } from '../value.js';
 import type { Block, Entry, ViewContext, WalkedMapView, WalkedView } from '../view.js';
-import { firstPart, isZero, partAt, type Part, wordOf } from './layout.js';
+import { firstPart, partAt, type Part, wordOf } from './layout.js';
 import { argument } from './vec.js';
-
-/** Control bytes of buckets that are not in use. */
-const EMPTY = 0xff;
-const DELETED = 0x80;
 
 interface Table {
   readonly ctrl: Recipe;
@@ -37,7 +34,7 @@ export function hashMapView(type: CompositeType): WalkedMapView | undefined {
     length: table.items,
     key: () => table.key.type,
     value: () => table.value.type,
-    blocks: () => blocksOf(table),
+    blocks: () => tableBlocks(table, [table.key, table.value]),
     walk: (object, context) => entries(object, table, context),
   };
 }
@@ -55,7 +52,7 @@ export function hashSetView(type: CompositeType): WalkedView | undefined {
     noun: 'set',
     length: table.items,
     element: () => table.key.type,
-    blocks: () => blocksOf(table),
+    blocks: () => tableBlocks(table, [table.key]),
     walk: function* keys(object, context): Generator<Value | Absent> {
       for (const entry of entries(object, table, context)) yield isAbsent(entry) ? entry : entry.key;
     },
@@ -82,25 +79,37 @@ function tableIn(type: CompositeType, paths: readonly (readonly string[])[]): Ta
   return { ctrl, bucketMask, items, growthLeft, pair, key, value };
 }
 
-/** Of a table that a plan brings: bytes, and buckets whose keys and values are followed themselves. */
-const maxTableBytes = 64 * 1024;
+const maxControlBytes = 16 * 1024;
+const maxBucketBytes = 32 * 1024;
+/** Buckets whose own strings and elements a plan follows. */
 const maxFollowed = 16;
 
-/** Buckets and control bytes, which lie next to each other. */
-function blocksOf({ ctrl, bucketMask, items, pair }: Table): readonly Block[] {
-  const stride = constant(sizeOf(pair) ?? 0);
+/** For a plan: the bytes of control, and the buckets next to them. */
+function tableBlocks({ ctrl, bucketMask, items, pair }: Table, parts: readonly Part[]): Block[] {
+  const stride = sizeOf(pair) ?? 0;
   const buckets = binary(bucketMask, '+', constant(1));
-  const content = binary(buckets, '*', stride);
-  const objects = Array.from({ length: maxFollowed }, (_, i) => {
-    const control: Recipe = { op: 'load', address: binary(ctrl, '+', constant(i)), size: 1 };
-    return {
-      type: () => pair,
-      address: binary(ctrl, '-', binary(constant(i + 1), '*', stride)),
-      exists: choose(binary(constant(i), '<', buckets), binary(control, '<', constant(DELETED)), constant(0)),
-    };
-  });
-  const address = choose(isZero(items), constant(0), binary(ctrl, '-', content));
-  return [{ address, bytes: binary(content, '+', buckets), maxBytes: maxTableBytes, objects }];
+  const some = (bytes: Recipe): Recipe => choose(binary(items, '==', constant(0)), constant(0), bytes);
+  const control: Block = { address: ctrl, bytes: some(buckets), maxBytes: maxControlBytes };
+  if (stride === 0 || stride > maxBucketBytes) return [control];
+  const room = Math.floor(maxBucketBytes / stride);
+  const bytes = binary(least(buckets, constant(room)), '*', constant(stride));
+  const objects = Array.from({ length: Math.min(room, maxFollowed) }, (_, i) => {
+    const state: Recipe = { op: 'load', address: binary(ctrl, '+', constant(i)), size: 1 };
+    const isUsed = choose(
+      binary(bucketMask, '<', constant(i)),
+      constant(0),
+      binary(state, '<', constant(0x80)),
+    );
+    return parts.map((part) => ({
+      type: () => part.type,
+      address: binary(ctrl, '-', constant((i + 1) * stride - part.offset)),
+      exists: some(isUsed),
+    }));
+  }).flat();
+  return [
+    control,
+    { address: binary(ctrl, '-', bytes), bytes: some(bytes), maxBytes: room * stride, objects },
+  ];
 }
 
 /** Control bytes that are looked at; a table of the library's with more has over eight million elements. */
@@ -143,6 +152,9 @@ function valueAt(part: Part, base: bigint): Value {
   const address = BigInt.asUintN(64, base + BigInt(part.offset));
   return { type: part.type, place: { kind: 'memory', address } };
 }
+
+const EMPTY = 0xff;
+const DELETED = 0x80;
 
 interface Control {
   /** Indexes of the buckets in use. */

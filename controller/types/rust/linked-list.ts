@@ -2,13 +2,14 @@
 import { type Absent, absent, isAbsent } from '../../../format/absent.js';
 import { hex } from '../../../format/address.js';
 import type { MemoryReader } from '../../../format/memory.js';
+import { nodeChain } from '../blocks.js';
 import { sizeOf, stripType } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
-import { computeRecipe, constant, type Recipe } from '../recipe.js';
+import { computeRecipe, type Recipe } from '../recipe.js';
 import { decodeInteger } from '../read.js';
 import type { CompositeType, Type } from '../type.js';
 import type { Value } from '../value.js';
-import type { Block, ViewContext, WalkedView } from '../view.js';
+import type { ViewContext, WalkedView } from '../view.js';
 import { partAt, targetOf, wordOf } from './layout.js';
 import { argument } from './vec.js';
 
@@ -20,7 +21,6 @@ interface List {
   readonly next: number;
   readonly previous: number;
   readonly content: number;
-  readonly nodeBytes: number;
 }
 
 export function linkedListView(type: CompositeType): WalkedView | undefined {
@@ -41,14 +41,14 @@ export function linkedListView(type: CompositeType): WalkedView | undefined {
     next: next.offset,
     previous: previous.offset,
     content: content.offset,
-    nodeBytes: sizeOf(node) ?? 0,
   };
   return {
     kind: 'walked',
     noun: 'list',
     length,
     element: () => element,
-    blocks: () => nodesFrom(list.head, list, maxNodes),
+    blocks: () =>
+      nodeChain(list.head, list.next, sizeOf(node) ?? 0, [{ type: () => element, offset: list.content }]),
     walk: (object, context) => walk(object, list, context),
   };
 }
@@ -66,23 +66,6 @@ function optionalPointer(
   const some = variants?.flatMap((variant) => variant.members).find((member) => member.name === 'Some');
   if (some === undefined) return undefined;
   return { offset: part.offset, target: targetOf({ type: some.type(), offset: 0 }) };
-}
-
-/** Nodes that a plan brings. */
-const maxNodes = 16;
-
-function nodesFrom(address: Recipe, list: List, left: number): readonly Block[] {
-  if (left === 0 || list.nodeBytes === 0) return [];
-  const next: Recipe = { op: 'field', offset: list.next, size: 8 };
-  return [
-    {
-      address,
-      bytes: constant(list.nodeBytes),
-      maxBytes: list.nodeBytes,
-      holds: [{ type: () => list.element, offset: list.content }],
-      next: () => nodesFrom(next, list, left - 1),
-    },
-  ];
 }
 
 function* walk(object: ObjectView, list: List, { memory }: ViewContext): Generator<Value | Absent> {
