@@ -4,16 +4,16 @@ import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { rangesOf } from '../dwarf/range-list.js';
 import { contains } from './block.js';
+import { functionsCalled } from './called-functions.js';
 import { callTargetOf, isTailCall, tailCallSitesOf } from './call-site.js';
 import { InlinedIndex } from './inlined-copies.js';
 import { type ConcreteFunction, type ModuleContext, toAddressRanges } from './module-context.js';
 import { toPc } from '../dwarf/sections.js';
 import type { FunctionSymbol, InlinedCopy, VariableSymbol } from './module-symbols.js';
 import { KIND } from './file-names.js';
-import { calledSo } from './called.js';
 import { once } from './once.js';
 import { functionNameOf, nameOf, owner, rootOf } from './origin.js';
-import { hasNamespaceBeside, unqualified } from './qualified-name.js';
+import { hasNamespaceBeside } from './qualified-name.js';
 import { hasValidLocations, prologueEnd } from './prologue.js';
 import { endOfFramePrologue, isBeforeArgumentsMove } from './prologue-code.js';
 import { makeVariable } from './variable.js';
@@ -34,7 +34,7 @@ export class FunctionFinder {
   /** One for each body with that name; where the function was inlined as well, the first of them carries all inlined copies. */
   find(name: string): readonly FunctionSymbol[] {
     const groups = new Map<number, Map<number, Die>>();
-    for (const die of this.#called(name)) {
+    for (const die of functionsCalled(this.#context.names, name)) {
       const root = rootOf(die);
       let group = groups.get(root);
       if (group === undefined) groups.set(root, (group = new Map()));
@@ -44,15 +44,6 @@ export class FunctionFinder {
     if (found.length > 0) return found;
     const symbol = this.#fromElf(name);
     return symbol === undefined ? [] : [symbol];
-  }
-
-  /** By the name that a person may use: `area`, `Circle::area`, a linkage name; `area<int>` by `area`, where nothing else is called so. */
-  #called(name: string): readonly Die[] {
-    const { names } = this.#context;
-    const own = unqualified(name);
-    const found = names.find(KIND.function, own);
-    if (own !== name) return calledSo(found, name);
-    return found;
   }
 
   *names(): Iterable<string> {

@@ -5,7 +5,6 @@ import type { Die } from '../dwarf/die.js';
 import { toPc } from '../dwarf/sections.js';
 import type { Unit } from '../dwarf/unit.js';
 import { StillframeError } from '../../format/error.js';
-import { asComposite } from '../types/layout.js';
 import type { Type } from '../types/type.js';
 import { builtinType, spellingsOf } from './base-types.js';
 import { type Block, innermostBlock } from './block.js';
@@ -38,7 +37,6 @@ const plainTags: readonly number[] = [
   DW_TAG.unspecified_type,
 ];
 
-const classTags: readonly number[] = [DW_TAG.class_type, DW_TAG.structure_type, DW_TAG.union_type];
 /** Names that a message lists. */
 const maxCandidates = 10;
 
@@ -125,21 +123,15 @@ export class TypeFinder {
     const local = from === undefined || own !== name ? undefined : this.#localEnumeration(name, from);
     const dies =
       local === undefined
-        ? this.#enumerations(own).filter((die) => own === name || isCalled(die, own, name))
+        ? this.#enumerations(own).filter((die) => own === name || isEnumeratorCalled(die, own, name))
         : [local];
     const unit = from === undefined ? undefined : this.#context.unitAt(toPc(from));
     const die = this.#nearest(dies, unit);
-    if (die === undefined) return own === name ? undefined : this.#constant(name, own, from);
+    if (die === undefined) return undefined;
     const type = types.typeAt(die);
     if (type.kind !== 'enum') return undefined;
     const found = type.enumerators().find((enumerator) => unqualified(enumerator.name) === own);
     return found === undefined ? undefined : { type, value: found.value };
-  }
-
-  /** A static member that is a constant: `Counter::limit`. */
-  #constant(name: string, own: string, from: LinkAddress | undefined): FoundEnumerator | undefined {
-    const scope = this.#named(name.slice(0, name.length - own.length - 2), classTags, from);
-    return scope === undefined ? undefined : asComposite(scope)?.constants?.().get(own);
   }
 
   #localEnumeration(name: string, from: LinkAddress): Die | undefined {
@@ -161,7 +153,7 @@ export class TypeFinder {
 }
 
 /** Whether an enumerator may be called so: `ns::Color::red`, `Color::red`, and `ns::red` of what is no class. */
-function isCalled(enumeration: Die, own: string, name: string): boolean {
+function isEnumeratorCalled(enumeration: Die, own: string, name: string): boolean {
   const whole = [`${qualifiedNameOf(enumeration) ?? ''}::${own}`];
   if (!enumeration.flag(DW_AT.enum_class)) whole.push(`${scopePrefix(enumeration)}${own}`);
   return whole.some((each) => each === name || each.endsWith(`::${name}`));

@@ -173,7 +173,7 @@ describe.each(builds.filter(([name]) => name.includes('-O0')))('%s: every value'
     expect(locals.get('data')).toMatchObject({ type: 'int Plain::*', value: '4' });
     const method = locals.get('method');
     expect(method?.type).toMatch(/^int \(shop::Counter::\*\)\(shop::Counter \*(?: const)?, int\)$/);
-    expect(method?.fields?.[0]?.text).toBe('_ZN4shop7Counter3getEi');
+    expect(method?.fields?.[0]?.text).toBe('shop::Counter::get');
     expect(locals.get('virtualMethod')?.fields?.map((field) => field.value)).toEqual(['0x1', '0']);
   });
 
