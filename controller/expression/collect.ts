@@ -234,6 +234,9 @@ export class Collector {
         return this.#walked(node);
       case 'slice':
         return this.#slice(node, 0);
+      case 'parts':
+        for (const part of node.parts) this.#reads(part);
+        return;
       case 'constant':
       case 'string':
       case 'function':
@@ -321,6 +324,7 @@ export class Collector {
         this.#address(node.whenTrue);
         this.#address(node.whenFalse);
         return { owner: undefined, code: this.#lowered(lowerAddress(node, this.#context)) };
+      case 'parts':
       case 'function':
       case 'string':
       case 'fact':

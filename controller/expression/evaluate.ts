@@ -39,6 +39,7 @@ import {
 import {
   isPlaced,
   type ConditionalNode,
+  type PartsNode,
   type GuardedNode,
   type SliceNode,
   type TextNode,
@@ -209,6 +210,7 @@ class Evaluator {
         return this.#text(node);
       case 'string':
       case 'function':
+      case 'parts':
       case 'slice':
       case 'view-page':
         return unreadable(node);
@@ -262,6 +264,21 @@ class Evaluator {
     return typeof value === 'bigint' ? convertScalar(~value, numeric) : unreadable(node);
   }
 
+  /** The numbers one after another; absent as a whole where one is missing. */
+  #parts(node: PartsNode): Place {
+    const parts: Uint8Array[] = [];
+    for (const each of node.parts) {
+      const value = this.scalar(each);
+      if (isAbsent(value)) return { kind: 'absent', absent: value };
+      const numeric = numericOf(each.type);
+      const size = sizeOf(each.type);
+      if (numeric === undefined || size === undefined) return { kind: 'absent', absent: unreadable(each) };
+      parts.push(encodeScalar(value, numeric, size));
+    }
+    const provenance = this.#provenance === undefined ? {} : { provenance: this.#provenance };
+    return { kind: 'bytes', bytes: new Uint8Array(Buffer.concat(parts)), ...provenance };
+  }
+
   #chosen(node: ConditionalNode): Typed | Absent {
     const condition = this.scalar(node.condition);
     if (isAbsent(condition)) return condition;
@@ -313,6 +330,8 @@ class Evaluator {
         return atAddress(this.#frame.relocate(node.address));
       case 'string':
         return { place: { kind: 'bytes', bytes: node.bytes } };
+      case 'parts':
+        return { place: this.#parts(node) };
       case 'fact': {
         const bytes = new Uint8Array(16);
         bytes.set(new TextEncoder().encode(this.#frame.comm).subarray(0, 15));

@@ -70,6 +70,7 @@ export function locate(lowerer: Lowerer, node: Typed): boolean {
     case 'view-page':
     case 'dynamic':
       return lowerer.refuseWalk(node);
+    case 'parts':
     case 'string':
     case 'fact':
       return lowerer.refuse(node, `${node.path} has no place in the target`);

@@ -259,6 +259,7 @@ export class Lowerer {
         return this.refuseWalk(node);
       case 'string':
       case 'function':
+      case 'parts':
       case 'slice':
       case 'view-page':
         this.integer(node);

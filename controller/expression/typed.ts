@@ -38,6 +38,7 @@ export type Typed =
   | ConditionalNode
   | OffsetNode
   | DifferenceNode
+  | PartsNode
   | TextNode
   | GuardedNode
   | LetNode
@@ -193,6 +194,12 @@ export interface DifferenceNode extends Node {
   readonly size: number;
 }
 
+/** A vector or a complex number that is computed: each of its numbers, in order. */
+export interface PartsNode extends Node {
+  readonly kind: 'parts';
+  readonly parts: readonly Typed[];
+}
+
 export type TextOperator = '==' | '!=' | 'startsWith' | 'contains' | 'matches';
 
 /** A comparison of a string in the target with a literal. */
@@ -295,6 +302,7 @@ export type PlacedNode =
   | StringNode
   | ConditionalNode
   | GuardedNode
+  | PartsNode
   | LetNode
   | WalkedNode
   | (FactNode & { readonly fact: 'comm' });
@@ -319,6 +327,7 @@ const placedKinds: ReadonlySet<Typed['kind']> = new Set([
   'string',
   'conditional',
   'guarded',
+  'parts',
   'let',
   ...walkedKinds,
 ]);
