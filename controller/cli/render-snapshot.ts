@@ -45,7 +45,9 @@ export function renderSnapshot(document: SnapshotDocument, options: SnapshotText
     parts.push(...document.threads.map((thread) => renderThread(thread, { ...options, shown })));
   else parts.push(frames.map((frame) => renderFrame(frame, { ...options, shown })).join('\n'));
   if (document.goroutines !== undefined)
-    parts.push(...document.goroutines.map((each) => renderGoroutine(each, { ...options, shown })));
+    parts.push(
+      ...document.goroutines.map((each) => renderGoroutine(each, document.threads, { ...options, shown })),
+    );
   if (document.captures.length > 0) parts.push(renderCaptures(document.captures, { ...options, shown }));
   if (document.cost !== undefined) parts.push(renderCost(document.cost));
   return parts.join('\n\n');
@@ -85,7 +87,11 @@ export function renderThread(thread: ThreadDocument, options: SnapshotTextOption
   return [`${title}  ${state}`, ...missing, ...frames].join('\n');
 }
 
-export function renderGoroutine(goroutine: GoroutineDocument, options: SnapshotTextOptions): string {
+function renderGoroutine(
+  goroutine: GoroutineDocument,
+  threads: readonly ThreadDocument[],
+  options: SnapshotTextOptions,
+): string {
   const { id, state, waitReason, thread, absent } = goroutine;
   const title = colors.bold(`goroutine ${id === '' ? '?' : clean(id)}`);
   const details = [
@@ -94,8 +100,20 @@ export function renderGoroutine(goroutine: GoroutineDocument, options: SnapshotT
     ...(thread === undefined ? [] : [`thread ${thread}`]),
   ];
   const missing = absent === undefined ? [] : [`  ${colors.yellow(absentText(absent))}`];
-  const frames = goroutine.frames.map((frame) => renderFrame(frame, options));
+  const own = threads.find(({ tid }) => tid === thread);
+  const frames = isSameStack(goroutine.frames, own?.frames)
+    ? [colors.dim(`     the stack of thread ${thread}`)]
+    : goroutine.frames.map((frame) => renderFrame(frame, options));
   return [`${title}  ${colors.dim(details.join(', '))}`, ...missing, ...frames].join('\n');
+}
+
+/** What was told of its thread is not told again. */
+function isSameStack(
+  frames: readonly FrameDocument[],
+  thread: readonly FrameDocument[] | undefined,
+): boolean {
+  if (thread === undefined || frames.length === 0 || frames.length !== thread.length) return false;
+  return frames.every((frame, i) => frame.address === thread[i]?.address);
 }
 
 function renderFrame(frame: FrameDocument, options: SnapshotTextOptions): string {

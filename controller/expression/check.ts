@@ -41,6 +41,7 @@ import {
 import { checkBinary, commonPointer } from './check-binary.js';
 import { checkIndex, checkRepeat, checkSlice } from './check-slice.js';
 import { checkCall } from './check-method.js';
+import { partsUnary } from './check-parts.js';
 import { resolveType } from './check-type.js';
 import { alternativeMember, dynamicCast, heldNode, ownerOf, recordMember, valueOf } from './check-view.js';
 import {
@@ -399,6 +400,8 @@ export class Checker {
       case '+':
       case '-':
       case '~': {
+        const ofParts = partsUnary(operator, operand, place);
+        if (ofParts !== undefined) return ofParts;
         const numeric = numericOf(operand.type);
         const wrong = operator === '~' ? numeric?.kind !== 'integer' : numeric === undefined;
         if (wrong || stripType(operand.type).kind === 'pointer') {

@@ -8,6 +8,7 @@ import { StillframeError } from '../../format/error.js';
 import type { Limits } from '../../format/limits.js';
 import type { MemoryReader } from '../../format/memory.js';
 import type { Machine } from '../../format/registers/machine.js';
+import { lookUpFunctions } from '../symbols/function-lookup.js';
 import type { ModuleSymbols, SourceFrame, VariableSymbol } from '../symbols/module-symbols.js';
 import type { Type } from '../types/type.js';
 import type { Place } from '../types/value.js';
@@ -87,7 +88,7 @@ function oneFunction(
 ): FunctionName | undefined {
   const isOf = (path: string | undefined, wanted: string): boolean =>
     path !== undefined && (path === wanted || path.endsWith(`/${wanted}`));
-  const all = symbols.findFunctions(name).filter(({ entry }) => entry !== undefined);
+  const all = lookUpFunctions(symbols, name).filter(({ entry }) => entry !== undefined);
   const own = here === undefined ? [] : all.filter((each) => isOf(each.file, here));
   const fitting =
     file !== undefined ? all.filter((each) => isOf(each.file, file)) : own.length > 0 ? own : all;

@@ -10,7 +10,8 @@ import { type Block, innermostBlock } from './block.js';
 import type { ModuleContext } from './module-context.js';
 import { KIND } from './file-names.js';
 import { qualifiedNameOf } from './origin.js';
-import { scopePrefix, unqualified } from './qualified-name.js';
+
+import { isCalled, scopePrefix, unqualified } from './qualified-name.js';
 
 export interface FoundEnumerator {
   readonly type: Type;
@@ -63,10 +64,16 @@ export class TypeFinder {
     const kinds = tags.includes(DW_TAG.enumeration_type)
       ? [KIND.type, KIND.enumeration]
       : ([KIND.type] as const);
-    const dies = kinds.flatMap((kind) => names.find(kind, name));
+    const last = unqualified(name);
+    const dies = kinds.flatMap((kind) => names.find(kind, last));
     const unit = from === undefined ? undefined : this.#context.unitAt(toPc(from));
     for (const tag of tags) {
-      const fitting = dies.filter((die) => die.tag === tag && !die.flag(DW_AT.declaration));
+      const fitting = dies.filter(
+        (die) =>
+          die.tag === tag &&
+          !die.flag(DW_AT.declaration) &&
+          (last === name || isCalled(qualifiedNameOf(die), name)),
+      );
       const found = this.#nearest(fitting, unit);
       if (found !== undefined) return this.#context.types.typeAt(found);
     }
@@ -106,7 +113,7 @@ export class TypeFinder {
     const local = from === undefined || own !== name ? undefined : this.#localEnumeration(name, from);
     const dies =
       local === undefined
-        ? this.#enumerations(own).filter((die) => own === name || isCalled(die, own, name))
+        ? this.#enumerations(own).filter((die) => own === name || isEnumeratorCalled(die, own, name))
         : [local];
     const unit = from === undefined ? undefined : this.#context.unitAt(toPc(from));
     const die = this.#nearest(dies, unit);
@@ -136,7 +143,7 @@ export class TypeFinder {
 }
 
 /** Whether an enumerator may be called so: `ns::Color::red`, `Color::red`, and `ns::red` of what is no class. */
-function isCalled(enumeration: Die, own: string, name: string): boolean {
+function isEnumeratorCalled(enumeration: Die, own: string, name: string): boolean {
   const whole = [`${qualifiedNameOf(enumeration) ?? ''}::${own}`];
   if (!enumeration.flag(DW_AT.enum_class)) whole.push(`${scopePrefix(enumeration)}${own}`);
   return whole.some((each) => each === name || each.endsWith(`::${name}`));

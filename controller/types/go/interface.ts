@@ -54,7 +54,24 @@ function valueBlocks(descriptor: { readonly tag: Recipe; readonly type: Recipe }
     maxBytes: maxValueBytes,
   };
   const table: Block = { address: descriptor.tag, bytes: constant(24), maxBytes: 24 };
-  return descriptor.tag === descriptor.type ? [value] : [table, value];
+  const blocks = [value, textBlock(descriptor.tag, pointerAt(data))];
+  return descriptor.tag === descriptor.type ? blocks : [table, ...blocks];
+}
+
+const maxTextBytes = 256;
+
+/**
+ * What is most often asked of an interface is the text of an error, and that is a string at the beginning of what it holds or points to. Nothing in the kernel
+ * knows the type: what looks like a string's address and length there is brought, and is shown only where a string is.
+ */
+function textBlock(tag: Recipe, data: Recipe): Block {
+  const length: Recipe = { op: 'load', address: binary(data, '+', constant(8)), size: 8 };
+  const text: Recipe = { op: 'load', address: data, size: 8 };
+  return {
+    address: choose(tag, text, constant(0)),
+    bytes: choose(binary(length, '<', constant(maxTextBytes + 1)), length, constant(0)),
+    maxBytes: maxTextBytes,
+  };
 }
 
 /** Of an `eface` the descriptor itself; of an `iface` that of the itab (`_type`, since Go 1.22 `Type`). */

@@ -37,7 +37,39 @@ export const item: CompositeType = base('Item', 48, () => [field('id', int, 0), 
 
 const at = 0x7f00_0000_0000n;
 /** Where each variable is; what it leads to lies behind. */
-const places = {
+type PlaceName =
+  | 'name'
+  | 'longName'
+  | 'numbers'
+  | 'items'
+  | 'shared'
+  | 'maybe'
+  | 'none'
+  | 'outcome'
+  | 'failed'
+  | 'counter'
+  | 'list'
+  | 'ages'
+  | 'squares'
+  | 'any'
+  | 'nobody'
+  | 'circle'
+  | 'wide'
+  | 'broken'
+  | 'empty'
+  | 'tuple'
+  | 'lost'
+  | 'lostList'
+  | 'numbersData'
+  | 'itemsData'
+  | 'longData'
+  | 'sharedCount'
+  | 'nodes'
+  | 'agesData'
+  | 'squaresData'
+  | 'wideData';
+
+export const places: Readonly<Record<PlaceName, bigint>> = {
   name: at + 0x100n,
   longName: at + 0x200n,
   numbers: at + 0x300n,
@@ -68,7 +100,7 @@ const places = {
   agesData: at + 0x1500n,
   squaresData: at + 0x1600n,
   wideData: at + 0x1800n,
-} as const;
+};
 
 const shortText = (characters: string): Uint8Array =>
   Buffer.concat([
