@@ -68,7 +68,7 @@ function findNamed(type: CompositeType, name: string, search: Search): ClassMemb
   }
   return theOne(
     members
-      .filter((member) => member.base)
+      .filter((member) => member.base || member.embedded === true)
       .map((member) => ({ by: `${typeName(baseType(member))}::${name}`, found: inner(member) })),
   );
 }
