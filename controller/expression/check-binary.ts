@@ -18,6 +18,7 @@ import {
   stepOf,
   type Place,
 } from './convert.js';
+import { partsBinary } from './check-parts.js';
 import { badExpression } from './syntax-error.js';
 import type { Typed } from './typed.js';
 import { asOperand, asTruth, emptinessNode } from './view-node.js';
@@ -27,6 +28,8 @@ export function checkBinary(checker: Checker, expression: BinaryExpression): Typ
   const place = checker.place(expression);
   const [whole, other] = [checker.check(expression.left), checker.check(expression.right)];
   const isLogical = operator === '&&' || operator === '||';
+  const parts = isLogical ? undefined : partsBinary(whole, other, expression, place);
+  if (parts !== undefined) return parts;
   const emptiness = isLogical ? undefined : comparedWithNothing(operator, whole, other, place);
   if (emptiness !== undefined) return emptiness;
   const [left, right] = isLogical ? [asTruth(whole), asTruth(other)] : [asOperand(whole), asOperand(other)];

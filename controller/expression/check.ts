@@ -41,6 +41,8 @@ import {
 import { checkBinary, commonPointer } from './check-binary.js';
 import { checkIndex, checkRepeat, checkSlice } from './check-slice.js';
 import { checkCall } from './check-method.js';
+import { partsUnary } from './check-parts.js';
+import { classCast } from './class-cast.js';
 import { resolveType } from './check-type.js';
 import { alternativeMember, dynamicCast, heldNode, ownerOf, recordMember, valueOf } from './check-view.js';
 import {
@@ -399,6 +401,8 @@ export class Checker {
       case '+':
       case '-':
       case '~': {
+        const ofParts = partsUnary(operator, operand, place);
+        if (ofParts !== undefined) return ofParts;
         const numeric = numericOf(operand.type);
         const wrong = operator === '~' ? numeric?.kind !== 'integer' : numeric === undefined;
         if (wrong || stripType(operand.type).kind === 'pointer') {
@@ -434,7 +438,7 @@ export class Checker {
     if (from === undefined) throw refuse();
     const pointers = target.kind === 'pointer' || stripType(value.type).kind === 'pointer';
     if (pointers && (to.kind === 'float' || from.kind === 'float')) throw refuse();
-    return { ...convert(promotedIfBits(value), type), ...place };
+    return { ...(classCast(value, type, place) ?? convert(promotedIfBits(value), type)), ...place };
   }
 
   /** `x.(T)`: the object that an interface holds, as the type that it is said to be. */

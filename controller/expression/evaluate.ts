@@ -39,6 +39,7 @@ import {
 import {
   isPlaced,
   type ConditionalNode,
+  type PartsNode,
   type GuardedNode,
   type SliceNode,
   type TextNode,
@@ -74,6 +75,8 @@ class Evaluator {
   readonly #frame: EvaluationFrame;
   /** The weakest provenance of the bytes that were read for the result. */
   #provenance: Provenance | undefined;
+  /** Objects that are looked at several times. */
+  readonly #bound = new Map<Typed, Located>();
 
   constructor(frame: EvaluationFrame) {
     this.#frame = frame;
@@ -81,6 +84,7 @@ class Evaluator {
 
   value(node: Typed): Value {
     if (node.kind === 'slice') return this.#slice(node);
+    if (node.kind === 'let') return this.value(node.body);
     if (node.kind === 'guarded') {
       const why = this.#unguarded(node);
       if (why !== undefined) return { type: node.type, place: { kind: 'absent', absent: why } };
@@ -121,6 +125,10 @@ class Evaluator {
         return this.#load(node);
       case 'guarded':
         return this.#unguarded(node) ?? this.scalar(node.operand);
+      case 'let':
+        return this.scalar(node.body);
+      case 'bound':
+        return this.#address(node.object);
       case 'view-count':
         return countValue(node, this.#views());
       case 'register': {
@@ -202,6 +210,7 @@ class Evaluator {
         return this.#text(node);
       case 'string':
       case 'function':
+      case 'parts':
       case 'slice':
       case 'view-page':
         return unreadable(node);
@@ -255,6 +264,21 @@ class Evaluator {
     return typeof value === 'bigint' ? convertScalar(~value, numeric) : unreadable(node);
   }
 
+  /** The numbers one after another; absent as a whole where one is missing. */
+  #parts(node: PartsNode): Place {
+    const parts: Uint8Array[] = [];
+    for (const each of node.parts) {
+      const value = this.scalar(each);
+      if (isAbsent(value)) return { kind: 'absent', absent: value };
+      const numeric = numericOf(each.type);
+      const size = sizeOf(each.type);
+      if (numeric === undefined || size === undefined) return { kind: 'absent', absent: unreadable(each) };
+      parts.push(encodeScalar(value, numeric, size));
+    }
+    const provenance = this.#provenance === undefined ? {} : { provenance: this.#provenance };
+    return { kind: 'bytes', bytes: new Uint8Array(Buffer.concat(parts)), ...provenance };
+  }
+
   #chosen(node: ConditionalNode): Typed | Absent {
     const condition = this.scalar(node.condition);
     if (isAbsent(condition)) return condition;
@@ -284,6 +308,8 @@ class Evaluator {
       }
       case 'slice':
         return this.#pointed(node.pointer);
+      case 'let':
+        return this.#located(node.body);
       case 'guarded': {
         const why = this.#unguarded(node);
         return why === undefined ? this.#located(node.operand) : atAddress(why);
@@ -304,6 +330,8 @@ class Evaluator {
         return atAddress(this.#frame.relocate(node.address));
       case 'string':
         return { place: { kind: 'bytes', bytes: node.bytes } };
+      case 'parts':
+        return { place: this.#parts(node) };
       case 'fact': {
         const bytes = new Uint8Array(16);
         bytes.set(new TextEncoder().encode(this.#frame.comm).subarray(0, 15));
@@ -314,6 +342,11 @@ class Evaluator {
 
   /** What a pointer points to: also one that is nowhere, to an object that has no address. */
   #pointed(pointer: Typed): Located {
+    if (pointer.kind === 'bound') {
+      const known = this.#bound.get(pointer) ?? this.#located(pointer.object);
+      this.#bound.set(pointer, known);
+      return known;
+    }
     const place = this.#pointee(pointer, 0);
     return place === undefined ? atAddress(this.scalar(pointer)) : { place };
   }

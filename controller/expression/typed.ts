@@ -38,8 +38,11 @@ export type Typed =
   | ConditionalNode
   | OffsetNode
   | DifferenceNode
+  | PartsNode
   | TextNode
   | GuardedNode
+  | LetNode
+  | BoundNode
   | ViewElementNode
   | ViewLookupNode
   | ViewPageNode
@@ -111,6 +114,8 @@ export interface SliceNode extends Node {
   readonly pointer: Typed;
   /** A `long`: how many elements. */
   readonly count: Typed;
+  /** Where that is not constant: more than these there are not. */
+  readonly most?: number;
   readonly size: number;
 }
 
@@ -189,6 +194,12 @@ export interface DifferenceNode extends Node {
   readonly size: number;
 }
 
+/** A vector or a complex number that is computed: each of its numbers, in order. */
+export interface PartsNode extends Node {
+  readonly kind: 'parts';
+  readonly parts: readonly Typed[];
+}
+
 export type TextOperator = '==' | '!=' | 'startsWith' | 'contains' | 'matches';
 
 /** A comparison of a string in the target with a literal. */
@@ -213,6 +224,19 @@ export interface GuardedNode extends Node {
   /** Why there is none; `{0}` stands for the first of `shows`. */
   readonly detail: string;
   readonly shows: readonly Typed[];
+}
+
+/** An object that is looked at several times: where it is is computed once, and `body` refers to it by `bound`. */
+export interface LetNode extends Node {
+  readonly kind: 'let';
+  readonly bound: BoundNode;
+  readonly body: Typed;
+}
+
+/** A pointer to the object. */
+export interface BoundNode extends Node {
+  readonly kind: 'bound';
+  readonly object: Typed;
 }
 
 /** An element that is found by walking from node to node: never in the kernel. */
@@ -278,6 +302,8 @@ export type PlacedNode =
   | StringNode
   | ConditionalNode
   | GuardedNode
+  | PartsNode
+  | LetNode
   | WalkedNode
   | (FactNode & { readonly fact: 'comm' });
 
@@ -301,11 +327,14 @@ const placedKinds: ReadonlySet<Typed['kind']> = new Set([
   'string',
   'conditional',
   'guarded',
+  'parts',
+  'let',
   ...walkedKinds,
 ]);
 
 export function isPlaced(node: Typed): node is PlacedNode {
   if (node.kind === 'guarded') return isPlaced(node.operand);
+  if (node.kind === 'let') return isPlaced(node.body);
   return isObject(node) || placedKinds.has(node.kind) || (node.kind === 'fact' && node.fact === 'comm');
 }
 
@@ -314,6 +343,7 @@ export function isLvalue(node: Typed): boolean {
   if (node.kind === 'member') return isLvalue(node.object);
   if (node.kind === 'element') return isLvalue(node.array);
   if (node.kind === 'guarded') return isLvalue(node.operand);
+  if (node.kind === 'let') return isLvalue(node.body);
   if (isWalked(node)) return node.kind !== 'view-page';
   return node.kind === 'variable' || node.kind === 'dereference' || node.kind === 'slice';
 }

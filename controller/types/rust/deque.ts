@@ -19,7 +19,7 @@ export function dequeView(type: CompositeType): WalkedView | undefined {
     kind: 'walked',
     length,
     element: () => buffer.element,
-    blocks: () => ringBlocks(ring),
+    blocks: () => blocksOf(ring),
     walk: (object, context) => walk(object, ring, context),
   };
 }
@@ -32,22 +32,36 @@ interface Ring {
   readonly element: Type;
 }
 
-const maxRingBytes = 4096;
-/** Elements that a plan follows. */
+/** Elements that are followed themselves, and bytes of each of the two pieces. */
 const maxFollowed = 16;
+const maxPieceBytes = 16 * 1024;
 
-/** For a plan: the whole buffer. */
-function ringBlocks({ data, head, length, capacity, element }: Ring): Block[] {
+/** From the first element to the end of the buffer, and what goes on at its beginning. */
+function blocksOf({ data, head, length, capacity, element }: Ring): readonly Block[] {
   const stride = sizeOf(element) ?? 0;
   if (stride === 0 || capacity === undefined) return [];
+  const end = binary(head, '+', length);
+  const isWrapped = binary(capacity, '<', end);
+  const sized = (count: Recipe): Recipe => binary(count, '*', constant(stride));
+  const placeOf = (index: Recipe): Recipe => binary(data, '+', sized(index));
   const objects = Array.from({ length: maxFollowed }, (_, i) => {
     const at = binary(head, '+', constant(i));
     const index = choose(binary(at, '<', capacity), at, binary(at, '-', capacity));
-    const address = binary(data, '+', binary(index, '*', constant(stride)));
-    return { type: () => element, address, exists: binary(constant(i), '<', length) };
+    return { type: () => element, address: placeOf(index), exists: binary(constant(i), '<', length) };
   });
-  const bytes = choose(length, binary(capacity, '*', constant(stride)), constant(0));
-  return [{ address: data, bytes, maxBytes: maxRingBytes, objects }];
+  return [
+    {
+      address: placeOf(head),
+      bytes: sized(choose(isWrapped, binary(capacity, '-', head), length)),
+      maxBytes: maxPieceBytes,
+      objects,
+    },
+    {
+      address: data,
+      bytes: sized(choose(isWrapped, binary(end, '-', capacity), constant(0))),
+      maxBytes: maxPieceBytes,
+    },
+  ];
 }
 
 function* walk(object: ObjectView, ring: Ring, { memory }: ViewContext): Generator<Value | Absent> {

@@ -79,8 +79,8 @@ function tableIn(type: CompositeType, paths: readonly (readonly string[])[]): Ta
   return { ctrl, bucketMask, items, growthLeft, pair, key, value };
 }
 
-const maxControlBytes = 1024;
-const maxBucketBytes = 4096;
+const maxControlBytes = 16 * 1024;
+const maxBucketBytes = 32 * 1024;
 /** Buckets whose own strings and elements a plan follows. */
 const maxFollowed = 16;
 

@@ -68,6 +68,7 @@ test.each<[name: string, kind: string, text: string | undefined]>([
   ['owners::once_lock_set', 'variant', 'Some("set")'],
   ['owners::lazy', 'variant', undefined],
   ['owners::atomic_bool', 'bool', undefined],
+  ['plain::function', 'pointer', 'rust_values::plain::double_of'],
   ['collections::vec', 'slice', undefined],
   ['collections::map', 'map', undefined],
   ['collections::set', 'slice', undefined],
