@@ -87,7 +87,7 @@ function handlerOf(function_: bigint, context: ViewContext): CompositeType | und
 function storedLocally(handler: CompositeType): boolean | undefined {
   for (const { base, type } of handler.members()) {
     const known = base ? asComposite(type())?.constants?.().get('__stored_locally') : undefined;
-    if (known !== undefined) return known !== 0n;
+    if (known !== undefined) return known.value !== 0n;
   }
   return undefined;
 }
