@@ -168,6 +168,7 @@ export const DW_AT = {
   go_kind: 0x2900,
   go_key: 0x2901,
   go_elem: 0x2902,
+  go_embedded_field: 0x2903,
   go_runtime_type: 0x2904,
   go_dict_index: 0x2906,
   go_closure_offset: 0x2907,

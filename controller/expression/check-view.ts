@@ -272,6 +272,13 @@ function notNegative(node: Typed): Typed {
   return node;
 }
 
+/** A byte of a string as a character, so that a part of a string shows as text. */
+function characterOf(unit: Type): Type {
+  const plain = stripType(unit);
+  const isByte = plain.kind === 'base' && plain.byteSize === 1 && plain.encoding === 'unsigned';
+  return isByte ? { ...plain, encoding: 'unsigned-char' } : unit;
+}
+
 interface Paged {
   readonly view: Parameters<typeof lengthNode>[0];
   readonly object: Typed;
@@ -324,6 +331,7 @@ function pageOfNear({ view, object, place }: Paged, from: Typed | undefined, to:
   const ends = [from ?? begin, to];
   const [low, high] = ends.map((side) => (side?.kind === 'constant' ? Number(side.value) : undefined));
   const most = low === undefined || high === undefined ? {} : { most: Math.max(0, high - low) };
-  const type: ArrayType = { kind: 'array', element: () => element };
+  const shown = view.kind === 'string' ? characterOf(element) : element;
+  const type: ArrayType = { kind: 'array', element: () => shown };
   return { kind: 'slice', pointer, count, ...most, size, type, ...place };
 }

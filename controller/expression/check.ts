@@ -42,6 +42,7 @@ import { checkBinary, commonPointer } from './check-binary.js';
 import { checkIndex, checkRepeat, checkSlice } from './check-slice.js';
 import { checkCall } from './check-method.js';
 import { partsUnary } from './check-parts.js';
+import { classCast } from './class-cast.js';
 import { resolveType } from './check-type.js';
 import { alternativeMember, dynamicCast, heldNode, ownerOf, recordMember, valueOf } from './check-view.js';
 import {
@@ -437,7 +438,7 @@ export class Checker {
     if (from === undefined) throw refuse();
     const pointers = target.kind === 'pointer' || stripType(value.type).kind === 'pointer';
     if (pointers && (to.kind === 'float' || from.kind === 'float')) throw refuse();
-    return { ...convert(promotedIfBits(value), type), ...place };
+    return { ...(classCast(value, type, place) ?? convert(promotedIfBits(value), type)), ...place };
   }
 
   /** `x.(T)`: the object that an interface holds, as the type that it is said to be. */

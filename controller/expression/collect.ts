@@ -6,7 +6,7 @@ import type { Limits } from '../../format/limits.js';
 import type { PlanRange } from '../../format/plan/plan.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
 import { sizeOf, stripType } from '../types/layout.js';
-import { elementOf, rootPath } from '../types/path.js';
+import { elementOf, pathText, rootPath } from '../types/path.js';
 import { numericOf } from './c-types.js';
 import { followPointer, followValue, maxFollowSteps, type FollowContext } from './collect-type.js';
 import {
@@ -20,7 +20,7 @@ import {
 import { leadsOn, maxFollowedElements } from './follow-view.js';
 import { OpWriter } from './op-writer.js';
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
-import { beginningOf, followed, guarded, guardedAt, moved, RangeTree, type At } from './range-tree.js';
+import { beginningOf, followed, guarded, moved, RangeTree, type At } from './range-tree.js';
 import {
   type BoundNode,
   isLvalue,
@@ -155,9 +155,13 @@ export class Collector {
     const range = this.#tree.ensure(at, { path: node.path, length, maxBytes, secret });
     if (range === undefined || !leadsOn(element, limits.maxNesting)) return;
     for (let i = 0; i < maxFollowedElements; i++) {
-      const isThere = new OpWriter().constant(BigInt(i)).raw(count).op(DW_OP.DW_OP_lt).finish();
-      const place = guardedAt(moved(beginningOf(range), i * node.size), isThere);
-      followValue(element, place, elementOf(rootPath(node.pointer.path), i), follow);
+      const isThere = new OpWriter().constant(BigInt(i)).raw(count).op(DW_OP.DW_OP_lt);
+      const bytes = isThere.constant(BigInt(node.size)).op(DW_OP.DW_OP_mul).finish();
+      const path = elementOf(rootPath(node.pointer.path), i);
+      const extent = { path: pathText(path), length: bytes, maxBytes: Math.max(1, node.size), secret };
+      const own = this.#tree.ensure(moved(beginningOf(range), i * node.size), extent);
+      if (own === undefined) return;
+      followValue(element, beginningOf(own), path, follow);
     }
   }
 

@@ -37,8 +37,10 @@ export type Lead =
       readonly address: Recipe;
       readonly exists: Recipe;
       readonly path: ValuePath;
+      /** Low ones come first. */
+      readonly index: number;
     }
-  | { readonly kind: 'block'; readonly block: Block; readonly path: ValuePath };
+  | { readonly kind: 'block'; readonly block: Block; readonly path: ValuePath; readonly index: number };
 
 /** Elements that are themselves followed. */
 export const maxFollowedElements = 16;
@@ -83,7 +85,7 @@ export function leadsOf(view: View, path: ValuePath, limits: Limits): readonly L
       return [
         ...loadLeads([view.kind === 'dynamic' ? view.isNone : view.length], path),
         ...(view.kind === 'walked' ? factLeads(view.facts, path) : []),
-        ...(view.blocks?.() ?? []).map((block): Lead => ({ kind: 'block', block, path })),
+        ...(view.blocks?.() ?? []).map((block, index): Lead => ({ kind: 'block', block, path, index })),
       ];
   }
 }
@@ -133,6 +135,7 @@ function sequenceLeads(view: SequenceView, path: ValuePath, limits: Limits): Lea
       address: binary(data, '+', constant(i * stride)),
       exists: binary(constant(i), '<', view.length),
       path: elementOf(path, i),
+      index: i,
     });
   }
   return leads;

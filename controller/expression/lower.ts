@@ -43,6 +43,7 @@ export interface Unlowered {
   readonly length: number;
   /** Set when a variable has no location at the site. */
   readonly absent?: Absent;
+  readonly hint?: string;
 }
 
 export function isUnlowered(result: unknown): result is Unlowered {
@@ -310,12 +311,16 @@ export class Lowerer {
 
   /** What only a walk finds, or only the process knows. */
   refuseWalk(node: Typed): never {
-    return this.refuse(
-      node,
-      node.kind === 'dynamic'
-        ? `what type ${node.object.path} holds is not known in the kernel`
-        : `${node.path} needs a walk from node to node, which cannot run in the kernel`,
-    );
+    const { start, end } = node.span;
+    throw new Refusal({
+      unsupported:
+        node.kind === 'dynamic'
+          ? `what type ${node.object.path} holds is not known in the kernel`
+          : `${node.path} needs a walk from node to node, which cannot run in the kernel`,
+      position: start,
+      length: end - start,
+      hint: 'decide on what objects say themselves, such as size() or whether there is one, and ask the snapshot the rest',
+    });
   }
 
   pushAddress(node: Typed): void {

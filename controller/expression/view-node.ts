@@ -153,18 +153,11 @@ export function withObject(object: Typed, make: (object: Typed) => Typed): Typed
 }
 
 function isNear(object: Typed): boolean {
-  switch (object.kind) {
-    case 'variable':
-      return true;
-    case 'member':
-      return isNear(object.object);
-    case 'element':
-      return object.index.kind === 'constant' && isNear(object.array);
-    case 'dereference':
-      return object.pointer.kind === 'bound';
-    default:
-      return !isLvalue(object);
-  }
+  if (object.kind === 'variable') return true;
+  if (object.kind === 'member') return isNear(object.object);
+  if (object.kind === 'element') return object.index.kind === 'constant' && isNear(object.array);
+  if (object.kind === 'dereference') return object.pointer.kind === 'bound';
+  return !isLvalue(object);
 }
 
 /** `{0}` and so on in the detail are the values of `shows`. */

@@ -31,7 +31,8 @@ export function membersOf(composite: Die, typeOf: (die: Die) => Type): Member[] 
         ...virtual,
       });
     } else {
-      members.push({ ...(name === undefined ? {} : { name }), type, base, ...place });
+      const embedded = child.flag(DW_AT.go_embedded_field) ? { embedded: true as const } : {};
+      members.push({ ...(name === undefined ? {} : { name }), type, base, ...embedded, ...place });
     }
   }
   return members;

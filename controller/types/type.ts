@@ -115,6 +115,8 @@ export interface Member {
   readonly bitOffset?: number;
   /** A base class. */
   readonly base: boolean;
+  /** Of Go: its members are found as if they were the parent's. */
+  readonly embedded?: true;
   /** A virtual base: where it lies the object's vtable says, so that `type` is unknown to whoever does not ask that. */
   readonly virtualBase?: VirtualBase;
 }

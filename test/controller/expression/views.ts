@@ -189,7 +189,9 @@ export function viewProgram(): Program {
     .variable('i', int, { kind: 'value', bytes: u32(1) })
     .type('Item', item)
     .type('main.Item', t.typedef('main.Item', item))
-    .type('Circle', circle);
+    .type('Circle', circle)
+    .type('Shape', shape)
+    .type('Named', named);
   program
     .integer(0x5000_0000_4000n, 99, 8)
     .integer(0x5000_0000_4008n, 12, 4)
