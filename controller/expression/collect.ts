@@ -166,7 +166,7 @@ export class Collector {
   }
 
   /** The characters that are compared, or searched. */
-  #countedText(node: TextNode, length: Typed): void {
+  #countedText(node: Pick<TextNode, 'subject' | 'unitBytes'>, length: Typed): void {
     this.#reads(length);
     const at = this.#pointer(node.subject);
     const units = this.#lowered(lowerValue(length, this.#context));
@@ -218,6 +218,9 @@ export class Collector {
       case 'text':
         if (node.length === undefined) return this.#value(node.subject, 1, false);
         return this.#countedText(node, node.length);
+      case 'texts':
+        this.#countedText({ ...node.left, unitBytes: node.unitBytes }, node.left.length);
+        return this.#countedText({ ...node.right, unitBytes: node.unitBytes }, node.right.length);
       case 'guarded':
         this.#reads(node.condition);
         return this.#reads(node.operand);

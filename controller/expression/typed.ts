@@ -40,6 +40,7 @@ export type Typed =
   | DifferenceNode
   | PartsNode
   | TextNode
+  | TextsNode
   | GuardedNode
   | LetNode
   | BoundNode
@@ -214,6 +215,22 @@ export interface TextNode extends Node {
   /** Without a final NUL, in the units of the subject. */
   readonly literal: Uint8Array;
   readonly pattern?: RegExp;
+}
+
+/** Two strings of the target that both know their lengths, in units of the same size. */
+export interface TextsNode extends Node {
+  readonly kind: 'texts';
+  readonly operator: '==' | '!=';
+  readonly left: CountedText;
+  readonly right: CountedText;
+  readonly unitBytes: 1 | 2 | 4;
+}
+
+export interface CountedText {
+  /** A pointer to the first unit. */
+  readonly subject: Typed;
+  /** An `unsigned long`. */
+  readonly length: Typed;
 }
 
 /** What has a value only where a condition holds: an element within the length, the value of an optional. */
