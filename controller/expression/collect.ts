@@ -8,7 +8,13 @@ import type { VariableSymbol } from '../symbols/module-symbols.js';
 import { sizeOf, stripType } from '../types/layout.js';
 import { elementOf, pathText, rootPath } from '../types/path.js';
 import { numericOf } from './c-types.js';
-import { followPointer, followValue, maxFollowSteps, type FollowContext } from './collect-type.js';
+import {
+  followPage,
+  followPointer,
+  followValue,
+  maxFollowSteps,
+  type FollowContext,
+} from './collect-type.js';
 import {
   isUnlowered,
   lowerAddress,
@@ -148,11 +154,14 @@ export class Collector {
       return;
     }
     this.#reads(node.count);
+    const from = node.page === undefined ? undefined : this.#address(node.page.object);
+    if (node.page !== undefined && from !== undefined) {
+      followPage(node.page, from, rootPath(node.page.object.path), follow);
+      return;
+    }
     const count = this.#lowered(lowerValue(node.count, this.#context));
     const length = new OpWriter().raw(count).constant(BigInt(node.size)).op(DW_OP.DW_OP_mul).finish();
-    const most = node.most === undefined ? maxDynamicSliceBytes : node.most * node.size;
-    const maxBytes = Math.max(1, Math.min(most, limits.maxHitBytes));
-    const range = this.#tree.ensure(at, { path: node.path, length, maxBytes, secret });
+    const range = this.#tree.ensure(at, { path: node.path, length, maxBytes: maxDynamicSliceBytes, secret });
     if (range === undefined || !leadsOn(element, limits.maxNesting)) return;
     for (let i = 0; i < maxFollowedElements; i++) {
       const isThere = new OpWriter().constant(BigInt(i)).raw(count).op(DW_OP.DW_OP_lt);

@@ -460,9 +460,17 @@ class Evaluator {
       return absent('limit', `${subject.path} is longer than ${maxSearchedBytes} bytes`);
     }
     if (wanted === 0) return truth(compareText(operator, new Uint8Array(), literal, pattern));
-    const bytes = this.#bytes(this.#pointed(subject).place, wanted, subject);
-    if (isAbsent(bytes)) return bytes;
-    return truth(compareText(operator, bytes, literal, pattern, unitBytes));
+    const { place } = this.#pointed(subject);
+    const bytes = this.#bytes(place, wanted, subject);
+    if (!isAbsent(bytes)) return truth(compareText(operator, bytes, literal, pattern, unitBytes));
+    if (operator === 'contains' || operator === 'matches') return bytes;
+    // As the kernel does, which reads no byte after the first that differs.
+    for (const [i, wantedByte] of literal.entries()) {
+      const byte = this.#bytes(part(place, BigInt(i), 1, subject), 1, subject);
+      if (isAbsent(byte)) return stringMissing(byte, subject, wanted - i);
+      if (byte[0] !== wantedByte) return truth(operator === '!=');
+    }
+    return bytes;
   }
 
   /** Of two strings that know their lengths: where these differ, no byte is read. */
