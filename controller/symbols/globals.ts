@@ -9,6 +9,7 @@ import type { ModuleContext } from './module-context.js';
 import type { VariableSymbol } from './module-symbols.js';
 import { KIND } from './file-names.js';
 import { owner, qualifiedNameOf } from './origin.js';
+import { calledSo } from './called.js';
 import { isCalled, unqualified } from './qualified-name.js';
 import { makeVariable } from './variable.js';
 
@@ -24,9 +25,12 @@ export class GlobalFinder {
   /** Definitions; where there is none, one declaration, which finds the symbol of its name. */
   find(name: string, file?: string): readonly VariableSymbol[] {
     const last = unqualified(name);
-    const { definitions, declarations } = this.#dies(last, file !== undefined);
-    const isNamed = (die: Die): boolean => last === name || isCalled(qualifiedNameOf(die), name);
-    const wanted = (die: Die): boolean => isNamed(die) && (file === undefined || this.#isIn(die, file));
+    const known = this.#dies(last, file !== undefined);
+    const [definitions, declarations] = [
+      calledSo(known.definitions, name),
+      calledSo(known.declarations, name),
+    ];
+    const wanted = (die: Die): boolean => file === undefined || this.#isIn(die, file);
     const found = definitions.filter(wanted);
     if (found.length > 0) return found.map((die) => this.#variable(die));
     const member = last === name ? undefined : this.#staticMember(name.slice(0, -last.length - 2), last);

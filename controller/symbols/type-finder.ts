@@ -4,14 +4,15 @@ import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { toPc } from '../dwarf/sections.js';
 import type { Unit } from '../dwarf/unit.js';
+import { StillframeError } from '../../format/error.js';
 import type { Type } from '../types/type.js';
 import { builtinType, spellingsOf } from './base-types.js';
 import { type Block, innermostBlock } from './block.js';
 import type { ModuleContext } from './module-context.js';
 import { KIND } from './file-names.js';
 import { qualifiedNameOf } from './origin.js';
-
-import { isCalled, scopePrefix, unqualified } from './qualified-name.js';
+import { calledSo, wholeName } from './called.js';
+import { scopePrefix, unqualified } from './qualified-name.js';
 
 export interface FoundEnumerator {
   readonly type: Type;
@@ -36,6 +37,9 @@ const plainTags: readonly number[] = [
   DW_TAG.unspecified_type,
 ];
 
+/** Names that a message lists. */
+const maxCandidates = 10;
+
 export class TypeFinder {
   readonly #context: ModuleContext;
   readonly #enumerators = new Map<string, readonly Die[]>();
@@ -58,22 +62,28 @@ export class TypeFinder {
   }
 
   #named(name: string, tags: readonly number[], from: LinkAddress | undefined): Type | undefined {
-    const local = from === undefined ? undefined : this.#local(name, tags, from);
+    const own = unqualified(name);
+    const local = from === undefined || own !== name ? undefined : this.#local(name, tags, from);
     if (local !== undefined) return this.#context.types.typeAt(local);
     const { names } = this.#context;
     const kinds = tags.includes(DW_TAG.enumeration_type)
       ? [KIND.type, KIND.enumeration]
       : ([KIND.type] as const);
-    const last = unqualified(name);
-    const dies = kinds.flatMap((kind) => names.find(kind, last));
+    const known = kinds.flatMap((kind) => names.find(kind, own));
+    const dies = calledSo(
+      known.filter((die) => !die.flag(DW_AT.declaration)),
+      name,
+    );
+    // Types of one name in several namespaces, and nothing says which is meant.
+    const wholes = [...new Set(dies.filter((die) => tags.includes(die.tag)).map((die) => wholeName(die)))];
+    if (wholes.length > 1)
+      throw new StillframeError('bad-expression', `"${name}" can be one of ${wholes.length} types`, {
+        hint: `say which: ${wholes.slice(0, maxCandidates).join(', ')}`,
+        candidates: wholes.slice(0, maxCandidates),
+      });
     const unit = from === undefined ? undefined : this.#context.unitAt(toPc(from));
     for (const tag of tags) {
-      const fitting = dies.filter(
-        (die) =>
-          die.tag === tag &&
-          !die.flag(DW_AT.declaration) &&
-          (last === name || isCalled(qualifiedNameOf(die), name)),
-      );
+      const fitting = dies.filter((die) => die.tag === tag && !die.flag(DW_AT.declaration));
       const found = this.#nearest(fitting, unit);
       if (found !== undefined) return this.#context.types.typeAt(found);
     }

@@ -68,7 +68,7 @@ export interface CompositeType {
   /** What an object is one of, beside its members: Rust's enums. */
   readonly variants?: () => VariantPart | undefined;
   /** Static members whose values are constants of the program. */
-  readonly constants?: () => ReadonlyMap<string, bigint>;
+  readonly constants?: () => ReadonlyMap<string, { readonly type: Type; readonly value: bigint }>;
   /** Of a language whose types have views; undefined in C. */
   readonly origin?: TypeOrigin;
 }
