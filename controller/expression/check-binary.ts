@@ -5,7 +5,7 @@ import type { Type } from '../types/type.js';
 import type { BinaryExpression, ComparisonOperator } from './ast.js';
 import { intType, isArithmetic, isIntegral, longType, unsignedLongType } from './c-types.js';
 import type { Checker } from './check.js';
-import { textNode } from './check-text.js';
+import { textNode, textsNode } from './check-text.js';
 import {
   arithmeticNode,
   balanced,
@@ -139,6 +139,10 @@ function comparison(
     throw badExpression(`cannot compare strings with "${operator}"`, expression.operatorSpan, {
       hint: 'strings compare with == and !=, startsWith, contains and matches',
     });
+  }
+  if (operator === '==' || operator === '!=') {
+    const texts = textsNode(operator, left, right, place);
+    if (texts !== undefined) return texts;
   }
   if (isArithmetic(left.type) && isArithmetic(right.type)) {
     const [a, b] = balanced(left, right);

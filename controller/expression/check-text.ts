@@ -10,7 +10,7 @@ import { heldNode } from './check-view.js';
 import { constantNode, decay, dereferenceNode, placeOf, type Place } from './convert.js';
 import { badExpression } from './syntax-error.js';
 import { compareText } from './text.js';
-import type { StringNode, TextOperator, Typed } from './typed.js';
+import type { CountedText, StringNode, TextOperator, Typed } from './typed.js';
 import { dataNode, lengthNode, withObject } from './view-node.js';
 
 export const textOperators: ReadonlySet<string> = new Set(['startsWith', 'contains', 'matches']);
@@ -72,6 +72,18 @@ export function textNode(operator: TextOperator, subject: Typed, literal: String
     type: intType,
     ...place,
   };
+}
+
+/** Two strings that know their lengths; undefined where one of them is none. */
+export function textsNode(operator: '==' | '!=', left: Typed, right: Typed, place: Place): Typed | undefined {
+  const [a, b] = [countedText(left), countedText(right)];
+  if (a === undefined || b === undefined || a.unitBytes !== b.unitBytes) return undefined;
+  const side = ({ view, object }: typeof a): CountedText => ({
+    subject: dataNode(view, object),
+    length: lengthNode(view, object),
+  });
+  const { unitBytes } = a;
+  return { kind: 'texts', operator, left: side(a), right: side(b), unitBytes, type: intType, ...place };
 }
 
 /** A string that knows its length, also behind pointers and wrappers. */

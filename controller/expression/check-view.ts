@@ -330,8 +330,8 @@ function pageOfNear({ view, object, place }: Paged, from: Typed | undefined, to:
         };
   const ends = [from ?? begin, to];
   const [low, high] = ends.map((side) => (side?.kind === 'constant' ? Number(side.value) : undefined));
-  const most = low === undefined || high === undefined ? {} : { most: Math.max(0, high - low) };
+  const page = low === undefined || high === undefined ? {} : { page: { object, view, from: low, to: high } };
   const shown = view.kind === 'string' ? characterOf(element) : element;
   const type: ArrayType = { kind: 'array', element: () => shown };
-  return { kind: 'slice', pointer, count, ...most, size, type, ...place };
+  return { kind: 'slice', pointer, count, ...page, size, type, ...place };
 }

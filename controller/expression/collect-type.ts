@@ -7,7 +7,8 @@ import { addressAt, binary, choose, constant, type Recipe } from '../types/recip
 import type { Type } from '../types/type.js';
 import type { Block, View } from '../types/view.js';
 import { viewOf } from '../types/views.js';
-import { type Lead, leadsOf, leadsOn, maxFollowedElements } from './follow-view.js';
+import { type Lead, leadsOf, leadsOn, maxFollowedElements, pageLeads } from './follow-view.js';
+import type { SlicePage } from './typed.js';
 import { lowerRecipe } from './lower-recipe.js';
 import { type At, beginningOf, followed, moved, type RangeTree, type TreeRange } from './range-tree.js';
 import { OpWriter } from './op-writer.js';
@@ -98,6 +99,20 @@ function followView(view: View, at: At, path: ValuePath, context: FollowContext)
         if (context.depth > 0) followBlocks([{ block: lead.block, at }], lead.path, inner);
         break;
     }
+  }
+}
+
+/** Elements `from` up to `to` of a sequence, and what they lead to. */
+export function followPage(
+  { view, from, to }: SlicePage,
+  at: At,
+  path: ValuePath,
+  context: FollowContext,
+): void {
+  const { limits } = context;
+  for (const lead of pageLeads(view, path, { from, to, limits })) {
+    if (lead.kind === 'bytes') bytesAt(at, lead, context);
+    else if (lead.kind === 'element') objectAt(at, lead, context);
   }
 }
 

@@ -8,7 +8,13 @@ import type { VariableSymbol } from '../symbols/module-symbols.js';
 import { sizeOf, stripType } from '../types/layout.js';
 import { elementOf, pathText, rootPath } from '../types/path.js';
 import { numericOf } from './c-types.js';
-import { followPointer, followValue, maxFollowSteps, type FollowContext } from './collect-type.js';
+import {
+  followPage,
+  followPointer,
+  followValue,
+  maxFollowSteps,
+  type FollowContext,
+} from './collect-type.js';
 import {
   isUnlowered,
   lowerAddress,
@@ -148,11 +154,14 @@ export class Collector {
       return;
     }
     this.#reads(node.count);
+    const from = node.page === undefined ? undefined : this.#address(node.page.object);
+    if (node.page !== undefined && from !== undefined) {
+      followPage(node.page, from, rootPath(node.page.object.path), follow);
+      return;
+    }
     const count = this.#lowered(lowerValue(node.count, this.#context));
     const length = new OpWriter().raw(count).constant(BigInt(node.size)).op(DW_OP.DW_OP_mul).finish();
-    const most = node.most === undefined ? maxDynamicSliceBytes : node.most * node.size;
-    const maxBytes = Math.max(1, Math.min(most, limits.maxHitBytes));
-    const range = this.#tree.ensure(at, { path: node.path, length, maxBytes, secret });
+    const range = this.#tree.ensure(at, { path: node.path, length, maxBytes: maxDynamicSliceBytes, secret });
     if (range === undefined || !leadsOn(element, limits.maxNesting)) return;
     for (let i = 0; i < maxFollowedElements; i++) {
       const isThere = new OpWriter().constant(BigInt(i)).raw(count).op(DW_OP.DW_OP_lt);
@@ -166,7 +175,7 @@ export class Collector {
   }
 
   /** The characters that are compared, or searched. */
-  #countedText(node: TextNode, length: Typed): void {
+  #countedText(node: Pick<TextNode, 'subject' | 'unitBytes'>, length: Typed): void {
     this.#reads(length);
     const at = this.#pointer(node.subject);
     const units = this.#lowered(lowerValue(length, this.#context));
@@ -218,6 +227,9 @@ export class Collector {
       case 'text':
         if (node.length === undefined) return this.#value(node.subject, 1, false);
         return this.#countedText(node, node.length);
+      case 'texts':
+        this.#countedText({ ...node.left, unitBytes: node.unitBytes }, node.left.length);
+        return this.#countedText({ ...node.right, unitBytes: node.unitBytes }, node.right.length);
       case 'guarded':
         this.#reads(node.condition);
         return this.#reads(node.operand);

@@ -43,6 +43,7 @@ import {
   type GuardedNode,
   type SliceNode,
   type TextNode,
+  type TextsNode,
   type Typed,
   type ViewPageNode,
 } from './typed.js';
@@ -208,6 +209,8 @@ class Evaluator {
       }
       case 'text':
         return this.#text(node);
+      case 'texts':
+        return this.#texts(node);
       case 'string':
       case 'function':
       case 'parts':
@@ -457,9 +460,35 @@ class Evaluator {
       return absent('limit', `${subject.path} is longer than ${maxSearchedBytes} bytes`);
     }
     if (wanted === 0) return truth(compareText(operator, new Uint8Array(), literal, pattern));
-    const bytes = this.#bytes(this.#pointed(subject).place, wanted, subject);
+    const { place } = this.#pointed(subject);
+    const bytes = this.#bytes(place, wanted, subject);
+    if (!isAbsent(bytes)) return truth(compareText(operator, bytes, literal, pattern, unitBytes));
+    if (operator === 'contains' || operator === 'matches') return bytes;
+    // As the kernel does, which reads no byte after the first that differs.
+    for (const [i, wantedByte] of literal.entries()) {
+      const byte = this.#bytes(part(place, BigInt(i), 1, subject), 1, subject);
+      if (isAbsent(byte)) return stringMissing(byte, subject, wanted - i);
+      if (byte[0] !== wantedByte) return truth(operator === '!=');
+    }
+    return bytes;
+  }
+
+  /** Of two strings that know their lengths: where these differ, no byte is read. */
+  #texts({ operator, left, right, unitBytes }: TextsNode): Scalar | Absent {
+    const length = this.scalar(left.length);
+    if (isAbsent(length)) return length;
+    const other = this.scalar(right.length);
+    if (isAbsent(other)) return other;
+    if (length !== other) return truth(operator === '!=');
+    const size = Number(length) * unitBytes;
+    if (size === 0) return truth(operator === '==');
+    if (size > maxSearchedBytes) {
+      return absent('limit', `${left.subject.path} is longer than ${maxSearchedBytes} bytes`);
+    }
+    const bytes = this.#bytes(this.#pointed(left.subject).place, size, left.subject);
     if (isAbsent(bytes)) return bytes;
-    return truth(compareText(operator, bytes, literal, pattern, unitBytes));
+    const others = this.#bytes(this.#pointed(right.subject).place, size, right.subject);
+    return isAbsent(others) ? others : truth(compareText(operator, bytes, others));
   }
 
   /**

@@ -243,6 +243,11 @@ export class Lowerer {
       case 'text':
         this.#text(node);
         return;
+      case 'texts':
+        return this.refuse(
+          node,
+          'two strings of the target cannot be compared in the kernel; only one with a literal can',
+        );
       case 'guarded':
         this.pushGuard(node);
         this.push(node.operand);

@@ -5,7 +5,7 @@
 import type { LinkAddress } from '../../format/address.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
 import type { ArrayType, Type } from '../types/type.js';
-import type { DynamicView, SequenceView, WalkedMapView, WalkedView } from '../types/view.js';
+import type { DynamicView, SequenceView, StringView, WalkedMapView, WalkedView } from '../types/view.js';
 import type { ArithmeticOperator, ComparisonOperator, LogicalOperator, ShiftOperator, Span } from './ast.js';
 import type { Scalar } from './scalar.js';
 
@@ -40,6 +40,7 @@ export type Typed =
   | DifferenceNode
   | PartsNode
   | TextNode
+  | TextsNode
   | GuardedNode
   | LetNode
   | BoundNode
@@ -114,9 +115,16 @@ export interface SliceNode extends Node {
   readonly pointer: Typed;
   /** A `long`: how many elements. */
   readonly count: Typed;
-  /** Where that is not constant: more than these there are not. */
-  readonly most?: number;
+  /** Of an object with a view: from which element to which, where both are constant. */
+  readonly page?: SlicePage;
   readonly size: number;
+}
+
+export interface SlicePage {
+  readonly object: Typed;
+  readonly view: StringView | SequenceView;
+  readonly from: number;
+  readonly to: number;
 }
 
 /** `&x`, and what an array or a function becomes in an expression. */
@@ -214,6 +222,22 @@ export interface TextNode extends Node {
   /** Without a final NUL, in the units of the subject. */
   readonly literal: Uint8Array;
   readonly pattern?: RegExp;
+}
+
+/** Two strings of the target that both know their lengths, in units of the same size. */
+export interface TextsNode extends Node {
+  readonly kind: 'texts';
+  readonly operator: '==' | '!=';
+  readonly left: CountedText;
+  readonly right: CountedText;
+  readonly unitBytes: 1 | 2 | 4;
+}
+
+export interface CountedText {
+  /** A pointer to the first unit. */
+  readonly subject: Typed;
+  /** An `unsigned long`. */
+  readonly length: Typed;
 }
 
 /** What has a value only where a condition holds: an element within the length, the value of an optional. */

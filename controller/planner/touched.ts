@@ -48,6 +48,12 @@ function value(node: Typed, found: Typed[]): void {
       if (node.length !== undefined) value(node.length, found);
       value(node.subject, found);
       return;
+    case 'texts':
+      for (const side of [node.left, node.right]) {
+        value(side.length, found);
+        value(side.subject, found);
+      }
+      return;
     case 'let':
       value(node.body, found);
       return;

@@ -46,6 +46,11 @@ describe('values', () => {
     ['name == "abcd"', 'int 0'],
     ['name == "ab"', 'int 0'],
     ['"abc" == name', 'int 1'],
+    ['name == name', 'int 1'],
+    ['name == long_name', 'int 0'],
+    ['name != items[0].name', 'int 1'],
+    ['items[0].name == shared->name', 'int 1'],
+    ['empty == empty', 'int 1'],
     ['name.size()', 'unsigned long 3'],
     ['name.length() > 2', 'int 1'],
     ['len(name)', 'long 3'],
@@ -485,6 +490,10 @@ describe('the kernel decides', () => {
   });
 
   test.each([
+    [
+      'name == long_name',
+      'two strings of the target cannot be compared in the kernel; only one with a literal can',
+    ],
     ['name.contains("b")', '"contains" cannot run in the kernel; it needs a loop over the whole string'],
     ['list[1] == 200', 'list[1] needs a walk from node to node, which cannot run in the kernel'],
     ['ages["ada"] == 36', 'ages["ada"] needs a walk from node to node, which cannot run in the kernel'],
