@@ -40,7 +40,8 @@ export function renderSnapshot(document: SnapshotDocument, options: SnapshotText
     ({ index }) => options.frame === undefined || index === options.frame,
   );
   // "Now" has no point and no thread that hit: all threads are what was asked for.
-  const isNow = document.point === '' && document.threads.length > 1;
+  // A core of others has neither, and the stacks of its other threads only where they were asked for.
+  const isNow = document.point === '' && document.threads.filter((each) => each.frames).length > 1;
   if (isNow || options.allThreads === true)
     parts.push(...document.threads.map((thread) => renderThread(thread, { ...options, shown })));
   else parts.push(frames.map((frame) => renderFrame(frame, { ...options, shown })).join('\n'));
