@@ -150,9 +150,21 @@ export function indexView(checker: Checker, object: Typed, expression: IndexExpr
     case 'dynamic':
     case 'record':
     case 'variant':
-    case undefined:
       return undefined;
+    case undefined: {
+      const lent = lentNode(object);
+      return lent === undefined ? undefined : indexed(checker, lent, expression);
+    }
   }
+}
+
+/** What a reference or box of Rust leads to, where that can be indexed: in Rust these are no pointers to step by. */
+export function lentNode(object: Typed): Typed | undefined {
+  const plain = stripType(object.type);
+  if (plain.kind !== 'pointer' || !/^(?:&|alloc::boxed::Box<)/.test(plain.name ?? '')) return undefined;
+  const target = stripType(plain.target());
+  const isIndexed = viewOf(target) !== undefined || target.kind === 'array' || target.kind === 'pointer';
+  return isIndexed ? dereferenceNode(object, placeOf(object)) : undefined;
 }
 
 function indexed(checker: Checker, object: Typed, expression: IndexExpression): Typed | undefined {

@@ -129,6 +129,25 @@ describe('raw', () => {
   });
 });
 
+describe('a reference is indexed as what it leads to', () => {
+  test.each<[expression: string, family: string, texts: readonly (string | undefined)[]]>([
+    ['borrowed_map["one"]', 'collections', ['1']],
+    ['borrowed_vec[1]', 'collections', ['2']],
+    ['borrowed_vec[0:2]', 'collections', ['1', '2']],
+    ['borrowed_vec @ 2', 'collections', ['1', '2']],
+    ['borrowed_array[3]', 'collections', ['40']],
+    ['borrowed_array[1:3]', 'collections', ['20', '30']],
+    ['borrowed_map.len()', 'collections', ['3']],
+  ])('%s', (expression, family, values) => {
+    const [thread] = snapshot.threads;
+    const stack = thread === undefined ? [] : threadStack(snapshot, thread).frames;
+    const frame = stack.find((each) => each.function === `rust_values::${family}::${family}`)?.index;
+    const [result] = evaluateExpressions(snapshot, [expression], { frame });
+    if (result === undefined || result instanceof Error) throw result ?? new Error('nothing');
+    expect((result.elements ?? [result]).map((each) => each.value)).toEqual(values);
+  });
+});
+
 test.each<[expression: string, value: string]>([
   ['low == Level::Low', '1'],
   ['low == enums::Level::High', '0'],
