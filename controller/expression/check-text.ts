@@ -70,7 +70,7 @@ export function textNode(operator: TextOperator, subject: Typed, literal: String
 }
 
 /** A string that knows its length, also behind pointers and wrappers. */
-function countedText(subject: Typed): Pick<TextNode, 'subject' | 'length' | 'unitBytes'> | undefined {
+export function countedText(subject: Typed): Pick<TextNode, 'subject' | 'length' | 'unitBytes'> | undefined {
   let at = subject;
   for (let i = 0; i < maxHolders; i++) {
     const view = viewOf(at.type);
