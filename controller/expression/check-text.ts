@@ -87,7 +87,7 @@ export function textsNode(operator: '==' | '!=', left: Typed, right: Typed, plac
 }
 
 /** A string that knows its length, also behind pointers and wrappers. */
-function countedText(
+export function countedText(
   subject: Typed,
 ): { readonly view: StringView; readonly object: Typed; readonly unitBytes: 1 | 2 | 4 } | undefined {
   let at = subject;
