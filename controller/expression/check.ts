@@ -5,7 +5,7 @@
 import { StillframeError } from '../../format/error.js';
 import { x86_64Machine } from '../../format/registers/x86-64.js';
 import { findClassMember, hasMember } from '../types/class-member.js';
-import { elementCount, isComposite, memberNames, sizeOf, stripType } from '../types/layout.js';
+import { asComposite, elementCount, isComposite, memberNames, sizeOf, stripType } from '../types/layout.js';
 import { typeName } from '../types/type-name.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
 import type { Type } from '../types/type.js';
@@ -222,7 +222,8 @@ export class Checker {
     const isLocal = variable !== undefined && this.#globalNamed(name) !== variable;
     const plain = stripType(self.type());
     if (isLocal || plain.kind !== 'pointer') return undefined;
-    if (!hasMember(plain.target(), name)) return undefined;
+    // In C it is a name like any other.
+    if (asComposite(plain.target())?.tagless !== true || !hasMember(plain.target(), name)) return undefined;
     const place = this.place(expression);
     const pointer: Typed = { kind: 'variable', variable: self, type: self.type(), ...place, path: 'this' };
     const object = dereferenceNode(pointer, { span: place.span, path: '*this' });
