@@ -2,6 +2,7 @@
 import tab from '@bomb.sh/tab/commander';
 import { Command } from 'commander';
 import { addIncidentCommands } from './incident-commands.js';
+import { addCoreCommand } from './core-command.js';
 import { addDiffCommand } from './diff-command.js';
 import { addLookCommands } from './look-commands.js';
 import { addMetricCommand } from './metric-command.js';
@@ -50,6 +51,7 @@ export function makeProgram(): Command {
   addLookCommands(program);
   addPointCommands(program);
   addMetricCommand(program);
+  addCoreCommand(program);
   addSnapshotCommands(program);
   addRulesCommands(program);
   addIncidentCommands(program);

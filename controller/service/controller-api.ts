@@ -31,6 +31,8 @@ export interface ControllerApi {
   /** Adds up hits where they happen; gives the last numbers, read when no probe is left. */
   metric(options: MetricOptions, hooks: MetricHooks): Promise<MetricDocument>;
   now(options: NowOptions): Promise<SnapshotId>;
+  /** All threads, and memory as far as the bytes go, of one instant. */
+  core(options: CoreOptions, hooks: CoreHooks): Promise<SnapshotId>;
   /** All points that are known, or those of one id or prefix. */
   points(reference?: string): Promise<readonly PointDocument[]>;
   /** Calls back with all that fit, then with those that changed, until the signal is aborted. */
@@ -117,6 +119,18 @@ export interface NowOptions {
   readonly tids: readonly number[];
   readonly engine: EngineName | '';
   readonly bounds: CaptureBounds;
+}
+
+export interface CoreOptions {
+  readonly target: string;
+  readonly engine: EngineName | '';
+  /** Of memory: stacks first, then data and heap, then the rest. */
+  readonly bytes: number;
+}
+
+export interface CoreHooks {
+  /** Of memory that is written on the agent's host. */
+  progress?(doneBytes: number, totalBytes: number): void;
 }
 
 /** SNAPSHOT of the command line, and where files of a core are that the core does not say. */

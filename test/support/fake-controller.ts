@@ -19,6 +19,7 @@ export function fakeController(methods: Partial<ControllerApi>): ControllerApi {
     snap: missing('snap'),
     metric: missing('metric'),
     now: missing('now'),
+    core: missing('core'),
     points: missing('points'),
     watchPoints: missing('watchPoints'),
     removePoints: missing('removePoints'),
