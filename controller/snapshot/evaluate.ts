@@ -6,6 +6,7 @@ import { checkExpression } from '../expression/check.js';
 import { inText } from '../expression/in-text.js';
 import { evaluate } from '../expression/evaluate.js';
 import type { EvaluationFrame } from '../expression/scope.js';
+import { demangled, isMangled } from '../symbols/demangle.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
 import { hintToCapture, type RenderContext } from '../types/render.js';
 import type { Format } from '../types/format.js';
@@ -160,11 +161,11 @@ export function linkSymbolAt(
 export function symbolize(snapshot: Snapshot, address: bigint): string | undefined {
   const symbol = linkSymbolAt(snapshot, address);
   if (symbol === undefined) return undefined;
-  const name = isMangled(symbol.name) ? (describedName(snapshot, address) ?? symbol.name) : symbol.name;
+  const name = isMangled(symbol.name)
+    ? (describedName(snapshot, address) ?? demangled(symbol.name))
+    : symbol.name;
   return symbol.offset === 0n ? name : `${name}+${symbol.offset}`;
 }
-
-const isMangled = (name: string): boolean => /^_(?:Z|R)/.test(name);
 
 function describedName(snapshot: Snapshot, address: bigint): string | undefined {
   const module = snapshot.modules.find(address);

@@ -7,9 +7,10 @@ declare module 'gecko-profiler-demangle/index_bg.js' {
 /** As much of it as is used here: the types of Node 20 leave it to those of browsers. */
 declare namespace WebAssembly {
   type Exports = Readonly<Record<string, unknown>>;
-  class Module {
-    constructor(bytes: Uint8Array);
+  interface Module {
+    readonly [Symbol.toStringTag]: string;
   }
+  const Module: new (bytes: Uint8Array) => Module;
   class Instance {
     readonly exports: Exports;
     constructor(module: Module, imports: Readonly<Record<string, Readonly<Record<string, unknown>>>>);
