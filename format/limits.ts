@@ -30,6 +30,16 @@ export interface Limits {
   /** Threads of one process, and modules of its link map. */
   readonly maxThreads: number;
   readonly maxModules: number;
+  /** Groups that a metric tells apart: by default, and at most. */
+  readonly defaultGroups: number;
+  readonly maxGroups: number;
+  /** Bytes of a string that tell groups apart: by default, and at most. */
+  readonly defaultGroupBytes: number;
+  readonly maxGroupBytes: number;
+  /** Buckets of a linear histogram. */
+  readonly maxBuckets: number;
+  /** Cells (groups times buckets) of one metric. */
+  readonly maxCells: number;
   /** Hits of one point: at most. */
   readonly maxHits: number;
   /** How long a point lives: by default, at least and at most. */
@@ -59,6 +69,12 @@ export const defaultLimits: Limits = {
   maxStackBytes: 256 * kib,
   maxThreads: 32_768,
   maxModules: 4096,
+  defaultGroups: 1000,
+  maxGroups: 10_000,
+  defaultGroupBytes: 64,
+  maxGroupBytes: 128,
+  maxBuckets: 1000,
+  maxCells: 200_000,
   maxHits: 1000,
   defaultExpiryMs: dayMs,
   minExpiryMs: 5 * 60 * 1000,

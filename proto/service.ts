@@ -97,6 +97,7 @@ export const controllerMethods: {
   readonly targets: Method<Fields<'TargetsRequest'>, Fields<'Documents'>>;
   readonly explain: Method<Fields<'ExplainRequest'>, Fields<'Document'>>;
   readonly snap: Method<Fields<'SnapRequest'>, Fields<'SnapUpdate'>>;
+  readonly metric: Method<Fields<'MetricRequest'>, Fields<'Document'>>;
   readonly now: Method<Fields<'NowRequest'>, Fields<'NowResponse'>>;
   readonly core: Method<Fields<'CoreRequest'>, Fields<'NowResponse'>>;
   readonly points: Method<Fields<'PointsRequest'>, Fields<'Documents'>>;
@@ -117,6 +118,7 @@ export const controllerMethods: {
   targets: method(controller.targets, v1.TargetsRequest, v1.Documents),
   explain: method(controller.explain, v1.ExplainRequest, v1.Document),
   snap: method(controller.snap, v1.SnapRequest, v1.SnapUpdate, 'stream'),
+  metric: method(controller.metric, v1.MetricRequest, v1.Document, 'stream'),
   now: method(controller.now, v1.NowRequest, v1.NowResponse),
   core: method(controller.core, v1.CoreRequest, v1.NowResponse),
   points: method(controller.points, v1.PointsRequest, v1.Documents),

@@ -9,13 +9,21 @@ import { StillframeError } from '../../format/error.js';
 import { flattenRanges, type Plan } from '../../format/plan/plan.js';
 import { ptRegsBytes } from '../../format/registers/x86-64.js';
 import { type AssembledProgram, Assembler } from './assembler.js';
+import type { AggregateMaps } from './aggregate-maps.js';
+import { compileAggregate } from './compile-aggregate.js';
 import { compileExpression } from './compile-expression.js';
 import { compileSharedReads } from './compile-held.js';
 import { type CollectContext, compileRange, compileStack } from './compile-range.js';
 import { bpfHelpers } from './helper-calls.js';
 import { type CounterName, counterNames, slotBytes, stateOffsets, wakeWindowNs } from './point-state.js';
 import { layoutRecord, recordHead, type RecordLayout } from './record-layout.js';
-import { hasDeepCondition, returnScratch, takeScratch } from './thread-scratch.js';
+import {
+  aggregateNeedsScratch,
+  hasDeepCondition,
+  returnScratch,
+  scratchSpillOffset,
+  takeScratch,
+} from './thread-scratch.js';
 
 const BPF_RB_AVAIL_DATA = 0n;
 const BPF_RB_NO_WAKEUP = 1n;
@@ -29,8 +37,10 @@ export interface CompileOptions {
   readonly scratchFd?: number;
   /** A power of two. */
   readonly counterSlots: number;
-  /** Undefined: hits are counted, and the program ends there. */
+  /** Undefined: hits are counted, or added up, and the program ends there. */
   readonly delivery: DeliveryOptions | undefined;
+  /** Where hits of a plan with an aggregate are added up. */
+  readonly aggregate?: AggregateMaps;
   /** Sleepable programs read pages that are not resident. */
   readonly sleepable: boolean;
   /** BTF id of `bpf_copy_from_user_str`, where the kernel has it and the program is sleepable. */
@@ -53,10 +63,12 @@ export function compileSite(plan: Plan, options: CompileOptions): AssembledProgr
 class SiteCompiler {
   readonly #asm = new Assembler();
   readonly #options: CompileOptions;
+  readonly #plan: Plan;
   readonly #site: Plan['sites'][number];
   readonly #layout: RecordLayout;
 
   constructor(plan: Plan, options: CompileOptions) {
+    this.#plan = plan;
     const site = plan.sites[options.siteIndex];
     if (site === undefined)
       throw new StillframeError('internal', `the plan has no site ${options.siteIndex}`);
@@ -80,8 +92,37 @@ class SiteCompiler {
     this.#count('wanted');
     const { delivery } = this.#options;
     if (delivery !== undefined) this.#deliver(delivery);
-    this.#leave();
+    if (this.#options.aggregate === undefined) this.#leave();
+    else this.#addUp(this.#options.aggregate);
     return asm.assemble();
+  }
+
+  #addUp(maps: AggregateMaps): void {
+    const asm = this.#asm.section('what is added up');
+    const { scratchFd, stateFd, counterSlots, sleepable, copyStringBtfId } = this.#options;
+    const unreadable = asm.label('unreadable');
+    const noScratch = asm.label('no scratch');
+    const needsScratch = aggregateNeedsScratch(this.#plan, this.#site) && scratchFd !== undefined;
+    if (needsScratch) takeScratch(asm, { scratchFd, stateFd, none: noScratch });
+    compileAggregate(this.#site, {
+      assembler: asm,
+      maps,
+      counterSlots,
+      sleepable,
+      unreadable,
+      hasScratch: needsScratch,
+      ...(copyStringBtfId === undefined ? {} : { copyStringBtfId }),
+    });
+    if (needsScratch) returnScratch(asm, scratchFd);
+    this.#leave();
+    if (unreadable.jumps > 0) {
+      asm.bind(unreadable);
+      if (needsScratch) returnScratch(asm, scratchFd);
+    }
+    if (noScratch.jumps > 0) asm.bind(noScratch);
+    if (unreadable.jumps + noScratch.jumps > 0) this.#count('unreadable');
+    else return;
+    this.#leave();
   }
 
   #deliver(delivery: DeliveryOptions): void {
@@ -158,7 +199,7 @@ class SiteCompiler {
       sleepable: this.#options.sleepable,
       readFault: fault,
       divisionFault: fault,
-      ...(isDeep ? { spillOffset: 0 } : {}),
+      ...(isDeep ? { spillOffset: scratchSpillOffset } : {}),
     });
     if (isDeep) returnScratch(asm, scratchFd);
     asm.jumpIfImm('ne', 7, 0, hit);

@@ -5,9 +5,16 @@
  */
 import { cpus } from 'node:os';
 import { type BpfMap, createMap } from '../linux/bpf.js';
-import { maxSpillBytes } from './frame.js';
+import { scratchBytes } from './thread-scratch.js';
 
-export const counterNames = ['conditionFalse', 'conditionFault', 'wanted', 'dropped', 'rateLimited'] as const;
+export const counterNames = [
+  'conditionFalse',
+  'conditionFault',
+  'wanted',
+  'dropped',
+  'rateLimited',
+  'unreadable',
+] as const;
 export type CounterName = (typeof counterNames)[number];
 
 /** Offsets within the value. */
@@ -41,13 +48,20 @@ export function createPointState(slots: number): BpfMap {
     name: 'point_state',
     keySize: 4,
     // At least what a thread's scratch entry is made from.
-    valueSize: Math.max(stateOffsets.slots + slots * slotBytes, maxSpillBytes),
+    valueSize: Math.max(stateOffsets.slots + slots * slotBytes, scratchBytes),
     maxEntries: 1,
   });
 }
 
 export function readCounters(state: BpfMap, slots: number): Readonly<Record<CounterName, bigint>> {
-  const sums = { conditionFalse: 0n, conditionFault: 0n, wanted: 0n, dropped: 0n, rateLimited: 0n };
+  const sums = {
+    conditionFalse: 0n,
+    conditionFault: 0n,
+    wanted: 0n,
+    dropped: 0n,
+    rateLimited: 0n,
+    unreadable: 0n,
+  };
   const value = state.lookup(Buffer.alloc(4));
   if (value === undefined) return sums;
   for (let slot = 0; slot < slots; slot++) {

@@ -4,6 +4,7 @@
  * Disposables, so that the death of the tracer leaves nothing behind.
  */
 import type { Capture, EngineName, Mapping } from '../../format/capture.js';
+import type { AggregateTotals } from '../../format/plan/aggregate.js';
 import type { Plan } from '../../format/plan/plan.js';
 import type { ProcessMemory } from '../linux/memory.js';
 
@@ -47,7 +48,7 @@ export interface ArmRequest {
   readonly pointId: string;
   readonly pid: number;
   readonly plan: Plan;
-  /** Hits are counted and none is delivered: the plan's ranges, `maxHits` and `minIntervalNs` are not looked at. */
+  /** Hits are counted, or added up as the plan says, and none is delivered: the plan's ranges, `maxHits` and `minIntervalNs` are not looked at. */
   readonly countOnly: boolean;
   /** Hits to deliver before the point disarms itself. */
   readonly maxHits: number;
@@ -86,6 +87,8 @@ export interface PointCounters {
   readonly faults: bigint;
   readonly dropped: bigint;
   readonly delivered: bigint;
+  /** Of a plan with an aggregate: each hit that is neither `conditionFalse` nor in `faults` is in it. */
+  readonly aggregate?: AggregateTotals;
 }
 
 export interface ArmedPoint {

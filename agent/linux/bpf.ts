@@ -14,6 +14,7 @@ const commands = {
   BPF_MAP_UPDATE_ELEM: 2,
   BPF_MAP_DELETE_ELEM: 3,
   BPF_PROG_LOAD: 5,
+  BPF_MAP_LOOKUP_BATCH: 24,
   BPF_LINK_CREATE: 28,
   BPF_LINK_GET_NEXT_ID: 31,
   BPF_ENABLE_STATS: 32,
@@ -22,7 +23,12 @@ const commands = {
 } as const;
 type Command = keyof typeof commands;
 
-export const mapTypes = { BPF_MAP_TYPE_HASH: 1, BPF_MAP_TYPE_ARRAY: 2, BPF_MAP_TYPE_RINGBUF: 27 } as const;
+export const mapTypes = {
+  BPF_MAP_TYPE_HASH: 1,
+  BPF_MAP_TYPE_ARRAY: 2,
+  BPF_MAP_TYPE_PERCPU_HASH: 5,
+  BPF_MAP_TYPE_RINGBUF: 27,
+} as const;
 export const programTypes = { BPF_PROG_TYPE_KPROBE: 2, BPF_PROG_TYPE_TRACING: 26 } as const;
 export const attachTypes = {
   BPF_CGROUP_INET_INGRESS: 0,
@@ -112,6 +118,9 @@ function objectOf(action: string, result: { value: bigint; errno: number }, hint
   return new BpfObject(Number(result.value));
 }
 
+/** Of what is read of a map at once. */
+const maxBatchBytes = 4 * 1024 * 1024;
+
 export interface MapSpec {
   readonly type: keyof typeof mapTypes;
   readonly name: string;
@@ -145,6 +154,36 @@ export class BpfMap extends BpfObject {
       .pointer(16, Buffer.from(value));
     const result = bpf('BPF_MAP_UPDATE_ELEM', attributes);
     if (result.value < 0n) throw systemError(`cannot write map "${this.spec.name}"`, 'bpf', result.errno);
+  }
+
+  /**
+   * All entries of a hash map, each once, with the values of all CPUs one after another where it has one for each. Those that come
+   * meanwhile may be left out. A map that only grows loses none.
+   */
+  entries(cpus = 1): { readonly key: Buffer; readonly value: Buffer }[] {
+    const { keySize, valueSize, maxEntries, name } = this.spec;
+    const valueBytes = Math.ceil(valueSize / 8) * 8 * cpus;
+    const most = Math.min(maxEntries, Math.max(64, Math.floor(maxBatchBytes / valueBytes)));
+    const [keys, values] = [Buffer.alloc(most * keySize), Buffer.alloc(most * valueBytes)];
+    const found: { key: Buffer; value: Buffer }[] = [];
+    // The kernel's own mark of how far it came: as large as a key, or as a number.
+    let [from, to] = [Buffer.alloc(Math.max(keySize, 8)), Buffer.alloc(Math.max(keySize, 8))];
+    for (let isFirst = true; found.length <= maxEntries; isFirst = false) {
+      const attributes = new Attributes().pointer(8, to).pointer(16, keys).pointer(24, values);
+      attributes.u32(32, most).u32(36, this.fd);
+      if (!isFirst) attributes.pointer(0, from);
+      const result = bpf('BPF_MAP_LOOKUP_BATCH', attributes);
+      if (result.value < 0n && result.errno !== 2)
+        throw systemError(`cannot read map "${name}"`, 'bpf', result.errno);
+      const count = attributes.bytes.readUInt32LE(32);
+      for (let i = 0; i < count; i++) {
+        const key = Buffer.from(keys.subarray(i * keySize, (i + 1) * keySize));
+        found.push({ key, value: Buffer.from(values.subarray(i * valueBytes, (i + 1) * valueBytes)) });
+      }
+      if (result.value < 0n) return found;
+      [from, to] = [to, from];
+    }
+    return found;
   }
 
   /** Removes a key; one that is not there is no error. */

@@ -1,6 +1,7 @@
 /** Messages to the domain and back: the only place of the agent that knows how fields are spelled on the wire. */
 import { engineNames, type EngineName, type LoadedModule } from '../../format/capture.js';
 import { StillframeError } from '../../format/error.js';
+import type { AggregateCell, AggregateTotals } from '../../format/plan/aggregate.js';
 import { decodePlan } from '../../format/plan/encode.js';
 import { type Plan, withoutRanges } from '../../format/plan/plan.js';
 import { verifyPlan } from '../../format/plan/verify.js';
@@ -34,7 +35,6 @@ function planFrom(bytes: Uint8Array | null | undefined): Plan {
 export function pointRequestFrom(arm: stillframe.v1.Arm.$Properties): PointRequest {
   const engine = engineFrom(arm.engine);
   const pids = arm.pids ?? [];
-  const countOnly = arm.countOnly ?? false;
   checkSizes(arm);
   if (!arm.pointId) throw new StillframeError('usage', 'cannot arm a point without an id');
   if (pids.length === 0 && !arm.selector) {
@@ -44,6 +44,7 @@ export function pointRequestFrom(arm: stillframe.v1.Arm.$Properties): PointReque
     );
   }
   const plan = planFrom(arm.plan);
+  const countOnly = (arm.countOnly ?? false) || plan.aggregate !== undefined;
   return {
     id: arm.pointId,
     pids,
@@ -164,6 +165,35 @@ export function pointStateMessage(view: PointView): stillframe.v1.PointState.$Pr
     owner: view.owner,
     note: view.note,
     countOnly: view.countOnly,
+    ...(view.counters.aggregate === undefined
+      ? {}
+      : { aggregate: aggregateMessage(view.counters.aggregate) }),
+  };
+}
+
+function aggregateMessage({
+  rest,
+  groups,
+  unreadable,
+}: AggregateTotals): stillframe.v1.Aggregate.$Properties {
+  return {
+    rest: cellMessage(rest),
+    groups: groups.map((group) => ({
+      cell: cellMessage(group),
+      ...('number' in group.key
+        ? { number: toLong(BigInt.asUintN(64, group.key.number)) }
+        : { text: group.key.text, cut: group.key.cut }),
+    })),
+    unreadable: toLong(unreadable),
+  };
+}
+
+function cellMessage({ count, sum, buckets }: AggregateCell): stillframe.v1.AggregateCell.$Properties {
+  return {
+    count: toLong(count),
+    sum: sum === undefined ? '' : String(sum),
+    buckets: buckets.map(([bucket]) => bucket),
+    bucketHits: buckets.map(([, hits]) => toLong(hits)),
   };
 }
 

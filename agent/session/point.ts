@@ -129,7 +129,7 @@ export class Point {
   /** Takes a process off the list and keeps its counters. */
   release(pid: number, last?: PointCounters): void {
     this.armed.delete(pid);
-    this.#banked = addCounters(this.#banked, last ?? this.#seen.get(pid) ?? noCounters);
+    this.#banked = this.#add(this.#banked, last ?? this.#seen.get(pid) ?? noCounters);
     this.#seen.delete(pid);
   }
 
@@ -156,8 +156,12 @@ export class Point {
 
   counters(): PointCounters {
     let sum = this.#banked;
-    for (const counters of this.#seen.values()) sum = addCounters(sum, counters);
+    for (const counters of this.#seen.values()) sum = this.#add(sum, counters);
     return { ...sum, delivered: BigInt(this.delivered.total), dropped: sum.dropped + BigInt(this.lost) };
+  }
+
+  #add(a: PointCounters, b: PointCounters): PointCounters {
+    return addCounters(a, b, this.request.plan.aggregate?.maxGroups);
   }
 
   #pendingDetail(): string | undefined {

@@ -450,6 +450,9 @@ export class Session implements AsyncDisposable {
     for (const point of this.#points.values()) {
       if (!point.active) continue;
       point.restarts += 1;
+      if (point.request.countOnly) {
+        point.refuse('the tracer died: hits since it was last asked are not counted');
+      }
       if (point.restarts > maxRestarts) {
         await this.#close(point, 'failed', 'failed', {
           detail: `the tracer died ${point.restarts} times: ${reason}`,

@@ -1,4 +1,6 @@
 /** "Why have you not fired?": one line from the counters and the state of a point. Always true, never a guess. */
+import { addTotals } from '../../format/plan/aggregate.js';
+import { defaultLimits } from '../../format/limits.js';
 import type { PointCounters } from '../tracer/client.js';
 
 export interface WhyFacts {
@@ -54,8 +56,18 @@ export const noCounters: PointCounters = {
   delivered: 0n,
 };
 
-export function addCounters(a: PointCounters, b: PointCounters): PointCounters {
+/** `maxGroups`: of the plan, where it has an aggregate. */
+export function addCounters(
+  a: PointCounters,
+  b: PointCounters,
+  maxGroups: number = defaultLimits.maxGroups,
+): PointCounters {
+  const aggregate =
+    a.aggregate === undefined || b.aggregate === undefined
+      ? (a.aggregate ?? b.aggregate)
+      : addTotals(a.aggregate, b.aggregate, maxGroups);
   return {
+    ...(aggregate === undefined ? {} : { aggregate }),
     hits: a.hits + b.hits,
     conditionFalse: a.conditionFalse + b.conditionFalse,
     faults: a.faults + b.faults,

@@ -60,9 +60,12 @@ export const collect = (value: string, before: readonly string[] = []): readonly
   value,
 ];
 
+export function addEngineOption(command: Command): Command {
+  return command.addOption(new Option('--engine <name>', 'force an engine').choices(engineNames));
+}
+
 export function addBounds(command: Command): Command {
-  return command
-    .addOption(new Option('--engine <name>', 'force an engine').choices(engineNames))
+  return addEngineOption(command)
     .option('--stack <bytes>', 'how much of the stack to take')
     .option('--bytes <bytes>', 'how much to take in all');
 }

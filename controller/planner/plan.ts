@@ -8,7 +8,7 @@ import { defaultLimits, type Limits } from '../../format/limits.js';
 import { flattenRanges, type Plan, type PlanSite } from '../../format/plan/plan.js';
 import { checkCondition } from '../expression/check.js';
 import { inText } from '../expression/in-text.js';
-import { isUnlowered, lowerCondition } from '../expression/lower.js';
+import { isUnlowered, lowerCondition, type Unlowered } from '../expression/lower.js';
 import type { Typed } from '../expression/typed.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
 import { availableLines } from './available-lines.js';
@@ -17,6 +17,7 @@ import { collectAskedFor, collectLocals } from './capture.js';
 import { Drafts } from './draft.js';
 import { type DroppedSite, type Explanation, explainSite, type SiteExplanation } from './explain.js';
 import { type LocatedSite, resolveLocation } from './location.js';
+import { type MetricRequest, type MetricShape, metricText, planMetric, sameShape } from './metric.js';
 import { openSite, type Site } from './site.js';
 
 export interface PlanRequestOptions {
@@ -33,11 +34,15 @@ export interface PlanRequestOptions {
   readonly maxBytes?: number;
   /** False: only what is asked for, no parameters and locals. */
   readonly locals?: boolean;
+  /** Hits are added up, and nothing is collected. */
+  readonly metric?: MetricRequest;
   readonly limits?: Limits;
 }
 
 export interface PlannedPoint {
   readonly plan: Plan;
+  /** Of a metric. */
+  readonly shape?: MetricShape;
   readonly explanation: Explanation;
 }
 
@@ -45,7 +50,7 @@ export interface PlannedPoint {
 export function planPoint(options: PlanRequestOptions): PlannedPoint {
   const { symbols, location } = options;
   const settings = settingsOf(options);
-  const planned: { site: PlanSite; explanation: SiteExplanation }[] = [];
+  const planned: PlannedSite[] = [];
   const dropped: DroppedSite[] = [];
   let refusal: StillframeError | undefined;
   for (const located of resolveLocation(symbols, location)) {
@@ -64,9 +69,12 @@ export function planPoint(options: PlanRequestOptions): PlannedPoint {
   if (planned.length === 0 && refusal !== undefined) throw refusal;
   const { stackBytes, maxBytes } = settings;
   const module = { buildId: symbols.buildId, path: options.modulePath };
+  const { metric } = options;
+  const shape = sameShape(planned.flatMap((site) => site.shape ?? []));
   return {
+    ...(shape === undefined ? {} : { shape }),
     plan: {
-      version: 1,
+      version: shape === undefined ? 1 : 2,
       module,
       sites: planned.map(({ site }) => site),
       stackBytes,
@@ -75,7 +83,9 @@ export function planPoint(options: PlanRequestOptions): PlannedPoint {
         location,
         ...(options.condition === undefined ? {} : { condition: options.condition }),
         captures: options.captures ?? [],
+        ...(metric === undefined ? {} : { metric: metricText(metric) }),
       },
+      ...(shape === undefined ? {} : { aggregate: shape.aggregate }),
     },
     explanation: {
       location,
@@ -97,6 +107,7 @@ interface Settings {
 
 function settingsOf(options: PlanRequestOptions): Settings {
   const limits = options.limits ?? defaultLimits;
+  if (options.metric !== undefined) return { limits, depth: 0, stackBytes: 0, maxBytes: 1 };
   const maxBytes = options.maxBytes ?? limits.defaultHitBytes;
   const stackBytes = options.stackBytes ?? Math.min(limits.defaultStackBytes, Math.floor(maxBytes / 2));
   const depth = options.depth ?? limits.maxDepth;
@@ -117,12 +128,18 @@ function within(what: string, value: number, least: number, most: number): void 
 /** What parameters and locals lead to nobody asked for by name: each range delays the hitting thread, so there is an end sooner. */
 const maxLocalRanges = 256;
 
+interface PlannedSite {
+  readonly site: PlanSite;
+  readonly explanation: SiteExplanation;
+  readonly shape?: MetricShape;
+}
+
 /** The site as planned, or why it cannot be probed; what is wrong with the expressions themselves is thrown. */
 function planSite(
   site: Site,
   options: PlanRequestOptions,
   settings: Settings,
-): { site: PlanSite; explanation: SiteExplanation } | { refusal: StillframeError } {
+): PlannedSite | { refusal: StillframeError } {
   const { address, symbols, frame } = site;
   const fault = boundaryFault(symbols, address);
   const fileOffset = symbols.elf.fileOffsetOf(address);
@@ -133,15 +150,18 @@ function planSite(
   const condition = conditionOf(site, options.condition);
   if (condition !== undefined && 'refusal' in condition) return condition;
 
+  const metric = options.metric === undefined ? undefined : planMetric(site, options.metric);
+  if (metric !== undefined && isUnlowered(metric)) return { refusal: cannotAddUp(site, metric) };
   const { limits, depth, stackBytes, maxBytes } = settings;
   const captureOptions = { limits, depth, stackBytes };
-  const asked = collectAskedFor(site, options.captures ?? [], condition?.node, captureOptions);
+  const read = metric === undefined ? condition?.node : undefined;
+  const asked = collectAskedFor(site, options.captures ?? [], read, captureOptions);
   const drafts = new Drafts({
     maxRanges: Math.min(limits.maxRanges, flattenRanges(asked.ranges).length + maxLocalRanges),
     maxBytes: maxBytes - stackBytes,
   });
   drafts.adopt(asked.ranges);
-  if (options.locals !== false) collectLocals(site, drafts, captureOptions);
+  if (options.locals !== false && metric === undefined) collectLocals(site, drafts, captureOptions);
   return {
     site: {
       linkAddress: address,
@@ -152,13 +172,21 @@ function planSite(
       inlined: site.inlined,
       ...(condition === undefined ? {} : { condition: condition.expression }),
       ranges: drafts.finish(),
+      ...(metric === undefined ? {} : { aggregate: metric.own }),
     },
+    ...(metric === undefined ? {} : { shape: metric.shape }),
     explanation: explainSite(site, {
       captures: asked.outcomes,
       drafts,
       ...(condition === undefined ? {} : { condition }),
     }),
   };
+}
+
+function cannotAddUp(site: Site, { unsupported, position, length }: Unlowered): StillframeError {
+  return new StillframeError('unsupported', `cannot add up at ${nameOf(site)}: ${unsupported}`, {
+    detail: { address: site.address, position, length },
+  });
 }
 
 function conditionOf(
@@ -172,7 +200,7 @@ function conditionOf(
   const node = inText(text, () => checkCondition(text, site.names));
   const expression = lowerCondition(node, site);
   if (!isUnlowered(expression)) return { node, text, expression };
-  const { unsupported, absent, position, length } = expression;
+  const { unsupported, absent, position, length, hint } = expression;
   const lines = absent?.absent === 'optimized-out' ? availableLines(site, node) : undefined;
   return {
     refusal: new StillframeError(
@@ -180,6 +208,7 @@ function conditionOf(
       `cannot decide condition "${text}" at ${nameOf(site)}: ${unsupported}`,
       {
         detail: { address: site.address, position, length },
+        ...(hint === undefined ? {} : { hint }),
         ...(lines === undefined ? {} : { hint: lines.hint, candidates: lines.candidates }),
       },
     ),

@@ -1,5 +1,6 @@
 /** What an agent says, freed of the wire: bigint for 64-bit values, undefined for what is not there. */
 import type { EngineName } from '../../format/capture.js';
+import type { AggregateTotals } from '../../format/plan/aggregate.js';
 import type { PointPhase } from '../store/store.js';
 
 export interface AgentFacts {
@@ -60,6 +61,8 @@ export interface AgentPoint {
   readonly note: string;
   /** Nothing is captured. */
   readonly countOnly: boolean;
+  /** Of a metric: what its hits add up to. */
+  readonly aggregate?: AggregateTotals;
 }
 
 export interface AgentCounters {

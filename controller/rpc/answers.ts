@@ -13,6 +13,7 @@ import type {
   SnapshotSummary,
   TargetDocument,
 } from '../service/documents.js';
+import type { MetricDocument } from '../service/metric-document.js';
 import type { SnapshotDocument } from '../snapshot/document.js';
 import type { ValueDocument } from '../types/value-document.js';
 
@@ -33,6 +34,7 @@ export const documentKinds: {
   readonly doctor: DocumentKind<DoctorDocument>;
   readonly target: DocumentKind<TargetDocument>;
   readonly explain: DocumentKind<ExplainDocument>;
+  readonly metric: DocumentKind<MetricDocument>;
   readonly point: DocumentKind<PointDocument>;
   readonly summary: DocumentKind<SnapshotSummary>;
   readonly snapshot: DocumentKind<SnapshotDocument>;
@@ -46,6 +48,11 @@ export const documentKinds: {
   doctor: kind('a doctor document', { host: 'string', kernel: 'string', agent: 'object', engines: 'array' }),
   target: kind('a target', { pid: 'number', name: 'string', executable: 'string', buildId: 'string' }),
   explain: kind('an explanation', { targets: 'array' }),
+  metric: kind('a metric', {
+    metric: 'string', kind: 'string', target: 'string', location: 'string', final: 'boolean', engine: 'string',
+    elapsedMs: 'number', hits: 'number', conditionFalse: 'number', conditionUnreadable: 'number',
+    unreadable: 'number', total: 'object', processes: 'array', notes: 'array',
+  }), // prettier-ignore
   point: kind('a point', {
     id: 'string', state: 'string', why: 'string', target: 'string', location: 'string',
     captures: 'array', processes: 'array', hits: 'number', expires: 'string', kind: 'string',

@@ -15,10 +15,12 @@ import type {
   SnapOutcome,
   SnapshotReference,
 } from '../service/controller-api.js';
+import type { MetricDocument } from '../service/metric-document.js';
 import { documentKinds, readDocument, readDocuments, readValue } from './answers.js';
 import {
   evalMessage,
   explainMessage,
+  metricMessage,
   coreMessage,
   nowMessage,
   showMessage,
@@ -92,6 +94,29 @@ export class ControllerClient implements ControllerApi, Disposable {
       this.#stream(controllerMethods.snap, request, listener, hangUp);
     return await followSnap({ api: this, open, address: this.address }, options, hooks);
   }
+
+  /** Interrupted, it is what was told last: a controller that is not listened to any longer tells no more. */
+  readonly metric: ControllerApi['metric'] = async (options, hooks) => {
+    let last: MetricDocument | undefined;
+    const request = metricMessage(options);
+    await this.#stream(
+      controllerMethods.metric,
+      request,
+      ({ json }) => {
+        const isFirst = last === undefined;
+        last = readDocument(documentKinds.metric, json);
+        if (last.final) return;
+        if (isFirst) hooks.armed?.(last);
+        else hooks.sample?.(last);
+      },
+      hooks.signal,
+    );
+    if (last?.final === true || (last !== undefined && hooks.signal?.aborted === true)) return last;
+    throw new StillframeError(
+      'unreachable',
+      `the controller at ${this.address} did not tell the last numbers`,
+    );
+  };
 
   readonly now: ControllerApi['now'] = async (options) => {
     const { snapshotId } = await this.#call(controllerMethods.now, nowMessage(options));

@@ -3,13 +3,15 @@
  * refused as `usage` before anything is done.
  */
 import { engineNames, type EngineName } from '../../format/capture.js';
+import type { AggregateBuckets } from '../../format/plan/aggregate.js';
 import { StillframeError } from '../../format/error.js';
 import { fromLong, numberFromLong, toLong, type Long } from '../../proto/long.js';
 import type { Fields } from '../../proto/service.js';
 import type {
-  CoreOptions,
   ExplainOptions,
   FireOptions,
+  MetricOptions,
+  CoreOptions,
   NowOptions,
   SnapOptions,
 } from '../service/controller-api.js';
@@ -188,6 +190,57 @@ export function snapMessage(options: SnapOptions): Fields<'SnapRequest'> {
     waitMs: toLong(options.waitMs),
     detach: options.detach,
     ...given('expireMs', options.expireMs, toLong),
+    owner: options.owner ?? '',
+    note: options.note ?? '',
+  };
+}
+
+export function metricOptionsFrom(request: Fields<'MetricRequest'>): MetricOptions {
+  const kind = metricKinds.find((known) => known === request.kind);
+  if (kind === undefined) throw new StillframeError('usage', 'a metric of no kind that is known');
+  const linear = request.linear ?? undefined;
+  return {
+    ...pointOptionsFrom(request.point),
+    metric: {
+      kind,
+      ...given('value', request.value, (text) => textFrom('value', text)),
+      ...given('by', request.by, (text) => textFrom('by', text)),
+      ...given('maxGroups', request.maxGroups, same),
+      ...given('groupBytes', request.groupBytes, same),
+      ...(linear === undefined ? {} : { buckets: bucketsFrom(linear) }),
+    },
+    everyMs: countFrom('milliseconds between two samples', request.everyMs, maxBound),
+    ...given('forMs', request.forMs, (value) => countFrom('milliseconds', value, maxBound)),
+    owner: bounded('owner', request.owner ?? '', requestLimits.maxOwnerLength),
+    note: textFrom('note', request.note),
+  };
+}
+
+function bucketsFrom({ base, width, count }: Fields<'LinearBuckets'>): AggregateBuckets {
+  return {
+    kind: 'linear',
+    base: BigInt.asIntN(64, fromLong(base)),
+    width: fromLong(width),
+    count: count ?? 0,
+  };
+}
+
+const metricKinds = ['count', 'sum', 'histogram'] as const;
+
+export function metricMessage(options: MetricOptions): Fields<'MetricRequest'> {
+  const { kind, value, by, buckets, maxGroups, groupBytes } = options.metric;
+  return {
+    point: pointMessage(options),
+    kind,
+    ...given('value', value, same),
+    ...given('by', by, same),
+    ...given('maxGroups', maxGroups, same),
+    ...given('groupBytes', groupBytes, same),
+    ...(buckets?.kind === 'linear'
+      ? { linear: { base: toLong(buckets.base), width: toLong(buckets.width), count: buckets.count } }
+      : {}),
+    everyMs: toLong(options.everyMs),
+    ...given('forMs', options.forMs, toLong),
     owner: options.owner ?? '',
     note: options.note ?? '',
   };

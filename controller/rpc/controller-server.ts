@@ -23,6 +23,7 @@ import {
   pointReferencesFrom,
   requiredName,
   showOptionsFrom,
+  metricOptionsFrom,
   snapOptionsFrom,
   snapshotFilterFrom,
 } from './controller-messages.js';
@@ -67,6 +68,11 @@ export function serveController(
     points: calls.unary(m.points, async ({ point }) =>
       documents(await api.points(optional(nameFrom('point', point)))),
     ),
+    metric: calls.stream(m.metric, async (request, channel) => {
+      const tell = (sample: object): void => void channel.write(document(sample));
+      const { signal } = channel;
+      tell(await api.metric(metricOptionsFrom(request), { signal, armed: tell, sample: tell }));
+    }),
     watchPoints: calls.stream(m.watchPoints, ({ point }, channel) =>
       watchPoints(api, optional(nameFrom('point', point)), channel),
     ),

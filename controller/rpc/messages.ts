@@ -1,5 +1,6 @@
 /** Messages of an agent to what the controller works with. Whatever is missing reads as proto3 means it. */
 import { badData } from '../../format/error.js';
+import type { AggregateCell, AggregateTotals } from '../../format/plan/aggregate.js';
 import { stillframe } from '../../proto/generated/stillframe.js';
 import { fromLong, numberFromLong, toLong } from '../../proto/long.js';
 import type { CommandProperties, Event } from '../../proto/service.js';
@@ -119,6 +120,38 @@ export function pointFrom(state: stillframe.v1.PointState.$Properties): AgentPoi
     owner: state.owner ?? '',
     note: state.note ?? '',
     countOnly: state.countOnly ?? false,
+    ...(state.aggregate === null || state.aggregate === undefined
+      ? {}
+      : { aggregate: aggregateFrom(state.aggregate) }),
+  };
+}
+
+/** Throws `bad-data` for totals that cannot be. */
+function aggregateFrom({ rest, groups, unreadable }: stillframe.v1.Aggregate.$Properties): AggregateTotals {
+  return {
+    rest: cellFrom(rest ?? {}),
+    groups: (groups ?? []).map(({ cell, number, text, cut }) => ({
+      key: text === null || text === undefined ? { number: fromLong(number) } : { text, cut: cut ?? false },
+      ...cellFrom(cell ?? {}),
+    })),
+    unreadable: fromLong(unreadable),
+  };
+}
+
+function cellFrom({
+  count,
+  sum,
+  buckets,
+  bucketHits,
+}: stillframe.v1.AggregateCell.$Properties): AggregateCell {
+  const hits = bucketHits ?? [];
+  const decimal = sum ?? '';
+  if (!/^(-?\d{1,40})?$/.test(decimal)) throw badData('an agent says a sum that is no number');
+  if ((buckets ?? []).length !== hits.length) throw badData('an agent says buckets without their hits');
+  return {
+    count: fromLong(count),
+    sum: decimal === '' ? undefined : BigInt(decimal),
+    buckets: (buckets ?? []).map((bucket, i) => [bucket, fromLong(hits[i])] as const),
   };
 }
 

@@ -17,6 +17,8 @@ import type {
   SnapshotSummary,
   TargetDocument,
 } from './documents.js';
+import type { MetricRequest } from '../planner/metric.js';
+import type { MetricDocument } from './metric-document.js';
 import type { CaptureBounds, PointOptions } from './planning.js';
 
 export interface ControllerApi {
@@ -26,6 +28,8 @@ export interface ControllerApi {
   targets(selector?: string): Promise<readonly TargetDocument[]>;
   explain(options: ExplainOptions): Promise<ExplainDocument>;
   snap(options: SnapOptions, hooks: SnapHooks): Promise<SnapOutcome>;
+  /** Adds up hits where they happen; gives the last numbers, read when no probe is left. */
+  metric(options: MetricOptions, hooks: MetricHooks): Promise<MetricDocument>;
   now(options: NowOptions): Promise<SnapshotId>;
   /** All threads, and memory as far as the bytes go, of one instant. */
   core(options: CoreOptions, hooks: CoreHooks): Promise<SnapshotId>;
@@ -81,6 +85,23 @@ export interface SnapHooks {
   /** A snapshot is in the store. */
   snapshot?(snapshot: SnapshotId): void;
   /** Aborted: the point is removed, and what came so far is the outcome. */
+  readonly signal?: AbortSignal;
+}
+
+export interface MetricOptions extends PointOptions {
+  readonly metric: MetricRequest;
+  /** Between two samples. */
+  readonly everyMs: number;
+  /** Undefined: until the signal is aborted, or nothing is left to count. */
+  readonly forMs?: number;
+  readonly owner?: string;
+  readonly note?: string;
+}
+
+export interface MetricHooks {
+  armed?(document: MetricDocument): void;
+  sample?(document: MetricDocument): void;
+  /** Aborted: it is read for the last time. */
   readonly signal?: AbortSignal;
 }
 

@@ -33,6 +33,8 @@ import type {
   ControllerApi,
   ExplainOptions,
   Exported,
+  MetricHooks,
+  MetricOptions,
   CoreHooks,
   CoreOptions,
   NowOptions,
@@ -42,6 +44,8 @@ import type {
   SnapshotReference,
   WatchHooks,
 } from './controller-api.js';
+import type { MetricDocument } from './metric-document.js';
+import { checkMetricOptions, runMetric } from './metric.js';
 import { snap } from './snap.js';
 import { StoredSnapshots } from './stored-snapshots.js';
 import { findTarget, findTargets } from './targets.js';
@@ -121,6 +125,13 @@ export class Controller implements ControllerApi {
     await using agent = await this.#reach();
     const { store, symbols } = this.#options;
     return await snap({ agent, store, symbols, reconnect: () => this.#reach() }, options, hooks);
+  }
+
+  async metric(options: MetricOptions, hooks: MetricHooks): Promise<MetricDocument> {
+    checkMetricOptions(options);
+    await using agent = await this.#reach();
+    const planned = await planFor(agent.client, options, this.#options.symbols);
+    return await runMetric([{ client: agent.client, planned }], options, hooks);
   }
 
   async now(options: NowOptions): Promise<SnapshotRecord> {

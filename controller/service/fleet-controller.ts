@@ -15,6 +15,8 @@ import type {
   ControllerApi,
   ExplainOptions,
   Exported,
+  MetricHooks,
+  MetricOptions,
   CoreHooks,
   CoreOptions,
   NowOptions,
@@ -36,7 +38,10 @@ import {
   type TargetDocument,
 } from './documents.js';
 import { explainInFleet } from './fleet-explain.js';
+import { planMetricInFleet } from './fleet-metric.js';
 import { snapInFleet } from './fleet-snap.js';
+import type { MetricDocument } from './metric-document.js';
+import { checkMetricOptions, runMetric } from './metric.js';
 import { isLocal, nowOrder } from './planning.js';
 import { pickPoint } from './point-reference.js';
 import { StoredSnapshots } from './stored-snapshots.js';
@@ -111,6 +116,13 @@ export class FleetController implements ControllerApi {
   async snap(options: SnapOptions, hooks: SnapHooks): Promise<SnapOutcome> {
     refuseFiles(options.exe);
     return await snapInFleet(this.#options, options, hooks);
+  }
+
+  async metric(options: MetricOptions, hooks: MetricHooks): Promise<MetricDocument> {
+    refuseFiles(options.exe);
+    checkMetricOptions(options);
+    const { fleet, symbols } = this.#options;
+    return await runMetric(await planMetricInFleet(fleet, options, symbols), options, hooks);
   }
 
   async now(options: NowOptions): Promise<SnapshotId> {

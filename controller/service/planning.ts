@@ -4,6 +4,7 @@ import { StillframeError, toStillframeError } from '../../format/error.js';
 import type { EngineName } from '../../format/capture.js';
 import { defaultLimits } from '../../format/limits.js';
 import { encodePlan } from '../../format/plan/encode.js';
+import type { MetricRequest } from '../planner/metric.js';
 import { planPoint, type PlannedPoint } from '../planner/plan.js';
 import type { AgentConversation } from '../rpc/agent-client.js';
 import type { AgentFacts, AgentModule, AgentTarget, NowOrder, TargetFacts } from '../rpc/agent-facts.js';
@@ -20,6 +21,10 @@ export interface PointOptions {
   readonly engine: EngineName | '';
   readonly bounds: CaptureBounds;
   readonly exe?: string;
+  /** Hits are added up, and nothing is captured. */
+  readonly metric?: MetricRequest;
+  /** False: only what is asked for, no parameters and locals. */
+  readonly locals?: boolean;
 }
 
 export interface CaptureBounds {
@@ -108,20 +113,30 @@ export async function planChosen(
     throw refusal ?? new StillframeError('not-found', `no process fits "${options.target}"`);
   }
   const { module, isExecutable } = first;
-  const { location, condition, captures, bounds } = options;
+  const { location, condition, captures, bounds, metric, locals } = options;
   const planned = await symbols.plan({
     pid: first.target.pid,
     module,
     isExecutable,
     local: isLocal(client),
     ...(options.exe === undefined ? {} : { exe: options.exe }),
-    texts: { location, captures, bounds, ...(condition === undefined ? {} : { condition }) },
+    texts: {
+      location,
+      captures,
+      bounds,
+      ...(condition === undefined ? {} : { condition }),
+      ...(metric === undefined ? {} : { metric }),
+      ...(locals === undefined ? {} : { locals }),
+    },
   });
   if (planned instanceof StillframeError) throw planned;
   return { ...planned, targets: chosen.map(({ target }) => target), module, leftOut };
 }
 
-export interface PlanTexts extends Pick<PointOptions, 'location' | 'condition' | 'captures' | 'bounds'> {
+export interface PlanTexts extends Pick<
+  PointOptions,
+  'location' | 'condition' | 'captures' | 'bounds' | 'metric' | 'locals'
+> {
   /** Hits are counted: nothing is collected but what the condition needs. */
   readonly countOnly?: boolean;
 }
@@ -142,7 +157,8 @@ export function planModule(
     ...(depth === undefined ? {} : { depth }),
     ...(stackBytes === undefined ? {} : { stackBytes }),
     ...(bytes === undefined ? {} : { maxBytes: bytes }),
-    ...(texts.countOnly === true ? { locals: false } : {}),
+    ...(texts.countOnly === true || texts.locals === false ? { locals: false } : {}),
+    ...(texts.metric === undefined ? {} : { metric: texts.metric }),
   });
   return { ...planned, encoded: encodePlan(planned.plan) };
 }

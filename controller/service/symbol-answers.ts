@@ -5,6 +5,7 @@
 import type { StillframeError } from '../../format/error.js';
 import type { StackSignature } from '../automation/incident-store.js';
 import type { Explanation } from '../planner/explain.js';
+import type { MetricShape } from '../planner/metric.js';
 import type { AgentModule } from '../rpc/agent-facts.js';
 import type { SnapshotDocument } from '../snapshot/document.js';
 import type { Leaves } from '../snapshot/leaves.js';
@@ -39,6 +40,8 @@ export interface PlanQuestion {
 export interface PlannedModule {
   readonly encoded: Uint8Array;
   readonly explanation: Explanation;
+  /** Of a metric. */
+  readonly shape?: MetricShape;
 }
 
 /** A core file, and where files are that it does not say. */

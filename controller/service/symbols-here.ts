@@ -67,8 +67,8 @@ export class SymbolsHere implements SymbolAnswers {
     const { module, texts } = question;
     const { symbols, release } = await this.#openModule(question);
     try {
-      const { encoded, explanation } = planModule(symbols, module.path, texts);
-      return { encoded, explanation };
+      const { encoded, explanation, shape } = planModule(symbols, module.path, texts);
+      return { encoded, explanation, ...(shape === undefined ? {} : { shape }) };
     } catch (error) {
       return toStillframeError(error);
     } finally {

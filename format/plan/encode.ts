@@ -1,21 +1,30 @@
 /**
  * Plans as bytes: the same plan always gives the same bytes, so that plans can be compared and digested. Our own compact form: magic
  * `SFPL`, version, then fields in the order of `plan.ts`; numbers in ULEB128, texts and expressions with their length before them.
+ * Version 2 is version 1 with an aggregate: after the captures and, of each site, after the ranges. A plan without one is version 1.
  * Decoding checks the form only; {@link ./verify.ts verifyPlan} checks the sense.
  */
 import { ByteCursor, ByteWriter } from '../bytes.js';
 import { defaultLimits } from '../limits.js';
+import type { AggregateBuckets, AggregateGrouping, PlanAggregate, SiteAggregate } from './aggregate.js';
 import type { Plan, PlanRange, PlanSite } from './plan.js';
 
 const magic = 0x4c504653;
-const version = 1;
+/** Without an aggregate, and with one. */
+const versions = [1, 2] as const;
 
 const siteFlags = { inlined: 1, file: 2, line: 4, condition: 8 } as const;
 const rangeFlags = { untilNul: 1, secret: 2 } as const;
+const aggregateFlags = { signed: 1, group: 2, metric: 4 } as const;
+const aggregateKinds = ['count', 'sum', 'histogram'] as const;
+const bucketKinds = ['log2', 'linear'] as const;
+const groupKinds = ['number', 'text'] as const;
+const expressionFlags = { value: 1, group: 2, groupLength: 4 } as const;
 
 export function encodePlan(plan: Plan): Uint8Array {
   const out = new ByteWriter();
-  out.u32(magic).uleb(version);
+  const { aggregate } = plan;
+  out.u32(magic).uleb(aggregate === undefined ? 1 : 2);
   writeText(out, plan.module.buildId);
   writeText(out, plan.module.path);
   out.uleb(plan.stackBytes).uleb(plan.maxBytes);
@@ -25,8 +34,12 @@ export function encodePlan(plan: Plan): Uint8Array {
   if (condition !== undefined) writeText(out, condition);
   out.uleb(captures.length);
   for (const capture of captures) writeText(out, capture);
+  if (aggregate !== undefined) writeAggregate(out, aggregate, plan.request.metric);
   out.uleb(plan.sites.length);
-  for (const site of plan.sites) writeSite(out, site);
+  for (const site of plan.sites) {
+    writeSite(out, site);
+    if (aggregate !== undefined) writeSiteAggregate(out, site.aggregate ?? {});
+  }
   return out.finish();
 }
 
@@ -35,17 +48,99 @@ export function decodePlan(bytes: Uint8Array): Plan {
   const cursor = new ByteCursor(bytes, 'plan');
   if (cursor.remaining < 4 || cursor.u32() !== magic) throw cursor.error('no plan magic', 0);
   const found = cursor.ulebNumber();
-  if (found !== version) throw cursor.error(`version ${found} is not known`, 4);
+  const version = versions.find((known) => known === found);
+  if (version === undefined) throw cursor.error(`version ${found} is not known`, 4);
   const module = { buildId: readText(cursor), path: readText(cursor) };
   const stackBytes = cursor.ulebNumber();
   const maxBytes = cursor.ulebNumber();
   const location = readText(cursor);
   const condition = readFlags(cursor, 1) === 1 ? readText(cursor) : undefined;
   const captures = readList(cursor, () => readText(cursor));
-  const request = { location, ...(condition === undefined ? {} : { condition }), captures };
-  const sites = readList(cursor, () => readSite(cursor));
+  const asked = { location, ...(condition === undefined ? {} : { condition }), captures };
+  const summed = version === 2 ? readAggregate(cursor) : undefined;
+  const sites = readList(cursor, () => {
+    const site = readSite(cursor);
+    return version === 2 ? { ...site, aggregate: readSiteAggregate(cursor) } : site;
+  });
   if (!cursor.atEnd) throw cursor.error('bytes after the plan');
-  return { version, module, sites, stackBytes, maxBytes, request };
+  const plain = { version, module, sites, stackBytes, maxBytes };
+  if (summed === undefined) return { ...plain, request: asked };
+  const { aggregate, metric } = summed;
+  return { ...plain, request: { ...asked, ...(metric === undefined ? {} : { metric }) }, aggregate };
+}
+
+function writeAggregate(out: ByteWriter, aggregate: PlanAggregate, metric: string | undefined): void {
+  const { kind, signed, buckets, group, maxGroups } = aggregate;
+  out.u8(aggregateKinds.indexOf(kind));
+  out.u8(
+    (signed ? aggregateFlags.signed : 0) |
+      (group === undefined ? 0 : aggregateFlags.group) |
+      (metric === undefined ? 0 : aggregateFlags.metric),
+  );
+  out.uleb(maxGroups);
+  if (kind === 'histogram') {
+    out.u8(bucketKinds.indexOf(buckets?.kind ?? 'log2'));
+    if (buckets?.kind === 'linear') out.sleb(buckets.base).uleb(buckets.width).uleb(buckets.count);
+  }
+  if (group !== undefined) {
+    out.u8(groupKinds.indexOf(group.kind));
+    if (group.kind === 'text') out.uleb(group.maxBytes);
+  }
+  if (metric !== undefined) writeText(out, metric);
+}
+
+function readAggregate(cursor: ByteCursor): { aggregate: PlanAggregate; metric: string | undefined } {
+  const kind = readKind(cursor, aggregateKinds);
+  const flags = readFlags(cursor, 7);
+  const maxGroups = cursor.ulebNumber();
+  const buckets = kind === 'histogram' ? readBuckets(cursor) : undefined;
+  const group = (flags & aggregateFlags.group) === 0 ? undefined : readGrouping(cursor);
+  const metric = (flags & aggregateFlags.metric) === 0 ? undefined : readText(cursor);
+  const aggregate = {
+    kind,
+    signed: (flags & aggregateFlags.signed) !== 0,
+    ...(buckets === undefined ? {} : { buckets }),
+    ...(group === undefined ? {} : { group }),
+    maxGroups,
+  };
+  return { aggregate, metric };
+}
+
+function readBuckets(cursor: ByteCursor): AggregateBuckets {
+  const kind = readKind(cursor, bucketKinds);
+  if (kind === 'log2') return { kind };
+  return { kind, base: cursor.sleb(), width: cursor.uleb(), count: cursor.ulebNumber() };
+}
+
+function readGrouping(cursor: ByteCursor): AggregateGrouping {
+  const kind = readKind(cursor, groupKinds);
+  return kind === 'number' ? { kind } : { kind, maxBytes: cursor.ulebNumber() };
+}
+
+function writeSiteAggregate(out: ByteWriter, { value, group, groupLength }: SiteAggregate): void {
+  out.u8(
+    (value === undefined ? 0 : expressionFlags.value) |
+      (group === undefined ? 0 : expressionFlags.group) |
+      (groupLength === undefined ? 0 : expressionFlags.groupLength),
+  );
+  for (const expression of [value, group, groupLength])
+    if (expression !== undefined) writeBytes(out, expression);
+}
+
+function readSiteAggregate(cursor: ByteCursor): SiteAggregate {
+  const flags = readFlags(cursor, 7);
+  return {
+    ...((flags & expressionFlags.value) === 0 ? {} : { value: readBytes(cursor) }),
+    ...((flags & expressionFlags.group) === 0 ? {} : { group: readBytes(cursor) }),
+    ...((flags & expressionFlags.groupLength) === 0 ? {} : { groupLength: readBytes(cursor) }),
+  };
+}
+
+function readKind<K extends string>(cursor: ByteCursor, kinds: readonly K[]): K {
+  const at = cursor.offset;
+  const kind = kinds[cursor.u8()];
+  if (kind === undefined) throw cursor.error('a kind that is not known', at);
+  return kind;
 }
 
 function writeSite(out: ByteWriter, site: PlanSite): void {

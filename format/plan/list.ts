@@ -1,4 +1,5 @@
 import { listExpression } from '../dwarf-op/list.js';
+import type { PlanAggregate, SiteAggregate } from './aggregate.js';
 import type { Plan, PlanRange } from './plan.js';
 
 /** A plan as text for people: every site, its condition and its ranges, with their expressions. Ends with a newline. */
@@ -8,7 +9,9 @@ export function listPlan(plan: Plan): string {
     `  location ${plan.request.location}`,
     ...(plan.request.condition === undefined ? [] : [`  condition ${plan.request.condition}`]),
     ...plan.request.captures.map((capture) => `  capture ${capture}`),
-    `  stack window ${plan.stackBytes} bytes, at most ${plan.maxBytes} bytes a hit`,
+    plan.aggregate === undefined
+      ? `  stack window ${plan.stackBytes} bytes, at most ${plan.maxBytes} bytes a hit`
+      : `  ${aggregateText(plan.aggregate)}`,
   ];
   for (const site of plan.sites) {
     const line = site.line === undefined ? '' : `:${site.line}`;
@@ -18,6 +21,7 @@ export function listPlan(plan: Plan): string {
     );
     if (site.condition !== undefined) lines.push(`  if ${listExpression(site.condition)}`);
     listRanges(site.ranges, '  ', lines);
+    if (site.aggregate !== undefined) listSiteAggregate(site.aggregate, lines);
   }
   return `${lines.join('\n')}\n`;
 }
@@ -36,4 +40,24 @@ function listRanges(ranges: readonly PlanRange[], indent: string, lines: string[
     );
     listRanges(range.children, `${indent}  `, lines);
   }
+}
+
+function aggregateText({ kind, signed, buckets, group, maxGroups }: PlanAggregate): string {
+  const cuts =
+    buckets?.kind === 'linear'
+      ? `, ${buckets.count} buckets of ${buckets.width} from ${buckets.base}`
+      : buckets === undefined
+        ? ''
+        : ', powers of two';
+  const by =
+    group === undefined
+      ? ''
+      : `, by a ${group.kind === 'number' ? 'number' : `string of ${group.maxBytes} bytes`}, at most ${maxGroups} groups`;
+  return `adds up: ${kind}${kind === 'count' ? '' : ` of ${signed ? 'signed' : 'unsigned'} values`}${cuts}${by}`;
+}
+
+function listSiteAggregate({ value, group, groupLength }: SiteAggregate, lines: string[]): void {
+  if (value !== undefined) lines.push(`  value ${listExpression(value)}`);
+  if (group !== undefined) lines.push(`  group ${listExpression(group)}`);
+  if (groupLength !== undefined) lines.push(`  group length ${listExpression(groupLength)}`);
 }

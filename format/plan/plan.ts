@@ -1,3 +1,5 @@
+import type { PlanAggregate, SiteAggregate } from './aggregate.js';
+
 /**
  * A capture plan: what to probe, when it counts as a hit, and which memory to collect. Every address, length and
  * predicate is a DWARF expression (DWARF5 2.5), so that the agent needs no debug information and all engines agree.
@@ -14,9 +16,11 @@
  * - Jumps (`DW_OP_bra`, `DW_OP_skip`) go forward only; the stack depth at a jump's target is the same on every way there.
  * - Exactly one value is left on the stack. A fault in a condition is "no hit" and counted in `faults`; a fault in
  *   an address or a length makes that range (and its children) missing with the reason.
+ *
+ * A plan with an {@link PlanAggregate aggregate} is a metric: its hits are added up, and it collects nothing. That is version 2.
  */
 export interface Plan {
-  readonly version: 1;
+  readonly version: 1 | 2;
   readonly module: PlanModule;
   readonly sites: readonly PlanSite[];
   /** Bytes of raw stack to copy from `rsp - 128` upwards; 0 for none. */
@@ -25,6 +29,8 @@ export interface Plan {
   readonly maxBytes: number;
   /** What the user asked, for people and for whoever reads the snapshot later. */
   readonly request: PlanRequest;
+  /** What hits are added up to; then there are no ranges and no stack window. */
+  readonly aggregate?: PlanAggregate;
 }
 
 export interface PlanModule {
@@ -38,6 +44,8 @@ export interface PlanRequest {
   readonly location: string;
   readonly condition?: string;
   readonly captures: readonly string[];
+  /** What is added up, of a plan with an aggregate: `sum(order->total) by order->kind`. */
+  readonly metric?: string;
 }
 
 /** One address to probe: a location can have several (inlined copies, several ranges of a line). */
@@ -53,6 +61,8 @@ export interface PlanSite {
   /** A DWARF expression; not zero means hit. Absent: always. */
   readonly condition?: Uint8Array;
   readonly ranges: readonly PlanRange[];
+  /** Of a plan with an aggregate, and only there. */
+  readonly aggregate?: SiteAggregate;
 }
 
 export interface PlanRange {

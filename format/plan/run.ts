@@ -9,6 +9,7 @@ import { type Operation, decodeExpression } from '../dwarf-op/decode.js';
 import { evaluateValue } from '../dwarf-op/evaluate.js';
 import { type MemoryReader, weaker } from '../memory.js';
 import { dwarfRegisterOffset, readUserRegister } from '../registers/x86-64.js';
+import type { GroupKey, PlanAggregate } from './aggregate.js';
 import type { Plan, PlanRange, PlanSite } from './plan.js';
 
 export interface PlanSiteState {
@@ -59,6 +60,15 @@ export function runPlanSite(site: PlanSite, state: PlanSiteState): PlanSiteResul
   return { hit: true, ranges: run.ranges, missing: run.missing, faults: run.faults };
 }
 
+/** What a hit adds to the plan's aggregate; undefined where a value or a group cannot be read. */
+export function runSiteAggregate(
+  site: PlanSite,
+  aggregate: PlanAggregate,
+  state: PlanSiteState,
+): { readonly value: bigint; readonly key: GroupKey | undefined } | undefined {
+  return new SiteRun(site, state).sample(site.aggregate ?? {}, aggregate);
+}
+
 class SiteRun {
   readonly ranges: CapturedRange[] = [];
   readonly missing: MissingRange[] = [];
@@ -88,6 +98,42 @@ class SiteRun {
       relocate: (link) => link + this.#bias,
       ...(objectAddress === undefined ? {} : { objectAddress }),
     };
+  }
+
+  sample(
+    { value, group, groupLength }: NonNullable<PlanSite['aggregate']>,
+    aggregate: PlanAggregate,
+  ): ReturnType<typeof runSiteAggregate> {
+    const context = this.context(undefined);
+    const evaluated = value === undefined ? 0n : evaluateValue(operationsOf(value), context);
+    if (isAbsent(evaluated)) return undefined;
+    if (group === undefined || aggregate.group === undefined) return { value: evaluated, key: undefined };
+    const length = groupLength === undefined ? undefined : evaluateValue(operationsOf(groupLength), context);
+    if (isAbsent(length)) return undefined;
+    const number = evaluateValue(operationsOf(group), context);
+    if (isAbsent(number)) return undefined;
+    const key: GroupKey | undefined =
+      aggregate.group.kind === 'number'
+        ? { number }
+        : this.#text(
+            number,
+            length === undefined ? undefined : BigInt.asIntN(64, length),
+            aggregate.group.maxBytes,
+          );
+    return key === undefined ? undefined : { value: evaluated, key };
+  }
+
+  #text(address: bigint, length: bigint | undefined, maxBytes: number): GroupKey | undefined {
+    if (length !== undefined && length <= 0n) return { text: new Uint8Array(), cut: false };
+    if (length !== undefined) {
+      const cut = length > BigInt(maxBytes);
+      const read = this.#state.memory.read(address, cut ? maxBytes : Number(length));
+      return isAbsent(read) ? undefined : { text: read.bytes, cut };
+    }
+    const read = this.#readString(address, maxBytes + 1);
+    if (isAbsent(read)) return undefined;
+    const cut = read.bytes.at(-1) !== 0;
+    return { text: read.bytes.subarray(0, read.bytes.length - 1), cut };
   }
 
   collect(ranges: readonly PlanRange[], objectAddress: bigint | undefined): void {

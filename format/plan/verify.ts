@@ -1,6 +1,7 @@
 import { type VerifiedExpression, verifyPlanExpression } from '../dwarf-op/verify.js';
 import { type StillframeError, badData } from '../error.js';
 import { type Limits, defaultLimits } from '../limits.js';
+import { type PlanAggregate, type SiteAggregate, bucketCount } from './aggregate.js';
 import type { Plan, PlanRange, PlanSite } from './plan.js';
 
 /** Bounds of texts in a plan, and of its sites. */
@@ -23,7 +24,10 @@ export interface VerifiedSite {
 /** Checks all that an engine relies on. Throws `bad-data` that names the site and the range. Pure; a plan may come from anybody. */
 export function verifyPlan(plan: Plan, limits: Limits = defaultLimits): VerifiedPlan {
   const version: number = plan.version;
-  if (version !== 1) throw wrong(`version ${version} is not known`);
+  if (version !== 1 && version !== 2) throw wrong(`version ${version} is not known`);
+  if ((version === 2) !== (plan.aggregate !== undefined)) {
+    throw wrong(`version ${version} ${version === 2 ? 'without' : 'with'} an aggregate`);
+  }
   if (!/^([0-9a-f]{2}){0,64}$/.test(plan.module.buildId)) {
     throw wrong(`build id ${JSON.stringify(plan.module.buildId.slice(0, 140))} is not lower-case hex`);
   }
@@ -35,6 +39,8 @@ export function verifyPlan(plan: Plan, limits: Limits = defaultLimits): Verified
   if (plan.request.condition !== undefined) text('request condition', plan.request.condition);
   if (plan.request.captures.length > maxCaptures) throw wrong(`more than ${maxCaptures} captures`);
   for (const capture of plan.request.captures) text('request capture', capture);
+  if (plan.request.metric !== undefined) text('request metric', plan.request.metric);
+  if (plan.aggregate !== undefined) verifyAggregate(plan, plan.aggregate, limits);
   if (plan.sites.length === 0) throw wrong('it has no sites');
   if (plan.sites.length > maxSites) throw wrong(`more than ${maxSites} sites`);
 
@@ -84,7 +90,48 @@ function verifySite(plan: Plan, site: PlanSite, limits: Limits): VerifiedSite {
     }
   };
   walk(site.ranges, 0);
+  verifySiteAggregate(plan.aggregate, site, limits);
   return { condition, ranges, totalBytes };
+}
+
+function verifyAggregate({ stackBytes }: Plan, aggregate: PlanAggregate, limits: Limits): void {
+  const { kind, signed, buckets, group, maxGroups } = aggregate;
+  if (stackBytes !== 0) throw wrong('an aggregate with a stack window');
+  if (kind === 'count' && signed) throw wrong('a count of signed values');
+  if ((kind === 'histogram') !== (buckets !== undefined))
+    throw wrong(`a ${kind} ${buckets ? 'with' : 'without'} buckets`);
+  whole('maxGroups', maxGroups, 1, limits.maxGroups);
+  if (group?.kind === 'text') whole('the bytes of a group', group.maxBytes, 1, limits.maxGroupBytes);
+  if (buckets === undefined) return;
+  if (buckets.kind === 'linear') {
+    const { base, width, count } = buckets;
+    whole('the number of buckets', count, 1, limits.maxBuckets);
+    if (width < 1n || width >= 1n << 63n) throw wrong(`buckets of width ${width}`);
+    if (base < (signed ? -(1n << 63n) : 0n) || base >= 1n << 63n) throw wrong(`buckets from ${base}`);
+  }
+  const cells = (group === undefined ? 1 : maxGroups) * bucketCount(buckets);
+  if (cells > limits.maxCells) throw wrong(`${cells} buckets in all, ${limits.maxCells} are the most`);
+}
+
+function verifySiteAggregate(aggregate: PlanAggregate | undefined, site: PlanSite, limits: Limits): void {
+  const name = nameOf(site);
+  const own: SiteAggregate | undefined = site.aggregate;
+  if (aggregate === undefined) {
+    if (own !== undefined) throw wrong(`${name}: it adds up, and the plan does not`);
+    return;
+  }
+  if (own === undefined) throw wrong(`${name}: it does not add up, and the plan does`);
+  if (site.ranges.length > 0) throw wrong(`${name}: it collects ranges and adds up`);
+  const { value, group, groupLength } = own;
+  if ((value !== undefined) !== (aggregate.kind !== 'count'))
+    throw wrong(`${name}: a ${aggregate.kind} with a wrong value`);
+  if ((group !== undefined) !== (aggregate.group !== undefined)) throw wrong(`${name}: a wrong group`);
+  if (groupLength !== undefined && aggregate.group?.kind !== 'text')
+    throw wrong(`${name}: a length without a string`);
+  for (const [what, expression] of Object.entries({ value, group, 'group length': groupLength })) {
+    if (expression === undefined) continue;
+    verifyPlanExpression(expression, { hasObject: false, name: `plan: ${name}: ${what}`, limits });
+  }
 }
 
 function nameOf(site: PlanSite): string {

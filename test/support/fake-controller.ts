@@ -17,6 +17,7 @@ export function fakeController(methods: Partial<ControllerApi>): ControllerApi {
     targets: missing('targets'),
     explain: missing('explain'),
     snap: missing('snap'),
+    metric: missing('metric'),
     now: missing('now'),
     core: missing('core'),
     points: missing('points'),

@@ -77,6 +77,9 @@ class PtraceEngine implements Engine {
 
   refusal(plan: Plan): string | undefined {
     if (plan.sites.length === 0) return 'the plan has no sites';
+    if (plan.aggregate !== undefined) {
+      return 'it would stop a thread at each hit of a metric, which is for places with many; metrics need eBPF';
+    }
     const addresses = new Set(plan.sites.map((site) => site.linkAddress)).size;
     return addresses > maxSoftwareBreakpoints
       ? `it has ${addresses} addresses, and ${maxSoftwareBreakpoints} breakpoints are the most`

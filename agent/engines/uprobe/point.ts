@@ -1,6 +1,7 @@
 /** A point armed by uprobes: one program and one attachment a site, one ring and one set of counters for all. */
 import type { PointCounters, PointSink, ArmedPoint, ArmRequest } from '../engine.js';
 import { StillframeError, toStillframeError } from '../../../format/error.js';
+import { AggregateMaps } from '../../bpf/aggregate-maps.js';
 import { compileSite } from '../../bpf/compile-plan.js';
 import { counterSlots, createPointState, readCounters } from '../../bpf/point-state.js';
 import { readRecord, siteOfRecord } from '../../bpf/read-record.js';
@@ -34,6 +35,7 @@ export class UprobePoint implements ArmedPoint {
   readonly #held: Holder;
   readonly #attachments: Attachment[] = [];
   readonly #state: BpfMap;
+  readonly #aggregate: AggregateMaps | undefined;
   readonly #pumped: PumpedRing;
   #delivered = 0;
   #rangeFaults = 0;
@@ -60,6 +62,9 @@ export class UprobePoint implements ArmedPoint {
         ? undefined
         : { ringFd: ring.map.fd, ringBytes: ring.place.ringBytes, maxHits, minIntervalNs };
     this.#state = undo.use(createPointState(this.#slots));
+    const { aggregate } = plan;
+    this.#aggregate =
+      aggregate === undefined ? undefined : undo.use(new AggregateMaps(aggregate, this.#slots));
     const scratch = createThreadScratch(plan);
     if (scratch !== undefined) undo.use(scratch);
     plan.sites.forEach((site, siteIndex) => {
@@ -69,6 +74,7 @@ export class UprobePoint implements ArmedPoint {
         ...(scratch === undefined ? {} : { scratchFd: scratch.fd }),
         counterSlots: this.#slots,
         delivery,
+        ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate }),
         sleepable: way.sleepable,
         ...(way.copyStringBtfId === undefined ? {} : { copyStringBtfId: way.copyStringBtfId }),
         ...(way.name === 'perf uprobe' ? { onlyPid: pid } : {}),
@@ -105,13 +111,17 @@ export class UprobePoint implements ArmedPoint {
 
   counters(): PointCounters {
     if (this.#last !== undefined) return this.#last;
-    const { conditionFalse, conditionFault, wanted, dropped } = readCounters(this.#state, this.#slots);
+    const { conditionFalse, conditionFault, wanted, dropped, unreadable } = readCounters(
+      this.#state,
+      this.#slots,
+    );
     return {
       hits: conditionFalse + conditionFault + wanted,
       conditionFalse,
       faults: conditionFault + BigInt(this.#rangeFaults),
       dropped,
       delivered: BigInt(this.#delivered),
+      ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate.read(unreadable) }),
     };
   }
 

@@ -42,7 +42,7 @@ describe('verifyPlan', () => {
   const deep = (depth: number): PlanRange =>
     rangeOf(`d${depth}`, rdi(), lit(1), depth === 0 ? {} : { children: [deep(depth - 1)] });
   test.each<[string, Plan, string]>([
-    ['version', { ...full, version: 2 as 1 }, 'version 2 is not known'],
+    ['version', { ...full, version: 3 as 1 }, 'version 3 is not known'],
     [
       'build id',
       planOf([siteOf()], { module: { buildId: 'ABC', path: '/x' } }),
@@ -203,7 +203,17 @@ describe('encodePlan', () => {
   test.each<[string, Uint8Array, string]>([
     ['empty', e(), 'no plan magic at offset 0x0'],
     ['another magic', e(1, 2, 3, 4), 'no plan magic at offset 0x0'],
-    ['version', e(0x53, 0x46, 0x50, 0x4c, 2), 'version 2 is not known at offset 0x4'],
+    ['version', e(0x53, 0x46, 0x50, 0x4c, 3), 'version 3 is not known at offset 0x4'],
+    [
+      'cut short before an aggregate',
+      e(0x53, 0x46, 0x50, 0x4c, 2, 0, 0, 0, 0, 0, 0, 0),
+      '1 bytes wanted, 0 left at offset 0xc',
+    ],
+    [
+      'a kind of aggregate',
+      e(0x53, 0x46, 0x50, 0x4c, 2, 0, 0, 0, 0, 0, 0, 0, 3),
+      'a kind that is not known at offset 0xc',
+    ],
     ['no UTF-8', e(head, 1, 0xff), 'text that is not UTF-8 at offset 0x5'],
     ['flags', e(head, 0, 0, 0, 0, 0, 2), 'unknown flags 0x2 at offset 0xa'],
     ['too many sites', e(head, 0, 0, 0, 0, 0, 0, 0, 5), '5 entries in 0 bytes at offset 0xc'],

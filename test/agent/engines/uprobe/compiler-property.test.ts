@@ -12,14 +12,13 @@ import { verifyPlan } from '../../../../format/plan/verify.js';
 import { listPlan } from '../../../../format/plan/list.js';
 import type { Capture, MissingRange } from '../../../../format/capture.js';
 import type { Plan } from '../../../../format/plan/plan.js';
-import { userRegisterNames } from '../../../../format/registers/x86-64.js';
-import { type LabState, pageBytes, regionPages, regionStart, startLab, symbolAddress } from './lab.js';
+import { pageBytes, regionPages, regionStart, startLab, symbolAddress } from './lab.js';
 import { Random, RandomExpressions } from './random-plan.js';
+import { pointers, randomMemory, randomState, registersOf } from './random-state.js';
 
 const statesPerPlan = 40;
 const plans = Number(process.env['STILLFRAME_PLANS'] ?? 30);
 const rangesPerPlan = 40;
-const pointers = [3, 5, 6, 7, 12];
 
 test(`${plans} random plans at ${statesPerPlan} random states bring what the interpreter brings`, async () => {
   const seed = Number(process.env['STILLFRAME_SEED'] ?? Date.now() % 1_000_000);
@@ -121,53 +120,6 @@ test(`${plans} random plans at ${statesPerPlan} random states bring what the int
 /** Gives up after a time that only a hit which never comes takes; what is compared then says which. */
 async function arrived(all: () => boolean): Promise<void> {
   for (let i = 0; i < 5000 && !all(); i++) await sleep(2);
-}
-
-function randomMemory(random: Random): Uint8Array {
-  const bytes = Buffer.alloc(regionPages * pageBytes);
-  for (let at = 0; at < bytes.length; at += 8) {
-    if (random.chance(50)) bytes.writeBigUInt64LE(regionStart + BigInt(random.below(bytes.length)), at);
-    else bytes.writeBigUInt64LE(random.interesting(), at);
-  }
-  return bytes;
-}
-
-function randomState(random: Random): LabState {
-  const registers = Array.from({ length: 16 }, (_, number) =>
-    pointers.includes(number) && random.chance(85)
-      ? regionStart + BigInt(random.below(regionPages * pageBytes))
-      : random.interesting(),
-  );
-  return { registers };
-}
-
-/** DWARF numbers 0..15 by name. */
-const order = [
-  'rax',
-  'rdx',
-  'rcx',
-  'rbx',
-  'rsi',
-  'rdi',
-  'rbp',
-  'rsp',
-  'r8',
-  'r9',
-  'r10',
-  'r11',
-  'r12',
-  'r13',
-  'r14',
-  'r15',
-];
-
-function registersOf(state: LabState, rip: bigint): Uint8Array {
-  const bytes = Buffer.alloc(216);
-  userRegisterNames.forEach((name, i) => {
-    const value = name === 'rip' ? rip : state.registers[order.indexOf(name)];
-    bytes.writeBigUInt64LE(value ?? 0n, i * 8);
-  });
-  return bytes;
 }
 
 const textOfRange = (range: { path: string; address: bigint; bytes: Uint8Array }): string =>
