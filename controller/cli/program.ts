@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { addIncidentCommands } from './incident-commands.js';
 import { addDiffCommand } from './diff-command.js';
 import { addLookCommands } from './look-commands.js';
+import { addLogCommand } from './log-command.js';
 import { addMetricCommand } from './metric-command.js';
 import { addPointCommands } from './point-commands.js';
 import { addRulesCommands } from './rules-commands.js';
@@ -49,6 +50,7 @@ export function makeProgram(): Command {
     .allowExcessArguments();
   addLookCommands(program);
   addPointCommands(program);
+  addLogCommand(program);
   addMetricCommand(program);
   addSnapshotCommands(program);
   addRulesCommands(program);
