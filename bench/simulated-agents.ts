@@ -98,6 +98,7 @@ function answers(
     case 'probeEngines':
     case 'watchLog':
     case 'watchUsage':
+    case 'core':
     case 'unwatch':
     case undefined:
       return [{ done: {} }];

@@ -99,6 +99,7 @@ export const controllerMethods: {
   readonly snap: Method<Fields<'SnapRequest'>, Fields<'SnapUpdate'>>;
   readonly metric: Method<Fields<'MetricRequest'>, Fields<'Document'>>;
   readonly now: Method<Fields<'NowRequest'>, Fields<'NowResponse'>>;
+  readonly core: Method<Fields<'CoreRequest'>, Fields<'NowResponse'>>;
   readonly points: Method<Fields<'PointsRequest'>, Fields<'Documents'>>;
   readonly watchPoints: Method<Fields<'PointsRequest'>, Fields<'Documents'>>;
   readonly removePoints: Method<Fields<'RemovePointsRequest'>, Fields<'Documents'>>;
@@ -119,6 +120,7 @@ export const controllerMethods: {
   snap: method(controller.snap, v1.SnapRequest, v1.SnapUpdate, 'stream'),
   metric: method(controller.metric, v1.MetricRequest, v1.Document, 'stream'),
   now: method(controller.now, v1.NowRequest, v1.NowResponse),
+  core: method(controller.core, v1.CoreRequest, v1.NowResponse),
   points: method(controller.points, v1.PointsRequest, v1.Documents),
   watchPoints: method(controller.watchPoints, v1.PointsRequest, v1.Documents, 'stream'),
   removePoints: method(controller.removePoints, v1.RemovePointsRequest, v1.Documents),

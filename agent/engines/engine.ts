@@ -3,9 +3,10 @@
  * for the same state and differ in what they cost the target. Engines live in the tracer and hold kernel objects only through
  * Disposables, so that the death of the tracer leaves nothing behind.
  */
-import type { Capture, EngineName } from '../../format/capture.js';
+import type { Capture, EngineName, Mapping } from '../../format/capture.js';
 import type { AggregateTotals } from '../../format/plan/aggregate.js';
 import type { Plan } from '../../format/plan/plan.js';
+import type { ProcessMemory } from '../linux/memory.js';
 
 /** Three answers: yes, no (with what would allow it), could not tell. Found by trying, never by kernel version. */
 export type EngineSupport =
@@ -23,6 +24,24 @@ export interface Engine {
   readonly arm?: (request: ArmRequest, sink: PointSink) => Promise<ArmedPoint>;
   /** All threads, this instant; undefined for engines without it. */
   readonly now?: (request: NowRequest) => Promise<Capture>;
+  /** The process as it is this instant, to be read at leisure; undefined for engines without it. */
+  readonly copy?: (order: CopyOrder) => Promise<CopiedProcess>;
+}
+
+export interface CopyOrder {
+  readonly pid: number;
+}
+
+/** A copy of a process that stands still. It goes when it is disposed of, and with the tracer. */
+export interface CopiedProcess extends AsyncDisposable {
+  /** All threads of the process, without memory. */
+  readonly capture: Capture;
+  /** Of the copy. */
+  readonly pid: number;
+  /** How long making it took, of the time that the threads stood still. */
+  readonly copyNs: number;
+  readonly mappings: readonly Mapping[];
+  readonly memory: ProcessMemory;
 }
 
 export interface ArmRequest {

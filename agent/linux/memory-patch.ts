@@ -4,8 +4,8 @@ import { hex } from '../../format/address.js';
 import { procError } from './proc.js';
 
 /**
- * Single bytes of another process's code, read and written through `/proc/PID/mem`, which makes a private copy of a page that is
- * mapped read-only from a file. The only writer of target memory; whoever uses it journals first.
+ * Writes another process's memory through `/proc/PID/mem`, which makes a private copy of a page that is mapped read-only from a
+ * file. The only writer of target memory: single bytes of code, which whoever uses it journals first, and stack that is not in use.
  */
 export class CodePatcher implements Disposable {
   readonly pid: number;
@@ -38,6 +38,20 @@ export class CodePatcher implements Disposable {
       throw procError(`cannot write ${hex(address)} of process ${this.pid}`, this.pid, error);
     }
     throw gone(this.pid);
+  }
+
+  /** Overwrites bytes that the process does not use. */
+  writeAll(address: bigint, bytes: Uint8Array): void {
+    try {
+      for (let done = 0; done < bytes.length;) {
+        const position = positionOf(address + BigInt(done));
+        const count = writeSync(this.#fd, bytes, done, bytes.length - done, position);
+        if (count === 0) throw gone(this.pid);
+        done += count;
+      }
+    } catch (error) {
+      throw procError(`cannot write ${hex(address)} of process ${this.pid}`, this.pid, error);
+    }
   }
 
   [Symbol.dispose](): void {

@@ -209,6 +209,12 @@ export interface ProcStatus {
   readonly capabilitiesEffective: bigint;
   /** The pid in each nested namespace, outermost first. */
   readonly namespacePids: readonly number[];
+  /** 0: none, 1: strict, 2: filters. */
+  readonly seccompMode: number;
+  /** Whether returns are checked against a shadow stack. */
+  readonly hasShadowStack: boolean;
+  /** How often it has waited for something. */
+  readonly voluntarySwitches: number;
 }
 
 export function parseStatus(text: string): ProcStatus {
@@ -240,6 +246,9 @@ export function parseStatus(text: string): ProcStatus {
     signalsCaught: mask('SigCgt'),
     capabilitiesEffective: mask('CapEff'),
     namespacePids: list('NSpid'),
+    seccompMode: number('Seccomp'),
+    hasShadowStack: (fields.get('x86_Thread_features') ?? '').split(' ').includes('shstk'),
+    voluntarySwitches: number('voluntary_ctxt_switches'),
   };
 }
 

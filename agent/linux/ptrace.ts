@@ -20,7 +20,13 @@ export const PTRACE_SETREGSET = 0x4205n;
 export const PTRACE_SEIZE = 0x4206n;
 export const PTRACE_INTERRUPT = 0x4207n;
 export const PTRACE_LISTEN = 0x4208n;
+export const PTRACE_SYSCALL = 24n;
+export const PTRACE_GETSIGMASK = 0x420an;
+export const PTRACE_SETSIGMASK = 0x420bn;
+export const PTRACE_GET_RSEQ_CONFIGURATION = 0x420fn;
+export const PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG = 0x4211n;
 
+export const PTRACE_O_TRACESYSGOOD = 0x1;
 export const PTRACE_O_TRACEFORK = 0x2;
 export const PTRACE_O_TRACEVFORK = 0x4;
 export const PTRACE_O_TRACECLONE = 0x8;
@@ -90,6 +96,61 @@ export const listen = (tid: number): string | undefined => request(PTRACE_LISTEN
 /** Lets go of a thread that stands in a ptrace-stop. */
 export const detach = (tid: number, signal: number): string | undefined =>
   request(PTRACE_DETACH, tid, 0n, BigInt(signal));
+
+/** Resumes up to the next entry to, or return from, a system call. */
+export const resumeToSyscall = (tid: number): string | undefined => request(PTRACE_SYSCALL, tid, 0n, 0n);
+
+const sigsetBytes = 8n;
+
+/** The signals that a stopped thread blocks: those that it will block when a call that changes them for its length has ended. */
+export function getSignalMask(tid: number): bigint | undefined {
+  return readWord(PTRACE_GETSIGMASK, tid, sigsetBytes, 8);
+}
+
+/** Gives the symbolic errno where it fails. */
+export function setSignalMask(tid: number, mask: bigint): string | undefined {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(mask);
+  const { value, errno } = syscall(
+    SYS_ptrace,
+    { i64: PTRACE_SETSIGMASK },
+    { i64: BigInt(tid) },
+    { i64: sigsetBytes },
+    { buffer: bytes },
+  );
+  return value === -1n ? errnoName(errno) : undefined;
+}
+
+const rseqConfigurationBytes = 24;
+const dispatchConfigurationBytes = 32;
+
+/** The `struct rseq` of a stopped thread (rseq(2)); 0 without one, undefined where the kernel does not tell. */
+export function getRseqAddress(tid: number): bigint | undefined {
+  return readWord(PTRACE_GET_RSEQ_CONFIGURATION, tid, BigInt(rseqConfigurationBytes), rseqConfigurationBytes);
+}
+
+/** Whether system calls of a stopped thread go to a handler of its own (PR_SET_SYSCALL_USER_DISPATCH). */
+export function dispatchesSyscalls(tid: number): boolean {
+  const mode = readWord(
+    PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG,
+    tid,
+    BigInt(dispatchConfigurationBytes),
+    dispatchConfigurationBytes,
+  );
+  return mode !== undefined && mode !== 0n;
+}
+
+function readWord(what: bigint, tid: number, address: bigint, length: number): bigint | undefined {
+  const bytes = Buffer.alloc(length);
+  const { value } = syscall(
+    SYS_ptrace,
+    { i64: what },
+    { i64: BigInt(tid) },
+    { i64: address },
+    { buffer: bytes },
+  );
+  return value === -1n ? undefined : bytes.readBigUInt64LE(0);
+}
 
 /** A `struct iovec` and the memory that it points to, for the regsets of one thread. Held for the life of the tracer. */
 export interface RegisterBuffer {

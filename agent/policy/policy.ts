@@ -22,6 +22,8 @@ const schema = z.strictObject({
   logFiles: z.array(z.string()).default([]),
   /** False: only planned ranges leave the host, no raw stack windows. */
   rawStack: z.boolean().default(true),
+  /** Whether whole memory may leave the host, secrets and all. Without a policy, yes. */
+  wholeMemory: z.boolean().default(false),
 });
 
 export interface Policy {
@@ -37,6 +39,7 @@ export interface Policy {
     readonly expiresMs: number;
   }): void;
   checkNow(request: { readonly engine?: EngineName; readonly stackBytes: number }): void;
+  checkCore(request: { readonly engine?: EngineName }): void;
   checkProgram(program: { readonly pid: number; readonly executable: string }): void;
 }
 
@@ -60,7 +63,7 @@ export function readPolicy(path: string): Policy {
 }
 
 export function defaultPolicy(): Policy {
-  return makePolicy({ ...schema.parse({}), logFiles: undefined }, 'the default limits');
+  return makePolicy({ ...schema.parse({ wholeMemory: true }), logFiles: undefined }, 'the default limits');
 }
 
 interface Rules extends Omit<z.infer<typeof schema>, 'logFiles'> {
@@ -96,6 +99,11 @@ function makePolicy(rules: Rules, name: string, limits: Limits = defaultLimits):
     checkNow({ engine, stackBytes }) {
       checkEngine(engine);
       checkStack(stackBytes);
+    },
+    checkCore({ engine }) {
+      checkEngine(engine);
+      if (!rules.wholeMemory) throw denied('whole memory (wholeMemory: false)');
+      checkStack(1);
     },
     checkProgram({ pid, executable }) {
       const denying = rules.deny.find((_, i) => deny[i]?.test(executable));

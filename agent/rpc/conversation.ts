@@ -14,6 +14,7 @@ import type { Session } from '../session/session.js';
 import type { SpooledSnapshot } from '../session/spool.js';
 import type { Watches } from '../watch/watches.js';
 import {
+  coreOrderFrom,
   countersMessage,
   engineMessage,
   measureRequestFrom,
@@ -132,6 +133,17 @@ export class Conversation implements Disposable {
       case 'now': {
         const snapshot = await session.now(nowOrderFrom(command.now));
         await this.#ship(snapshot, command.request);
+        return undefined;
+      }
+      case 'core': {
+        const { request = null } = command;
+        const snapshot = await session.core(coreOrderFrom(command.core), (doneBytes, totalBytes) => {
+          this.#outbox.post(`core ${fromLong(request)}`, () => ({
+            request,
+            coreProgress: { doneBytes: toLong(doneBytes), totalBytes: toLong(totalBytes) },
+          }));
+        });
+        await this.#ship(snapshot, request);
         return undefined;
       }
       case 'acknowledgeSnapshot':

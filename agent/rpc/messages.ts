@@ -8,6 +8,7 @@ import { verifyPlan } from '../../format/plan/verify.js';
 import { stillframe } from '../../proto/generated/stillframe.js';
 import { fromLong, numberFromLong, toLong } from '../../proto/long.js';
 import type { PointRequest, PointView } from '../session/point.js';
+import type { SessionCoreOrder } from '../session/core.js';
 import type { NowOrder } from '../session/session.js';
 import type { Resource, UsageBound } from '../watch/usage-watch.js';
 import type { EngineReport, MeasureRequest, PointCounters, TargetProcess } from '../tracer/client.js';
@@ -91,6 +92,15 @@ export function nowOrderFrom(now: stillframe.v1.Now.$Properties): NowOrder {
     tids: now.tids ?? [],
     stackBytes: numberFromLong(now.stackBytes),
     maxBytes: numberFromLong(now.maxBytes),
+    ...(engine === undefined ? {} : { engine }),
+  };
+}
+
+export function coreOrderFrom(core: stillframe.v1.Core.$Properties): SessionCoreOrder {
+  const engine = engineFrom(core.engine);
+  return {
+    pid: core.pid ?? 0,
+    maxBytes: numberFromLong(core.maxBytes),
     ...(engine === undefined ? {} : { engine }),
   };
 }

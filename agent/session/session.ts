@@ -6,6 +6,7 @@
  */
 import type {
   CapturedProcess,
+  CoreProgress,
   MeasureRequest,
   PointCounters,
   PointEnd,
@@ -17,6 +18,7 @@ import type { Policy } from '../policy/policy.js';
 import { parseSelector } from '../../format/target-selector.js';
 import { Arming, type ProcessToArm } from './arming.js';
 import { type ProcessKey, isSame } from './delivered.js';
+import { takeCore, type SessionCoreOrder } from './core.js';
 import { Gate } from './gate.js';
 import { Newcomers } from './newcomers.js';
 import { PastPoints } from './past-points.js';
@@ -318,6 +320,12 @@ export class Session implements AsyncDisposable {
       this.tracer.now({ ...order, ...engine }),
     );
     return this.#store(captured);
+  }
+
+  async core(order: SessionCoreOrder, progress: CoreProgress): Promise<SpooledSnapshot> {
+    const { gate, tracer, spool } = this;
+    const { host, log } = this.#options;
+    return await takeCore({ gate, tracer, spool, host, log }, order, progress);
   }
 
   async measure(request: MeasureRequest): Promise<Measured> {

@@ -4,7 +4,7 @@ import { writeCore } from '../../format/core/write.js';
 import { makeIdentifier } from '../../format/identifier.js';
 import { redact } from '../policy/redact.js';
 import type { CapturedProcess } from '../tracer/client.js';
-import { makeHeading } from './heading.js';
+import { makeHeading } from '../tracer/heading.js';
 import type { PointRequest } from './point.js';
 
 export interface MadeSnapshot {

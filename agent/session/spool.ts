@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import {
   closeSync,
+  createReadStream,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -14,6 +15,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  statfsSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -77,6 +79,37 @@ export interface SpoolOptions {
   readonly maxBytes: number;
 }
 
+export interface SpoolPlace extends Disposable {
+  /** To be created. */
+  readonly file: string;
+  /** What the disk has room for, with some left. */
+  readonly freeBytes: number;
+  /** The file is whole. NB: it is not waited for until it is on disk: a host that crashes has lost the process, too. */
+  keep(): Promise<SpooledSnapshot>;
+}
+
+const leastPlaceBytes = 16 * 1024 * 1024;
+
+/** A tenth stays for others. */
+function freeBytesOf(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return Math.floor(bavail * bsize * 0.9);
+}
+
+const hashedBytes = 4 * 1024 * 1024;
+
+async function hashFile(path: string): Promise<{ readonly size: number; readonly sha256: string }> {
+  const hash = createHash('sha256');
+  let size = 0;
+  for await (const chunk of createReadStream(path, { highWaterMark: hashedBytes })) {
+    const bytes: unknown = chunk;
+    if (!(bytes instanceof Uint8Array)) throw new StillframeError('internal', `"${path}" was read as text`);
+    hash.update(bytes);
+    size += bytes.length;
+  }
+  return { size, sha256: hash.digest('hex') };
+}
+
 export const defaultSpoolBytes: number = 1024 ** 3;
 
 export class Spool {
@@ -131,6 +164,34 @@ export class Spool {
     syncFolder(this.#folder);
     this.#entries.set(id, entry);
     return entry;
+  }
+
+  /**
+   * A place for the core of a snapshot that somebody else writes. It is bounded by the disk and not by what the spool may hold: whoever asked for it
+   * waits, and takes it away. Throws `limit` when the disk is as good as full.
+   */
+  makePlace(id: string): SpoolPlace {
+    const names = this.#names(id);
+    const freeBytes = freeBytesOf(this.#folder);
+    if (freeBytes < leastPlaceBytes) {
+      throw new StillframeError('limit', `cannot spool a core: the disk of "${this.#folder}" is full`, {
+        hint: 'another folder for the spool: stillframe agent --spool',
+      });
+    }
+    return {
+      file: names.newCore,
+      freeBytes,
+      keep: async () => {
+        const { size, sha256 } = await hashFile(names.newCore);
+        const entry: SpooledSnapshot = { version: 1, id, point: '', size, sha256 };
+        writeDurably(names.newSidecar, [Buffer.from(renderSidecar(entry))]);
+        renameSync(names.newCore, names.core);
+        renameSync(names.newSidecar, names.sidecar);
+        this.#entries.set(id, entry);
+        return entry;
+      },
+      [Symbol.dispose]: () => rmSync(names.newCore, { force: true }),
+    };
   }
 
   /** In the order of time. */

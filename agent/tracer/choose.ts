@@ -20,6 +20,7 @@ export interface ChoiceRequest {
 
 export const pointOrder: readonly EngineName[] = ['uprobe', 'ptrace'];
 export const nowOrder: readonly EngineName[] = ['observe', 'ptrace', 'mem'];
+export const coreOrder: readonly EngineName[] = ['fork'];
 
 export function chooseForPoint(request: ChoiceRequest, plan: Plan): Choice {
   return choose(request, pointOrder, 'run this point', (engine) =>
@@ -29,7 +30,16 @@ export function chooseForPoint(request: ChoiceRequest, plan: Plan): Choice {
 
 export function chooseForNow(request: ChoiceRequest): Choice {
   return choose(request, nowOrder, 'read all threads now', (engine) =>
-    engine.now === undefined ? 'it only has points' : undefined,
+    engine.now === undefined ? whyNotNow(engine) : undefined,
+  );
+}
+
+const whyNotNow = (engine: Engine): string =>
+  engine.copy === undefined ? 'it only has points' : 'it copies whole processes, for `stillframe core`';
+
+export function chooseForCore(request: ChoiceRequest): Choice {
+  return choose(request, coreOrder, 'take the whole memory', (engine) =>
+    engine.copy === undefined ? 'it cannot hold memory still' : undefined,
   );
 }
 

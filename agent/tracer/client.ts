@@ -8,7 +8,11 @@ import type { ProcessChanges } from '../targets/process-table.js';
 import type { TargetProcess } from '../targets/processes.js';
 import type { ProcessUsage } from '../targets/usage.js';
 import type { EngineSupport, NowRequest, PointCounters, PointEnd } from '../engines/engine.js';
+import type { CoreOrder, MadeCore } from './core.js';
+import type { CoreProgress } from './core-file.js';
 
+export type { CoreOrder, MadeCore } from './core.js';
+export type { CoreProgress } from './core-file.js';
 export type { ProcessChanges } from '../targets/process-table.js';
 export type { TargetProcess } from '../targets/processes.js';
 export type { ProcessUsage } from '../targets/usage.js';
@@ -31,6 +35,8 @@ export interface TracerClient extends AsyncDisposable {
   /** Of all that is armed now, for those points. */
   counters(pointIds: readonly string[]): Promise<readonly ProcessCounters[]>;
   now(request: NowRequest & { readonly engine?: EngineName }): Promise<CapturedProcess>;
+  /** Writes a whole core to a file. */
+  core(order: CoreOrder, progress: CoreProgress): Promise<MadeCore>;
   /** Counts hits of the plan's sites and condition, collects nothing. */
   measure(
     request: MeasureRequest,

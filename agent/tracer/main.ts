@@ -42,6 +42,10 @@ function run(message: ToTracer): unknown {
       return service.counters(message.parameters.pointIds);
     case 'now':
       return service.now(message.parameters);
+    case 'core':
+      return service.core(message.parameters, (doneBytes, totalBytes) =>
+        send({ kind: 'progress', id: message.id, doneBytes, totalBytes }),
+      );
     case 'measure':
       return service.measure(message.parameters);
     case 'shutdown':

@@ -6,7 +6,9 @@ import type { EngineName, ProcessFacts } from '../../format/capture.js';
 import type { WireError } from '../engines/wire-error.js';
 import type {
   CapturedProcess,
+  CoreOrder,
   EngineReport,
+  MadeCore,
   MeasureRequest,
   NowRequest,
   PointCounters,
@@ -37,6 +39,8 @@ export interface Calls {
   disarm: { parameters: PointOfProcess; result: PointCounters | undefined };
   counters: { parameters: { readonly pointIds: readonly string[] }; result: readonly ProcessCounters[] };
   now: { parameters: NowRequest & { readonly engine?: EngineName }; result: CapturedProcess };
+  /** Preceded by `progress` of the same id. */
+  core: { parameters: CoreOrder; result: MadeCore };
   measure: {
     parameters: MeasureRequest;
     result: { readonly engine: EngineName; readonly counters: PointCounters };
@@ -66,6 +70,12 @@ export type FromTracer =
   /** Sent once, when calls may come. With the names of its effective capabilities. */
   | { readonly kind: 'ready'; readonly capabilities: readonly string[] }
   | { readonly kind: 'reply'; readonly id: number; readonly result: unknown }
+  | {
+      readonly kind: 'progress';
+      readonly id: number;
+      readonly doneBytes: number;
+      readonly totalBytes: number;
+    }
   | { readonly kind: 'failed'; readonly id: number; readonly error: WireError }
   | { readonly kind: 'hit'; readonly pointId: string; readonly captured: CapturedProcess }
   | {

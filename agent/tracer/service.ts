@@ -11,10 +11,13 @@ import { readUsage } from '../targets/usage.js';
 import { ProcessTable, hostProcesses } from '../targets/process-table.js';
 import { findProcess, listProcesses } from '../targets/processes.js';
 import { matches } from './select.js';
-import { type ChoiceRequest, chooseForNow, chooseForPoint } from './choose.js';
+import { type ChoiceRequest, chooseForCore, chooseForNow, chooseForPoint } from './choose.js';
 import type {
   CapturedProcess,
+  CoreOrder,
+  CoreProgress,
   EngineReport,
+  MadeCore,
   MeasureRequest,
   PointCounters,
   PointEnd,
@@ -26,6 +29,7 @@ import type {
   TracerArmed,
   UsageRequest,
 } from './client.js';
+import { writeCopiedCore } from './core.js';
 import type { PointOfProcess } from './protocol.js';
 
 export interface TracerEvents {
@@ -144,6 +148,22 @@ export class TracerService {
       }
     }
     throw failures[0] ?? new StillframeError('internal', 'no engine was tried');
+  }
+
+  async core(order: CoreOrder, progress: CoreProgress): Promise<MadeCore> {
+    const { engines } = chooseForCore(await this.#choice(order.engine));
+    let first: StillframeError | undefined;
+    for (const engine of engines) {
+      try {
+        // Before the copy: it is of the process as it is then, and nothing is known of the process after its end.
+        const { facts } = this.#factsOf(order.pid);
+        await using copied = await engine.copy?.({ pid: order.pid });
+        if (copied !== undefined) return await writeCopiedCore(order, copied, facts, progress);
+      } catch (error) {
+        first ??= toStillframeError(error);
+      }
+    }
+    throw first ?? new StillframeError('internal', 'no engine was tried');
   }
 
   /** Counts what the point would see, and collects nothing. */

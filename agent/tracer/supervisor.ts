@@ -10,7 +10,10 @@ import { Journal, defaultJournalFolder } from '../engines/ptrace/journal.js';
 import { fromWireError } from '../engines/wire-error.js';
 import type {
   CapturedProcess,
+  CoreOrder,
+  CoreProgress,
   EngineReport,
+  MadeCore,
   MeasureRequest,
   NowRequest,
   PointCounters,
@@ -45,6 +48,8 @@ interface PendingCall {
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: StillframeError) => void;
   readonly timer: NodeJS.Timeout;
+  /** Puts the end of the time off. */
+  readonly progress?: CoreProgress | undefined;
 }
 
 interface Tracer {
@@ -122,6 +127,9 @@ export class TracerSupervisor implements TracerClient {
   now(request: NowRequest & { readonly engine?: EngineName }): Promise<CapturedProcess> {
     return this.#call('now', request);
   }
+  core(order: CoreOrder, progress: CoreProgress): Promise<MadeCore> {
+    return this.#call('core', order, this.#options.callTimeoutMs, progress);
+  }
   measure(
     request: MeasureRequest,
   ): Promise<{ readonly engine: EngineName; readonly counters: PointCounters }> {
@@ -136,7 +144,9 @@ export class TracerSupervisor implements TracerClient {
     const tracer = await this.#tracer?.catch(() => undefined);
     if (tracer === undefined || hasExited(tracer.child)) return;
     const exited = new Promise<void>((resolve) => tracer.child.once('exit', () => resolve()));
-    await this.#send(tracer.child, 'shutdown', null, 2000).catch(() => tracer.child.kill('SIGKILL'));
+    await this.#send(tracer.child, 'shutdown', null, { timeoutMs: 2000 }).catch(() =>
+      tracer.child.kill('SIGKILL'),
+    );
     const limit = setTimeout(() => tracer.child.kill('SIGKILL'), 2000);
     await exited;
     clearTimeout(limit);
@@ -152,17 +162,18 @@ export class TracerSupervisor implements TracerClient {
     call: N,
     parameters: Calls[N]['parameters'],
     timeoutMs: number = this.#options.callTimeoutMs,
+    progress?: CoreProgress,
   ): Promise<Calls[N]['result']> {
     const { child, ready } = await this.#current();
     await ready;
-    return this.#send(child, call, parameters, timeoutMs);
+    return this.#send(child, call, parameters, { timeoutMs, progress });
   }
 
   #send<N extends CallName>(
     child: ChildProcess,
     call: N,
     parameters: Calls[N]['parameters'],
-    timeoutMs: number,
+    { timeoutMs, progress }: { readonly timeoutMs: number; readonly progress?: CoreProgress | undefined },
   ): Promise<Calls[N]['result']> {
     const id = ++this.#lastId;
     const reply = new Promise<unknown>((resolve, reject) => {
@@ -175,7 +186,7 @@ export class TracerSupervisor implements TracerClient {
         () => fail(`the tracer did not answer ${call} within ${timeoutMs} ms`),
         timeoutMs,
       );
-      this.#pending.set(id, { resolve, reject, timer });
+      this.#pending.set(id, { resolve, reject, timer, progress });
       if (!child.connected) {
         fail('the tracer is gone');
         return;
@@ -227,6 +238,12 @@ export class TracerSupervisor implements TracerClient {
       case 'failed':
         this.#settle(message.id)?.reject(fromWireError(message.error));
         break;
+      case 'progress': {
+        const pending = this.#pending.get(message.id);
+        pending?.timer.refresh();
+        pending?.progress?.(message.doneBytes, message.totalBytes);
+        break;
+      }
       case 'hit':
         this.#listener?.hit(message.pointId, message.captured);
         break;

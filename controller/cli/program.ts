@@ -2,6 +2,7 @@
 import tab from '@bomb.sh/tab/commander';
 import { Command } from 'commander';
 import { addIncidentCommands } from './incident-commands.js';
+import { addCoreCommand } from './core-command.js';
 import { addDiffCommand } from './diff-command.js';
 import { addLookCommands } from './look-commands.js';
 import { addLogCommand } from './log-command.js';
@@ -52,6 +53,7 @@ export function makeProgram(): Command {
   addPointCommands(program);
   addLogCommand(program);
   addMetricCommand(program);
+  addCoreCommand(program);
   addSnapshotCommands(program);
   addRulesCommands(program);
   addIncidentCommands(program);

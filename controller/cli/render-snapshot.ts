@@ -40,12 +40,15 @@ export function renderSnapshot(document: SnapshotDocument, options: SnapshotText
     ({ index }) => options.frame === undefined || index === options.frame,
   );
   // "Now" has no point and no thread that hit: all threads are what was asked for.
-  const isNow = document.point === '' && document.threads.length > 1;
+  // A core of others has neither, and the stacks of its other threads only where they were asked for.
+  const isNow = document.point === '' && document.threads.filter((each) => each.frames).length > 1;
   if (isNow || options.allThreads === true)
     parts.push(...document.threads.map((thread) => renderThread(thread, { ...options, shown })));
   else parts.push(frames.map((frame) => renderFrame(frame, { ...options, shown })).join('\n'));
   if (document.goroutines !== undefined)
-    parts.push(...document.goroutines.map((each) => renderGoroutine(each, { ...options, shown })));
+    parts.push(
+      ...document.goroutines.map((each) => renderGoroutine(each, document.threads, { ...options, shown })),
+    );
   if (document.captures.length > 0) parts.push(renderCaptures(document.captures, { ...options, shown }));
   if (document.cost !== undefined) parts.push(renderCost(document.cost));
   return parts.join('\n\n');
@@ -85,7 +88,11 @@ export function renderThread(thread: ThreadDocument, options: SnapshotTextOption
   return [`${title}  ${state}`, ...missing, ...frames].join('\n');
 }
 
-export function renderGoroutine(goroutine: GoroutineDocument, options: SnapshotTextOptions): string {
+function renderGoroutine(
+  goroutine: GoroutineDocument,
+  threads: readonly ThreadDocument[],
+  options: SnapshotTextOptions,
+): string {
   const { id, state, waitReason, thread, absent } = goroutine;
   const title = colors.bold(`goroutine ${id === '' ? '?' : clean(id)}`);
   const details = [
@@ -94,8 +101,20 @@ export function renderGoroutine(goroutine: GoroutineDocument, options: SnapshotT
     ...(thread === undefined ? [] : [`thread ${thread}`]),
   ];
   const missing = absent === undefined ? [] : [`  ${colors.yellow(absentText(absent))}`];
-  const frames = goroutine.frames.map((frame) => renderFrame(frame, options));
+  const own = threads.find(({ tid }) => tid === thread);
+  const frames = isSameStack(goroutine.frames, own?.frames)
+    ? [colors.dim(`     the stack of thread ${thread}`)]
+    : goroutine.frames.map((frame) => renderFrame(frame, options));
   return [`${title}  ${colors.dim(details.join(', '))}`, ...missing, ...frames].join('\n');
+}
+
+/** What was told of its thread is not told again. */
+function isSameStack(
+  frames: readonly FrameDocument[],
+  thread: readonly FrameDocument[] | undefined,
+): boolean {
+  if (thread === undefined || frames.length === 0 || frames.length !== thread.length) return false;
+  return frames.every((frame, i) => frame.address === thread[i]?.address);
 }
 
 function renderFrame(frame: FrameDocument, options: SnapshotTextOptions): string {

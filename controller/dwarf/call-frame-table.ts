@@ -81,18 +81,21 @@ function openDebugFrame(elf: ElfFile, module: ElfFile): Finder | undefined {
 
 const rsp = 7;
 const returnAddress = 16;
-/** rbx, rbp, r12 to r15, which other code keeps over calls. */
-const keptByOthers = [3, 6, 12, 13, 14, 15] as const;
-const goRules: ReadonlyMap<number, RegisterRule> = new Map<number, RegisterRule>([
-  [returnAddress, { kind: 'offset', offset: -8n }],
-  ...keptByOthers.map((register): [number, RegisterRule] => [register, { kind: 'undefined' }]),
+/** What other code keeps over calls: rbx, rbp, r12 to r15; x19 to x29. */
+const keptByOthers: ReadonlyMap<number, readonly number[]> = new Map([
+  [EM.EM_X86_64, [3, 6, 12, 13, 14, 15]],
+  [EM.EM_AARCH64, [19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29]],
 ]);
+
+function lostInGo(machine: number): [number, RegisterRule][] {
+  return (keptByOthers.get(machine) ?? []).map((register) => [register, { kind: 'undefined' }]);
+}
 
 /** Go's tables say nothing of registers, and none is kept over a call: what holds where nothing is said must not be taken for it. */
 function withoutKept(finder: Finder | undefined, elf: ElfFile): Finder | undefined {
-  if (finder === undefined || elf.machine !== EM.EM_X86_64) return finder;
-  const go = openGoFunctions(elf);
-  if (go === undefined) return finder;
+  const lost = lostInGo(elf.machine);
+  const go = finder === undefined || lost.length === 0 ? undefined : openGoFunctions(elf);
+  if (finder === undefined || go === undefined) return finder;
   return {
     findRow(address) {
       const row = finder.findRow(address);
@@ -102,7 +105,7 @@ function withoutKept(finder: Finder | undefined, elf: ElfFile): Finder | undefin
       } catch (thrown) {
         return toAbsent(thrown);
       }
-      return { ...row, rules: new Map([...goRules, ...row.rules]) };
+      return { ...row, rules: new Map([...lost, ...row.rules]) };
     },
   };
 }
@@ -113,6 +116,10 @@ function openGoFrames(elf: ElfFile): Finder | undefined {
   if (elf.machine !== EM.EM_X86_64 || hasFrames !== undefined) return undefined;
   const go = openGoFunctions(elf);
   if (go === undefined) return undefined;
+  const rules = new Map([
+    [returnAddress, { kind: 'offset', offset: -8n } as const] as const,
+    ...lostInGo(elf.machine),
+  ]);
   return {
     findRow(address) {
       try {
@@ -123,7 +130,7 @@ function openGoFrames(elf: ElfFile): Finder | undefined {
         // Registers are not kept over calls in Go, but for the frame pointer, of which the table says nothing.
         return {
           cfa: { kind: 'register', register: rsp, offset: BigInt(depth + 8) },
-          rules: goRules,
+          rules,
           returnAddressRegister: returnAddress,
           signalFrame: false,
         };

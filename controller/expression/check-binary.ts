@@ -5,7 +5,7 @@ import type { Type } from '../types/type.js';
 import type { BinaryExpression, ComparisonOperator } from './ast.js';
 import { intType, isArithmetic, isIntegral, longType, unsignedLongType } from './c-types.js';
 import type { Checker } from './check.js';
-import { textNode } from './check-text.js';
+import { textNode, textsNode } from './check-text.js';
 import {
   arithmeticNode,
   balanced,
@@ -18,6 +18,7 @@ import {
   stepOf,
   type Place,
 } from './convert.js';
+import { partsBinary } from './check-parts.js';
 import { badExpression } from './syntax-error.js';
 import type { Typed } from './typed.js';
 import { asOperand, asTruth, emptinessNode } from './view-node.js';
@@ -27,6 +28,8 @@ export function checkBinary(checker: Checker, expression: BinaryExpression): Typ
   const place = checker.place(expression);
   const [whole, other] = [checker.check(expression.left), checker.check(expression.right)];
   const isLogical = operator === '&&' || operator === '||';
+  const parts = isLogical ? undefined : partsBinary(whole, other, expression, place);
+  if (parts !== undefined) return parts;
   const emptiness = isLogical ? undefined : comparedWithNothing(operator, whole, other, place);
   if (emptiness !== undefined) return emptiness;
   const [left, right] = isLogical ? [asTruth(whole), asTruth(other)] : [asOperand(whole), asOperand(other)];
@@ -136,6 +139,10 @@ function comparison(
     throw badExpression(`cannot compare strings with "${operator}"`, expression.operatorSpan, {
       hint: 'strings compare with == and !=, startsWith, contains and matches',
     });
+  }
+  if (operator === '==' || operator === '!=') {
+    const texts = textsNode(operator, left, right, place);
+    if (texts !== undefined) return texts;
   }
   if (isArithmetic(left.type) && isArithmetic(right.type)) {
     const [a, b] = balanced(left, right);

@@ -5,7 +5,7 @@ import type { ArrayType, Type } from '../types/type.js';
 import type { IndexExpression, RepeatExpression, SliceExpression } from './ast.js';
 import { longType } from './c-types.js';
 import type { Checker } from './check.js';
-import { indexPlain, indexView, repeatView, sliceView } from './check-view.js';
+import { indexPlain, indexView, lentNode, repeatView, sliceView } from './check-view.js';
 import { arithmeticNode, constantNode, decay, offsetNode, strideOf, type Place } from './convert.js';
 import { badExpression } from './syntax-error.js';
 import { isLvalue, type Typed } from './typed.js';
@@ -17,7 +17,8 @@ export function checkIndex(checker: Checker, expression: IndexExpression): Typed
 
 export function checkSlice(checker: Checker, expression: SliceExpression): Typed {
   const place = checker.place(expression);
-  const object = checker.check(expression.object);
+  const named = checker.check(expression.object);
+  const object = lentNode(named) ?? named;
   const viewed = sliceView(checker, object, expression);
   if (viewed !== undefined) return viewed;
   const pointer = sliceable(object);
@@ -47,7 +48,8 @@ export function checkRepeat(checker: Checker, expression: RepeatExpression): Typ
   let pointer: Typed;
   if (left.kind === 'unary' && left.operator === '*') pointer = sliceable(checker.check(left.operand));
   else {
-    const object = checker.check(left);
+    const named = checker.check(left);
+    const object = lentNode(named) ?? named;
     const viewed = repeatView(object, checker.integer(expression.count, 'a count'), place);
     if (viewed !== undefined) return viewed;
     const plain = stripType(object.type);

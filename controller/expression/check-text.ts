@@ -1,6 +1,7 @@
 /** Comparisons of strings in the target with literals: `==`, `!=`, `startsWith`, `contains`, `matches`. */
 import { isVoid, sizeOf, stripType } from '../types/layout.js';
 import { typeName } from '../types/type-name.js';
+import type { StringView } from '../types/view.js';
 import { viewOf } from '../types/views.js';
 import type { CallExpression } from './ast.js';
 import { intType, isText } from './c-types.js';
@@ -9,8 +10,8 @@ import { heldNode } from './check-view.js';
 import { constantNode, decay, dereferenceNode, placeOf, type Place } from './convert.js';
 import { badExpression } from './syntax-error.js';
 import { compareText } from './text.js';
-import type { StringNode, TextNode, TextOperator, Typed } from './typed.js';
-import { dataNode, lengthNode } from './view-node.js';
+import type { CountedText, StringNode, TextOperator, Typed } from './typed.js';
+import { dataNode, lengthNode, withObject } from './view-node.js';
 
 export const textOperators: ReadonlySet<string> = new Set(['startsWith', 'contains', 'matches']);
 
@@ -37,9 +38,13 @@ export function textNode(operator: TextOperator, subject: Typed, literal: String
   const pattern = operator === 'matches' ? regularExpression(literal) : undefined;
   const counted = countedText(subject);
   if (counted !== undefined) {
-    const units = inUnits(wanted, counted.unitBytes);
+    const { view, object, unitBytes } = counted;
+    const units = inUnits(wanted, unitBytes);
     const regular = pattern === undefined ? {} : { pattern };
-    return { kind: 'text', operator, ...counted, literal: units, ...regular, type: intType, ...place };
+    return withObject(object, (near): Typed => {
+      const parts = { subject: dataNode(view, near), length: lengthNode(view, near), unitBytes };
+      return { kind: 'text', operator, ...parts, literal: units, ...regular, type: intType, ...place };
+    });
   }
   if ((operator === '==' || operator === '!=' || operator === 'startsWith') && wanted.includes(0)) {
     throw badExpression('a string to compare with cannot hold a NUL', literal.span);
@@ -69,15 +74,29 @@ export function textNode(operator: TextOperator, subject: Typed, literal: String
   };
 }
 
+/** Two strings that know their lengths; undefined where one of them is none. */
+export function textsNode(operator: '==' | '!=', left: Typed, right: Typed, place: Place): Typed | undefined {
+  const [a, b] = [countedText(left), countedText(right)];
+  if (a === undefined || b === undefined || a.unitBytes !== b.unitBytes) return undefined;
+  const side = ({ view, object }: typeof a): CountedText => ({
+    subject: dataNode(view, object),
+    length: lengthNode(view, object),
+  });
+  const { unitBytes } = a;
+  return { kind: 'texts', operator, left: side(a), right: side(b), unitBytes, type: intType, ...place };
+}
+
 /** A string that knows its length, also behind pointers and wrappers. */
-export function countedText(subject: Typed): Pick<TextNode, 'subject' | 'length' | 'unitBytes'> | undefined {
+export function countedText(
+  subject: Typed,
+): { readonly view: StringView; readonly object: Typed; readonly unitBytes: 1 | 2 | 4 } | undefined {
   let at = subject;
   for (let i = 0; i < maxHolders; i++) {
     const view = viewOf(at.type);
     if (view?.kind === 'string') {
       const unitBytes = sizeOf(view.unit);
       if (unitBytes !== 1 && unitBytes !== 2 && unitBytes !== 4) return undefined;
-      return { subject: dataNode(view, at), length: lengthNode(view, at), unitBytes };
+      return { view, object: at, unitBytes };
     }
     const plain = stripType(at.type);
     const held = view?.kind === 'pointer' || view?.kind === 'wrapper' ? heldNode(at) : undefined;

@@ -3,7 +3,7 @@ import { hasMember } from '../types/class-member.js';
 import { sizeOf, stripType } from '../types/layout.js';
 import { languageOf } from '../types/language.js';
 import { typeName } from '../types/type-name.js';
-import type { Type } from '../types/type.js';
+import type { ArrayType, Type } from '../types/type.js';
 import type { VariantView } from '../types/view.js';
 import { viewOf } from '../types/views.js';
 import type { Expression, IndexExpression, SliceExpression } from './ast.js';
@@ -33,6 +33,7 @@ import {
   elementOf,
   lengthNode,
   pointerNode,
+  withObject,
 } from './view-node.js';
 import { wholeOf } from './scalar.js';
 
@@ -149,9 +150,21 @@ export function indexView(checker: Checker, object: Typed, expression: IndexExpr
     case 'dynamic':
     case 'record':
     case 'variant':
-    case undefined:
       return undefined;
+    case undefined: {
+      const lent = lentNode(object);
+      return lent === undefined ? undefined : indexed(checker, lent, expression);
+    }
   }
+}
+
+/** What a reference or box of Rust leads to, where that can be indexed: in Rust these are no pointers to step by. */
+export function lentNode(object: Typed): Typed | undefined {
+  const plain = stripType(object.type);
+  if (plain.kind !== 'pointer' || !/^(?:&|alloc::boxed::Box<)/.test(plain.name ?? '')) return undefined;
+  const target = stripType(plain.target());
+  const isIndexed = viewOf(target) !== undefined || target.kind === 'array' || target.kind === 'pointer';
+  return isIndexed ? dereferenceNode(object, placeOf(object)) : undefined;
 }
 
 function indexed(checker: Checker, object: Typed, expression: IndexExpression): Typed | undefined {
@@ -271,13 +284,24 @@ function notNegative(node: Typed): Typed {
   return node;
 }
 
+/** A byte of a string as a character, so that a part of a string shows as text. */
+function characterOf(unit: Type): Type {
+  const plain = stripType(unit);
+  const isByte = plain.kind === 'base' && plain.byteSize === 1 && plain.encoding === 'unsigned';
+  return isByte ? { ...plain, encoding: 'unsigned-char' } : unit;
+}
+
 interface Paged {
   readonly view: Parameters<typeof lengthNode>[0];
   readonly object: Typed;
   readonly place: Place;
 }
 
-function pageOf({ view, object, place }: Paged, from: Typed | undefined, to: Typed | undefined): Typed {
+function pageOf(paged: Paged, from: Typed | undefined, to: Typed | undefined): Typed {
+  return withObject(paged.object, (object) => pageOfNear({ ...paged, object }, from, to));
+}
+
+function pageOfNear({ view, object, place }: Paged, from: Typed | undefined, to: Typed | undefined): Typed {
   const element = elementOf(view);
   const size = sizeOf(element) ?? 0;
   const length = lengthNode(view, object);
@@ -316,5 +340,10 @@ function pageOf({ view, object, place }: Paged, from: Typed | undefined, to: Typ
           type: data.type,
           ...place,
         };
-  return { kind: 'slice', pointer, count, size, type: { kind: 'array', element: () => element }, ...place };
+  const ends = [from ?? begin, to];
+  const [low, high] = ends.map((side) => (side?.kind === 'constant' ? Number(side.value) : undefined));
+  const page = low === undefined || high === undefined ? {} : { page: { object, view, from: low, to: high } };
+  const shown = view.kind === 'string' ? characterOf(element) : element;
+  const type: ArrayType = { kind: 'array', element: () => shown };
+  return { kind: 'slice', pointer, count, ...page, size, type, ...place };
 }

@@ -5,7 +5,7 @@
 import { StillframeError } from '../../format/error.js';
 import { x86_64Machine } from '../../format/registers/x86-64.js';
 import { findClassMember, hasMember } from '../types/class-member.js';
-import { elementCount, isComposite, memberNames, sizeOf, stripType } from '../types/layout.js';
+import { asComposite, elementCount, isComposite, memberNames, sizeOf, stripType } from '../types/layout.js';
 import { typeName } from '../types/type-name.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
 import type { Type } from '../types/type.js';
@@ -41,6 +41,8 @@ import {
 import { checkBinary, commonPointer } from './check-binary.js';
 import { checkIndex, checkRepeat, checkSlice } from './check-slice.js';
 import { checkCall } from './check-method.js';
+import { partsUnary } from './check-parts.js';
+import { classCast } from './class-cast.js';
 import { resolveType } from './check-type.js';
 import { alternativeMember, dynamicCast, heldNode, ownerOf, recordMember, valueOf } from './check-view.js';
 import {
@@ -220,7 +222,8 @@ export class Checker {
     const isLocal = variable !== undefined && this.#globalNamed(name) !== variable;
     const plain = stripType(self.type());
     if (isLocal || plain.kind !== 'pointer') return undefined;
-    if (!hasMember(plain.target(), name)) return undefined;
+    // In C it is a name like any other.
+    if (asComposite(plain.target())?.tagless !== true || !hasMember(plain.target(), name)) return undefined;
     const place = this.place(expression);
     const pointer: Typed = { kind: 'variable', variable: self, type: self.type(), ...place, path: 'this' };
     const object = dereferenceNode(pointer, { span: place.span, path: '*this' });
@@ -399,6 +402,8 @@ export class Checker {
       case '+':
       case '-':
       case '~': {
+        const ofParts = partsUnary(operator, operand, place);
+        if (ofParts !== undefined) return ofParts;
         const numeric = numericOf(operand.type);
         const wrong = operator === '~' ? numeric?.kind !== 'integer' : numeric === undefined;
         if (wrong || stripType(operand.type).kind === 'pointer') {
@@ -434,7 +439,7 @@ export class Checker {
     if (from === undefined) throw refuse();
     const pointers = target.kind === 'pointer' || stripType(value.type).kind === 'pointer';
     if (pointers && (to.kind === 'float' || from.kind === 'float')) throw refuse();
-    return { ...convert(promotedIfBits(value), type), ...place };
+    return { ...(classCast(value, type, place) ?? convert(promotedIfBits(value), type)), ...place };
   }
 
   /** `x.(T)`: the object that an interface holds, as the type that it is said to be. */

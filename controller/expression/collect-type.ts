@@ -3,23 +3,14 @@ import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import type { Limits } from '../../format/limits.js';
 import { isCharacter, isVoid, sizeOf, stripType } from '../types/layout.js';
 import { elementOf, memberOf, pathText, targetOf, type ValuePath } from '../types/path.js';
-import { binary, choose, constant, type Recipe } from '../types/recipe.js';
+import { addressAt, binary, choose, constant, type Recipe } from '../types/recipe.js';
 import type { Type } from '../types/type.js';
 import type { Block, View } from '../types/view.js';
 import { viewOf } from '../types/views.js';
-import { type Lead, leadsOf, leadsOn, maxFollowedElements } from './follow-view.js';
+import { type Lead, leadsOf, leadsOn, maxFollowedElements, pageLeads } from './follow-view.js';
+import type { SlicePage } from './typed.js';
 import { lowerRecipe } from './lower-recipe.js';
-import {
-  type At,
-  beginningOf,
-  followed,
-  guarded,
-  guardedAt,
-  moved,
-  type RangeTree,
-  settled,
-  type TreeRange,
-} from './range-tree.js';
+import { type At, beginningOf, followed, moved, type RangeTree, type TreeRange } from './range-tree.js';
 import { OpWriter } from './op-writer.js';
 
 export interface FollowContext {
@@ -94,26 +85,50 @@ function followView(view: View, at: At, path: ValuePath, context: FollowContext)
       case 'pointer': {
         const code = lower(lead.value);
         if (code === undefined || isLong(code) || isCharacter(lead.target)) break;
-        followPointer(lead.target, settled({ ...at, code }), lead.path, inner);
+        followPointer(lead.target, { ...at, code }, lead.path, inner);
         break;
       }
-      case 'part': {
-        const exists = lead.exists === undefined ? undefined : lower(lead.exists);
-        followValue(lead.type, guardedAt(moved(at, lead.offset), exists), lead.path, inner);
+      case 'part':
+        if (lead.exists === undefined) followValue(lead.type, moved(at, lead.offset), lead.path, inner);
+        else objectAt(at, { ...lead, address: addressAt(lead.offset), exists: lead.exists }, inner);
         break;
-      }
-      case 'element': {
-        const code = context.depth > 0 ? lower(lead.address) : undefined;
-        if (code === undefined || isLong(code)) break;
-        const element = guardedAt({ ...at, code }, lower(lead.exists));
-        followValue(lead.type, element, lead.path, { ...inner, depth: context.depth - 1 });
+      case 'element':
+        if (context.depth > 0) objectAt(at, lead, { ...inner, depth: context.depth - 1 });
         break;
-      }
       case 'block':
         if (context.depth > 0) followBlocks([{ block: lead.block, at }], lead.path, inner);
         break;
     }
   }
+}
+
+/** Elements `from` up to `to` of a sequence, and what they lead to. */
+export function followPage(
+  { view, from, to }: SlicePage,
+  at: At,
+  path: ValuePath,
+  context: FollowContext,
+): void {
+  const { limits } = context;
+  for (const lead of pageLeads(view, path, { from, to, limits })) {
+    if (lead.kind === 'bytes') bytesAt(at, lead, context);
+    else if (lead.kind === 'element') objectAt(at, lead, context);
+  }
+}
+
+/** An object that is not always there is a range of its own, so that what it leads to is only collected where it is. */
+function objectAt(
+  at: At,
+  lead: { readonly type: Type; readonly address: Recipe; readonly exists: Recipe; readonly path: ValuePath },
+  context: FollowContext,
+): void {
+  const { type, address, exists, path } = lead;
+  const size = sizeOf(type);
+  if (size === undefined || size === 0 || !leadsOn(type, context.limits.maxNesting)) return;
+  const maxBytes = Math.min(size, context.limits.maxHitBytes);
+  const bytes = choose(exists, constant(maxBytes), constant(0));
+  const range = bytesAt(at, { kind: 'bytes', address, bytes, maxBytes, expected: maxBytes, path }, context);
+  if (range !== undefined) followValue(type, beginningOf(range), path, context);
 }
 
 function bytesAt(
@@ -124,13 +139,15 @@ function bytesAt(
   const base = { kind: 'address', code: at.code } as const;
   const [address, bytes] = [lowerRecipe(lead.address, base), lowerRecipe(lead.bytes, base)];
   if (address === undefined || bytes === undefined || isLong(address) || isLong(bytes)) return undefined;
-  const { guard } = at;
-  return context.tree.ensure(settled({ ...at, code: address }), {
-    path: pathText(lead.path),
-    length: guard === undefined ? bytes : guarded(guard, bytes),
-    maxBytes: lead.maxBytes,
-    secret: context.isSecret(pathText(lead.path)),
-  });
+  return context.tree.ensure(
+    { ...at, code: address },
+    {
+      path: pathText(lead.path),
+      length: bytes,
+      maxBytes: lead.maxBytes,
+      secret: context.isSecret(pathText(lead.path)),
+    },
+  );
 }
 
 /** The near ones first, as many as one container may have. */
@@ -151,12 +168,7 @@ function followBlocks(
     const beginning = beginningOf(range);
     const inner = { ...context, depth: context.depth - 1 };
     for (const { type, offset } of holds) followValue(type(), moved(beginning, offset), path, inner);
-    for (const { type, address: place, exists } of objects) {
-      const base = { kind: 'address', code: at.code } as const;
-      const code = lowerRecipe(place, base);
-      if (code === undefined || isLong(code)) continue;
-      followValue(type(), guardedAt({ ...at, code }, lowerRecipe(exists, base)), path, inner);
-    }
+    for (const each of objects) objectAt(at, { ...each, type: each.type(), path }, inner);
     queue.push(...(next?.() ?? []).map((following) => ({ block: following, at: beginning })));
   }
 }

@@ -6,9 +6,15 @@ import type { Limits } from '../../format/limits.js';
 import type { PlanRange } from '../../format/plan/plan.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
 import { sizeOf, stripType } from '../types/layout.js';
-import { elementOf, rootPath } from '../types/path.js';
+import { elementOf, pathText, rootPath } from '../types/path.js';
 import { numericOf } from './c-types.js';
-import { followPointer, followValue, maxFollowSteps, type FollowContext } from './collect-type.js';
+import {
+  followPage,
+  followPointer,
+  followValue,
+  maxFollowSteps,
+  type FollowContext,
+} from './collect-type.js';
 import {
   isUnlowered,
   lowerAddress,
@@ -17,11 +23,12 @@ import {
   type LoweringContext,
   type Unlowered,
 } from './lower.js';
-import { maxFollowedElements } from './follow-view.js';
+import { leadsOn, maxFollowedElements } from './follow-view.js';
 import { OpWriter } from './op-writer.js';
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import { beginningOf, followed, guarded, moved, RangeTree, type At } from './range-tree.js';
 import {
+  type BoundNode,
   isLvalue,
   isObject,
   isPlaced,
@@ -108,6 +115,7 @@ export class Collector {
 
   #value(node: Typed, depth: number, explicit: boolean): void {
     if (node.kind === 'slice') return this.#slice(node, depth);
+    if (node.kind === 'let') return this.#value(node.body, depth, explicit);
     if (node.kind === 'guarded') {
       this.#reads(node.condition);
       return this.#value(node.operand, depth, explicit);
@@ -146,22 +154,28 @@ export class Collector {
       return;
     }
     this.#reads(node.count);
+    const from = node.page === undefined ? undefined : this.#address(node.page.object);
+    if (node.page !== undefined && from !== undefined) {
+      followPage(node.page, from, rootPath(node.page.object.path), follow);
+      return;
+    }
     const count = this.#lowered(lowerValue(node.count, this.#context));
     const length = new OpWriter().raw(count).constant(BigInt(node.size)).op(DW_OP.DW_OP_mul).finish();
     const range = this.#tree.ensure(at, { path: node.path, length, maxBytes: maxDynamicSliceBytes, secret });
-    const plain = stripType(element);
-    if (range === undefined || plain.kind !== 'pointer') return;
+    if (range === undefined || !leadsOn(element, limits.maxNesting)) return;
     for (let i = 0; i < maxFollowedElements; i++) {
-      const isThere = new OpWriter().constant(BigInt(i)).raw(count).op(DW_OP.DW_OP_lt).finish();
-      const target = followed(moved(beginningOf(range), i * node.size));
-      const guardedTarget: At = { owner: range, code: guarded(isThere, target.code) };
+      const isThere = new OpWriter().constant(BigInt(i)).raw(count).op(DW_OP.DW_OP_lt);
+      const bytes = isThere.constant(BigInt(node.size)).op(DW_OP.DW_OP_mul).finish();
       const path = elementOf(rootPath(node.pointer.path), i);
-      followPointer(plain.target(), guardedTarget, path, follow);
+      const extent = { path: pathText(path), length: bytes, maxBytes: Math.max(1, node.size), secret };
+      const own = this.#tree.ensure(moved(beginningOf(range), i * node.size), extent);
+      if (own === undefined) return;
+      followValue(element, beginningOf(own), path, follow);
     }
   }
 
   /** The characters that are compared, or searched. */
-  #countedText(node: TextNode, length: Typed): void {
+  #countedText(node: Pick<TextNode, 'subject' | 'unitBytes'>, length: Typed): void {
     this.#reads(length);
     const at = this.#pointer(node.subject);
     const units = this.#lowered(lowerValue(length, this.#context));
@@ -213,9 +227,17 @@ export class Collector {
       case 'text':
         if (node.length === undefined) return this.#value(node.subject, 1, false);
         return this.#countedText(node, node.length);
+      case 'texts':
+        this.#countedText({ ...node.left, unitBytes: node.unitBytes }, node.left.length);
+        return this.#countedText({ ...node.right, unitBytes: node.unitBytes }, node.right.length);
       case 'guarded':
         this.#reads(node.condition);
         return this.#reads(node.operand);
+      case 'let':
+        return this.#reads(node.body);
+      case 'bound':
+        this.#boundObject(node);
+        return;
       case 'view-element':
       case 'view-lookup':
       case 'view-page':
@@ -224,6 +246,9 @@ export class Collector {
         return this.#walked(node);
       case 'slice':
         return this.#slice(node, 0);
+      case 'parts':
+        for (const part of node.parts) this.#reads(part);
+        return;
       case 'constant':
       case 'string':
       case 'function':
@@ -240,6 +265,9 @@ export class Collector {
    * own bytes are what is wanted; otherwise it is on the way to something.
    */
   #covered(node: ObjectNode, whole: boolean): At | undefined {
+    if (node.kind === 'dereference' && node.pointer.kind === 'bound' && isObject(node.pointer.object)) {
+      return this.#covered(node.pointer.object, whole);
+    }
     const size =
       node.kind === 'member' && node.bits !== undefined ? bitFieldBytes(node.bits) : sizeOf(node.type);
     if (node.kind === 'variable' && this.#options.isCovered?.(node.variable) === true)
@@ -262,6 +290,10 @@ export class Collector {
       secret: isSecret(node.path),
     });
     return range === undefined ? at : beginningOf(range);
+  }
+
+  #boundObject({ object }: BoundNode): At | undefined {
+    return isObject(object) ? this.#covered(object, false) : this.#address(object);
   }
 
   /** Undefined when the object is not in memory. */
@@ -291,6 +323,8 @@ export class Collector {
       case 'guarded':
         this.#reads(node.condition);
         return this.#address(node.operand);
+      case 'let':
+        return this.#address(node.body);
       case 'view-element':
       case 'view-lookup':
       case 'view-page':
@@ -302,6 +336,7 @@ export class Collector {
         this.#address(node.whenTrue);
         this.#address(node.whenFalse);
         return { owner: undefined, code: this.#lowered(lowerAddress(node, this.#context)) };
+      case 'parts':
       case 'function':
       case 'string':
       case 'fact':
@@ -313,6 +348,11 @@ export class Collector {
   #pointer(node: Typed): At {
     if (node.kind === 'convert' && numericOf(node.operand.type)?.kind === 'integer') {
       if (sizeOf(node.operand.type) === 8) return this.#pointer(node.operand);
+    }
+    if (node.kind === 'let') return this.#pointer(node.body);
+    if (node.kind === 'bound') {
+      const at = this.#boundObject(node);
+      if (at !== undefined) return at;
     }
     if (node.kind === 'guarded') {
       this.#reads(node.condition);

@@ -222,10 +222,20 @@ export function dynamicValue(node: DynamicNode, evaluation: ViewEvaluation): Val
     return absent('unreadable', `${path} is ${node.view.none ?? 'nil'}: it holds no "${wanted}"`);
   }
   const holds = typeName(found.type);
-  const isSame = holds === wanted || typeName(stripType(found.type)) === typeName(stripType(node.type));
-  if (isSame) return { ...found, type: node.type };
+  if (isSameType(found.type, node.type)) return { ...found, type: node.type };
   return absent('unreadable', `${path} holds a "${holds}", not a "${wanted}"`);
 }
+
+/** As two spell it: pointers are called otherwise in Go than where an expression makes one. */
+function isSameType(a: Type, b: Type, nesting = 0): boolean {
+  const [x, y] = [stripType(a), stripType(b)];
+  if (x.kind === 'pointer' && y.kind === 'pointer' && nesting < maxPointers) {
+    return isSameType(x.target(), y.target(), nesting + 1);
+  }
+  return typeName(a) === typeName(b) || typeName(x) === typeName(y);
+}
+
+const maxPointers = 8;
 
 /** A type whose view has only elements `from` up to `to` of another: what a slice of a list shows as. */
 export function pagedType(

@@ -39,9 +39,11 @@ import {
 import {
   isPlaced,
   type ConditionalNode,
+  type PartsNode,
   type GuardedNode,
   type SliceNode,
   type TextNode,
+  type TextsNode,
   type Typed,
   type ViewPageNode,
 } from './typed.js';
@@ -74,6 +76,8 @@ class Evaluator {
   readonly #frame: EvaluationFrame;
   /** The weakest provenance of the bytes that were read for the result. */
   #provenance: Provenance | undefined;
+  /** Objects that are looked at several times. */
+  readonly #bound = new Map<Typed, Located>();
 
   constructor(frame: EvaluationFrame) {
     this.#frame = frame;
@@ -81,6 +85,7 @@ class Evaluator {
 
   value(node: Typed): Value {
     if (node.kind === 'slice') return this.#slice(node);
+    if (node.kind === 'let') return this.value(node.body);
     if (node.kind === 'guarded') {
       const why = this.#unguarded(node);
       if (why !== undefined) return { type: node.type, place: { kind: 'absent', absent: why } };
@@ -121,6 +126,10 @@ class Evaluator {
         return this.#load(node);
       case 'guarded':
         return this.#unguarded(node) ?? this.scalar(node.operand);
+      case 'let':
+        return this.scalar(node.body);
+      case 'bound':
+        return this.#address(node.object);
       case 'view-count':
         return countValue(node, this.#views());
       case 'register': {
@@ -200,8 +209,11 @@ class Evaluator {
       }
       case 'text':
         return this.#text(node);
+      case 'texts':
+        return this.#texts(node);
       case 'string':
       case 'function':
+      case 'parts':
       case 'slice':
       case 'view-page':
         return unreadable(node);
@@ -255,6 +267,21 @@ class Evaluator {
     return typeof value === 'bigint' ? convertScalar(~value, numeric) : unreadable(node);
   }
 
+  /** The numbers one after another; absent as a whole where one is missing. */
+  #parts(node: PartsNode): Place {
+    const parts: Uint8Array[] = [];
+    for (const each of node.parts) {
+      const value = this.scalar(each);
+      if (isAbsent(value)) return { kind: 'absent', absent: value };
+      const numeric = numericOf(each.type);
+      const size = sizeOf(each.type);
+      if (numeric === undefined || size === undefined) return { kind: 'absent', absent: unreadable(each) };
+      parts.push(encodeScalar(value, numeric, size));
+    }
+    const provenance = this.#provenance === undefined ? {} : { provenance: this.#provenance };
+    return { kind: 'bytes', bytes: new Uint8Array(Buffer.concat(parts)), ...provenance };
+  }
+
   #chosen(node: ConditionalNode): Typed | Absent {
     const condition = this.scalar(node.condition);
     if (isAbsent(condition)) return condition;
@@ -284,6 +311,8 @@ class Evaluator {
       }
       case 'slice':
         return this.#pointed(node.pointer);
+      case 'let':
+        return this.#located(node.body);
       case 'guarded': {
         const why = this.#unguarded(node);
         return why === undefined ? this.#located(node.operand) : atAddress(why);
@@ -304,6 +333,8 @@ class Evaluator {
         return atAddress(this.#frame.relocate(node.address));
       case 'string':
         return { place: { kind: 'bytes', bytes: node.bytes } };
+      case 'parts':
+        return { place: this.#parts(node) };
       case 'fact': {
         const bytes = new Uint8Array(16);
         bytes.set(new TextEncoder().encode(this.#frame.comm).subarray(0, 15));
@@ -314,6 +345,11 @@ class Evaluator {
 
   /** What a pointer points to: also one that is nowhere, to an object that has no address. */
   #pointed(pointer: Typed): Located {
+    if (pointer.kind === 'bound') {
+      const known = this.#bound.get(pointer) ?? this.#located(pointer.object);
+      this.#bound.set(pointer, known);
+      return known;
+    }
     const place = this.#pointee(pointer, 0);
     return place === undefined ? atAddress(this.scalar(pointer)) : { place };
   }
@@ -424,9 +460,35 @@ class Evaluator {
       return absent('limit', `${subject.path} is longer than ${maxSearchedBytes} bytes`);
     }
     if (wanted === 0) return truth(compareText(operator, new Uint8Array(), literal, pattern));
-    const bytes = this.#bytes(this.#pointed(subject).place, wanted, subject);
+    const { place } = this.#pointed(subject);
+    const bytes = this.#bytes(place, wanted, subject);
+    if (!isAbsent(bytes)) return truth(compareText(operator, bytes, literal, pattern, unitBytes));
+    if (operator === 'contains' || operator === 'matches') return bytes;
+    // As the kernel does, which reads no byte after the first that differs.
+    for (const [i, wantedByte] of literal.entries()) {
+      const byte = this.#bytes(part(place, BigInt(i), 1, subject), 1, subject);
+      if (isAbsent(byte)) return stringMissing(byte, subject, wanted - i);
+      if (byte[0] !== wantedByte) return truth(operator === '!=');
+    }
+    return bytes;
+  }
+
+  /** Of two strings that know their lengths: where these differ, no byte is read. */
+  #texts({ operator, left, right, unitBytes }: TextsNode): Scalar | Absent {
+    const length = this.scalar(left.length);
+    if (isAbsent(length)) return length;
+    const other = this.scalar(right.length);
+    if (isAbsent(other)) return other;
+    if (length !== other) return truth(operator === '!=');
+    const size = Number(length) * unitBytes;
+    if (size === 0) return truth(operator === '==');
+    if (size > maxSearchedBytes) {
+      return absent('limit', `${left.subject.path} is longer than ${maxSearchedBytes} bytes`);
+    }
+    const bytes = this.#bytes(this.#pointed(left.subject).place, size, left.subject);
     if (isAbsent(bytes)) return bytes;
-    return truth(compareText(operator, bytes, literal, pattern, unitBytes));
+    const others = this.#bytes(this.#pointed(right.subject).place, size, right.subject);
+    return isAbsent(others) ? others : truth(compareText(operator, bytes, others));
   }
 
   /**

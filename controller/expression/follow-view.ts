@@ -37,8 +37,10 @@ export type Lead =
       readonly address: Recipe;
       readonly exists: Recipe;
       readonly path: ValuePath;
+      /** Low ones come first. */
+      readonly index: number;
     }
-  | { readonly kind: 'block'; readonly block: Block; readonly path: ValuePath };
+  | { readonly kind: 'block'; readonly block: Block; readonly path: ValuePath; readonly index: number };
 
 /** Elements that are themselves followed. */
 export const maxFollowedElements = 16;
@@ -83,7 +85,7 @@ export function leadsOf(view: View, path: ValuePath, limits: Limits): readonly L
       return [
         ...loadLeads([view.kind === 'dynamic' ? view.isNone : view.length], path),
         ...(view.kind === 'walked' ? factLeads(view.facts, path) : []),
-        ...(view.blocks?.() ?? []).map((block): Lead => ({ kind: 'block', block, path })),
+        ...(view.blocks?.() ?? []).map((block, index): Lead => ({ kind: 'block', block, path, index })),
       ];
   }
 }
@@ -108,31 +110,45 @@ function stringLeads(view: StringView, path: ValuePath, limits: Limits): Lead[] 
 }
 
 function sequenceLeads(view: SequenceView, path: ValuePath, limits: Limits): Lead[] {
-  const element = view.element();
+  return pageLeads(view, path, { from: 0, to: limits.maxElements, limits });
+}
+
+/** Elements `from` up to `to`, as far as there are so many. */
+export function pageLeads(
+  view: StringView | SequenceView,
+  path: ValuePath,
+  { from, to, limits }: { readonly from: number; readonly to: number; readonly limits: Limits },
+): Lead[] {
+  const element = view.kind === 'string' ? view.unit : view.element();
   const stride = sizeOf(element);
-  if (stride === undefined || stride === 0) return [];
+  if (stride === undefined || stride === 0 || to <= from) return [];
   const leads: Lead[] = [];
-  const { data } = view;
+  const { data, length } = view;
   if (data.op !== 'address') {
-    const maxBytes = Math.min(limits.maxElements * stride, limits.maxHitBytes);
+    const maxBytes = Math.min((to - from) * stride, limits.maxHitBytes);
+    const all = checkedBytes(view, stride);
+    const skipped = constant(from * stride);
     leads.push({
       kind: 'bytes',
-      address: data,
-      bytes: checkedBytes(view, stride),
+      address: from === 0 ? data : binary(data, '+', skipped),
+      bytes:
+        from === 0
+          ? all
+          : choose(binary(constant(from), '<', length), binary(all, '-', skipped), constant(0)),
       maxBytes,
       expected: Math.min(maxBytes, Math.max(stride, expectedSequenceBytes)),
       path,
     });
   }
   if (!leadsOn(element, limits.maxNesting)) return leads;
-  const most = Math.min(limits.maxElements, maxFollowedElements);
-  for (let i = 0; i < most; i++) {
+  for (let i = from; i < Math.min(to, from + maxFollowedElements); i++) {
     leads.push({
       kind: 'element',
       type: element,
       address: binary(data, '+', constant(i * stride)),
-      exists: binary(constant(i), '<', view.length),
+      exists: binary(constant(i), '<', length),
       path: elementOf(path, i),
+      index: i - from,
     });
   }
   return leads;

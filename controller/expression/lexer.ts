@@ -35,6 +35,7 @@ const punctuators = [
   '<<=',
   '>>=',
   '...',
+  '..',
   '->',
   '++',
   '--',
@@ -62,9 +63,9 @@ const space = /\s+/y;
 const name = /[\p{ID_Start}_][\p{ID_Continue}]*/uy;
 const register = /\$[A-Za-z_][A-Za-z0-9_]*/y;
 const hexFloat = /0[xX]([0-9a-fA-F]*)\.?([0-9a-fA-F]*)[pP]([+-]?\d+)/y;
-const decimalFloat = /(?:\d+\.\d*|\.\d+)(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+/y;
+const decimalFloat = /(?:\d+\.(?!\.)\d*|(?<!\.)\.\d+)(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+/y;
 const integer = /0[xX][0-9a-fA-F]+|0[bB][01]+|\d+/y;
-const suffix = /[\p{ID_Continue}.]*/uy;
+const suffix = /(?:(?!\.\.)[\p{ID_Continue}.])*/uy;
 
 function match(pattern: RegExp, text: string, at: number): RegExpExecArray | null {
   pattern.lastIndex = at;
@@ -123,7 +124,10 @@ function tokenAt(text: string, start: number): Token {
     return { kind: 'name', text: word, start, end: start + word.length };
   }
   const first = text[start] ?? '';
-  if (/[0-9]/.test(first) || (first === '.' && /[0-9]/.test(text[start + 1] ?? ''))) {
+  if (
+    /[0-9]/.test(first) ||
+    (first === '.' && text[start - 1] !== '.' && /[0-9]/.test(text[start + 1] ?? ''))
+  ) {
     return numberAt(text, start);
   }
   if (first === '$') {

@@ -20,8 +20,13 @@ export function locate(lowerer: Lowerer, node: Typed): boolean {
       return location.kind === 'address';
     }
     case 'dereference':
+      if (node.pointer.kind === 'bound' && !lowerer.isBound(node.pointer)) {
+        return locate(lowerer, node.pointer.object);
+      }
       lowerer.push(node.pointer);
       return true;
+    case 'let':
+      return lowerer.bind(node, () => locate(lowerer, node.body));
     case 'slice':
       lowerer.push(node.pointer);
       return true;
@@ -65,6 +70,7 @@ export function locate(lowerer: Lowerer, node: Typed): boolean {
     case 'view-page':
     case 'dynamic':
       return lowerer.refuseWalk(node);
+    case 'parts':
     case 'string':
     case 'fact':
       return lowerer.refuse(node, `${node.path} has no place in the target`);

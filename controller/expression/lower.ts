@@ -19,9 +19,11 @@ import type { PlanLocation } from './lower-location.js';
 import { emitCountedComparison, emitTextComparison } from './lower-text.js';
 import { OpWriter } from './op-writer.js';
 import {
+  type BoundNode,
   type CompareNode,
   type ConvertNode,
   type GuardedNode,
+  type LetNode,
   type ShiftNode,
   type TextNode,
   type Typed,
@@ -41,6 +43,7 @@ export interface Unlowered {
   readonly length: number;
   /** Set when a variable has no location at the site. */
   readonly absent?: Absent;
+  readonly hint?: string;
 }
 
 export function isUnlowered(result: unknown): result is Unlowered {
@@ -91,8 +94,9 @@ export class Lowerer {
   readonly out: OpWriter = new OpWriter();
   readonly context: LoweringContext;
 
-  constructor(context: LoweringContext) {
+  constructor(context: LoweringContext, bound: ReadonlyMap<BoundNode, number> = new Map()) {
     this.context = context;
+    for (const [node, slot] of bound) this.#bound.set(node, slot);
   }
 
   refuse(node: Typed, unsupported: string, cause?: Absent): never {
@@ -239,9 +243,20 @@ export class Lowerer {
       case 'text':
         this.#text(node);
         return;
+      case 'texts':
+        return this.refuse(
+          node,
+          'two strings of the target cannot be compared in the kernel; only one with a literal can',
+        );
       case 'guarded':
         this.pushGuard(node);
         this.push(node.operand);
+        return;
+      case 'let':
+        this.bind(node, () => this.push(node.body));
+        return;
+      case 'bound':
+        this.pushBound(node);
         return;
       case 'view-element':
       case 'view-lookup':
@@ -250,10 +265,46 @@ export class Lowerer {
         return this.refuseWalk(node);
       case 'string':
       case 'function':
+      case 'parts':
       case 'slice':
       case 'view-page':
         this.integer(node);
     }
+  }
+
+  /** Where objects are on the stack whose addresses were pushed once. */
+  readonly #bound = new Map<BoundNode, number>();
+
+  /** Runs what leaves one value, with the address of the object below it. An object that is in no memory is read where it is. */
+  bind<T>({ bound }: LetNode, body: () => T): T {
+    const { out } = this;
+    if (!this.#isInMemory(bound.object)) return body();
+    this.pushAddress(bound.object);
+    this.#bound.set(bound, out.depth);
+    const result = body();
+    this.#bound.delete(bound);
+    out.op(DW_OP.DW_OP_swap, DW_OP.DW_OP_drop);
+    return result;
+  }
+
+  #isInMemory(object: Typed): boolean {
+    const attempt = new Lowerer(this.context, this.#bound);
+    attempt.out.depth = this.out.depth;
+    return locate(attempt, object);
+  }
+
+  /** False where the object was not bound, for it is in no memory. */
+  isBound(node: BoundNode): boolean {
+    return this.#bound.has(node);
+  }
+
+  pushBound(node: BoundNode): void {
+    const slot = this.#bound.get(node);
+    if (slot === undefined) {
+      this.pushAddress(node.object);
+      return;
+    }
+    this.out.op(DW_OP.DW_OP_pick, this.out.depth - slot);
   }
 
   /** Leaves nothing, and faults where the condition does not hold: 1 divided by 0. */
@@ -265,12 +316,16 @@ export class Lowerer {
 
   /** What only a walk finds, or only the process knows. */
   refuseWalk(node: Typed): never {
-    return this.refuse(
-      node,
-      node.kind === 'dynamic'
-        ? `what type ${node.object.path} holds is not known in the kernel`
-        : `${node.path} needs a walk from node to node, which cannot run in the kernel`,
-    );
+    const { start, end } = node.span;
+    throw new Refusal({
+      unsupported:
+        node.kind === 'dynamic'
+          ? `what type ${node.object.path} holds is not known in the kernel`
+          : `${node.path} needs a walk from node to node, which cannot run in the kernel`,
+      position: start,
+      length: end - start,
+      hint: 'decide on what objects say themselves, such as size() or whether there is one, and ask the snapshot the rest',
+    });
   }
 
   pushAddress(node: Typed): void {

@@ -6,6 +6,8 @@ import { StillframeError } from '../../format/error.js';
 export interface Label {
   offset: number | undefined;
   readonly jumps: number[];
+  /** Entries on the stack there. */
+  depth: number | undefined;
 }
 
 const jumpReach = 0x7fff;
@@ -13,6 +15,8 @@ const jumpReach = 0x7fff;
 /** Writes DWARF operations, jumps by label. */
 export class OpWriter {
   readonly #out = new ByteWriter();
+  /** Entries on the stack, from where this began. */
+  depth = 0;
 
   get length(): number {
     return this.#out.length;
@@ -20,11 +24,18 @@ export class OpWriter {
 
   op(...codes: readonly number[]): this {
     for (const code of codes) this.#out.u8(code);
+    for (let i = 0; i < codes.length; i++) {
+      const code = codes[i] ?? 0;
+      this.depth += effectOf(code);
+      if (hasByteOperand(code)) i++;
+    }
     return this;
   }
 
+  /** An expression of its own, which leaves one value. */
   raw(bytes: Uint8Array): this {
     this.#out.raw(bytes);
+    this.depth++;
     return this;
   }
 
@@ -32,6 +43,7 @@ export class OpWriter {
   constant(value: bigint): this {
     const signed = BigInt.asIntN(64, value);
     const out = this.#out;
+    this.depth++;
     if (signed >= 0n && signed < 32n) out.u8(DW_OP.DW_OP_lit0 + Number(signed));
     else if (signed >= 0n && signed <= 0xffn) out.u8(DW_OP.DW_OP_const1u).u8(Number(signed));
     else if (signed >= -0x80n && signed < 0n) out.u8(DW_OP.DW_OP_const1s).u8(Number(signed & 0xffn));
@@ -59,6 +71,7 @@ export class OpWriter {
 
   address(link: bigint): this {
     this.#out.u8(DW_OP.DW_OP_addr).u64(link);
+    this.depth++;
     return this;
   }
 
@@ -78,12 +91,14 @@ export class OpWriter {
   }
 
   label(): Label {
-    return { offset: undefined, jumps: [] };
+    return { offset: undefined, jumps: [], depth: undefined };
   }
 
   /** Jumps forward, to where the label will be bound. */
   jump(code: typeof DW_OP.DW_OP_bra | typeof DW_OP.DW_OP_skip, to: Label): this {
     this.#out.u8(code);
+    this.depth += effectOf(code);
+    to.depth ??= this.depth;
     to.jumps.push(this.#out.length);
     this.#out.u16(0);
     return this;
@@ -92,6 +107,8 @@ export class OpWriter {
   bind(label: Label): this {
     const here = this.#out.length;
     label.offset = here;
+    // Behind a jump that is always taken only the label says how many entries there are.
+    this.depth = label.depth ?? this.depth;
     for (const at of label.jumps) {
       const distance = here - (at + 2);
       if (distance > jumpReach) {
@@ -108,4 +125,49 @@ export class OpWriter {
   finish(): Uint8Array {
     return this.#out.finish();
   }
+}
+
+function hasByteOperand(code: number): boolean {
+  return code === DW_OP.DW_OP_deref_size || code === DW_OP.DW_OP_pick;
+}
+
+const pops: ReadonlySet<number> = new Set([
+  DW_OP.DW_OP_drop,
+  DW_OP.DW_OP_and,
+  DW_OP.DW_OP_div,
+  DW_OP.DW_OP_minus,
+  DW_OP.DW_OP_mod,
+  DW_OP.DW_OP_mul,
+  DW_OP.DW_OP_or,
+  DW_OP.DW_OP_plus,
+  DW_OP.DW_OP_shl,
+  DW_OP.DW_OP_shr,
+  DW_OP.DW_OP_shra,
+  DW_OP.DW_OP_xor,
+  DW_OP.DW_OP_bra,
+  DW_OP.DW_OP_eq,
+  DW_OP.DW_OP_ge,
+  DW_OP.DW_OP_gt,
+  DW_OP.DW_OP_le,
+  DW_OP.DW_OP_lt,
+  DW_OP.DW_OP_ne,
+]);
+
+const keeps: ReadonlySet<number> = new Set([
+  DW_OP.DW_OP_deref,
+  DW_OP.DW_OP_deref_size,
+  DW_OP.DW_OP_neg,
+  DW_OP.DW_OP_not,
+  DW_OP.DW_OP_abs,
+  DW_OP.DW_OP_plus_uconst,
+  DW_OP.DW_OP_swap,
+  DW_OP.DW_OP_rot,
+  DW_OP.DW_OP_skip,
+  DW_OP.DW_OP_nop,
+]);
+
+/** How many entries an operation that a plan may have adds to the stack. */
+function effectOf(code: number): number {
+  if (pops.has(code)) return -1;
+  return keeps.has(code) ? 0 : 1;
 }

@@ -208,8 +208,11 @@ class Parser {
   }
 
   #index(object: Expression, start: number): Expression {
-    const from = this.#tokens.is(':') ? undefined : this.#expression();
-    if (this.#tokens.accept(':')) {
+    const isRange = (): boolean => this.#tokens.is(':') || this.#tokens.is('..');
+    const from = isRange() ? undefined : this.#expression();
+    // Rust's `[0..2]` is Go's and Python's `[0:2]`.
+    if (isRange()) {
+      this.#tokens.next();
       const to = this.#tokens.is(']') ? undefined : this.#expression();
       this.#tokens.expect(']', 'after the slice');
       return {

@@ -6,8 +6,6 @@ import { OpWriter } from './op-writer.js';
 export interface At {
   readonly owner: TreeRange | undefined;
   readonly code: Uint8Array;
-  /** Leaves 0 where nothing lies there: an element beyond the length. */
-  readonly guard?: Uint8Array;
 }
 
 export interface TreeRange extends PlanRange {
@@ -75,23 +73,12 @@ export function beginningOf(owner: TreeRange): At {
 
 export function moved(at: At, offset: number | bigint): At {
   const code = new OpWriter().raw(at.code).plus(BigInt(offset)).finish();
-  return { ...at, code };
+  return { owner: at.owner, code };
 }
 
 /** Where the pointer that lies there points to. */
 export function followed(at: At): At {
-  return settled({ ...at, code: Uint8Array.of(...at.code, DW_OP.DW_OP_deref) });
-}
-
-/** With 0 for the address where nothing lies there. */
-export function settled({ owner, code, guard }: At): At {
-  return { owner, code: guard === undefined ? code : guarded(guard, code) };
-}
-
-/** The same, where a condition holds too. */
-export function guardedAt(at: At, condition: Uint8Array | undefined): At {
-  if (condition === undefined) return at;
-  return { ...at, guard: at.guard === undefined ? condition : guarded(at.guard, condition) };
+  return { owner: at.owner, code: Uint8Array.of(...at.code, DW_OP.DW_OP_deref) };
 }
 
 /** `code` where `condition` leaves something else than 0, else 0. */

@@ -8,6 +8,8 @@ import { StillframeError } from '../../format/error.js';
 import type { Limits } from '../../format/limits.js';
 import type { MemoryReader } from '../../format/memory.js';
 import type { Machine } from '../../format/registers/machine.js';
+import { lookUpFunctions } from '../symbols/function-lookup.js';
+import { scopesOf } from '../symbols/called.js';
 import type { ModuleSymbols, SourceFrame, VariableSymbol } from '../symbols/module-symbols.js';
 import type { Type } from '../types/type.js';
 import type { Place } from '../types/value.js';
@@ -73,10 +75,20 @@ function theOne(
     if (!places.has(key)) places.set(key, variable);
   }
   if (places.size < 2) return places.values().next().value ?? found[0];
+  const variables = [...places.values()];
+  const names = new Set(variables.map((variable) => variable.wholeName ?? variable.name));
+  if (names.size === variables.length) throw severalNames(name, [...names]);
   throw severalFiles(
     name,
-    [...places.values()].map((variable) => variable.declaredFile),
+    variables.map((variable) => variable.declaredFile),
   );
+}
+
+function severalNames(name: string, candidates: readonly string[]): StillframeError {
+  return new StillframeError('bad-expression', `"${name}" can be one of ${candidates.length}`, {
+    hint: `say which: ${candidates.join(', ')}`,
+    candidates,
+  });
 }
 
 function oneFunction(
@@ -87,7 +99,7 @@ function oneFunction(
 ): FunctionName | undefined {
   const isOf = (path: string | undefined, wanted: string): boolean =>
     path !== undefined && (path === wanted || path.endsWith(`/${wanted}`));
-  const all = symbols.findFunctions(name).filter(({ entry }) => entry !== undefined);
+  const all = lookUpFunctions(symbols, name).filter(({ entry }) => entry !== undefined);
   const own = here === undefined ? [] : all.filter((each) => isOf(each.file, here));
   const fitting =
     file !== undefined ? all.filter((each) => isOf(each.file, file)) : own.length > 0 ? own : all;
@@ -123,9 +135,24 @@ function severalFiles(name: string, files: readonly (string | undefined)[]): Sti
 export function moduleScope(symbols: ModuleSymbols, options: ModuleScopeOptions = {}): NameScope {
   const { frame, address } = options;
   const locals = frame?.scope?.variables ?? [];
+  // As C++ looks names up: in the class and the namespaces around the code at hand, innermost first.
+  const scopes = frame === undefined ? [] : scopesOf(frame.function);
+  const inScopes = <T>(name: string, find: (whole: string) => T | undefined): T | undefined => {
+    for (const scope of scopes) {
+      const found = find(`${scope}${name}`);
+      if (found !== undefined) return found;
+    }
+    return find(name);
+  };
   const findGlobal = (name: string, file?: string): VariableSymbol | undefined => {
+    if (file === undefined && scopes.length > 0) {
+      for (const scope of scopes) {
+        const own = theOne(symbols.findGlobals(`${scope}${name}`), name, address ?? linkAddress(0n));
+        if (own !== undefined) return own;
+      }
+    }
     if (file === undefined && frame?.file !== undefined) {
-      const [own] = symbols.findGlobals(name, frame.file);
+      const own = theOne(symbols.findGlobals(name, frame.file), name, address ?? linkAddress(0n));
       if (own !== undefined) return own;
     }
     return theOne(symbols.findGlobals(name, file), name, address ?? linkAddress(0n));
@@ -137,8 +164,8 @@ export function moduleScope(symbols: ModuleSymbols, options: ModuleScopeOptions 
         ? (locals.find((local) => local.name === name && !local.shadowed) ??
           locals.find((local) => local.name === name))
         : undefined) ?? findGlobal(name, file),
-    findType: (name) => symbols.findType(name, address),
-    findEnumerator: (name) => symbols.findEnumerator(name, address),
+    findType: (name) => inScopes(name, (whole) => symbols.findType(whole, address)),
+    findEnumerator: (name) => inScopes(name, (whole) => symbols.findEnumerator(whole, address)),
     findFunction: (name, file) => oneFunction(symbols, name, file, frame?.file),
     *names() {
       for (const local of locals) yield local.name;

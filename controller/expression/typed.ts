@@ -5,7 +5,7 @@
 import type { LinkAddress } from '../../format/address.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
 import type { ArrayType, Type } from '../types/type.js';
-import type { DynamicView, SequenceView, WalkedMapView, WalkedView } from '../types/view.js';
+import type { DynamicView, SequenceView, StringView, WalkedMapView, WalkedView } from '../types/view.js';
 import type { ArithmeticOperator, ComparisonOperator, LogicalOperator, ShiftOperator, Span } from './ast.js';
 import type { Scalar } from './scalar.js';
 
@@ -38,8 +38,12 @@ export type Typed =
   | ConditionalNode
   | OffsetNode
   | DifferenceNode
+  | PartsNode
   | TextNode
+  | TextsNode
   | GuardedNode
+  | LetNode
+  | BoundNode
   | ViewElementNode
   | ViewLookupNode
   | ViewPageNode
@@ -111,7 +115,16 @@ export interface SliceNode extends Node {
   readonly pointer: Typed;
   /** A `long`: how many elements. */
   readonly count: Typed;
+  /** Of an object with a view: from which element to which, where both are constant. */
+  readonly page?: SlicePage;
   readonly size: number;
+}
+
+export interface SlicePage {
+  readonly object: Typed;
+  readonly view: StringView | SequenceView;
+  readonly from: number;
+  readonly to: number;
 }
 
 /** `&x`, and what an array or a function becomes in an expression. */
@@ -189,6 +202,12 @@ export interface DifferenceNode extends Node {
   readonly size: number;
 }
 
+/** A vector or a complex number that is computed: each of its numbers, in order. */
+export interface PartsNode extends Node {
+  readonly kind: 'parts';
+  readonly parts: readonly Typed[];
+}
+
 export type TextOperator = '==' | '!=' | 'startsWith' | 'contains' | 'matches';
 
 /** A comparison of a string in the target with a literal. */
@@ -205,6 +224,22 @@ export interface TextNode extends Node {
   readonly pattern?: RegExp;
 }
 
+/** Two strings of the target that both know their lengths, in units of the same size. */
+export interface TextsNode extends Node {
+  readonly kind: 'texts';
+  readonly operator: '==' | '!=';
+  readonly left: CountedText;
+  readonly right: CountedText;
+  readonly unitBytes: 1 | 2 | 4;
+}
+
+export interface CountedText {
+  /** A pointer to the first unit. */
+  readonly subject: Typed;
+  /** An `unsigned long`. */
+  readonly length: Typed;
+}
+
 /** What has a value only where a condition holds: an element within the length, the value of an optional. */
 export interface GuardedNode extends Node {
   readonly kind: 'guarded';
@@ -213,6 +248,19 @@ export interface GuardedNode extends Node {
   /** Why there is none; `{0}` stands for the first of `shows`. */
   readonly detail: string;
   readonly shows: readonly Typed[];
+}
+
+/** An object that is looked at several times: where it is is computed once, and `body` refers to it by `bound`. */
+export interface LetNode extends Node {
+  readonly kind: 'let';
+  readonly bound: BoundNode;
+  readonly body: Typed;
+}
+
+/** A pointer to the object. */
+export interface BoundNode extends Node {
+  readonly kind: 'bound';
+  readonly object: Typed;
 }
 
 /** An element that is found by walking from node to node: never in the kernel. */
@@ -278,6 +326,8 @@ export type PlacedNode =
   | StringNode
   | ConditionalNode
   | GuardedNode
+  | PartsNode
+  | LetNode
   | WalkedNode
   | (FactNode & { readonly fact: 'comm' });
 
@@ -301,11 +351,14 @@ const placedKinds: ReadonlySet<Typed['kind']> = new Set([
   'string',
   'conditional',
   'guarded',
+  'parts',
+  'let',
   ...walkedKinds,
 ]);
 
 export function isPlaced(node: Typed): node is PlacedNode {
   if (node.kind === 'guarded') return isPlaced(node.operand);
+  if (node.kind === 'let') return isPlaced(node.body);
   return isObject(node) || placedKinds.has(node.kind) || (node.kind === 'fact' && node.fact === 'comm');
 }
 
@@ -314,6 +367,7 @@ export function isLvalue(node: Typed): boolean {
   if (node.kind === 'member') return isLvalue(node.object);
   if (node.kind === 'element') return isLvalue(node.array);
   if (node.kind === 'guarded') return isLvalue(node.operand);
+  if (node.kind === 'let') return isLvalue(node.body);
   if (isWalked(node)) return node.kind !== 'view-page';
   return node.kind === 'variable' || node.kind === 'dereference' || node.kind === 'slice';
 }

@@ -20,7 +20,7 @@ import {
   throughReference,
   type Place,
 } from './convert.js';
-import type { Typed } from './typed.js';
+import { type BoundNode, isLvalue, type Typed } from './typed.js';
 
 export function viewedAs<K extends View['kind']>(
   node: Typed,
@@ -139,6 +139,27 @@ function anyOf(conditions: readonly Typed[], place: Place): Typed {
   );
 }
 
+/**
+ * What is made of an object, whose place is computed once where that takes more than a step: what a view says of it asks for the object again and again,
+ * and objects within objects would be asked for many times over.
+ */
+export function withObject(object: Typed, make: (object: Typed) => Typed): Typed {
+  if (isNear(object)) return make(object);
+  const place = placeOf(object);
+  const bound: BoundNode = { kind: 'bound', object, type: pointerTo(object.type), ...place };
+  const body = make({ kind: 'dereference', pointer: bound, type: object.type, ...place });
+  if (body.kind === 'constant') return body;
+  return { kind: 'let', bound, body, type: body.type, span: body.span, path: body.path };
+}
+
+function isNear(object: Typed): boolean {
+  if (object.kind === 'variable') return true;
+  if (object.kind === 'member') return isNear(object.object);
+  if (object.kind === 'element') return object.index.kind === 'constant' && isNear(object.array);
+  if (object.kind === 'dereference') return object.pointer.kind === 'bound';
+  return !isLvalue(object);
+}
+
 /** `{0}` and so on in the detail are the values of `shows`. */
 export function guardedBy(
   condition: Typed | undefined,
@@ -155,6 +176,10 @@ const maxExtentBytes = 1n << 47n;
 
 /** How many units or elements: an `unsigned long`, checked against all else that the object says of itself. */
 export function lengthNode(view: StringView | SequenceView, object: Typed): Typed {
+  return withObject(object, (near) => checkedLength(view, near));
+}
+
+function checkedLength(view: StringView | SequenceView, object: Typed): Typed {
   const place = placeOf(object);
   const length = recipeNode(view.length, object);
   const stride = sizeOf(elementOf(view)) ?? 0;
@@ -178,7 +203,7 @@ export function elementOf(view: StringView | SequenceView): Type {
 
 /** A pointer to the first unit or element. */
 export function dataNode(view: StringView | SequenceView, object: Typed): Typed {
-  return convert(recipeNode(view.data, object), pointerTo(elementOf(view)));
+  return withObject(object, (near) => convert(recipeNode(view.data, near), pointerTo(elementOf(view))));
 }
 
 /** An element by an index of type `long`: of one that lies in the object itself also where that is not in memory. */
@@ -188,6 +213,10 @@ export function elementNode(
   index: Typed,
   place: Place,
 ): Typed {
+  return withObject(object, (near) => checkedElement(view, near, index, place));
+}
+
+function checkedElement(view: StringView | SequenceView, object: Typed, index: Typed, place: Place): Typed {
   const type = elementOf(view);
   const size = sizeOf(type) ?? 0;
   const length = lengthNode(view, object);
@@ -233,9 +262,11 @@ function plainElement(
 
 /** The pointer that a smart pointer holds. */
 export function pointerNode(view: PointerView, object: Typed): Typed {
-  const pointer = convert(recipeNode(view.pointer, object), pointerTo(view.target()));
-  const valid = view.valid === undefined ? undefined : recipeNode(view.valid, object);
-  return guardedBy(valid, pointer, `${object.path} is corrupt`);
+  return withObject(object, (near) => {
+    const pointer = convert(recipeNode(view.pointer, near), pointerTo(view.target()));
+    const valid = view.valid === undefined ? undefined : recipeNode(view.valid, near);
+    return guardedBy(valid, pointer, `${object.path} is corrupt`);
+  });
 }
 
 /** What a view that holds one object holds: a part of it. */
@@ -249,6 +280,15 @@ export function contentNode(
 
 /** Whether an object is one of some alternatives: an `int`. */
 export function isAlternative(
+  view: VariantView,
+  alternatives: readonly Alternative[],
+  object: Typed,
+  place: Place,
+): Typed {
+  return withObject(object, (near) => isOneAlternative(view, alternatives, near, place));
+}
+
+function isOneAlternative(
   view: VariantView,
   alternatives: readonly Alternative[],
   object: Typed,
@@ -299,14 +339,20 @@ export function alternativeNode(
   object: Typed,
   place: Place,
 ): Typed | undefined {
-  if (alternative.content === undefined) return undefined;
-  const content = contentNode(alternative.content, object, place);
-  const detail = `${object.path} is not ${alternative.name}`;
-  return guardedBy(isAlternative(view, [alternative], object, place), content, detail);
+  const { content, name } = alternative;
+  if (content === undefined) return undefined;
+  return withObject(object, (near) => {
+    const held = contentNode(content, near, place);
+    return guardedBy(isAlternative(view, [alternative], near, place), held, `${object.path} is not ${name}`);
+  });
 }
 
 /** The number of the alternative in the order of their declaration: an `int`; -1 where a discriminant names none. */
 export function alternativeIndex(view: VariantView, object: Typed, place: Place): Typed {
+  return withObject(object, (near) => indexOfAlternative(view, near, place));
+}
+
+function indexOfAlternative(view: VariantView, object: Typed, place: Place): Typed {
   const discriminant = recipeNode(view.discriminant, object);
   if (discriminant.kind === 'constant' && typeof discriminant.value === 'bigint') {
     const only = alternativeFor(view, discriminant.value);

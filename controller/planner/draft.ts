@@ -84,7 +84,9 @@ export class Drafts {
       const isRelative = own[0] === DW_OP.DW_OP_push_object_address && parent !== undefined;
       const absolute = isRelative ? Uint8Array.of(...parent.absolute, ...own.subarray(1)) : own;
       const draft: Draft = { ...range, absolute, children: [] };
-      const expectedBytes = range.untilNul ? expectedStringBytes(range.maxBytes) : range.maxBytes;
+      // What the hit alone knows the length of is short most of the time, as strings are.
+      const isShort = range.untilNul || isComputed(draft);
+      const expectedBytes = isShort ? expectedStringBytes(range.maxBytes) : range.maxBytes;
       this.#take(parent, draft, { expectedBytes });
       this.adopt(range.children, draft);
     }

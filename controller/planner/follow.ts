@@ -2,16 +2,16 @@
  * Follows a type from an object to whatever its pointers lead to, level by level, so that what is near comes before what is
  * far when the budget ends. The renderer of values follows in the same way: strings always, other pointers to the depth; objects with views through these.
  */
+import { createHash } from 'node:crypto';
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import type { Limits } from '../../format/limits.js';
 import { maxBlocks, maxFollowCodeBytes } from '../expression/collect-type.js';
 import { type Lead, leadsOf } from '../expression/follow-view.js';
 import { lowerRecipe } from '../expression/lower-recipe.js';
 import { OpWriter } from '../expression/op-writer.js';
-import { guarded } from '../expression/range-tree.js';
 import { asComposite, isCharacter, memberPath, sizeOf, stripType } from '../types/layout.js';
 import { captureText, elementOf, memberOf, pathText, targetOf, type ValuePath } from '../types/path.js';
-import { binary, choose, constant, type Recipe } from '../types/recipe.js';
+import { addressAt, binary, choose, constant, type Recipe } from '../types/recipe.js';
 import type { Type } from '../types/type.js';
 import type { Block, View } from '../types/view.js';
 import { viewOf } from '../types/views.js';
@@ -45,15 +45,8 @@ export interface FollowedObject {
   readonly address: Uint8Array;
   /** The same from the range's object address; without it, the range is the object. */
   readonly own?: Uint8Array;
-  /** Leaves 0 where there is no such object: an element beyond the length. */
-  readonly guard?: Guard;
   /** `address` leaves the bytes of the object, which is in a register. */
   readonly isValue?: true;
-}
-
-interface Guard {
-  readonly own: Uint8Array;
-  readonly absolute: Uint8Array;
 }
 
 /** Nodes and tables of one container. */
@@ -62,13 +55,23 @@ interface PendingBlock {
   readonly block: Block;
   readonly path: ValuePath;
   readonly counted: { left: number };
+  readonly rank: number;
 }
+
+/** An element that is followed when its turn has come. */
+interface PendingElement {
+  readonly object: FollowedObject;
+  readonly element: Extract<Lead, { kind: 'element' }>;
+  readonly rank: number;
+}
+
+type Waiting = Pending | PendingBlock | PendingElement;
 
 export class Follower {
   readonly #drafts: Drafts;
   readonly #limits: Limits;
-  #level: (Pending | PendingBlock)[] = [];
-  #next: (Pending | PendingBlock)[] = [];
+  #level = 0;
+  #waiting: { readonly pending: Waiting; readonly due: number }[] = [];
   #steps = 0;
 
   constructor(drafts: Drafts, limits: Limits) {
@@ -98,24 +101,30 @@ export class Follower {
 
   /** Follows all that is lined up until there is nothing left or the budget is spent. */
   run(): void {
-    while (this.#next.length > 0) {
-      this.#level = this.#next;
-      this.#next = [];
-      for (const pending of this.#level) {
-        if ('block' in pending) this.#collectBlock(pending);
-        else this.#collect(pending);
-      }
+    while (this.#waiting.length > 0) {
+      this.#level++;
+      const due = this.#waiting.filter((each) => each.due <= this.#level);
+      this.#waiting = this.#waiting.filter((each) => each.due > this.#level);
+      for (const { pending } of due) this.#take(pending);
     }
   }
 
-  #enqueue(pending: Pending | PendingBlock): void {
+  #take(pending: Waiting): void {
+    if ('block' in pending) this.#collectBlock(pending);
+    else if ('element' in pending) this.#objectAt(pending.object, pending.element);
+    else this.#collect(pending);
+  }
+
+  #enqueue(pending: Waiting): void {
     // What the budget cannot hold is not lined up either: a hostile type could line up for ever.
-    if (this.#next.length >= this.#limits.maxRanges) {
-      const path = 'block' in pending ? pending.path : targetOf(pending.path);
+    if (this.#waiting.length >= this.#limits.maxRanges) {
+      const path = pathOf(pending);
       this.#drafts.cut(pathText(path), `more than ${this.#limits.maxRanges} pointers`);
       return;
     }
-    this.#next.push(pending);
+    // The second and third element are as near as a node of a tree's second level.
+    const rank = 'rank' in pending ? Math.ceil(pending.rank / 2) : 0;
+    this.#waiting.push({ pending, due: this.#level + 1 + rank });
   }
 
   #collect({ source, target, path, depth }: Pending): void {
@@ -228,27 +237,57 @@ export class Follower {
           else this.#enqueue({ source, target: lead.target, path: lead.path, depth: at.depth });
           break;
         }
-        case 'part': {
-          const part = movedObject(guardedObject(at, lead.exists), lead.offset);
-          this.#walk(part, lead.type, 0, lead.path, nesting + 1);
+        case 'part':
+          this.#partIn(at, lead, nesting);
           break;
-        }
         case 'element':
           if (at.depth <= 0) break;
-          this.#walk(
-            elsewhere(guardedObject(at, lead.exists), lead.address),
-            lead.type,
-            0,
-            lead.path,
-            nesting + 1,
-          );
+          this.#enqueue({ object: { ...at, depth: at.depth - 1 }, element: lead, rank: lead.index });
           break;
         case 'block':
           if (at.depth <= 0) break;
-          this.#enqueue({ object: at, block: lead.block, path: lead.path, counted: { left: maxBlocks } });
+          this.#enqueue({
+            object: at,
+            block: lead.block,
+            path: lead.path,
+            counted: { left: maxBlocks },
+            rank: lead.index,
+          });
           break;
       }
     }
+  }
+
+  /** A part that is not always there is a range of its own, so that what it leads to is only collected where it is. */
+  #partIn(object: FollowedObject, part: Extract<Lead, { kind: 'part' }>, nesting: number): void {
+    const { type, offset, exists, path } = part;
+    const isAlways = exists === undefined || object.isValue === true;
+    if (isAlways) this.#walk(movedObject(object, offset), type, 0, path, nesting + 1);
+    else if (this.#holdsPointers(type, 0))
+      this.#objectAt(object, { type, address: addressAt(offset), exists, path });
+  }
+
+  /** An object that lies somewhere, as a range. */
+  #objectAt(
+    object: FollowedObject,
+    at: { readonly type: Type; readonly address: Recipe; readonly exists: Recipe; readonly path: ValuePath },
+  ): void {
+    const { type, address, exists, path } = at;
+    const size = sizeOf(type);
+    if (size === undefined || size === 0) return;
+    const maxBytes = Math.min(size, this.#limits.maxHitBytes);
+    const bytes = choose(exists, constant(maxBytes), constant(0));
+    const range = this.#bytesOf(object, {
+      kind: 'bytes',
+      address,
+      bytes,
+      maxBytes,
+      expected: maxBytes,
+      path,
+    });
+    if (range === undefined) return;
+    const { absolute } = range;
+    this.#walk({ type, path, depth: object.depth, range, address: absolute }, type, 0, path, 0);
   }
 
   #bytesOf(object: FollowedObject, lead: Extract<Lead, { kind: 'bytes' }>): Draft | undefined {
@@ -261,8 +300,8 @@ export class Follower {
     return this.#drafts.add(object.range, {
       path: captureText(lead.path),
       address: address.value,
-      absolute: address.absolute,
-      absoluteLength: bytes.absolute,
+      absolute: compact(address.absolute),
+      absoluteLength: compact(bytes.absolute),
       length: bytes.value,
       maxBytes: lead.maxBytes,
       untilNul: false,
@@ -283,23 +322,28 @@ export class Follower {
       path,
     });
     if (range === undefined) return;
-    const code = sourceOf(object, codeOf(address));
     const inner: FollowedObject = {
       type: object.type,
       path,
       depth: object.depth - 1,
       range,
-      address: code.absolute,
-      own: objectAddress,
+      address: range.absolute,
     };
     for (const { type, offset } of holds) this.#walk(movedObject(inner, offset), type(), 0, path, 0);
-    for (const { type, address: at, exists } of objects) {
-      this.#walk(elsewhere(guardedObject(object, exists), at), type(), 0, path, 0);
+    for (const [rank, { type, address: at, exists }] of objects.entries()) {
+      const element = { kind: 'element', type: type(), address: at, exists, path, index: rank } as const;
+      if (!this.#holdsPointers(element.type, 0)) continue;
+      this.#enqueue({ object: { ...object, depth: object.depth - 1 }, element, rank });
     }
     for (const following of next?.() ?? []) {
-      this.#enqueue({ object: { ...inner, depth: object.depth }, block: following, path, counted });
+      this.#enqueue({ object: { ...inner, depth: object.depth }, block: following, path, counted, rank: 0 });
     }
   }
+}
+
+function pathOf(pending: Waiting): ValuePath {
+  if ('element' in pending) return pending.element.path;
+  return 'block' in pending ? pending.path : targetOf(pending.path);
 }
 
 const expectedBlockBytes = 256;
@@ -317,13 +361,16 @@ function codeOf(recipe: Recipe): Code {
     lowerRecipe(recipe, { kind: isValue ? 'value' : 'address', code }) ?? constantLength(0);
 }
 
-/** What code leaves over an object: nothing where there is no such object. */
+/** What code leaves over an object. */
 function sourceOf(object: FollowedObject, code: Code): PointerSource {
-  const { range, address, own = objectAddress, guard, isValue = false } = object;
-  const whole = (at: Uint8Array, condition: Uint8Array | undefined): Uint8Array =>
-    condition === undefined ? code(at, isValue) : guarded(condition, code(at, isValue));
-  const absolute = whole(address, guard?.absolute);
-  return { parent: range, value: range === undefined ? absolute : whole(own, guard?.own), absolute };
+  const { range, address, own = objectAddress, isValue = false } = object;
+  const absolute = code(address, isValue);
+  return { parent: range, value: range === undefined ? absolute : code(own, isValue), absolute };
+}
+
+/** What tells one range from another, where it is not run: that of a range within a range. */
+function compact(code: Uint8Array): Uint8Array {
+  return code.length <= 64 ? code : createHash('sha1').update(code).digest();
 }
 
 function movedObject(object: FollowedObject, offset: number): FollowedObject {
@@ -341,34 +388,6 @@ function movedObject(object: FollowedObject, offset: number): FollowedObject {
     ...object,
     address: move(address),
     ...(range === undefined ? {} : { own: move(own ?? objectAddress) }),
-  };
-}
-
-/** The object that lies where a recipe says. */
-function elsewhere(object: FollowedObject, recipe: Recipe): FollowedObject {
-  const { address, own = objectAddress, range, isValue = false, ...rest } = object;
-  const code = codeOf(recipe);
-  return {
-    ...rest,
-    depth: object.depth - 1,
-    address: code(address, isValue),
-    ...(range === undefined ? {} : { range, own: code(own, isValue) }),
-  };
-}
-
-/** The same, where a recipe over it is not zero. */
-function guardedObject(object: FollowedObject, exists: Recipe | undefined): FollowedObject {
-  if (exists === undefined) return object;
-  const { address, own = objectAddress, guard, isValue = false } = object;
-  const code = codeOf(exists);
-  const both = (outer: Uint8Array | undefined, inner: Uint8Array): Uint8Array =>
-    outer === undefined ? inner : guarded(outer, inner);
-  return {
-    ...object,
-    guard: {
-      absolute: both(guard?.absolute, code(address, isValue)),
-      own: both(guard?.own, code(own, isValue)),
-    },
   };
 }
 

@@ -5,6 +5,7 @@
 import { hex, type LinkAddress, linkAddress } from '../../format/address.js';
 import { type ErrorCode, type ErrorOptions, StillframeError } from '../../format/error.js';
 import { didYouMean, nearMatches } from '../expression/near-match.js';
+import { lookUpFunctions, signatureOf } from '../symbols/function-lookup.js';
 import type { FunctionSymbol, ModuleSymbols } from '../symbols/module-symbols.js';
 import { boundaryFault } from './boundary.js';
 import { findFile, shortNames } from './source-file.js';
@@ -165,8 +166,7 @@ function functionSites(
   wantedFile?: string,
 ): readonly LocatedSite[] {
   const file = wantedFile === undefined ? undefined : fileOrThrow(symbols, text, wantedFile);
-  const functions = symbols
-    .findFunctions(name)
+  const functions = lookUpFunctions(symbols, name)
     .filter((candidate) => file === undefined || candidate.file === file)
     .filter((candidate) => candidate.entry !== undefined || candidate.inlinedCopies.length > 0);
   if (functions.length === 0) return symbolSite(symbols, text, name, wantedFile);
@@ -194,8 +194,21 @@ function functionSites(
 /** Functions of one name that stand in several places of the source are several functions. */
 function refuseSeveral(text: string, name: string, functions: readonly FunctionSymbol[]): void {
   const places = new Map<string, FunctionSymbol>();
-  for (const each of functions) places.set(`${each.file ?? ''}:${each.line ?? ''}`, each);
+  for (const each of functions) {
+    // Instances of a template stand in one place, and are several all the same.
+    const instance = each.name.endsWith('>') ? each.name : '';
+    places.set(`${each.file ?? ''}:${each.line ?? ''} ${instance}`, each);
+  }
   if (places.size < 2) return;
+  const signatures = new Set([...places.values()].map((each) => signatureOf(each)));
+  // Names with what they stand in, and their parameters, tell overloads and instances apart.
+  const isScoped = [...places.values()].some((each) => each.name !== name || /::|[<.]/.test(each.name));
+  if (signatures.size === places.size && isScoped) {
+    throw failure('ambiguous', text, `${places.size} functions are named "${name}"`, {
+      hint: 'say which, as the candidates do',
+      candidates: [...signatures].toSorted(),
+    });
+  }
   const files = [...new Set([...places.values()].map((each) => each.file ?? ''))];
   const short = shortNames(files);
   const candidates = [...places.values()].map((each) => {

@@ -5,6 +5,7 @@ import type { AggregateBuckets, PlanAggregate, SiteAggregate } from '../../forma
 import { isText } from '../expression/c-types.js';
 import { checkExpression } from '../expression/check.js';
 import { countedText } from '../expression/check-text.js';
+import { dataNode, lengthNode } from '../expression/view-node.js';
 import { inText } from '../expression/in-text.js';
 import { isUnlowered, lowerAddress, lowerValue, type Unlowered } from '../expression/lower.js';
 import type { Typed } from '../expression/typed.js';
@@ -109,12 +110,12 @@ function groupOf(
   const node = inText(text, () => checkExpression(text, site.names));
   const counted = countedText(node);
   if (counted !== undefined && counted.unitBytes === 1) {
-    const { subject, length } = counted;
-    const code = lowerValue(subject, site);
-    const lowered = length === undefined ? undefined : lowerValue(length, site);
+    const { view, object } = counted;
+    const code = lowerValue(dataNode(view, object), site);
+    const length = lowerValue(lengthNode(view, object), site);
     if (isUnlowered(code)) return code;
-    if (isUnlowered(lowered)) return lowered;
-    return { ...textGroup(text, node, bytes), code, ...(lowered === undefined ? {} : { length: lowered }) };
+    if (isUnlowered(length)) return length;
+    return { ...textGroup(text, node, bytes), code, length };
   }
   return isText(node.type) ? plainText(site, text, node, bytes) : numberGroup(site, text, node);
 }

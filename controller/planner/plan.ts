@@ -200,7 +200,7 @@ function conditionOf(
   const node = inText(text, () => checkCondition(text, site.names));
   const expression = lowerCondition(node, site);
   if (!isUnlowered(expression)) return { node, text, expression };
-  const { unsupported, absent, position, length } = expression;
+  const { unsupported, absent, position, length, hint } = expression;
   const lines = absent?.absent === 'optimized-out' ? availableLines(site, node) : undefined;
   return {
     refusal: new StillframeError(
@@ -208,6 +208,7 @@ function conditionOf(
       `cannot decide condition "${text}" at ${nameOf(site)}: ${unsupported}`,
       {
         detail: { address: site.address, position, length },
+        ...(hint === undefined ? {} : { hint }),
         ...(lines === undefined ? {} : { hint: lines.hint, candidates: lines.candidates }),
       },
     ),

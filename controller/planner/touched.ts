@@ -41,9 +41,24 @@ function value(node: Typed, found: Typed[]): void {
       value(node.whenTrue, found);
       value(node.whenFalse, found);
       return;
+    case 'parts':
+      for (const part of node.parts) value(part, found);
+      return;
     case 'text':
       if (node.length !== undefined) value(node.length, found);
       value(node.subject, found);
+      return;
+    case 'texts':
+      for (const side of [node.left, node.right]) {
+        value(side.length, found);
+        value(side.subject, found);
+      }
+      return;
+    case 'let':
+      value(node.body, found);
+      return;
+    case 'bound':
+      place(node.object, found);
       return;
     case 'guarded':
       value(node.condition, found);

@@ -17,6 +17,8 @@ import type {
   AgentPoint,
   AgentTarget,
   ArmOrder,
+  CoreOrder,
+  CoreProgress,
   EngineStatus,
   Measured,
   MeasureOrder,
@@ -78,6 +80,10 @@ interface Pending {
   readonly timeoutMs: number;
   /** The snapshot that answers it, once it is stored. */
   record?: SnapshotRecord;
+  /** Of a core. */
+  readonly progress?: CoreProgress;
+  /** What the snapshot may have, where that is more than others. */
+  readonly maxBytes?: number;
 }
 
 const defaultConnectMs = 5000;
@@ -87,6 +93,8 @@ const heartbeatMs = 10_000;
 const maxSilenceMs = 35_000;
 /** Arming in 256 processes, or listing all of a large host, is done well within it. */
 const answerMs = 60_000;
+/** What a core has beside memory: registers and names of very many threads and mappings. */
+const maxNotesBytes = 256 * 1024 * 1024;
 const maxPending = 1024;
 /** Commands that wait for room in the stream. */
 const maxWaiting = 4096;
@@ -214,6 +222,21 @@ export class AgentClient implements Disposable {
     });
   }
 
+  /** The whole memory; put off is its end by each piece of news. */
+  async core(order: CoreOrder, progress: CoreProgress): Promise<SnapshotRecord> {
+    const { pid, maxBytes, engine } = order;
+    const command = { core: { pid, maxBytes: toLong(maxBytes), engine } };
+    const read = (event: Answer<'snapshotEnd'>, { record }: Pending): SnapshotRecord => {
+      if (record !== undefined) return record;
+      const id = event.snapshotEnd.snapshotId ?? '';
+      throw new StillframeError('internal', `snapshot ${id} did not reach the store`);
+    };
+    return await this.#call('snapshotEnd', command, read, answerMs, {
+      progress,
+      maxBytes: maxBytes + maxNotesBytes,
+    });
+  }
+
   /** Brings what waits in the agent's spool into the store; gives how many there were. Without ids: all, whoever armed its point. */
   fetch(pointIds: readonly string[] = []): Promise<number> {
     return this.#call(
@@ -282,6 +305,7 @@ export class AgentClient implements Disposable {
     command: Omit<CommandProperties, 'request'>,
     read: (event: Answer<B>, pending: Pending) => T,
     timeoutMs = answerMs,
+    core?: Pick<Pending, 'progress' | 'maxBytes'>,
   ): Promise<T> {
     if (this.#end !== undefined) throw this.#end;
     if (this.#pending.size >= maxPending) {
@@ -291,7 +315,7 @@ export class AgentClient implements Disposable {
     const request = this.#lastRequest;
     let entry: Pending | undefined;
     const answer = await new Promise<Event>((resolve, reject) => {
-      entry = { wants, resolve, reject, timeoutMs, deadlineMs: Date.now() + timeoutMs };
+      entry = { wants, resolve, reject, timeoutMs, deadlineMs: Date.now() + timeoutMs, ...core };
       this.#pending.set(request, entry);
       this.#write({ ...command, request: toLong(request) });
     });
@@ -378,6 +402,7 @@ export class AgentClient implements Disposable {
         size: numberFromLong(size),
         sha256: sha256 ?? '',
         asked: pending !== undefined,
+        ...(pending?.maxBytes === undefined ? {} : { maxBytes: pending.maxBytes }),
       });
     } else if (event.body === 'snapshotChunk') {
       const { snapshotId, offset, data } = event.snapshotChunk;
@@ -385,6 +410,10 @@ export class AgentClient implements Disposable {
       this.#putOff();
     } else if (event.body === 'snapshotEnd') {
       this.#commit(event.snapshotEnd.snapshotId ?? '', pending);
+    } else if (event.body === 'coreProgress') {
+      const { doneBytes, totalBytes } = event.coreProgress;
+      this.#putOff();
+      pending?.progress?.(numberFromLong(doneBytes), numberFromLong(totalBytes));
     } else if (event.body === 'pointState') {
       const point = pointFrom(event.pointState);
       for (const listener of this.#listeners) listener.point?.(point);

@@ -118,6 +118,15 @@ export interface NowOrder {
   readonly engine: EngineName | '';
 }
 
+export interface CoreOrder {
+  readonly pid: number;
+  /** Of memory, holes included. */
+  readonly maxBytes: number;
+  readonly engine: EngineName | '';
+}
+
+export type CoreProgress = (doneBytes: number, totalBytes: number) => void;
+
 export interface MeasureOrder {
   readonly pid: number;
   readonly plan: Uint8Array;

@@ -21,6 +21,7 @@ import {
   evalMessage,
   explainMessage,
   metricMessage,
+  coreMessage,
   nowMessage,
   showMessage,
   snapMessage,
@@ -41,6 +42,8 @@ export interface ControllerClientOptions {
 const defaultConnectMs = 5000;
 /** Of calls that a controller answers out of what it has, or after its agents answered. */
 const answerMs = 120_000;
+/** A core of hundreds of gigabytes is written, sent and stored within it; the agent's silence ends it earlier. */
+const coreMs = 12 * 3600_000;
 
 export class ControllerClient implements ControllerApi, Disposable {
   readonly address: string;
@@ -124,6 +127,11 @@ export class ControllerClient implements ControllerApi, Disposable {
 
   readonly now: ControllerApi['now'] = async (options) => {
     const { snapshotId } = await this.#call(controllerMethods.now, nowMessage(options));
+    return { id: snapshotId ?? '' };
+  };
+
+  readonly core: ControllerApi['core'] = async (options) => {
+    const { snapshotId } = await this.#call(controllerMethods.core, coreMessage(options), coreMs);
     return { id: snapshotId ?? '' };
   };
 

@@ -5,12 +5,13 @@
 import { engineNames, type EngineName } from '../../format/capture.js';
 import type { AggregateBuckets } from '../../format/plan/aggregate.js';
 import { StillframeError } from '../../format/error.js';
-import { fromLong, toLong, type Long } from '../../proto/long.js';
+import { fromLong, numberFromLong, toLong, type Long } from '../../proto/long.js';
 import type { Fields } from '../../proto/service.js';
 import type {
   ExplainOptions,
   FireOptions,
   MetricOptions,
+  CoreOptions,
   NowOptions,
   SnapOptions,
 } from '../service/controller-api.js';
@@ -257,6 +258,18 @@ export function nowOptionsFrom(request: Fields<'NowRequest'>): NowOptions {
 export function nowMessage(options: NowOptions): Fields<'NowRequest'> {
   const { target, tids, engine, bounds } = options;
   return { target, tids: [...tids], engine, bounds: boundsMessage(bounds) };
+}
+
+export function coreOptionsFrom(request: Fields<'CoreRequest'>): CoreOptions {
+  return {
+    target: requiredName('target', request.target),
+    engine: engineFrom(request.engine),
+    bytes: numberFromLong(request.bytes),
+  };
+}
+
+export function coreMessage({ target, engine, bytes }: CoreOptions): Fields<'CoreRequest'> {
+  return { target, engine, bytes: toLong(bytes) };
 }
 
 export function pointReferencesFrom(request: Fields<'RemovePointsRequest'>): readonly string[] {

@@ -18,6 +18,7 @@ import {
   expressionsFrom,
   fireOptionsFrom,
   nameFrom,
+  coreOptionsFrom,
   nowOptionsFrom,
   pointReferencesFrom,
   requiredName,
@@ -58,6 +59,9 @@ export function serveController(
       document(await api.explain(explainOptionsFrom(request))),
     ),
     snap: calls.stream(m.snap, (request, channel) => snap(api, snapOptionsFrom(request), channel)),
+    core: calls.unary(m.core, async (request) => ({
+      snapshotId: (await api.core(coreOptionsFrom(request), {})).id,
+    })),
     now: calls.unary(m.now, async (request) => ({
       snapshotId: (await api.now(nowOptionsFrom(request))).id,
     })),

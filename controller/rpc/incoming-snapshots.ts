@@ -10,6 +10,8 @@ export interface ComingSnapshot extends AnnouncedSnapshot {
   readonly point: string;
   /** It answers a command that waits for it. */
   readonly asked: boolean;
+  /** What it may have; as other snapshots unless told. */
+  readonly maxBytes?: number;
 }
 
 interface Coming {
@@ -31,13 +33,13 @@ export class IncomingSnapshots implements Disposable {
   }
 
   begin(announced: ComingSnapshot): void {
-    const { id, size } = announced;
+    const { id, size, maxBytes = maxSnapshotBytes } = announced;
     // Announced anew: what came of it so far is worth nothing.
     this.#drop(id);
-    if (size < 1 || size > maxSnapshotBytes) {
+    if (size < 1 || size > maxBytes) {
       throw new StillframeError(
         'limit',
-        `cannot store snapshot ${shorten(id)}: ${size} bytes are announced, 1 to ${maxSnapshotBytes} are taken`,
+        `cannot store snapshot ${shorten(id)}: ${size} bytes are announced, 1 to ${maxBytes} are taken`,
       );
     }
     if (this.#coming.size >= maxComing) {

@@ -33,6 +33,8 @@ export interface ControllerApi {
   /** A line for each hit, until the signal is aborted or the time is over. Nothing is stored. */
   log(options: LogOptions, hooks: LogHooks): Promise<LogSummary>;
   now(options: NowOptions): Promise<SnapshotId>;
+  /** All threads, and memory as far as the bytes go, of one instant. */
+  core(options: CoreOptions, hooks: CoreHooks): Promise<SnapshotId>;
   /** All points that are known, or those of one id or prefix. */
   points(reference?: string): Promise<readonly PointDocument[]>;
   /** Calls back with all that fit, then with those that changed, until the signal is aborted. */
@@ -152,6 +154,18 @@ export interface NowOptions {
   readonly tids: readonly number[];
   readonly engine: EngineName | '';
   readonly bounds: CaptureBounds;
+}
+
+export interface CoreOptions {
+  readonly target: string;
+  readonly engine: EngineName | '';
+  /** Of memory: stacks first, then data and heap, then the rest. */
+  readonly bytes: number;
+}
+
+export interface CoreHooks {
+  /** Of memory that is written on the agent's host. */
+  progress?(doneBytes: number, totalBytes: number): void;
 }
 
 /** SNAPSHOT of the command line, and where files of a core are that the core does not say. */

@@ -38,6 +38,8 @@ import type {
   LogSummary,
   MetricHooks,
   MetricOptions,
+  CoreHooks,
+  CoreOptions,
   NowOptions,
   SnapHooks,
   SnapOptions,
@@ -153,6 +155,16 @@ export class Controller implements ControllerApi {
     const { client } = agent;
     const target = await findTarget(client, options.target);
     return await client.now(nowOrder(options, target.pid));
+  }
+
+  async core(options: CoreOptions, hooks: CoreHooks): Promise<SnapshotRecord> {
+    await using agent = await this.#reach();
+    const { client } = agent;
+    const target = await findTarget(client, options.target);
+    const { engine, bytes } = options;
+    return await client.core({ pid: target.pid, maxBytes: bytes, engine }, (done, total) =>
+      hooks.progress?.(done, total),
+    );
   }
 
   /** All points that agent or store know, or those of one id or prefix. */

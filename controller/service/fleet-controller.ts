@@ -17,6 +17,8 @@ import type {
   Exported,
   MetricHooks,
   MetricOptions,
+  CoreHooks,
+  CoreOptions,
   NowOptions,
   SnapHooks,
   SnapOptions,
@@ -133,6 +135,14 @@ export class FleetController implements ControllerApi {
   async now(options: NowOptions): Promise<SnapshotId> {
     const { agent, target } = await findOneInFleet(this.#options.fleet, options.target);
     return await agent.client.now(nowOrder(options, target.pid));
+  }
+
+  async core(options: CoreOptions, hooks: CoreHooks): Promise<SnapshotId> {
+    const { agent, target } = await findOneInFleet(this.#options.fleet, options.target);
+    const { engine, bytes } = options;
+    return await agent.client.core({ pid: target.pid, maxBytes: bytes, engine }, (done, total) =>
+      hooks.progress?.(done, total),
+    );
   }
 
   async points(reference?: string): Promise<readonly PointDocument[]> {

@@ -1,5 +1,5 @@
 /** What can be asked of snapshots that are in a store, or in a core file that somebody names: the same for every controller. */
-import { copyFileSync, existsSync, statSync } from 'node:fs';
+import { constants, copyFileSync, existsSync, renameSync, rmSync, statSync } from 'node:fs';
 import { StillframeError } from '../../format/error.js';
 import { isIdentifier } from '../../format/identifier.js';
 import type { SnapshotDocument } from '../snapshot/document.js';
@@ -17,6 +17,31 @@ export interface StoredSnapshotsOptions {
   readonly sync: () => Promise<void>;
   /** Paths in a reference are the caller's files; false: the caller is on another machine, or another user. */
   readonly files: boolean;
+}
+
+const copyHints: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full: another folder, or less memory (--bytes)',
+  EDQUOT: 'the quota is used up: another folder, or less memory (--bytes)',
+  EROFS: 'the disk is read-only: another folder',
+};
+
+/** Beside its name first, so that half a core is never taken for one; a device or a pipe is written as it is. */
+function copyWhole(path: string, file: string): void {
+  const isPlain = statSync(file, { throwIfNoEntry: false })?.isFile() ?? true;
+  const part = isPlain ? `${file}.part-${process.pid}` : file;
+  try {
+    copyFileSync(path, part, constants.COPYFILE_FICLONE);
+    if (isPlain) renameSync(part, file);
+  } catch (error) {
+    if (isPlain) rmSync(part, { force: true });
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    const hint = copyHints[code];
+    throw new StillframeError(
+      code === 'EACCES' || code === 'EPERM' ? 'denied' : 'system',
+      `cannot write "${file}": ${code}`,
+      { detail: { file, errnoName: code }, cause: error, ...(hint === undefined ? {} : { hint }) },
+    );
+  }
 }
 
 export class StoredSnapshots {
@@ -57,7 +82,7 @@ export class StoredSnapshots {
   /** Copies the core file; gives its size. */
   async exportCore(reference: SnapshotReference, file: string): Promise<Exported> {
     const { path, id } = await this.#locate(reference);
-    copyFileSync(path, file);
+    copyWhole(path, file);
     return { id, bytes: statSync(file).size };
   }
 

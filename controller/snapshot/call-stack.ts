@@ -91,10 +91,22 @@ function outermostTest(snapshot: Snapshot): (frame: PhysicalFrame<SnapshotModule
   };
 }
 
-function beginsProgram({ module, lookupPc }: PhysicalFrame<SnapshotModule>): FunctionSymbol['beginsProgram'] {
+type Beginning = FunctionSymbol['beginsProgram'];
+
+/** By the beginnings of functions: thousands of stacks lead through the same few. */
+const beginnings = new WeakMap<SnapshotModule, Map<bigint, Beginning>>();
+
+function beginsProgram({ module, lookupPc }: PhysicalFrame<SnapshotModule>): Beginning {
   const symbols = module?.symbols();
   if (module === undefined || symbols === undefined || isAbsent(symbols)) return undefined;
-  return symbols.functionAt(toLink(runtimeAddress(lookupPc), module.bias))?.beginsProgram;
+  const start = module.functionStart(lookupPc);
+  if (start === undefined) return undefined;
+  let ofModule = beginnings.get(module);
+  if (ofModule === undefined) beginnings.set(module, (ofModule = new Map()));
+  if (ofModule.has(start)) return ofModule.get(start);
+  const begins = symbols.functionAt(toLink(runtimeAddress(lookupPc), module.bias))?.beginsProgram;
+  ofModule.set(start, begins);
+  return begins;
 }
 
 /** When it jumped, registers that functions preserve were its caller's again; of others, and of its part of the stack, nothing is left. */

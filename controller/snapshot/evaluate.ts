@@ -6,6 +6,7 @@ import { checkExpression } from '../expression/check.js';
 import { inText } from '../expression/in-text.js';
 import { evaluate } from '../expression/evaluate.js';
 import type { EvaluationFrame } from '../expression/scope.js';
+import { demangled, isMangled } from '../symbols/demangle.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
 import { hintToCapture, type RenderContext } from '../types/render.js';
 import type { Format } from '../types/format.js';
@@ -156,9 +157,19 @@ export function linkSymbolAt(
   return symbols.symbolAt(toLink(runtimeAddress(address), module.bias));
 }
 
-/** `name`, or `name+12`. */
+/** `name`, or `name+12`; where debug information describes the function, by the name that it has there and not by the linker's. */
 export function symbolize(snapshot: Snapshot, address: bigint): string | undefined {
   const symbol = linkSymbolAt(snapshot, address);
   if (symbol === undefined) return undefined;
-  return symbol.offset === 0n ? symbol.name : `${symbol.name}+${symbol.offset}`;
+  const name = isMangled(symbol.name)
+    ? (describedName(snapshot, address) ?? demangled(symbol.name))
+    : symbol.name;
+  return symbol.offset === 0n ? name : `${name}+${symbol.offset}`;
+}
+
+function describedName(snapshot: Snapshot, address: bigint): string | undefined {
+  const module = snapshot.modules.find(address);
+  const symbols = module?.symbols();
+  if (module === undefined || symbols === undefined || isAbsent(symbols)) return undefined;
+  return symbols.functionAt(toLink(runtimeAddress(address), module.bias))?.name;
 }

@@ -3,9 +3,10 @@
  * numbered as gdb numbers them.
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
-import { runtimeAddress, toLink } from '../../format/address.js';
+import { runtimeAddress, toLink, type LinkAddress } from '../../format/address.js';
 import { StillframeError } from '../../format/error.js';
-import type { SourceFrame } from '../symbols/module-symbols.js';
+import { demangled } from '../symbols/demangle.js';
+import type { ModuleSymbols, SourceFrame } from '../symbols/module-symbols.js';
 import type { PhysicalFrame } from '../unwind/unwind.js';
 import { callStack } from './call-stack.js';
 import { evaluationOf, type FrameEvaluation } from './located-frame.js';
@@ -74,13 +75,19 @@ function partsOf(
         evaluation,
         absent: guessed,
       }));
-    const name = symbols.symbolAt(link)?.name;
+    const name = symbolName(symbols, link);
     return [{ ...nothing, evaluation, function: name, absent: guessed ?? nameless(name, module) }];
   } catch (thrown) {
     if (!(thrown instanceof StillframeError)) throw thrown;
-    const name = symbols.symbolAt(link)?.name;
+    const name = symbolName(symbols, link);
     return [{ ...nothing, function: name, absent: absent('no-debug-info', thrown.message) }];
   }
+}
+
+/** As a person writes it: gdb demangles, too. */
+function symbolName(symbols: ModuleSymbols, link: LinkAddress): string | undefined {
+  const symbol = symbols.symbolAt(link);
+  return symbol === undefined ? undefined : demangled(symbol.name);
 }
 
 function nameless(name: string | undefined, { facts }: SnapshotModule): Absent | undefined {

@@ -5,6 +5,7 @@
  */
 import { absent, type Absent, isAbsent } from '../../format/absent.js';
 import { toRuntime } from '../../format/address.js';
+import type { MemoryReader } from '../../format/memory.js';
 import type { CoreThread } from '../../format/core/read.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
 import { findMember, stripType } from '../types/layout.js';
@@ -35,8 +36,8 @@ export function goroutines(snapshot: Snapshot): readonly (Goroutine | Absent)[] 
 interface Runtime {
   readonly module: SnapshotModule;
   readonly symbols: ModuleSymbols;
-  readonly g: Type;
-  readonly m: Type;
+  readonly g: Fields;
+  readonly m: Fields;
 }
 
 function findRuntime(snapshot: Snapshot): Runtime | Absent | undefined {
@@ -47,7 +48,7 @@ function findRuntime(snapshot: Snapshot): Runtime | Absent | undefined {
   const [g, m] = [symbols.findType('runtime.g'), symbols.findType('runtime.m')];
   if (g === undefined || m === undefined)
     return absent('no-debug-info', `"${module.facts.path}" has no debug information of Go's runtime`);
-  return { module, symbols, g, m };
+  return { module, symbols, g: new Fields(g), m: new Fields(m) };
 }
 
 /** Those of a program that leaks them. */
@@ -103,8 +104,8 @@ function readGoroutine(
   runtime: Runtime,
   address: bigint,
 ): Goroutine | Absent | undefined {
-  const field = (...path: readonly string[]): bigint | Absent =>
-    readField(snapshot, runtime.g, address, path);
+  const { memory } = snapshot;
+  const field: Field = (...path) => runtime.g.read(address, path, memory);
   const status = field('atomicstatus');
   if (isAbsent(status)) return status;
   const number = Number(status & ~flagScan);
@@ -128,27 +129,44 @@ function readGoroutine(
 
 type Field = (...path: readonly string[]) => bigint | Absent;
 
-/** NB: what the runtime changes atomically is an integer until Go 1.19, and a struct around one since. */
-function readField(
-  snapshot: Snapshot,
-  type: Type,
-  address: bigint,
-  path: readonly string[],
-): bigint | Absent {
-  let at = type;
-  let offset = 0;
-  for (const name of path) {
-    const member = findMember(at, name);
-    if (member === undefined)
-      return absent('no-debug-info', `Go's runtime has no ${path.join('.')} as it is known`);
-    offset += member.byteOffset;
-    at = member.type;
+interface FieldPlace {
+  readonly offset: number;
+  readonly type: Type;
+}
+
+/** Where a member of a member lies, by the names of both: looked for once, for there may be a hundred thousand goroutines. */
+class Fields {
+  readonly #type: Type;
+  readonly #places = new Map<string, FieldPlace | Absent>();
+
+  constructor(type: Type) {
+    this.#type = type;
   }
-  const value = stripType(at).kind === 'struct' ? findMember(at, 'value') : undefined;
-  const place = { kind: 'memory', address: BigInt.asUintN(64, address + BigInt(offset)) } as const;
-  if (value === undefined) return readInteger({ type: at, place }, snapshot.memory);
-  const inside = BigInt.asUintN(64, place.address + BigInt(value.byteOffset));
-  return readInteger({ type: value.type, place: { kind: 'memory', address: inside } }, snapshot.memory);
+
+  read(address: bigint, path: readonly string[], memory: MemoryReader): bigint | Absent {
+    const name = path.join('.');
+    let place = this.#places.get(name);
+    if (place === undefined) this.#places.set(name, (place = this.#find(path)));
+    if (isAbsent(place)) return place;
+    const { offset, type } = place;
+    const at = BigInt.asUintN(64, address + BigInt(offset));
+    return readInteger({ type, place: { kind: 'memory', address: at } }, memory);
+  }
+
+  /** NB: what the runtime changes atomically is an integer until Go 1.19, and a struct around one since. */
+  #find(path: readonly string[]): FieldPlace | Absent {
+    let type = this.#type;
+    let offset = 0;
+    for (const name of path) {
+      const member = findMember(type, name);
+      if (member === undefined)
+        return absent('no-debug-info', `Go's runtime has no ${path.join('.')} as it is known`);
+      offset += member.byteOffset;
+      ({ type } = member);
+    }
+    const value = stripType(type).kind === 'struct' ? findMember(type, 'value') : undefined;
+    return value === undefined ? { offset, type } : { offset: offset + value.byteOffset, type: value.type };
+  }
 }
 
 /** The runtime's own words, an array of strings: which number means what changes from version to version. */
@@ -168,7 +186,7 @@ function waitReason(snapshot: Snapshot, runtime: Runtime, number: bigint | Absen
 function threadOf(snapshot: Snapshot, runtime: Runtime, field: Field): SnapshotThread | undefined {
   const machine = field('m');
   if (isAbsent(machine) || machine === 0n) return undefined;
-  const tid = readField(snapshot, runtime.m, machine, ['procid']);
+  const tid = runtime.m.read(machine, ['procid'], snapshot.memory);
   return isAbsent(tid) ? undefined : snapshot.findThread(Number(tid));
 }
 

@@ -45,6 +45,8 @@ const injectedByGo = ['sigpanic', 'sigpanic0', 'asyncPreempt'].flatMap((name) =>
   `runtime.${name}.abi0`,
 ]);
 
+const maxKnownStarts = 100_000;
+
 export class SnapshotModule implements MappedModule, Disposable {
   readonly facts: ModuleFacts;
   readonly #machine: Machine;
@@ -54,6 +56,7 @@ export class SnapshotModule implements MappedModule, Disposable {
   #symbols: ModuleSymbols | Absent | undefined;
   #frames: CallFrameTable | undefined;
   #injected: ReadonlySet<bigint> | undefined;
+  readonly #starts = new Map<bigint, bigint | undefined>();
 
   constructor(facts: ModuleFacts, openSymbols: OpenSymbols, machine: Machine) {
     this.facts = facts;
@@ -98,6 +101,14 @@ export class SnapshotModule implements MappedModule, Disposable {
   }
 
   functionStart(address: bigint): bigint | undefined {
+    if (this.#starts.has(address)) return this.#starts.get(address);
+    const start = this.#findStart(address);
+    // Thousands of stacks lead through the same few calls.
+    if (this.#starts.size < maxKnownStarts) this.#starts.set(address, start);
+    return start;
+  }
+
+  #findStart(address: bigint): bigint | undefined {
     const symbols = this.symbols();
     if (isAbsent(symbols)) return undefined;
     const link = toLink(runtimeAddress(address), this.bias);

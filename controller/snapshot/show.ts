@@ -83,11 +83,16 @@ function showGoroutines(
         state,
         ...(waitReason === undefined ? {} : { waitReason }),
         ...(thread === undefined ? {} : { thread }),
-        frames: why === undefined ? threadFrames(snapshot, stack, options) : [],
+        frames: why === undefined ? threadFrames(snapshot, stack, options, isOfProgram) : [],
         ...(why === undefined ? {} : { absent: absentDocument(why) }),
       };
     }),
   };
+}
+
+/** What the scheduler keeps of a goroutine that it parks is told of no goroutine: it is the same for all of them. */
+function isOfProgram(frame: LogicalFrame): boolean {
+  return frame.function?.startsWith('runtime.') !== true;
 }
 
 function unknownGoroutine(why: Absent): GoroutineDocument {
@@ -153,10 +158,16 @@ function showThread(snapshot: Snapshot, thread: SnapshotThread, options: ShowOpt
   };
 }
 
-function threadFrames(snapshot: Snapshot, thread: SnapshotThread, options: ShowOptions): FrameDocument[] {
+/** `wants`: whose locals are looked at. */
+function threadFrames(
+  snapshot: Snapshot,
+  thread: SnapshotThread,
+  options: ShowOptions,
+  wants: (frame: LogicalFrame) => boolean = () => true,
+): FrameDocument[] {
   const { frames, stopped } = threadStack(snapshot, thread);
   return frames.map((frame, i) => {
-    const wanted = options.frame === undefined || options.frame === frame.index;
+    const wanted = (options.frame === undefined || options.frame === frame.index) && wants(frame);
     const last = i === frames.length - 1;
     const own = frame.absent ?? frame.source?.absent;
     const why = last && stopped !== undefined ? withUnknownCallers(stopped, own) : own;

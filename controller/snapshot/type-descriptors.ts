@@ -1,9 +1,11 @@
 /** Types that a process names by the address of what its runtime knows of them. */
 import { isAbsent } from '../../format/absent.js';
 import { runtimeAddress, toLink } from '../../format/address.js';
+import { StillframeError } from '../../format/error.js';
 import type { Type } from '../types/type.js';
 import type { DynamicType } from '../types/cplusplus/dynamic-object.js';
 import type { ViewContext } from '../types/view.js';
+import type { SnapshotModule } from './module.js';
 import type { Snapshot } from './open.js';
 
 export function typeOfDescriptor(
@@ -36,12 +38,30 @@ export function dynamicTypeAt(snapshot: Snapshot, vtable: bigint): DynamicType |
   if (module === undefined || symbols === undefined || isAbsent(symbols)) return undefined;
   const place = symbols.vtableAt?.(toLink(runtimeAddress(vtable), module.bias));
   if (place === undefined) return undefined;
-  // A vtable can lie in a library that has no debug information, as those of libstdc++: the program has its class all the same.
-  const { executable } = snapshot;
-  for (const each of [module, executable, ...snapshot.modules.modules]) {
-    const own = each?.symbols();
-    const type = own === undefined || isAbsent(own) ? undefined : own.classOfName?.(place.encoding);
-    if (type !== undefined) return { type, offsetToTop: place.offsetToTop };
+  const { encoding, offsetToTop } = place;
+  const { executable, modules } = snapshot;
+  // A vtable can lie in a library that has no debug information: the program has its class all the same. What is local to a unit or a function other modules
+  // may have by the same name.
+  const others = isLocalName(encoding) ? [] : [executable, ...modules.modules];
+  for (const each of [module, ...others]) {
+    const type = classIn(each, encoding);
+    if (type !== undefined) return { type, offsetToTop };
   }
   return undefined;
+}
+
+function isLocalName(encoding: string): boolean {
+  return encoding.startsWith('Z') || encoding.includes('_GLOBAL__N_');
+}
+
+/** Malformed debug information of a module costs the classes in it. */
+function classIn(module: SnapshotModule | undefined, encoding: string): Type | undefined {
+  const symbols = module?.symbols();
+  if (symbols === undefined || isAbsent(symbols)) return undefined;
+  try {
+    return symbols.classOfName?.(encoding);
+  } catch (error) {
+    if (error instanceof StillframeError) return undefined;
+    throw error;
+  }
 }

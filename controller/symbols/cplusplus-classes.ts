@@ -65,8 +65,9 @@ export class CplusplusClasses {
     if (symbol === undefined || !symbol.name.startsWith(vtablePrefix) || symbol.offset % 8n !== 0n)
       return undefined;
     // Equal vtables of several classes, which lie in one place: nobody knows which is meant.
-    const names = elfSymbols.namesAt(linkAddress(header - symbol.offset));
-    if (names.filter((name) => name.startsWith(vtablePrefix)).length !== 1) return undefined;
+    const start = linkAddress(header - symbol.offset);
+    const names = elfSymbols.namesAt(start).filter((name) => name.startsWith(vtablePrefix));
+    if (names.length !== 1 || !elfSymbols.isOfOneAddress(symbol.name, start)) return undefined;
     const encoding = symbol.name.slice(vtablePrefix.length);
     const toTop = this.#words.at(header);
     const typeInfo = this.#words.at(linkAddress(header + 8n));

@@ -134,6 +134,13 @@ export class ElfSymbols {
     return this.#names.get(address) ?? [];
   }
 
+  /** Whether a name is that of one address only; local symbols of several files can have one name. */
+  isOfOneAddress(name: string, address: LinkAddress): boolean {
+    const own = this.namesAt(address);
+    for (const names of this.#names?.values() ?? []) if (names !== own && names.includes(name)) return false;
+    return own.includes(name);
+  }
+
   find(name: string): ElfSymbol | undefined {
     if (this.#byName === undefined) {
       this.#byName = new Map();

@@ -4,6 +4,7 @@ import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { rangesOf } from '../dwarf/range-list.js';
 import { contains } from './block.js';
+import { functionsCalled } from './called-functions.js';
 import { callTargetOf, isTailCall, tailCallSitesOf } from './call-site.js';
 import { InlinedIndex } from './inlined-copies.js';
 import { type ConcreteFunction, type ModuleContext, toAddressRanges } from './module-context.js';
@@ -33,7 +34,7 @@ export class FunctionFinder {
   /** One for each body with that name; where the function was inlined as well, the first of them carries all inlined copies. */
   find(name: string): readonly FunctionSymbol[] {
     const groups = new Map<number, Map<number, Die>>();
-    for (const die of this.#context.names.find(KIND.function, name)) {
+    for (const die of functionsCalled(this.#context.names, name)) {
       const root = rootOf(die);
       let group = groups.get(root);
       if (group === undefined) groups.set(root, (group = new Map()));

@@ -1,14 +1,16 @@
 /** Global and file-static variables by name. */
 import { ByteWriter } from '../../format/bytes.js';
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
-import { DW_AT } from '../dwarf/constants.js';
+import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { normalizePath } from '../dwarf/line.js';
 import type { Unit } from '../dwarf/unit.js';
 import type { ModuleContext } from './module-context.js';
 import type { VariableSymbol } from './module-symbols.js';
 import { KIND } from './file-names.js';
-import { owner } from './origin.js';
+import { owner, qualifiedNameOf } from './origin.js';
+import { calledSo } from './called.js';
+import { isCalled, unqualified } from './qualified-name.js';
 import { makeVariable } from './variable.js';
 
 export class GlobalFinder {
@@ -22,14 +24,36 @@ export class GlobalFinder {
 
   /** Definitions; where there is none, one declaration, which finds the symbol of its name. */
   find(name: string, file?: string): readonly VariableSymbol[] {
-    const { definitions, declarations } = this.#dies(name, file !== undefined);
+    const last = unqualified(name);
+    const known = this.#dies(last, file !== undefined);
+    const [definitions, declarations] = [
+      calledSo(known.definitions, name),
+      calledSo(known.declarations, name),
+    ];
     const wanted = (die: Die): boolean => file === undefined || this.#isIn(die, file);
     const found = definitions.filter(wanted);
     if (found.length > 0) return found.map((die) => this.#variable(die));
+    const member = last === name ? undefined : this.#staticMember(name.slice(0, -last.length - 2), last);
+    if (member !== undefined) return [this.#variable(member)];
     // Only declared, here or elsewhere in the module; a definition in another file is no answer for a file's own.
     if (definitions.length > 0 && declarations.every((die) => !wanted(die))) return [];
     const declared = declarations.filter(wanted).slice(0, 1);
     return declared.map((die) => this.#variable(die));
+  }
+
+  /** The definition of a static member, which before DWARF 5 a class declares as a member (DWARF4 5.5.6). */
+  #staticMember(className: string, name: string): Die | undefined {
+    const { names } = this.#context;
+    for (const type of names.find(KIND.type, unqualified(className))) {
+      if (!isCalled(qualifiedNameOf(type), className)) continue;
+      for (const child of type.children()) {
+        if (child.tag !== DW_TAG.member || child.name !== name || !child.flag(DW_AT.external)) continue;
+        const [definition] = names.linksTo(child);
+        if (definition !== undefined) return definition;
+        if (child.has(DW_AT.const_value)) return child;
+      }
+    }
+    return undefined;
   }
 
   *names(): Iterable<string> {

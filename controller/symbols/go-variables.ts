@@ -67,7 +67,7 @@ function escapedAt(variable: VariableSymbol, address: LinkAddress): VariableLoca
 }
 
 /** The location of what the pointer at a location points to. */
-export function dereferenced(expression: Uint8Array): Uint8Array | undefined {
+function dereferenced(expression: Uint8Array): Uint8Array | undefined {
   const cursor = new ByteCursor(expression, 'location of an escaped variable');
   const start = new ByteWriter();
   const opcode = cursor.u8();

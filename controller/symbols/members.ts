@@ -3,7 +3,7 @@ import { ByteCursor } from '../../format/bytes.js';
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
-import { isInteger, isSigned } from '../types/layout.js';
+import { isInteger, isSigned, sizeOf } from '../types/layout.js';
 import { binary, constant, pointerAt, type Recipe } from '../types/recipe.js';
 import type { Member, Type } from '../types/type.js';
 import { once } from './once.js';
@@ -31,28 +31,39 @@ export function membersOf(composite: Die, typeOf: (die: Die) => Type): Member[] 
         ...virtual,
       });
     } else {
-      members.push({ ...(name === undefined ? {} : { name }), type, base, ...place });
+      const embedded = child.flag(DW_AT.go_embedded_field) ? { embedded: true as const } : {};
+      members.push({ ...(name === undefined ? {} : { name }), type, base, ...embedded, ...place });
     }
   }
   return members;
 }
 
 /** Static members that debug information gives a value. */
-export function constantsOf(composite: Die, typeOf: (die: Die) => Type): Map<string, bigint> {
-  const constants = new Map<string, bigint>();
+export function constantsOf(
+  composite: Die,
+  typeOf: (die: Die) => Type,
+): Map<string, { readonly type: Type; readonly value: bigint }> {
+  const constants = new Map<string, { readonly type: Type; readonly value: bigint }>();
   for (const child of composite.children()) {
     // DWARF 5 has them as variables.
     if (child.tag !== DW_TAG.member && child.tag !== DW_TAG.variable) continue;
     const { name } = child;
-    const value = constantOf(child, typeOf(child));
-    if (name !== undefined && value !== undefined) constants.set(name, value);
+    if (name === undefined || !child.has(DW_AT.const_value)) continue;
+    const type = typeOf(child);
+    const value = constantOf(child, type);
+    if (value !== undefined) constants.set(name, { type, value });
   }
   return constants;
 }
 
-/** DW_AT_const_value of what has a type: that says whether the top bit is a sign, which the form may leave open. */
+/**
+ * DW_AT_const_value of what has a type: whether its top bit is a sign the form may leave open. Producers write negative numbers with a sign or in the full
+ * size of the type; what is shorter is not negative (gcc writes 250 of an `int` in one byte).
+ */
 export function constantOf(die: Die, type: Type): bigint | undefined {
-  if (!die.has(DW_AT.const_value)) return undefined;
+  const value = die.value(DW_AT.const_value);
+  if (value?.kind !== 'constant') return undefined;
+  if (value.signed || value.size === 0 || value.size < (sizeOf(type) ?? 0)) return value.value;
   return isInteger(type) && !isSigned(type) ? die.unsigned(DW_AT.const_value) : die.signed(DW_AT.const_value);
 }
 

@@ -220,6 +220,8 @@ export type CallTarget =
 
 export interface VariableSymbol {
   readonly name: string;
+  /** Of a global, with the namespaces and classes that it stands in. */
+  readonly wholeName?: string;
   readonly parameter: boolean;
   readonly type: () => Type;
   readonly declaredFile?: string;

@@ -73,6 +73,11 @@ function prefixIn(scope: Die, outer: string): string {
   }
 }
 
+/** Whether a whole name can be called by a shorter one: `shop::Counter::count` by `Counter::count`. */
+export function isCalled(whole: string | undefined, name: string): boolean {
+  return whole === name || whole?.endsWith(`::${name}`) === true;
+}
+
 /** `vector<ns::T>` of `std::vector<ns::T>`: what follows the last `::` that is in no brackets. */
 export function unqualified(name: string): string {
   let depth = 0;

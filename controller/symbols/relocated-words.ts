@@ -5,6 +5,7 @@
 import { type LinkAddress } from '../../format/address.js';
 import { ByteCursor } from '../../format/bytes.js';
 import { EM, SHT } from '../../format/elf/constants.js';
+import { StillframeError } from '../../format/error.js';
 import type { ElfFile, ElfSection, ElfSymbol } from '../../format/elf/file.js';
 import { parseSymbols } from '../../format/elf/symbol.js';
 
@@ -28,7 +29,8 @@ const maxRelocations = 4_000_000;
 
 export class RelocatedWords {
   readonly #elf: ElfFile;
-  #relocations: ReadonlyMap<bigint, RelocatedWord> | undefined;
+  /** Undefined within: not all relocations are known, and so no word is. */
+  #relocations: { readonly words: ReadonlyMap<bigint, RelocatedWord> | undefined } | undefined;
 
   constructor(elf: ElfFile) {
     this.#elf = elf;
@@ -36,25 +38,38 @@ export class RelocatedWords {
 
   /** Undefined where the file has no such bytes, or a relocation of another kind changes them. */
   at(address: LinkAddress): RelocatedWord | undefined {
-    this.#relocations ??= this.#read();
-    const known = this.#relocations.get(address);
+    this.#relocations ??= { words: this.#guardedRead() };
+    const { words } = this.#relocations;
+    if (words === undefined) return undefined;
+    const known = words.get(address);
     if (known !== undefined) return known;
     // What DT_RELR relocates has the address in place.
     const bytes = this.#elf.bytesAt(address, 8);
     return bytes === undefined ? undefined : { kind: 'number', value: new ByteCursor(bytes, 'data').u64() };
   }
 
-  #read(): ReadonlyMap<bigint, RelocatedWord> {
+  /** Of a malformed file nothing is known. */
+  #guardedRead(): ReadonlyMap<bigint, RelocatedWord> | undefined {
+    try {
+      return this.#read();
+    } catch (error) {
+      if (error instanceof StillframeError) return undefined;
+      throw error;
+    }
+  }
+
+  #read(): ReadonlyMap<bigint, RelocatedWord> | undefined {
     const words = new Map<bigint, RelocatedWord>();
     const kinds = kindsOf.get(this.#elf.machine);
-    if (kinds === undefined) return words;
+    if (kinds === undefined) return undefined;
     const symbols = this.#symbols();
     for (const section of this.#elf.sections) {
       if (section.type !== SHT.SHT_RELA || section.address === 0n) continue;
       const bytes = this.#elf.bytesAt(section.address, section.size);
-      if (bytes !== undefined) this.#readSection(bytes, kinds, symbols, words);
+      if (bytes === undefined) return undefined;
+      this.#readSection(bytes, kinds, symbols, words);
     }
-    return words;
+    return words.size < maxRelocations ? words : undefined;
   }
 
   #readSection(

@@ -4,12 +4,14 @@ import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { toPc } from '../dwarf/sections.js';
 import type { Unit } from '../dwarf/unit.js';
+import { StillframeError } from '../../format/error.js';
 import type { Type } from '../types/type.js';
 import { builtinType, spellingsOf } from './base-types.js';
 import { type Block, innermostBlock } from './block.js';
 import type { ModuleContext } from './module-context.js';
 import { KIND } from './file-names.js';
 import { qualifiedNameOf } from './origin.js';
+import { calledSo, wholeName } from './called.js';
 import { scopePrefix, unqualified } from './qualified-name.js';
 
 export interface FoundEnumerator {
@@ -35,6 +37,9 @@ const plainTags: readonly number[] = [
   DW_TAG.unspecified_type,
 ];
 
+/** Names that a message lists. */
+const maxCandidates = 10;
+
 export class TypeFinder {
   readonly #context: ModuleContext;
   readonly #enumerators = new Map<string, readonly Die[]>();
@@ -57,13 +62,25 @@ export class TypeFinder {
   }
 
   #named(name: string, tags: readonly number[], from: LinkAddress | undefined): Type | undefined {
-    const local = from === undefined ? undefined : this.#local(name, tags, from);
+    const own = unqualified(name);
+    const local = from === undefined || own !== name ? undefined : this.#local(name, tags, from);
     if (local !== undefined) return this.#context.types.typeAt(local);
     const { names } = this.#context;
     const kinds = tags.includes(DW_TAG.enumeration_type)
       ? [KIND.type, KIND.enumeration]
       : ([KIND.type] as const);
-    const dies = kinds.flatMap((kind) => names.find(kind, name));
+    const known = kinds.flatMap((kind) => names.find(kind, own));
+    const dies = calledSo(
+      known.filter((die) => !die.flag(DW_AT.declaration)),
+      name,
+    );
+    // Types of one name in several namespaces, and nothing says which is meant.
+    const wholes = [...new Set(dies.filter((die) => tags.includes(die.tag)).map((die) => wholeName(die)))];
+    if (wholes.length > 1)
+      throw new StillframeError('bad-expression', `"${name}" can be one of ${wholes.length} types`, {
+        hint: `say which: ${wholes.slice(0, maxCandidates).join(', ')}`,
+        candidates: wholes.slice(0, maxCandidates),
+      });
     const unit = from === undefined ? undefined : this.#context.unitAt(toPc(from));
     for (const tag of tags) {
       const fitting = dies.filter((die) => die.tag === tag && !die.flag(DW_AT.declaration));
@@ -106,7 +123,7 @@ export class TypeFinder {
     const local = from === undefined || own !== name ? undefined : this.#localEnumeration(name, from);
     const dies =
       local === undefined
-        ? this.#enumerations(own).filter((die) => own === name || isCalled(die, own, name))
+        ? this.#enumerations(own).filter((die) => own === name || isEnumeratorCalled(die, own, name))
         : [local];
     const unit = from === undefined ? undefined : this.#context.unitAt(toPc(from));
     const die = this.#nearest(dies, unit);
@@ -136,7 +153,7 @@ export class TypeFinder {
 }
 
 /** Whether an enumerator may be called so: `ns::Color::red`, `Color::red`, and `ns::red` of what is no class. */
-function isCalled(enumeration: Die, own: string, name: string): boolean {
+function isEnumeratorCalled(enumeration: Die, own: string, name: string): boolean {
   const whole = [`${qualifiedNameOf(enumeration) ?? ''}::${own}`];
   if (!enumeration.flag(DW_AT.enum_class)) whole.push(`${scopePrefix(enumeration)}${own}`);
   return whole.some((each) => each === name || each.endsWith(`::${name}`));

@@ -103,6 +103,8 @@ export class TypeReader {
         return this.#function(die);
       case DW_TAG.typedef:
       case DW_TAG.template_alias: {
+        // A type parameter, whose name is of the compiler's making; what it stands for here is known no better than as its shape.
+        if (isGo(die) && die.has(DW_AT.go_dict_index)) return this.typeOf(die);
         const target = once(() => this.typeOf(die));
         return { kind: 'typedef', name: shownName(die).name ?? '', target, ...this.#originOf(die) };
       }

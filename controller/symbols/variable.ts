@@ -8,6 +8,7 @@ import type { Die } from '../dwarf/die.js';
 import { type LocationAttribute, type LocationEntry, locationOf } from '../dwarf/location-list.js';
 import { toPc } from '../dwarf/sections.js';
 import { sizeOf, stripType } from '../types/layout.js';
+import { wholeName } from './called.js';
 import type { Type } from '../types/type.js';
 import type { AddressRange, ExpressionUnit, VariableLocation, VariableSymbol } from './module-symbols.js';
 import { once } from './once.js';
@@ -55,6 +56,10 @@ class DieVariable implements VariableSymbol {
   readonly #functionEntry: number | undefined;
   readonly #location: () => LocationAttribute | undefined;
   readonly #definition: () => VariableSymbol | undefined;
+
+  get wholeName(): string {
+    return wholeName(this.#die);
+  }
 
   constructor(context: VariableContext, die: Die, options: VariableOptions) {
     this.#context = context;

@@ -68,7 +68,7 @@ function findNamed(type: CompositeType, name: string, search: Search): ClassMemb
   }
   return theOne(
     members
-      .filter((member) => member.base)
+      .filter((member) => member.base || member.embedded === true)
       .map((member) => ({ by: `${typeName(baseType(member))}::${name}`, found: inner(member) })),
   );
 }
@@ -90,6 +90,24 @@ function within(type: CompositeType, member: Member, search: Search): Search {
 
 /** A base class, however far up, by its name with or without namespaces and template arguments. */
 function findBase(type: CompositeType, name: string, search: Search): ClassMember | undefined {
+  return baseWhere(type, (base) => isCalled(base, name), name, search);
+}
+
+/** The base class that a class is, as a cast finds it; undefined where it is none. */
+export function findBaseClass(derived: Type, base: Type): ClassMember | undefined {
+  const [from, to] = [asComposite(derived), asComposite(base)];
+  if (from === undefined || to === undefined || to.name === undefined) return undefined;
+  const name = typeName(to);
+  const search = { budget: { left: maxClasses }, base: 0, via: [], nesting: 0 };
+  return baseWhere(from, (each) => typeName(each) === name, name, search);
+}
+
+function baseWhere(
+  type: CompositeType,
+  isWanted: (base: CompositeType) => boolean,
+  name: string,
+  search: Search,
+): ClassMember | undefined {
   const { budget, nesting } = search;
   if (nesting > defaultLimits.maxNesting || budget.left-- <= 0) return undefined;
   const bases = type.members().filter((member) => member.base);
@@ -99,7 +117,7 @@ function findBase(type: CompositeType, name: string, search: Search): ClassMembe
       const by = typeName(baseType(member));
       if (of === undefined) return { by, found: undefined };
       const at = within(type, member, search);
-      if (!isCalled(of, name)) return { by: `${by}::${name}`, found: findBase(of, name, at) };
+      if (!isWanted(of)) return { by: `${by}::${name}`, found: baseWhere(of, isWanted, name, at) };
       const path: MemberPath = { member, type: baseType(member), byteOffset: at.base };
       return { by, found: { kind: 'member', path, via: at.via } };
     }),

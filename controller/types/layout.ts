@@ -92,7 +92,7 @@ function findIn(
     if (member.name === name) return memberPath(member, base);
   }
   for (const member of members) {
-    if (member.name !== undefined && !member.base) continue;
+    if (member.name !== undefined && !member.base && member.embedded !== true) continue;
     const inner = { base: base + member.byteOffset, nesting: nesting + 1 };
     const found = findIn(member.type(), name, budget, inner);
     if (found !== undefined) return found;

@@ -3,6 +3,7 @@
  * A C declarator wraps around the name that it declares, so a type is built as what stands before and after that name.
  */
 import { defaultLimits } from '../../format/limits.js';
+import { languageOf } from './language.js';
 import type { QualifiedType, Type } from './type.js';
 
 /** As `whatis` of gdb 13 prints it. */
@@ -62,6 +63,9 @@ function declarator(type: Type, behindPointer: boolean, budget: Budget, nesting:
     budget.left -= at.name.length + 1;
     return { base: `${before}${at.name}`, prefix: '', suffix: '' };
   }
+  const pointed = at.kind === 'pointer' && at.flavor === 'pointer' ? at.target() : undefined;
+  if (pointed !== undefined && languageOf(pointed) === 'go')
+    return { base: `${before}*${nameWithin(pointed, budget, nesting + 1)}`, prefix: '', suffix: '' };
   switch (at.kind) {
     case 'pointer': {
       const inner = declarator(at.target(), true, budget, nesting + 1);

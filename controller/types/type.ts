@@ -68,7 +68,7 @@ export interface CompositeType {
   /** What an object is one of, beside its members: Rust's enums. */
   readonly variants?: () => VariantPart | undefined;
   /** Static members whose values are constants of the program. */
-  readonly constants?: () => ReadonlyMap<string, bigint>;
+  readonly constants?: () => ReadonlyMap<string, { readonly type: Type; readonly value: bigint }>;
   /** Of a language whose types have views; undefined in C. */
   readonly origin?: TypeOrigin;
 }
@@ -115,6 +115,8 @@ export interface Member {
   readonly bitOffset?: number;
   /** A base class. */
   readonly base: boolean;
+  /** Of Go: its members are found as if they were the parent's. */
+  readonly embedded?: true;
   /** A virtual base: where it lies the object's vtable says, so that `type` is unknown to whoever does not ask that. */
   readonly virtualBase?: VirtualBase;
 }

@@ -27,6 +27,7 @@ import {
   encodeStillframeNote,
   stillframeNoteOwner,
   stillframeNoteType,
+  type NoteRange,
   type StillframeNote,
 } from './stillframe-note.js';
 
@@ -58,13 +59,38 @@ export function writeCore(content: SnapshotContent): Uint8Array[] {
   const { capture, facts } = content;
   const pieces = cutPieces([...capture.ranges, ...facts.ranges]);
   const stretches = joinAdjacent(pieces);
-  if (stretches.length + 1 >= PN_XNUM) {
-    throw new StillframeError('limit', `cannot write a core of ${stretches.length} segments`);
+  const segments = stretches.map((stretch) => measure(stretch, facts.mappings));
+  const { head } = layoutCore(content, { note: noteOf(content, pieces), segments, alignment: 1 });
+  return [head, ...stretches.flat().map((piece) => piece.bytes)];
+}
+
+export interface CoreSegment {
+  readonly address: bigint;
+  readonly size: number;
+  /** As /proc/PID/maps has them. */
+  readonly permissions: string;
+}
+
+/** The beginning of a file whose memory is written by somebody else, and where in the file each segment goes. Their offsets are multiples of `alignment`. */
+export function layoutCore(
+  content: SnapshotContent,
+  {
+    note,
+    segments,
+    alignment,
+  }: {
+    readonly note: StillframeNote;
+    readonly segments: readonly CoreSegment[];
+    readonly alignment: number;
+  },
+): { readonly head: Uint8Array; readonly offsets: readonly number[]; readonly size: number } {
+  if (segments.length + 1 >= PN_XNUM) {
+    throw new StillframeError('limit', `cannot write a core of ${segments.length} segments`);
   }
-  const notes = encodeNotes(content, noteOf(content, pieces));
-  const notesOffset = ehdrBytes + phdrBytes * (stretches.length + 1);
+  const notes = encodeNotes(content, note);
+  const notesOffset = ehdrBytes + phdrBytes * (segments.length + 1);
   const head = new ByteWriter();
-  writeHeader(head, stretches.length + 1);
+  writeHeader(head, segments.length + 1);
   writeProgramHeader(head, {
     type: PT.PT_NOTE,
     flags: PF.PF_R,
@@ -72,13 +98,21 @@ export function writeCore(content: SnapshotContent): Uint8Array[] {
     address: 0n,
     size: notes.length,
   });
-  let offset = notesOffset + notes.length;
-  for (const { address, size, flags } of stretches.map((stretch) => measure(stretch, facts.mappings))) {
+  const offsets: number[] = [];
+  let offset = Math.ceil((notesOffset + notes.length) / alignment) * alignment;
+  for (const { address, size, permissions } of segments) {
+    const flags = flagsOf(permissions);
     writeProgramHeader(head, { type: PT.PT_LOAD, flags, offset, address, size });
+    offsets.push(offset);
     offset += size;
   }
-  head.raw(notes);
-  return [head.finish(), ...stretches.flat().map((piece) => piece.bytes)];
+  head.raw(notes).align(alignment);
+  return { head: head.finish(), offsets, size: offset };
+}
+
+/** The note of a core whose memory is not in the capture. */
+export function describeCore(content: SnapshotContent, ranges: readonly NoteRange[]): StillframeNote {
+  return { ...noteOf(content, []), ranges };
 }
 
 function noteOf(
@@ -157,17 +191,18 @@ function joinAdjacent(pieces: readonly CapturedRange[]): CapturedRange[][] {
   return stretches;
 }
 
-function measure(
-  stretch: readonly CapturedRange[],
-  mappings: readonly Mapping[],
-): { address: bigint; size: number; flags: number } {
+function measure(stretch: readonly CapturedRange[], mappings: readonly Mapping[]): CoreSegment {
   const address = stretch[0]?.address ?? 0n;
   const size = stretch.reduce((sum, piece) => sum + piece.bytes.length, 0);
   const permissions =
     mappings.find(({ start, end }) => address >= start && address < end)?.permissions ?? 'rw-p';
+  return { address, size, permissions };
+}
+
+function flagsOf(permissions: string): number {
   const write = permissions[1] === 'w' ? PF.PF_W : 0;
   const execute = permissions[2] === 'x' ? PF.PF_X : 0;
-  return { address, size, flags: PF.PF_R | write | execute };
+  return PF.PF_R | write | execute;
 }
 
 function writeHeader(writer: ByteWriter, segments: number): void {

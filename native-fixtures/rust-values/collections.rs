@@ -66,6 +66,10 @@ pub fn collections(report: &mut Report) {
     let list: LinkedList<u8> = [1, 2, 3].into();
     let empty_list: LinkedList<u8> = LinkedList::new();
     let string_list: LinkedList<String> = ["a".to_string(), "b".to_string()].into();
+    let borrowed_map = &map;
+    let borrowed_vec = &vec;
+    let borrowed_array = &[10i32, 20, 30, 40];
+    keep!(borrowed_map, borrowed_vec, borrowed_array);
     tell!(
         report, vec, empty_vec, spare_vec, cleared, long_vec, nested_vec, points, units, options, pairs, taken, moved, deque,
         empty_deque, wrapped, front, unit_deque, map, empty_map, big_map, holes, unit_map, full_map, other_hasher, nested_map,

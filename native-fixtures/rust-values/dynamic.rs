@@ -99,6 +99,7 @@ pub fn dynamic(report: &mut Report) {
     let reference: &dyn Area = &circle;
     let shared: Rc<dyn Area> = Rc::new(Circle { radius: 4.0 });
     let shared_atomic: Arc<dyn Area> = Arc::new(Square(5, "arc".to_string()));
+    let shared_number: Arc<dyn Debug> = Arc::new(u128::MAX);
     let several: Vec<Box<dyn Area>> = vec![Box::new(Circle { radius: 1.0 }), Box::new(Square(1, "s".into()))];
     let error: Box<dyn Error> = "went wrong".into();
     let sent: Box<dyn Error + Send + Sync> = Box::new(std::fmt::Error);
@@ -130,8 +131,8 @@ pub fn dynamic(report: &mut Report) {
     let block = polled(Box::pin(async move { captured as u32 + Later { left: 1 }.await }), 1);
     let dynamic_future: Pin<Box<dyn Future<Output = u32>>> = polled(Box::pin(inner(6)), 1);
     tell!(
-        report, boxed_circle, boxed_square, boxed_empty, boxed_generic, reference, shared, shared_atomic, several, error, sent,
-        debug, optional,
+        report, boxed_circle, boxed_square, boxed_empty, boxed_generic, reference, shared, shared_atomic, shared_number, several, error,
+        sent, debug, optional,
     );
     keep!(
         any, by_reference, by_move, no_capture, counter, boxed_closure, unresumed, first_await, second_await, returned,
@@ -140,8 +141,8 @@ pub fn dynamic(report: &mut Report) {
     std::hint::black_box(boxed_circle.area() + by_reference() as f64 + by_move(1) as f64 + boxed_closure(1) as f64);
     crate::stop(report);
     keep!(
-        boxed_circle, boxed_square, boxed_empty, boxed_generic, circle, reference, shared, shared_atomic, several, error, sent,
-        any, debug, optional, by_reference, by_move, no_capture, boxed_closure, unresumed, first_await, second_await, returned,
+        boxed_circle, boxed_square, boxed_empty, boxed_generic, circle, reference, shared, shared_atomic, shared_number, several,
+        error, sent, any, debug, optional, by_reference, by_move, no_capture, boxed_closure, unresumed, first_await, second_await, returned,
         spending_all, spent_text, spent_most, block, dynamic_future,
     );
     counter();

@@ -73,7 +73,13 @@ test('with all five: uprobe, observe, a program that was replaced, and nothing l
   }
   const [doctor] = (await workplace.json('doctor', ...at)) as [DoctorJson];
   const engines = new Map(doctor.engines.map((each) => [each.engine, each.supported]));
-  expect(Object.fromEntries(engines)).toEqual({ uprobe: 'yes', observe: 'yes', ptrace: 'yes', mem: 'yes' });
+  expect(Object.fromEntries(engines)).toEqual({
+    uprobe: 'yes',
+    observe: 'yes',
+    ptrace: 'yes',
+    fork: 'yes',
+    mem: 'yes',
+  });
 
   const [snapshot] = (await workplace.json(
     'snap',

@@ -182,6 +182,8 @@ export const formatTargets: readonly FuzzTarget[] = [
     name: 'xz',
     seeds: () => [packed('xz', '-c', '-1'), packed('xz', '-c', '-9', '--check=crc32')],
     run: (bytes) => decompressXz(bytes, 1 << 20, 'xz'),
+    // Filters for the machine code of other processors.
+    codes: ['bad-data', 'limit', 'unsupported'],
   },
   {
     name: 'plan',

@@ -1,6 +1,6 @@
 /** Cores of test programs: by the kernel when they die, by gcore while they live. */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -22,6 +22,22 @@ export function crashCore(program: string, args: readonly string[]): CoreFile {
     throw new Error(`${program} left no core: status ${run.status}, signal ${run.signal}, ${run.stderr}`);
   }
   return { path: join(folder, core), [Symbol.dispose]: dispose };
+}
+
+/** Runs a program in gdb to an address, `*'main.many'`, and takes a core of it there. */
+export function coreAt(program: string, place: string): CoreFile {
+  const folder = mkdtempSync(join(tmpdir(), 'stopped-'));
+  const dispose = (): void => rmSync(folder, { recursive: true, force: true });
+  const path = join(folder, 'core');
+  const commands = ['set pagination off', `break ${place}`, 'run', `generate-core-file ${path}`, 'kill'];
+  const run = spawnSync('gdb', ['-nx', '-batch', ...commands.flatMap((each) => ['-ex', each]), program], {
+    encoding: 'utf8',
+  });
+  if (!existsSync(path)) {
+    dispose();
+    throw new Error(`gdb left no core at ${place}: ${run.stdout}${run.stderr}`);
+  }
+  return { path, [Symbol.dispose]: dispose };
 }
 
 /** Runs a program until it prints a line, then takes a core of it with gcore and ends it. */

@@ -20,6 +20,7 @@ export function fakeController(methods: Partial<ControllerApi>): ControllerApi {
     metric: missing('metric'),
     log: missing('log'),
     now: missing('now'),
+    core: missing('core'),
     points: missing('points'),
     watchPoints: missing('watchPoints'),
     removePoints: missing('removePoints'),

@@ -10,6 +10,7 @@ import type { CompositeType, Type } from '../../controller/types/type.js';
 import type { Value } from '../../controller/types/value.js';
 import type { VariantView, View, ViewContext } from '../../controller/types/view.js';
 import { viewOf } from '../../controller/types/views.js';
+import { lastPart } from '../../controller/types/rust/names.js';
 
 /** What is absent stands in the text: `<absent: why>`. */
 export function debugText(value: Value, context: ViewContext): string {
@@ -76,7 +77,7 @@ function numberIn(object: ObjectView, size: number, context: ViewContext): bigin
 
 function structText(object: ObjectView, type: CompositeType, context: ViewContext): string {
   const name = type.name ?? '';
-  const short = shortName(name);
+  const short = lastPart(name);
   const texts = type
     .members()
     .filter((member) => !name.startsWith('core::ops::range::RangeInclusive') || member.name !== 'exhausted')
@@ -100,11 +101,6 @@ function structText(object: ObjectView, type: CompositeType, context: ViewContex
   if (texts.length === 0) return short;
   if (texts[0]?.[0] === '__0') return `${short}(${texts.map(([, text]) => text).join(', ')})`;
   return `${short} { ${texts.map(([field, text]) => `${field}: ${text}`).join(', ')} }`;
-}
-
-/** `Point` of `rust_values::plain::Point`. */
-export function shortName(name: string): string {
-  return name.replace(/<.*$/s, '').replace(/^.*::/s, '');
 }
 
 function viewText(object: ObjectView, view: View, context: ViewContext): string {
@@ -144,7 +140,7 @@ function viewText(object: ObjectView, view: View, context: ViewContext): string 
       const type = view.content.type();
       const inner = objectText(slice(object, type, offset, sizeOf(type) ?? 0), context);
       const facts = new Map((view.facts ?? []).map((fact) => [fact.name, compute(fact.value)]));
-      return wrapperText(shortName(name), inner, facts);
+      return wrapperText(lastPart(name), inner, facts);
     }
     case 'walked': {
       const elements = [...view.walk(object, context)].map((each) =>

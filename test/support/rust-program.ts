@@ -4,6 +4,12 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { variablePlace } from '../../controller/snapshot/frame-evaluation.js';
+import { threadStack } from '../../controller/snapshot/frames.js';
+import type { Snapshot } from '../../controller/snapshot/open.js';
+import { typeOfDescriptor } from '../../controller/snapshot/type-descriptors.js';
+import type { Value } from '../../controller/types/value.js';
+import type { ViewContext } from '../../controller/types/view.js';
 import { cacheFolder, repositoryRoot } from './paths.js';
 
 const sources = join(repositoryRoot, 'native-fixtures', 'rust-values');
@@ -37,8 +43,10 @@ export interface RustRun extends Disposable {
   readonly told: readonly (readonly [name: string, text: string])[];
 }
 
-export function runRustValues(...flags: readonly string[]): RustRun {
-  const program = rustValues(...flags);
+export const runRustValues = (...flags: readonly string[]): RustRun => runRust(rustValues(...flags));
+
+/** Runs a program that writes what its variables are into the file that it is given, and aborts. */
+export function runRust(program: string): RustRun {
   const folder = mkdtempSync(join(tmpdir(), 'rust-values-'));
   const report = join(folder, 'report');
   spawnSync('sh', ['-c', 'ulimit -c unlimited; exec "$0" "$1"', program, report], { cwd: folder });
@@ -55,6 +63,32 @@ export function runRustValues(...flags: readonly string[]): RustRun {
       return [name, unescape(text)] as const;
     }),
     [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
+/** Variables of functions `rust_values::family::function`, as `rust_values::family::variable`; where two have one name, the innermost. */
+export function rustLocals(snapshot: Snapshot): ReadonlyMap<string, Value> {
+  const found = new Map<string, Value>();
+  const [thread] = snapshot.threads;
+  if (thread === undefined) return found;
+  for (const frame of threadStack(snapshot, thread).frames) {
+    const { evaluation, source } = frame;
+    const family = /^(?<family>rust_values::\w+)::\w+$/.exec(frame.function ?? '')?.groups?.['family'];
+    if (family === undefined || evaluation === undefined) continue;
+    for (const variable of source?.scope?.variables ?? []) {
+      const key = `${family}::${variable.name}`;
+      if (found.has(key)) continue;
+      found.set(key, { type: variable.type(), place: variablePlace(evaluation, variable, source?.scope) });
+    }
+  }
+  return found;
+}
+
+export function rustContext(snapshot: Snapshot): ViewContext {
+  return {
+    memory: snapshot.memory,
+    maxElements: 10_000,
+    typeOfDescriptor: (address, kind) => typeOfDescriptor(snapshot, address, kind),
   };
 }
 

@@ -23,6 +23,7 @@ import type {
   PointCounters,
   PointSink,
 } from '../engine.js';
+import { Turns } from '../turns.js';
 import { defaultJournalFolder } from './journal.js';
 import { type CounterSlot, counterSlots } from './messages.js';
 import { maxSoftwareBreakpoints } from './software-breakpoints.js';
@@ -31,10 +32,11 @@ import { TracingThread } from './thread.js';
 export interface PtraceOptions {
   /** Of the journal of software breakpoints; the front must know the same. */
   readonly journalFolder?: string;
+  readonly turns?: Turns;
 }
 
 export function ptraceEngine(options: PtraceOptions = {}): Engine {
-  return new PtraceEngine(options.journalFolder ?? defaultJournalFolder());
+  return new PtraceEngine(options.journalFolder ?? defaultJournalFolder(), options.turns ?? new Turns());
 }
 
 const counterBytes = 8;
@@ -51,10 +53,11 @@ class PtraceEngine implements Engine {
   readonly #journal: string;
   /** Processes with points: one thread each. */
   readonly #processes = new Map<number, PointProcess>();
-  readonly #work = new Map<number, Promise<unknown>>();
+  readonly #turns: Turns;
 
-  constructor(journal: string) {
+  constructor(journal: string, turns: Turns) {
     this.#journal = journal;
+    this.#turns = turns;
   }
 
   async probe(): Promise<EngineSupport> {
@@ -84,26 +87,11 @@ class PtraceEngine implements Engine {
   }
 
   now(request: NowRequest): Promise<Capture> {
-    return this.#alone(request.pid, () => this.#now(request));
+    return this.#turns.alone(request.pid, () => this.#now(request));
   }
 
   arm(request: ArmRequest, sink: PointSink): Promise<ArmedPoint> {
-    return this.#alone(request.pid, () => this.#arm(request, sink));
-  }
-
-  /** One thread can trace a process at a time: what would need another one waits. */
-  async #alone<T>(pid: number, work: () => Promise<T>): Promise<T> {
-    const before = this.#work.get(pid);
-    const mine = (async () => {
-      await before?.catch(() => undefined);
-      return work();
-    })();
-    this.#work.set(pid, mine);
-    try {
-      return await mine;
-    } finally {
-      if (this.#work.get(pid) === mine) this.#work.delete(pid);
-    }
+    return this.#turns.alone(request.pid, () => this.#arm(request, sink));
   }
 
   async #now(request: NowRequest): Promise<Capture> {

@@ -1,6 +1,7 @@
 /** What the tracer's main thread and a thread that traces one process say to each other. */
 import type { Capture } from '../../../format/capture.js';
 import type { Plan } from '../../../format/plan/plan.js';
+import type { CopyRequest } from '../fork/copy.js';
 import type { NowRequest, PointEnd } from '../engine.js';
 import type { WireError } from '../wire-error.js';
 
@@ -33,6 +34,8 @@ export type CounterSlot = (typeof counterSlots)[number];
 export type Command =
   | { readonly id: number; readonly command: 'probe' }
   | { readonly id: number; readonly command: 'now'; readonly request: NowRequest }
+  /** Answered by a `Copied`; the twin lives for as long as the thread. */
+  | { readonly id: number; readonly command: 'copy'; readonly request: CopyRequest }
   | { readonly id: number; readonly command: 'arm'; readonly spec: PointSpec }
   | { readonly id: number; readonly command: 'disarm'; readonly pointId: string }
   /** Ends the thread; the kernel then lets go of all that it traces, without stopping it. */

@@ -48,6 +48,27 @@ export interface NowMeans {
   readonly letGo: (stop: Stop) => void;
   /** Where the thread really is, in its registers that were just read: a trap of ours lies behind its breakpoint. */
   readonly correct?: (stop: Stop, registers: Buffer) => void;
+  /**
+   * Called when all that can be read was read and every thread still stands. What it gives is called when all threads run again but for
+   * `holds`, which is let go last.
+   */
+  readonly atStop?: (stopped: readonly StoppedThread[], slots: RegisterSlots) => AfterStop;
+  /** The longest stop, `maxStopMs` of the limits unless told. */
+  readonly maxStopMs?: number;
+}
+
+export interface StoppedThread {
+  readonly tid: number;
+  /** Its registers, -1 when they could not be read. */
+  readonly slot: number;
+  readonly state: string;
+  readonly stop: Stop | undefined;
+}
+
+export interface AfterStop {
+  readonly holds: number;
+  /** Gives the stop that the held thread is in then. */
+  readonly finish: () => Stop;
 }
 
 export function captureNow(request: NowRequest, means: NowMeans): Capture {
@@ -62,6 +83,7 @@ class NowCapture {
   readonly #states = new Map<number, { readonly comm: string; readonly state: string }>();
   #mappings: readonly Mapping[] = [];
   #deadlineNs = 0n;
+  #after: AfterStop | undefined;
 
   constructor(request: NowRequest, means: NowMeans) {
     this.#request = request;
@@ -88,15 +110,25 @@ class NowCapture {
     using stacks = new VectorReader(Math.max(1, room * share));
     const got: number[] = [];
     const timeNs = process.hrtime.bigint();
-    this.#deadlineNs = timeNs + BigInt(defaultLimits.maxStopMs) * nsPerMs;
+    this.#deadlineNs = timeNs + BigInt(this.#means.maxStopMs ?? defaultLimits.maxStopMs) * nsPerMs;
     let endedNs: bigint;
     try {
       this.#stopAll(slots.count);
       this.#readAll(slots, stacks, share, got);
+      this.#after = this.#means.atStop?.(
+        this.#threads.map(({ tid, slot, state }) => ({
+          tid,
+          slot,
+          state,
+          stop: this.#tracees.stops.get(tid),
+        })),
+        slots,
+      );
     } finally {
       this.#releaseAll(slots);
       endedNs = process.hrtime.bigint();
     }
+    this.#finish(slots);
     return this.#build({ slots, stacks, got, share, timeNs, stoppedNs: endedNs - timeNs });
   }
 
@@ -203,17 +235,29 @@ class NowCapture {
 
   #releaseAll(slots: RegisterSlots): void {
     for (const thread of this.#threads) {
+      if (thread.tid === this.#after?.holds) continue;
       const stop = this.#tracees.stops.get(thread.tid);
       if (stop === undefined) {
         // One that was let go before it may have had to let this one go too.
         thread.endedNs = process.hrtime.bigint();
         continue;
       }
-      if (thread.slot >= 0) restartInterrupted(thread.tid, slots, thread.slot);
-      this.#tracees.stops.delete(thread.tid);
-      this.#means.letGo(stop);
-      thread.endedNs = process.hrtime.bigint();
+      this.#release(thread, stop, slots);
     }
+  }
+
+  #release(thread: ThreadRecord, stop: Stop, slots: RegisterSlots): void {
+    if (thread.slot >= 0) restartInterrupted(thread.tid, slots, thread.slot);
+    this.#tracees.stops.delete(thread.tid);
+    this.#means.letGo(stop);
+    thread.endedNs = process.hrtime.bigint();
+  }
+
+  #finish(slots: RegisterSlots): void {
+    const after = this.#after;
+    const thread = this.#threads.find(({ tid }) => tid === after?.holds);
+    if (after === undefined || thread === undefined) return;
+    this.#release(thread, after.finish(), slots);
   }
 
   #build(taken: {

@@ -40,12 +40,7 @@ export class TracingThread implements AsyncDisposable {
   #stopping: Promise<void> | undefined;
   #running = true;
 
-  private constructor(
-    pid: number,
-    journal: string,
-    doorbell: { readonly pid: number; readonly shell: ChildProcess },
-    events: ThreadEvents,
-  ) {
+  private constructor(pid: number, journal: string, doorbell: OrphanProcess, events: ThreadEvents) {
     this.pid = pid;
     this.#doorbell = doorbell.pid;
     this.#shell = doorbell.shell;
@@ -79,7 +74,7 @@ export class TracingThread implements AsyncDisposable {
 
   /** `journal` is the folder of the journal of software breakpoints. */
   static async open(pid: number, journal: string, events: ThreadEvents): Promise<TracingThread> {
-    return new TracingThread(pid, journal, await startDoorbell(), events);
+    return new TracingThread(pid, journal, await startOrphan(), events);
   }
 
   request(command: WithoutId<Command>): Promise<unknown> {
@@ -121,7 +116,14 @@ export class TracingThread implements AsyncDisposable {
   }
 }
 
-async function startDoorbell(): Promise<{ pid: number; shell: ChildProcess }> {
+export interface OrphanProcess {
+  readonly pid: number;
+  /** It ends when the shell's descriptor 3 is closed. */
+  readonly shell: ChildProcess;
+}
+
+/** A process of ours that does nothing. NB: of a child of Node's own, libuv would take the stops that its tracer waits for. */
+export async function startOrphan(): Promise<OrphanProcess> {
   const shell = spawn('/bin/sh', ['-c', doorbellScript], { stdio: ['ignore', 'pipe', 'ignore', 'pipe'] });
   const { stdout } = shell;
   if (stdout === null) throw new StillframeError('internal', 'the doorbell has no output');

@@ -12,6 +12,7 @@ import {
   seize,
   wait,
 } from '../../linux/ptrace.js';
+import { copyProcess } from '../fork/copy.js';
 import { toWireError } from '../wire-error.js';
 import type { Command, Report, ThreadData } from './messages.js';
 import { captureNow } from './now.js';
@@ -96,6 +97,9 @@ class TracingLoop {
       case 'now':
         this.#rehearse();
         return this.#process.now(command.request);
+      case 'copy':
+        this.#rehearse();
+        return copyProcess(command.request, new Tracees(command.request.pid));
       case 'arm':
         return this.#process.arm(command.spec);
       case 'disarm':

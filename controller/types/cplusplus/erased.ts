@@ -63,7 +63,8 @@ function managedFunction(type: Type): View | undefined {
       if (manager === 0n) return undefined;
       const invoker = computeRecipe(invokes, object, context.memory);
       if (isAbsent(invoker)) return invoker;
-      const handler = handlerOf(invoker, context) ?? handlerOf(manager, context);
+      // NB: of functors that do the same gcc folds the functions that call them, not those that manage them: these name the type's own type_info.
+      const handler = handlerOf(manager, context) ?? handlerOf(invoker, context);
       const functor = handler === undefined ? undefined : argument(handler, 1);
       if (handler === undefined || functor === undefined)
         return unknown(invoker, 'the function that calls it');
@@ -87,7 +88,7 @@ function handlerOf(function_: bigint, context: ViewContext): CompositeType | und
 function storedLocally(handler: CompositeType): boolean | undefined {
   for (const { base, type } of handler.members()) {
     const known = base ? asComposite(type())?.constants?.().get('__stored_locally') : undefined;
-    if (known !== undefined) return known !== 0n;
+    if (known !== undefined) return known.value !== 0n;
   }
   return undefined;
 }

@@ -60,14 +60,14 @@ function countsOf(type: Type): { readonly facts: readonly Fact[] } | undefined {
   const block = pointerIn(control);
   const target = control === undefined ? undefined : asPointer(control.type)?.target();
   if (block === undefined || target === undefined || isVoid(target)) return undefined;
-  if (asComposite(target)?.incomplete !== false) return undefined;
   const loaded = (part: Part | undefined): Recipe | undefined => {
     const word = wordAt(part);
     if (part === undefined || word?.op !== 'field') return undefined;
     const address = plus(block, constant(part.offset));
     return { op: 'load', address, size: word.size, ...(word.signed === true ? { signed: true } : {}) };
   };
-  const counts = libstdcxxCounts(target, loaded) ?? libcxxCounts(target, loaded);
+  const counts =
+    libstdcxxCounts(target, loaded) ?? libcxxCounts(target, loaded) ?? declaredCounts(target, loaded);
   if (counts === undefined) return undefined;
   const { uses, observers } = counts;
   const unlessNone = (value: Recipe): Recipe => choose(binary(block, '==', constant(0)), constant(0), value);
@@ -95,10 +95,25 @@ function libstdcxxCounts(block: Type, loaded: Loader): Counts | undefined {
   return { uses, observers: choose(uses, minus(weak, constant(1)), weak) };
 }
 
-/** Counts are one less than what they count. */
+/**
+ * clang describes libc++'s block only where its functions are compiled. It is part of the interface of the library's binary, whose version its namespace is: in
+ * version 1 the words after the pointer to the vtable are the counts.
+ */
+function declaredCounts(block: Type, loaded: Loader): Counts | undefined {
+  if (asComposite(block)?.name !== 'std::__1::__shared_weak_count') return undefined;
+  const word: Type = { kind: 'base', name: 'long', byteSize: 8, encoding: 'signed' };
+  return libcxxBlock(loaded({ type: word, offset: 8 }), loaded({ type: word, offset: 16 }));
+}
+
 function libcxxCounts(block: Type, loaded: Loader): Counts | undefined {
-  const owners = loaded(partOf(block, '__shared_owners_'));
-  const weak = loaded(partOf(block, '__shared_weak_owners_'));
+  return libcxxBlock(
+    loaded(partOf(block, '__shared_owners_')),
+    loaded(partOf(block, '__shared_weak_owners_')),
+  );
+}
+
+/** Counts are one less than what they count. */
+function libcxxBlock(owners: Recipe | undefined, weak: Recipe | undefined): Counts | undefined {
   if (owners === undefined || weak === undefined) return undefined;
   const uses = plus(owners, constant(1));
   return { uses, observers: choose(uses, weak, plus(weak, constant(1))) };

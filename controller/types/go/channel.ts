@@ -13,7 +13,7 @@ import {
 } from '../recipe.js';
 import type { Type } from '../type.js';
 import type { Value } from '../value.js';
-import type { ViewContext, WalkedView } from '../view.js';
+import type { Block, ViewContext, WalkedView } from '../view.js';
 import { corrupt, maxBytes, readWords, wordsOf } from './record.js';
 
 const pointer = pointerAt(0);
@@ -52,6 +52,7 @@ export function channelView(type: Type, element: () => Type): WalkedView | undef
     noun: 'channel',
     length: word('qcount'),
     element,
+    blocks: () => ringBlocks(word, element(), sizeOf(plain.kind === 'pointer' ? plain.target() : plain) ?? 0),
     walk,
     facts: [
       { name: 'cap', value: word('dataqsiz') },
@@ -59,6 +60,29 @@ export function channelView(type: Type, element: () => Type): WalkedView | undef
     ],
     isNil: combine(pointer, '==', 0),
   };
+}
+
+const maxRingBytes = 4096;
+/** Elements that a plan follows. */
+const maxFollowed = 16;
+
+/** For a plan: the channel's head, and its ring. */
+function ringBlocks(
+  word: (name: 'qcount' | 'dataqsiz' | 'buf' | 'elemsize' | 'closed' | 'recvx') => Recipe,
+  element: Type,
+  headBytes: number,
+): Block[] {
+  const stride = sizeOf(element) ?? 0;
+  const head: Block = { address: pointer, bytes: constant(headBytes), maxBytes: headBytes };
+  if (stride === 0) return [head];
+  const objects = Array.from({ length: maxFollowed }, (_, i) => {
+    const at = combine(word('recvx'), '+', i);
+    const index = choose(binary(at, '<', word('dataqsiz')), at, binary(at, '-', word('dataqsiz')));
+    const address = binary(word('buf'), '+', combine(index, '*', stride));
+    return { type: () => element, address, exists: binary(constant(i), '<', word('qcount')) };
+  });
+  const bytes = choose(word('qcount'), combine(word('dataqsiz'), '*', stride), constant(0));
+  return [head, { address: word('buf'), bytes, maxBytes: maxRingBytes, objects }];
 }
 
 function combine(left: Recipe, operator: BinaryOperator, right: number): Recipe {

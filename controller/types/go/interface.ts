@@ -5,14 +5,15 @@
 import { absent, type Absent, isAbsent } from '../../../format/absent.js';
 import { hex } from '../../../format/address.js';
 import type { MemoryReader } from '../../../format/memory.js';
+import { least } from '../blocks.js';
 import { asArray, asComposite, findMember, sizeOf, stripType } from '../layout.js';
 import { type ObjectView, slice } from '../object-view.js';
-import { binary, computeRecipe, constant, pointerAt, type Recipe } from '../recipe.js';
+import { binary, choose, computeRecipe, constant, pointerAt, type Recipe } from '../recipe.js';
 import { decodeInteger } from '../read.js';
 import type { Type } from '../type.js';
 import { typeName } from '../type-name.js';
 import type { Value } from '../value.js';
-import type { DynamicView, ViewContext } from '../view.js';
+import type { Block, DynamicView, ViewContext } from '../view.js';
 import { GO_KIND, goFacts } from './kind.js';
 import { corrupt } from './record.js';
 
@@ -22,6 +23,8 @@ export function interfaceView(type: Type): DynamicView | undefined {
   if (data === undefined || descriptor === undefined) return undefined;
   return {
     kind: 'dynamic',
+    isNone: binary(descriptor.tag, '==', constant(0)),
+    blocks: () => valueBlocks(descriptor, data.byteOffset),
     resolve(object, context) {
       const tag = computeRecipe(descriptor.tag, object, context.memory);
       if (isAbsent(tag)) return tag;
@@ -30,6 +33,44 @@ export function interfaceView(type: Type): DynamicView | undefined {
       if (isAbsent(address)) return address;
       return resolveAt(address, slice(object, object.type, data.byteOffset, 8), context);
     },
+  };
+}
+
+const maxValueBytes = 256;
+/** Of what a pointer leads to: the value is one where it is as large as one. */
+const pointedBytes = 64;
+
+/** For a plan: the table that an `iface` has, and the value, whose size its descriptor begins with. */
+function valueBlocks(descriptor: { readonly tag: Recipe; readonly type: Recipe }, data: number): Block[] {
+  const size: Recipe = { op: 'load', address: descriptor.type, size: 8 };
+  const isWord = binary(size, '==', constant(8));
+  const value: Block = {
+    address: pointerAt(data),
+    bytes: choose(
+      descriptor.tag,
+      choose(isWord, constant(pointedBytes), least(size, constant(maxValueBytes))),
+      constant(0),
+    ),
+    maxBytes: maxValueBytes,
+  };
+  const table: Block = { address: descriptor.tag, bytes: constant(24), maxBytes: 24 };
+  const blocks = [value, textBlock(descriptor.tag, pointerAt(data))];
+  return descriptor.tag === descriptor.type ? blocks : [table, ...blocks];
+}
+
+const maxTextBytes = 256;
+
+/**
+ * What is most often asked of an interface is the text of an error, and that is a string at the beginning of what it holds or points to. Nothing in the kernel
+ * knows the type: what looks like a string's address and length there is brought, and is shown only where a string is.
+ */
+function textBlock(tag: Recipe, data: Recipe): Block {
+  const length: Recipe = { op: 'load', address: binary(data, '+', constant(8)), size: 8 };
+  const text: Recipe = { op: 'load', address: data, size: 8 };
+  return {
+    address: choose(tag, text, constant(0)),
+    bytes: choose(binary(length, '<', constant(maxTextBytes + 1)), length, constant(0)),
+    maxBytes: maxTextBytes,
   };
 }
 

@@ -3,8 +3,10 @@ import { isAbsent } from '../../../format/absent.js';
 import type { MemoryReader } from '../../../format/memory.js';
 import { sizeOf, stripType } from '../layout.js';
 import { decodeInteger } from '../read.js';
+import { binary, constant, type Recipe } from '../recipe.js';
 import type { Type } from '../type.js';
 import type { Place, Value } from '../value.js';
+import type { Block } from '../view.js';
 import { corrupt } from './record.js';
 
 /** In bytes; larger ones stand behind a pointer (internal/abi MapMaxKeyBytes and MapMaxElemBytes, the same in both kinds of map). */
@@ -26,6 +28,17 @@ export function slotPart(stored: Type, offset: number, type: Type): SlotPart | u
   const isIndirect = size > maxInPlace;
   if (isIndirect ? stripType(stored).kind !== 'pointer' : stride !== size) return undefined;
   return { offset, stride, type, isIndirect };
+}
+
+/** A key or a value for a plan to follow; what stands behind a pointer is left to the walk. */
+export function slotObject(
+  part: SlotPart,
+  base: Recipe,
+  exists: Recipe,
+  skip: number,
+): NonNullable<Block['objects']> {
+  if (part.isIndirect) return [];
+  return [{ type: () => part.type, address: binary(base, '+', constant(part.offset + skip)), exists }];
 }
 
 /** `bytes`: those of the bucket or group at `base`. */

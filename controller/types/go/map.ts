@@ -7,11 +7,11 @@ import { absent, type Absent, isAbsent } from '../../../format/absent.js';
 import type { MemoryReader } from '../../../format/memory.js';
 import { asArray, findMember, sizeOf, stripType } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
-import { binary, computeRecipe, constant, pointerAt } from '../recipe.js';
+import { binary, choose, computeRecipe, constant, pointerAt, type Recipe } from '../recipe.js';
 import type { GoFacts, Type } from '../type.js';
-import type { Entry, ViewContext, WalkedMapView } from '../view.js';
+import type { Block, Entry, ViewContext, WalkedMapView } from '../view.js';
 import { orZero } from './channel.js';
-import { type SlotPart, slotPart, valueIn } from './map-slot.js';
+import { slotObject, type SlotPart, slotPart, valueIn } from './map-slot.js';
 import { corrupt, maxBytes, readWords, type WordPlace, wordsOf } from './record.js';
 import { swissMapView } from './swiss-map.js';
 
@@ -49,6 +49,7 @@ function classicMapView(table: Type, key: () => Type, element: () => Type): Walk
     length: orZero({ op: 'load', address: count, size }),
     key,
     value: element,
+    blocks: () => bucketBlocks(layout, sizeOf(table) ?? 0),
     walk: (object, context) => walk(layout, object, context),
     isNil: binary(pointer, '==', constant(0)),
   };
@@ -75,6 +76,32 @@ function bucketLayout(bucket: Type, key: Type, element: Type): Omit<Layout, 'wor
     values: valuePart,
     overflow,
   };
+}
+
+const maxTableBytes = 4096;
+
+/** For a plan: the table's head and its buckets; keys and values of the first bucket are followed. */
+function bucketBlocks(
+  { words, bucketBytes, slots, tophash, keys, values }: Layout,
+  headBytes: number,
+): Block[] {
+  const word = ({ offset, size }: WordPlace): Recipe => ({
+    op: 'load',
+    address: binary(pointer, '+', constant(offset)),
+    size,
+  });
+  const first = word(words.buckets);
+  const some = (recipe: Recipe): Recipe => orZero(choose(word(words.count), recipe, constant(0)));
+  const objects = Array.from({ length: slots }, (_, i) => {
+    const mark: Recipe = { op: 'load', address: binary(first, '+', constant(tophash + i)), size: 1 };
+    const exists = some(binary(constant(minTopHash - 1), '<', mark));
+    return [keys, values].flatMap((part) => slotObject(part, first, exists, i * part.stride));
+  }).flat();
+  const bytes = binary(constant(bucketBytes), '<<', word(words.B));
+  return [
+    { address: pointer, bytes: constant(headBytes), maxBytes: headBytes },
+    { address: some(first), bytes, maxBytes: Math.max(maxTableBytes, bucketBytes), objects },
+  ];
 }
 
 const flagWriting = 4;

@@ -6,12 +6,12 @@ import { absent, type Absent, isAbsent } from '../../../format/absent.js';
 import type { MemoryReader } from '../../../format/memory.js';
 import { asArray, findMember, sizeOf, stripType } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
-import { binary, computeRecipe, constant, pointerAt } from '../recipe.js';
+import { binary, choose, computeRecipe, constant, pointerAt, type Recipe } from '../recipe.js';
 import { decodeInteger } from '../read.js';
 import type { Type } from '../type.js';
-import type { Entry, ViewContext, WalkedMapView } from '../view.js';
+import type { Block, Entry, ViewContext, WalkedMapView } from '../view.js';
 import { orZero } from './channel.js';
-import { type SlotPart, slotPart, valueIn } from './map-slot.js';
+import { slotObject, type SlotPart, slotPart, valueIn } from './map-slot.js';
 import { corrupt, readWords, type WordPlace, wordsOf } from './record.js';
 
 const pointer = pointerAt(0);
@@ -42,9 +42,45 @@ export function swissMapView(map: Type, key: () => Type, element: () => Type): W
     length: orZero({ op: 'load', address: binary(pointer, '+', constant(offset)), size }),
     key,
     value: element,
+    blocks: () => groupBlocks(layout, sizeOf(map) ?? 0),
     walk: (object, context) => walk(layout, object, context),
     isNil: binary(pointer, '==', constant(0)),
   };
+}
+
+const maxGroupBytes = 4096;
+
+/** For a plan: a small map's one group, or a larger one's first table with its groups. What lies in the first group is followed. */
+function groupBlocks({ words, groups, group }: Layout, headBytes: number): Block[] {
+  const { groupBytes, control, slots, slotBytes } = group;
+  const at = (base: Recipe, { offset, size }: WordPlace): Recipe => ({
+    op: 'load',
+    address: binary(base, '+', constant(offset)),
+    size,
+  });
+  const [used, length, directory] = [words.used, words.dirLen, words.dirPtr].map((place) =>
+    at(pointer, place),
+  );
+  if (used === undefined || length === undefined || directory === undefined) return [];
+  const isSmall = binary(length, '==', constant(0));
+  const some = (recipe: Recipe): Recipe => orZero(choose(used, recipe, constant(0)));
+  const table: Recipe = { op: 'load', address: directory, size: 8 };
+  const first = choose(isSmall, directory, at(table, groups.data));
+  const count = choose(isSmall, constant(1), binary(at(table, groups.lengthMask), '+', constant(1)));
+  const objects = Array.from({ length: slots }, (_, i) => {
+    const state: Recipe = { op: 'load', address: binary(first, '+', constant(control + i)), size: 1 };
+    const exists = some(binary(state, '<', constant(notInUse)));
+    return [group.key, group.value].flatMap((part) => slotObject(part, first, exists, i * slotBytes));
+  }).flat();
+  const large = (recipe: Recipe): Recipe => some(choose(isSmall, constant(0), recipe));
+  const bytes = binary(count, '*', constant(groupBytes));
+  const tableBytes = Math.max(groups.data.offset, groups.lengthMask.offset) + 8;
+  return [
+    { address: pointer, bytes: constant(headBytes), maxBytes: headBytes },
+    { address: some(first), bytes, maxBytes: Math.max(maxGroupBytes, groupBytes), objects },
+    { address: large(directory), bytes: binary(length, '*', constant(8)), maxBytes: 256 },
+    { address: large(table), bytes: constant(tableBytes), maxBytes: tableBytes },
+  ];
 }
 
 function layoutOf(map: Type, key: Type, element: Type): Layout | undefined {

@@ -7,11 +7,11 @@ import { hex } from '../../../format/address.js';
 import type { MemoryReader } from '../../../format/memory.js';
 import { asArray, sizeOf, stripType } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
-import { computeRecipe, type Recipe } from '../recipe.js';
+import { binary, choose, computeRecipe, constant, type Recipe } from '../recipe.js';
 import { decodeInteger } from '../read.js';
 import type { CompositeType, Type } from '../type.js';
 import type { Value } from '../value.js';
-import type { Entry, ViewContext, WalkedMapView, WalkedView } from '../view.js';
+import type { Block, Entry, ViewContext, WalkedMapView, WalkedView } from '../view.js';
 import { firstPart, innermost, partAt, type Part, targetOf, wordOf } from './layout.js';
 import { argument } from './vec.js';
 
@@ -44,6 +44,7 @@ export function btreeMapView(type: CompositeType): WalkedMapView | undefined {
     length: tree.length,
     key: () => tree.key,
     value: () => tree.value,
+    blocks: () => treeBlocks(tree, true),
     walk: (object, context) => walkTree(object, tree, context),
   };
 }
@@ -57,10 +58,47 @@ export function btreeSetView(type: CompositeType): WalkedView | undefined {
     noun: 'set',
     length: tree.length,
     element: () => tree.key,
+    blocks: () => treeBlocks(tree, false),
     walk: function* keys(object, context): Generator<Value | Absent> {
       for (const entry of walkTree(object, tree, context)) yield isAbsent(entry) ? entry : entry.key;
     },
   };
+}
+
+/** For a plan: the root, and the leaves below a root that has leaves. */
+function treeBlocks(tree: Tree, hasValues: boolean): Block[] {
+  const { node, length, root, height } = tree;
+  const isLeaf = binary(height, '==', constant(0));
+  const edges = node.edges();
+  const whole = edges === undefined ? node.size : edges + 8 * (node.capacity + 1);
+  const some = (bytes: Recipe): Recipe => choose(length, bytes, constant(0));
+  const entries = (at: Recipe): NonNullable<Block['objects']> =>
+    Array.from({ length: node.capacity }, (_, i) => {
+      const count: Recipe = { op: 'load', address: binary(at, '+', constant(node.length)), size: 2 };
+      const exists = some(binary(constant(i), '<', count));
+      const part = (type: Type, offset: number): NonNullable<Block['objects']>[number] => ({
+        type: () => type,
+        address: binary(at, '+', constant(offset + i * (sizeOf(type) ?? 0))),
+        exists,
+      });
+      return [part(tree.key, node.keys), ...(hasValues ? [part(tree.value, node.values)] : [])];
+    }).flat();
+  const bytes = some(choose(isLeaf, constant(node.size), constant(whole)));
+  const blocks: Block[] = [{ address: root, bytes, maxBytes: whole, objects: entries(root) }];
+  if (edges === undefined) return blocks;
+  for (let i = 0; i <= node.capacity; i++) {
+    const count: Recipe = { op: 'load', address: binary(root, '+', constant(node.length)), size: 2 };
+    const edge: Recipe = { op: 'load', address: binary(root, '+', constant(edges + 8 * i)), size: 8 };
+    // A root of height 1 has leaves, as many as keys and one more.
+    const isThere = binary(
+      binary(height, '==', constant(1)),
+      '&',
+      binary(constant(i), '<', binary(count, '+', constant(1))),
+    );
+    const address = choose(some(isThere), edge, constant(0));
+    blocks.push({ address, bytes: constant(node.size), maxBytes: node.size });
+  }
+  return blocks;
 }
 
 function treeOf(map: Part): Tree | undefined {

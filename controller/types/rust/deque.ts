@@ -2,10 +2,10 @@
 import { type Absent, absent, isAbsent } from '../../../format/absent.js';
 import { sizeOf } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
-import { computeRecipe, type Recipe } from '../recipe.js';
+import { binary, choose, computeRecipe, constant, type Recipe } from '../recipe.js';
 import type { CompositeType, Type } from '../type.js';
 import type { Value } from '../value.js';
-import type { ViewContext, WalkedView } from '../view.js';
+import type { Block, ViewContext, WalkedView } from '../view.js';
 import { partAt, wordOf } from './layout.js';
 import { bufferParts } from './vec.js';
 
@@ -19,6 +19,7 @@ export function dequeView(type: CompositeType): WalkedView | undefined {
     kind: 'walked',
     length,
     element: () => buffer.element,
+    blocks: () => blocksOf(ring),
     walk: (object, context) => walk(object, ring, context),
   };
 }
@@ -29,6 +30,38 @@ interface Ring {
   readonly length: Recipe;
   readonly capacity?: Recipe;
   readonly element: Type;
+}
+
+/** Elements that are followed themselves, and bytes of each of the two pieces. */
+const maxFollowed = 16;
+const maxPieceBytes = 16 * 1024;
+
+/** From the first element to the end of the buffer, and what goes on at its beginning. */
+function blocksOf({ data, head, length, capacity, element }: Ring): readonly Block[] {
+  const stride = sizeOf(element) ?? 0;
+  if (stride === 0 || capacity === undefined) return [];
+  const end = binary(head, '+', length);
+  const isWrapped = binary(capacity, '<', end);
+  const sized = (count: Recipe): Recipe => binary(count, '*', constant(stride));
+  const placeOf = (index: Recipe): Recipe => binary(data, '+', sized(index));
+  const objects = Array.from({ length: maxFollowed }, (_, i) => {
+    const at = binary(head, '+', constant(i));
+    const index = choose(binary(at, '<', capacity), at, binary(at, '-', capacity));
+    return { type: () => element, address: placeOf(index), exists: binary(constant(i), '<', length) };
+  });
+  return [
+    {
+      address: placeOf(head),
+      bytes: sized(choose(isWrapped, binary(capacity, '-', head), length)),
+      maxBytes: maxPieceBytes,
+      objects,
+    },
+    {
+      address: data,
+      bytes: sized(choose(isWrapped, binary(end, '-', capacity), constant(0))),
+      maxBytes: maxPieceBytes,
+    },
+  ];
 }
 
 function* walk(object: ObjectView, ring: Ring, { memory }: ViewContext): Generator<Value | Absent> {

@@ -6,10 +6,11 @@ import { type Absent, absent, isAbsent } from '../../../format/absent.js';
 import { sizeOf, stripType } from '../layout.js';
 import type { MemoryReader } from '../../../format/memory.js';
 import type { ObjectView } from '../object-view.js';
-import { computeRecipe, type Recipe } from '../recipe.js';
+import { least } from '../blocks.js';
+import { binary, choose, computeRecipe, constant, type Recipe } from '../recipe.js';
 import type { CompositeType, Type } from '../type.js';
 import type { Value } from '../value.js';
-import type { Entry, ViewContext, WalkedMapView, WalkedView } from '../view.js';
+import type { Block, Entry, ViewContext, WalkedMapView, WalkedView } from '../view.js';
 import { firstPart, partAt, type Part, wordOf } from './layout.js';
 import { argument } from './vec.js';
 
@@ -33,6 +34,7 @@ export function hashMapView(type: CompositeType): WalkedMapView | undefined {
     length: table.items,
     key: () => table.key.type,
     value: () => table.value.type,
+    blocks: () => tableBlocks(table, [table.key, table.value]),
     walk: (object, context) => entries(object, table, context),
   };
 }
@@ -50,6 +52,7 @@ export function hashSetView(type: CompositeType): WalkedView | undefined {
     noun: 'set',
     length: table.items,
     element: () => table.key.type,
+    blocks: () => tableBlocks(table, [table.key]),
     walk: function* keys(object, context): Generator<Value | Absent> {
       for (const entry of entries(object, table, context)) yield isAbsent(entry) ? entry : entry.key;
     },
@@ -74,6 +77,39 @@ function tableIn(type: CompositeType, paths: readonly (readonly string[])[]): Ta
   const value = partAt(pair, '__1');
   if (key === undefined || value === undefined || sizeOf(pair) === undefined) return undefined;
   return { ctrl, bucketMask, items, growthLeft, pair, key, value };
+}
+
+const maxControlBytes = 16 * 1024;
+const maxBucketBytes = 32 * 1024;
+/** Buckets whose own strings and elements a plan follows. */
+const maxFollowed = 16;
+
+/** For a plan: the bytes of control, and the buckets next to them. */
+function tableBlocks({ ctrl, bucketMask, items, pair }: Table, parts: readonly Part[]): Block[] {
+  const stride = sizeOf(pair) ?? 0;
+  const buckets = binary(bucketMask, '+', constant(1));
+  const some = (bytes: Recipe): Recipe => choose(binary(items, '==', constant(0)), constant(0), bytes);
+  const control: Block = { address: ctrl, bytes: some(buckets), maxBytes: maxControlBytes };
+  if (stride === 0 || stride > maxBucketBytes) return [control];
+  const room = Math.floor(maxBucketBytes / stride);
+  const bytes = binary(least(buckets, constant(room)), '*', constant(stride));
+  const objects = Array.from({ length: Math.min(room, maxFollowed) }, (_, i) => {
+    const state: Recipe = { op: 'load', address: binary(ctrl, '+', constant(i)), size: 1 };
+    const isUsed = choose(
+      binary(bucketMask, '<', constant(i)),
+      constant(0),
+      binary(state, '<', constant(0x80)),
+    );
+    return parts.map((part) => ({
+      type: () => part.type,
+      address: binary(ctrl, '-', constant((i + 1) * stride - part.offset)),
+      exists: some(isUsed),
+    }));
+  }).flat();
+  return [
+    control,
+    { address: binary(ctrl, '-', bytes), bytes: some(bytes), maxBytes: room * stride, objects },
+  ];
 }
 
 /** Control bytes that are looked at; a table of the library's with more has over eight million elements. */

@@ -2,7 +2,8 @@
 import { type Absent, absent, isAbsent } from '../../../format/absent.js';
 import { hex } from '../../../format/address.js';
 import type { MemoryReader } from '../../../format/memory.js';
-import { stripType } from '../layout.js';
+import { nodeChain } from '../blocks.js';
+import { sizeOf, stripType } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
 import { computeRecipe, type Recipe } from '../recipe.js';
 import { decodeInteger } from '../read.js';
@@ -46,6 +47,8 @@ export function linkedListView(type: CompositeType): WalkedView | undefined {
     noun: 'list',
     length,
     element: () => element,
+    blocks: () =>
+      nodeChain(list.head, list.next, sizeOf(node) ?? 0, [{ type: () => element, offset: list.content }]),
     walk: (object, context) => walk(object, list, context),
   };
 }

@@ -20,8 +20,14 @@ export function pointeeName(name: string): string | undefined {
   return pointer?.groups?.['pointee'];
 }
 
-/** The last part of a path: `Suspend0` of `main::run::{async_fn_env#0}::Suspend0`. */
+/** The last part of a path, without arguments: `Suspend0` of `main::run<u8>::{async_fn_env#0}<u8>::Suspend0`. */
 export function lastPart(name: string): string {
-  const path = /::(?<last>\w+)(?:<.*)?$/s.exec(name);
-  return path?.groups?.['last'] ?? name;
+  let depth = 0;
+  for (let i = name.length - 1; i > 0; i--) {
+    const at = name[i];
+    if (at === '>' && name[i - 1] !== '-') depth++;
+    else if (at === '<') depth--;
+    else if (depth === 0 && at === ':' && name[i - 1] === ':') return withoutArguments(name.slice(i + 1));
+  }
+  return withoutArguments(name);
 }

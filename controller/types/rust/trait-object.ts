@@ -7,32 +7,54 @@ import { hex } from '../../../format/address.js';
 import type { MemoryReader } from '../../../format/memory.js';
 import { sizeOf } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
-import { computeRecipe, type Recipe } from '../recipe.js';
+import { binary, computeRecipe, constant, type Recipe } from '../recipe.js';
 import { decodeInteger } from '../read.js';
 import type { CompositeType } from '../type.js';
 import { typeName } from '../type-name.js';
 import type { Value } from '../value.js';
-import type { DynamicView, ViewContext } from '../view.js';
+import type { Block, DynamicView, ViewContext } from '../view.js';
 import { partAt, wordOf } from './layout.js';
 
 export function traitObjectView(type: CompositeType, ...path: readonly string[]): DynamicView | undefined {
   const pointer = wordOf(partAt(type, ...path, 'pointer'));
   const vtable = wordOf(partAt(type, ...path, 'vtable'));
   if (pointer === undefined || vtable === undefined) return undefined;
-  const behind = { pointer, vtable, offset: 0 };
-  return { kind: 'dynamic', resolve: (object, context) => resolve(object, behind, context) };
+  return viewBehind({ pointer, vtable, offset: 0 });
 }
 
 /** `Rc<dyn T>`: the object stands behind its counts, at the next address that fits its alignment. */
 export function countedTraitObjectView(pointer: Recipe, vtable: Recipe, offset: number): DynamicView {
-  const behind = { pointer, vtable, offset };
-  return { kind: 'dynamic', resolve: (object, context) => resolve(object, behind, context) };
+  return viewBehind({ pointer, vtable, offset });
 }
 
 interface Behind {
   readonly pointer: Recipe;
   readonly vtable: Recipe;
   readonly offset: number;
+}
+
+function viewBehind(behind: Behind): DynamicView {
+  return {
+    kind: 'dynamic',
+    resolve: (object, context) => resolve(object, behind, context),
+    blocks: () => blocksOf(behind),
+  };
+}
+
+const vtableBytes = 24;
+const maxObjectBytes = 4096;
+/** More than the alignment of what is not made for a cache line or a page. */
+const maxAlignment = 64;
+
+/** The object, as long as its vtable says; what it leads to is not known before its type is. */
+function blocksOf({ pointer, vtable, offset }: Behind): readonly Block[] {
+  const size: Recipe = { op: 'load', address: binary(vtable, '+', constant(8)), size: 8 };
+  // Behind counts it may begin later.
+  const before = constant(offset === 0 ? 0 : Math.max(offset, maxAlignment));
+  return [
+    { address: vtable, bytes: constant(vtableBytes), maxBytes: vtableBytes },
+    { address: pointer, bytes: binary(size, '+', before), maxBytes: maxObjectBytes },
+  ];
 }
 
 function resolve(object: ObjectView, behind: Behind, context: ViewContext): Value | Absent {

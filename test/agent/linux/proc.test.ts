@@ -111,7 +111,7 @@ describe('parseSyscall', () => {
 
 test('reads signal and capability masks of status', () => {
   const status = parseStatus(
-    'Name:\tx\\nTgid:\t9\nTgid:\t42\nPPid:\t1\nTracerPid:\t7\nUid:\t10\t11\t12\t13\nGid:\t20\t21\t22\t23\nNSpid:\t42\t3\nThreads:\t5\nSigPnd:\t0000000000000001\nShdPnd:\t0000000000000002\nSigBlk:\t0000000000400000\nSigIgn:\t0000000000001000\nSigCgt:\tffffffff00000000\nCapEff:\t000001ffffffffff\n',
+    'Name:\tx\\nTgid:\t9\nTgid:\t42\nPPid:\t1\nTracerPid:\t7\nUid:\t10\t11\t12\t13\nGid:\t20\t21\t22\t23\nNSpid:\t42\t3\nThreads:\t5\nSigPnd:\t0000000000000001\nShdPnd:\t0000000000000002\nSigBlk:\t0000000000400000\nSigIgn:\t0000000000001000\nSigCgt:\tffffffff00000000\nCapEff:\t000001ffffffffff\nSeccomp:\t2\nx86_Thread_features:\tshstk \nvoluntary_ctxt_switches:\t12\n',
   );
   expect(status).toEqual({
     tgid: 42,
@@ -127,6 +127,9 @@ test('reads signal and capability masks of status', () => {
     signalsCaught: 0xffffffff00000000n,
     capabilitiesEffective: 0x1ffffffffffn,
     namespacePids: [42, 3],
+    seccompMode: 2,
+    hasShadowStack: true,
+    voluntarySwitches: 12,
   });
 });
 

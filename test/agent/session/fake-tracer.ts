@@ -2,6 +2,7 @@
 import type {
   CapturedProcess,
   EngineReport,
+  MadeCore,
   MeasureRequest,
   PointCounters,
   PointEnd,
@@ -96,6 +97,9 @@ export class FakeTracer implements TracerClient {
   }
   now(): Promise<CapturedProcess> {
     return Promise.resolve(this.now_);
+  }
+  core(): Promise<MadeCore> {
+    return Promise.reject(new StillframeError('unsupported', 'no engine can take the whole memory'));
   }
   measure(
     request: MeasureRequest,

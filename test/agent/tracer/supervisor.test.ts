@@ -139,6 +139,8 @@ describe('the tracer', () => {
     await using tracer = new TracerSupervisor();
     await expect(
       tracer.now({ pid: process.pid, tids: [], stackBytes: 0, maxBytes: 0, engine: 'fork' }),
-    ).rejects.toThrow('no engine can read all threads now: fork: this version does not have it');
+    ).rejects.toThrow(
+      'no engine can read all threads now: fork: it copies whole processes, for `stillframe core`',
+    );
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { SnapshotDocument } from '../../../controller/snapshot/document.js';
+import type { FrameDocument, SnapshotDocument } from '../../../controller/snapshot/document.js';
 import type { ValueDocument } from '../../../controller/types/value-document.js';
 import { renderSnapshot } from '../../../controller/cli/render-snapshot.js';
 import { renderValueText } from '../../../controller/cli/render-value.js';
@@ -136,6 +136,62 @@ test('a snapshot as text', () => {
       "  a->b int = <not captured: 4 bytes at 0x10>\n    hint: --capture 'a->b'",
       '',
       'cost  12,345 hits, condition false 12,344 times, 1 fault, 19.5 KiB captured, nothing stopped',
+    ].join('\n'),
+  );
+});
+
+test('a core of others without the stacks of its other threads, and with its goroutines', () => {
+  const frame = (name: string, address: string): FrameDocument => ({
+    index: 0,
+    function: name,
+    address,
+    inlined: false,
+    locals: [],
+  });
+  const core: SnapshotDocument = {
+    id: 'core',
+    point: '',
+    pid: 7,
+    tid: 7,
+    comm: 'server',
+    host: '',
+    buildId: '',
+    engine: 'core',
+    location: { function: 'main.main', address: '0x10' },
+    frames: [frame('main.main', '0x10')],
+    captures: [],
+    threads: [
+      { tid: 7, comm: '', state: '?' },
+      { tid: 8, comm: '', state: '?' },
+    ],
+  };
+  const heading = ['snapshot core  server (pid 7, thread 7)', 'in main.main, engine core', ''];
+  expect(renderSnapshot(core)).toBe([...heading, '#0   main.main  0x10'].join('\n'));
+  const whole: SnapshotDocument = {
+    ...core,
+    threads: core.threads.map((thread) => ({ ...thread, frames: thread.tid === 7 ? core.frames : [] })),
+    goroutines: [
+      { id: '1', state: 'running', thread: 7, frames: core.frames },
+      { id: '4', state: 'waiting', waitReason: 'chan receive', frames: [frame('runtime.gopark', '0x20')] },
+      { id: '', state: '?', frames: [], absent: { reason: 'unreadable', detail: 'nothing is there' } },
+    ],
+  };
+  expect(renderSnapshot(whole, { allThreads: true })).toBe(
+    [
+      ...heading,
+      'thread 7   state ?',
+      '#0   main.main  0x10',
+      '',
+      'thread 8   state ?',
+      '',
+      'goroutine 1  running, thread 7',
+      '     the stack of thread 7',
+      '',
+      'goroutine 4  waiting, chan receive',
+      '#0   runtime.gopark  0x20',
+      '',
+      'goroutine ?  ?',
+      '  <unreadable: nothing is there>',
     ].join('\n'),
   );
 });

@@ -70,6 +70,7 @@ describe('what a capture brings shows as it does in the process', () => {
     'long_name == "a string that is not here"',
     'long_name.contains("not")',
     'long_name[3]',
+    'items[0].name == shared->name',
     'numbers[1]',
     'numbers[i]',
     'numbers[0:2]',

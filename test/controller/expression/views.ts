@@ -37,7 +37,39 @@ export const item: CompositeType = base('Item', 48, () => [field('id', int, 0), 
 
 const at = 0x7f00_0000_0000n;
 /** Where each variable is; what it leads to lies behind. */
-const places = {
+type PlaceName =
+  | 'name'
+  | 'longName'
+  | 'numbers'
+  | 'items'
+  | 'shared'
+  | 'maybe'
+  | 'none'
+  | 'outcome'
+  | 'failed'
+  | 'counter'
+  | 'list'
+  | 'ages'
+  | 'squares'
+  | 'any'
+  | 'nobody'
+  | 'circle'
+  | 'wide'
+  | 'broken'
+  | 'empty'
+  | 'tuple'
+  | 'lost'
+  | 'lostList'
+  | 'numbersData'
+  | 'itemsData'
+  | 'longData'
+  | 'sharedCount'
+  | 'nodes'
+  | 'agesData'
+  | 'squaresData'
+  | 'wideData';
+
+export const places: Readonly<Record<PlaceName, bigint>> = {
   name: at + 0x100n,
   longName: at + 0x200n,
   numbers: at + 0x300n,
@@ -68,7 +100,7 @@ const places = {
   agesData: at + 0x1500n,
   squaresData: at + 0x1600n,
   wideData: at + 0x1800n,
-} as const;
+};
 
 const shortText = (characters: string): Uint8Array =>
   Buffer.concat([
@@ -157,7 +189,9 @@ export function viewProgram(): Program {
     .variable('i', int, { kind: 'value', bytes: u32(1) })
     .type('Item', item)
     .type('main.Item', t.typedef('main.Item', item))
-    .type('Circle', circle);
+    .type('Circle', circle)
+    .type('Shape', shape)
+    .type('Named', named);
   program
     .integer(0x5000_0000_4000n, 99, 8)
     .integer(0x5000_0000_4008n, 12, 4)

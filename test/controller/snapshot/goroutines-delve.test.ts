@@ -5,6 +5,8 @@ import { describe, expect, test } from 'vitest';
 import type { FrameDocument, GoroutineDocument } from '../../../controller/snapshot/document.js';
 import { openSnapshot } from '../../../controller/snapshot/open.js';
 import { showSnapshot } from '../../../controller/snapshot/show.js';
+import { isAbsent } from '../../../format/absent.js';
+import { runtimeAddress, toLink } from '../../../format/address.js';
 import { compileNative, go } from '../../support/compile-native.js';
 import { crashCore, liveCore } from '../../support/core.js';
 import { Delve } from '../../support/delve.js';
@@ -83,6 +85,32 @@ describe('goroutines', () => {
     );
     const handle = main?.frames.find((frame) => frame.function === 'main.(*Server).handle');
     expect(handle?.locals.find(({ name }) => name === 'n')).toMatchObject({ kind: 'int', value: '5' });
+  });
+
+  test('have nothing in registers but where they stand', () => {
+    const program = compileNative(source, 'values', go());
+    using core = crashCore('/usr/bin/env', ['GOTRACEBACK=crash', program]);
+    using snapshot = openSnapshot(core.path);
+    // rbx, rbp, r12 to r15: other code keeps them over calls, Go's does not.
+    const kept = [3, 6, 12, 13, 14, 15];
+    const known = snapshot.threads.flatMap((thread) =>
+      snapshot
+        .stackOf(thread)
+        .frames.filter(({ foundBy }) => foundBy === 'call-frame')
+        .flatMap(({ registers }) => kept.filter((register) => !isAbsent(registers.get(register)))),
+    );
+    expect(known).toEqual([]);
+    const [thread] = snapshot.threads;
+    const frames = thread === undefined ? [] : snapshot.stackOf(thread).frames;
+    expect(frames.length).toBeGreaterThan(20);
+    // The instruction that faulted was not called, and is looked at where it is.
+    const names = frames.map(({ lookupPc, module }) => {
+      const symbols = module?.symbols();
+      if (module === undefined || symbols === undefined || isAbsent(symbols)) return undefined;
+      return symbols.functionAt(toLink(runtimeAddress(lookupPc), module.bias))?.name;
+    });
+    const faulted = frames[names.indexOf('runtime.sigpanic') + 1];
+    expect(faulted?.lookupPc).toBe(faulted?.pc);
   });
 
   test('are not looked for in what is not of Go', () => {

@@ -2,8 +2,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { variablePlace } from '../../../../controller/snapshot/frame-evaluation.js';
-import { threadStack } from '../../../../controller/snapshot/frames.js';
 import { openSnapshot, type Snapshot } from '../../../../controller/snapshot/open.js';
 import { type ObjectView, objectOf } from '../../../../controller/types/object-view.js';
 import { readInteger } from '../../../../controller/types/read.js';
@@ -15,9 +13,11 @@ import { viewOf } from '../../../../controller/types/views.js';
 import { type Absent, isAbsent } from '../../../../format/absent.js';
 import { defaultLimits } from '../../../../format/limits.js';
 import type { MemoryReader } from '../../../../format/memory.js';
+import { withBytes, withWord, wordAt } from '../../../support/changed-memory.js';
 import { compileNative, go } from '../../../support/compile-native.js';
 import { type CoreFile, crashCore } from '../../../support/core.js';
 import { newerGo } from '../../../support/fixtures.js';
+import { localNamed } from '../../../support/locals.js';
 import { repositoryRoot } from '../../../support/paths.js';
 
 const source = readFileSync(join(repositoryRoot, 'native-fixtures/go-values/values.go'), 'utf8');
@@ -28,16 +28,10 @@ interface FoundMap {
 }
 
 function mapNamed(snapshot: Snapshot, name: string): FoundMap {
-  const [thread] = snapshot.threads;
-  const frames = thread === undefined ? [] : threadStack(snapshot, thread).frames;
-  const frame = frames.find((each) => each.function === 'main.maps');
-  const scope = frame?.source?.scope;
-  const variable = scope?.variables.find((each) => each.name === name);
-  if (frame?.evaluation === undefined || variable === undefined) throw new Error(`no ${name}`);
-  const type = variable.type();
+  const { type, place } = localNamed(snapshot, 'main.maps', name);
   const view = viewOf(type);
   if (view?.kind !== 'map') throw new Error(`${name} is shown as ${view?.kind}`);
-  return { view, object: objectOf({ type, place: variablePlace(frame.evaluation, variable, scope) }) };
+  return { view, object: objectOf({ type, place }) };
 }
 
 function walkAll({ view, object }: FoundMap, memory: MemoryReader): { entries: Entry[]; problems: Absent[] } {
@@ -48,30 +42,6 @@ function walkAll({ view, object }: FoundMap, memory: MemoryReader): { entries: E
     else entries.push(item);
   }
   return { entries, problems };
-}
-
-/** Bytes at some addresses are others than the core's. */
-function withBytes(memory: MemoryReader, changed: ReadonlyMap<bigint, number>): MemoryReader {
-  return {
-    read(address, length) {
-      const read = memory.read(address, length);
-      if (isAbsent(read)) return read;
-      const bytes = Uint8Array.from(read.bytes);
-      for (let i = 0; i < length; i++) {
-        const other = changed.get(address + BigInt(i));
-        if (other !== undefined) bytes[i] = other;
-      }
-      return { ...read, bytes };
-    },
-  };
-}
-
-function withWord(memory: MemoryReader, address: bigint, value: bigint): MemoryReader {
-  const bytes = Array.from({ length: 8 }, (_, i): [bigint, number] => [
-    address + BigInt(i),
-    Number((value >> BigInt(i * 8)) & 0xffn),
-  ]);
-  return withBytes(memory, new Map(bytes));
 }
 
 function integer(value: Value, memory: MemoryReader): bigint {
@@ -88,12 +58,6 @@ function pointerOf({ object }: FoundMap, memory: MemoryReader): bigint {
   const pointer = computeRecipe({ op: 'field', offset: 0, size: 8 }, object, memory);
   if (isAbsent(pointer)) throw new Error(pointer.detail);
   return pointer;
-}
-
-function word(memory: MemoryReader, address: bigint): bigint {
-  const read = memory.read(address, 8);
-  if (isAbsent(read)) throw new Error(read.detail);
-  return Buffer.from(read.bytes).readBigUInt64LE();
 }
 
 const toolchains = [
@@ -134,7 +98,7 @@ describe.each(toolchains)('maps %s', (which, toolchain) => {
     }
     const grow = mapNamed(snapshot, 'grow');
     // `oldbuckets` of runtime.hmap.
-    if (isClassic) expect(word(memory, pointerOf(grow, memory) + 24n)).not.toBe(0n);
+    if (isClassic) expect(wordAt(memory, pointerOf(grow, memory) + 24n)).not.toBe(0n);
     const squares = walkAll(grow, memory);
     expect(squares.problems).toEqual([]);
     const pairs = squares.entries.map(
@@ -150,7 +114,7 @@ describe.each(toolchains)('maps %s', (which, toolchain) => {
     for (const name of ['huge', 'grow', 'eight', 'one']) {
       const map = mapNamed(snapshot, name);
       const at = pointerOf(map, memory);
-      const count = word(memory, at);
+      const count = wordAt(memory, at);
       for (const [wrong, message] of [
         [count + 1n, `${count} entries where ${count + 1n} are said to be`],
         [count - 1n, count === 1n ? undefined : `more than ${count - 1n} entries`],
@@ -172,7 +136,7 @@ describe.each(toolchains)('maps %s', (which, toolchain) => {
     const words = isClassic ? [16n] : [16n, 24n];
     for (const offset of words) {
       for (const value of [1n, 0x10n, at, 0xdead_beef_0000n, (1n << 64n) - 8n]) {
-        if (value === word(memory, at + offset)) continue;
+        if (value === wordAt(memory, at + offset)) continue;
         const started = performance.now();
         const { entries, problems } = walkAll(map, withWord(memory, at + offset, value));
         expect(problems.length).toBeGreaterThan(0);
@@ -199,7 +163,7 @@ describe.each(toolchains)('maps %s', (which, toolchain) => {
     for (const name of ['grow', 'hundred', 'bigKeys', 'nestedMap', 'interfaceKeys']) {
       const map = mapNamed(snapshot, name);
       const at = pointerOf(map, memory);
-      const first = word(memory, at + 16n);
+      const first = wordAt(memory, at + 16n);
       for (let round = 0; round < 60; round++) {
         const changed = new Map<bigint, number>();
         for (let i = 0; i < 4; i++) {
@@ -222,7 +186,7 @@ describe.each(toolchains)('maps %s', (which, toolchain) => {
     const { memory } = snapshot;
     if (!isClassic) return;
     const map = mapNamed(snapshot, 'eight');
-    const bucket = word(memory, pointerOf(map, memory) + 16n);
+    const bucket = wordAt(memory, pointerOf(map, memory) + 16n);
     // `overflow` of a bucket of map[int]int: after 8 marks, 8 keys and 8 values.
     const { entries, problems } = walkAll(map, withWord(memory, bucket + 136n, bucket));
     expect(entries.length).toBe(8);

@@ -4,15 +4,13 @@ import { absent, isAbsent } from '../../../../format/absent.js';
 import type { MemoryReader } from '../../../../format/memory.js';
 import { defaultLimits } from '../../../../format/limits.js';
 import { openSnapshot, type Snapshot } from '../../../../controller/snapshot/open.js';
-import { variablePlace } from '../../../../controller/snapshot/frame-evaluation.js';
-import { threadStack } from '../../../../controller/snapshot/frames.js';
 import { typeOfDescriptor } from '../../../../controller/snapshot/type-descriptors.js';
 import { renderValue } from '../../../../controller/types/render.js';
 import { asComposite } from '../../../../controller/types/layout.js';
 import { partAt } from '../../../../controller/types/rust/layout.js';
 import type { Value } from '../../../../controller/types/value.js';
 import type { ValueDocument } from '../../../../controller/types/value-document.js';
-import { runRustValues, type RustRun } from '../../../support/rust-program.js';
+import { runRustValues, rustLocals, type RustRun } from '../../../support/rust-program.js';
 
 let run: RustRun;
 let snapshot: Snapshot;
@@ -21,14 +19,9 @@ const variables = new Map<string, Value>();
 beforeAll(() => {
   run = runRustValues('-C', 'opt-level=0');
   snapshot = openSnapshot(run.core);
-  const [thread] = snapshot.threads;
-  if (thread === undefined) throw new Error('no thread');
-  for (const { evaluation, source, function: name } of threadStack(snapshot, thread).frames) {
-    if (evaluation === undefined || name?.startsWith('rust_values::') !== true) continue;
-    for (const variable of source?.scope?.variables ?? []) {
-      const place = variablePlace(evaluation, variable, source?.scope);
-      if (!variables.has(variable.name)) variables.set(variable.name, { type: variable.type(), place });
-    }
+  for (const [path, value] of rustLocals(snapshot)) {
+    const name = path.slice(path.lastIndexOf('::') + 2);
+    if (!variables.has(name)) variables.set(name, value);
   }
 }, 120_000);
 afterAll(() => {

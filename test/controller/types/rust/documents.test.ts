@@ -68,6 +68,7 @@ test.each<[name: string, kind: string, text: string | undefined]>([
   ['owners::once_lock_set', 'variant', 'Some("set")'],
   ['owners::lazy', 'variant', undefined],
   ['owners::atomic_bool', 'bool', undefined],
+  ['plain::function', 'pointer', 'rust_values::plain::double_of'],
   ['collections::vec', 'slice', undefined],
   ['collections::map', 'map', undefined],
   ['collections::set', 'slice', undefined],
@@ -125,6 +126,25 @@ describe('raw', () => {
   test('types of the library are as declared', () => {
     expect(raw.get('text::str_slice')?.fields?.map(({ name }) => name)).toEqual(['data_ptr', 'length']);
     expect(raw.get('collections::vec')?.fields?.map(({ name }) => name)).toEqual(['buf', 'len']);
+  });
+});
+
+describe('a reference is indexed as what it leads to', () => {
+  test.each<[expression: string, family: string, texts: readonly (string | undefined)[]]>([
+    ['borrowed_map["one"]', 'collections', ['1']],
+    ['borrowed_vec[1]', 'collections', ['2']],
+    ['borrowed_vec[0:2]', 'collections', ['1', '2']],
+    ['borrowed_vec @ 2', 'collections', ['1', '2']],
+    ['borrowed_array[3]', 'collections', ['40']],
+    ['borrowed_array[1:3]', 'collections', ['20', '30']],
+    ['borrowed_map.len()', 'collections', ['3']],
+  ])('%s', (expression, family, values) => {
+    const [thread] = snapshot.threads;
+    const stack = thread === undefined ? [] : threadStack(snapshot, thread).frames;
+    const frame = stack.find((each) => each.function === `rust_values::${family}::${family}`)?.index;
+    const [result] = evaluateExpressions(snapshot, [expression], { frame });
+    if (result === undefined || result instanceof Error) throw result ?? new Error('nothing');
+    expect((result.elements ?? [result]).map((each) => each.value)).toEqual(values);
   });
 });
 

@@ -15,7 +15,7 @@ const ofNoProvider: ReadonlySet<string> = new Set(
     'mutex locked guard poisoned victim rw_lock read_lock reader arc_mutex',
     'weak dangling dead arc_weak once once_set once_lock_set atomic_bool',
     // Trait objects: what they are, instead of two pointers.
-    'boxed_circle boxed_square boxed_empty boxed_generic reference shared_atomic several error sent any debug',
+    'boxed_circle boxed_square boxed_empty boxed_generic reference shared_atomic shared_number several error sent any debug',
     'optional boxed_closure dynamic_future',
   ].flatMap((names) => names.split(' ')),
 );

@@ -3,7 +3,7 @@ import type { LoadedModule, ProcessFacts } from '../../format/capture.js';
 import { AT, parseAuxv } from '../../format/core/auxv.js';
 import type { SnapshotHeading } from '../../format/core/write.js';
 import type { Plan } from '../../format/plan/plan.js';
-import type { CapturedProcess } from '../tracer/client.js';
+import type { CapturedProcess } from './client.js';
 
 export interface SnapshotContext {
   readonly snapshot: string;

@@ -1,0 +1,65 @@
+/** What of a process is known to make a copy of it impossible, or harmful, before anything of it is touched. */
+import { closeSync, openSync, readSync } from 'node:fs';
+import { StillframeError } from '../../../format/error.js';
+import { readStatus, readThreadStatus, readTids } from '../../linux/proc.js';
+
+const ELFCLASS64 = 2;
+
+/** Throws `unsupported` or `denied`, with the reason. */
+export function checkCopyable(pid: number): void {
+  const status = readStatus(pid);
+  const refuse = (reason: string, hint?: string): never => {
+    throw new StillframeError('unsupported', `cannot copy process ${pid}: ${reason}`, {
+      detail: { pid },
+      ...(hint === undefined ? {} : { hint }),
+    });
+  };
+  if (status.tracerPid !== 0) {
+    throw new StillframeError(
+      'denied',
+      `cannot copy process ${pid}: process ${status.tracerPid} traces it already`,
+      { detail: { pid }, hint: 'end the other debugger, or use an engine that needs no ptrace' },
+    );
+  }
+  if (elfClass(pid) !== ELFCLASS64) refuse('it is no 64-bit program');
+  const filtered = readTids(pid).some((tid) => seccompOf(pid, tid) !== 0);
+  if (filtered) {
+    refuse(
+      'seccomp filters its system calls, and might kill it for one of clone, wait4 and rt_sigreturn',
+      'an engine that makes no call in the process: --stacks with observe or ptrace',
+    );
+  }
+  if (status.hasShadowStack) refuse('its returns are checked against a shadow stack');
+  if (status.namespacePids.length > 1 && status.namespacePids.at(-1) === 1) {
+    refuse('it is the first process of its pid namespace: the copy would become a child of it, and a zombie');
+  }
+  if (pid === 1) refuse('it is the first process of the host');
+}
+
+function seccompOf(pid: number, tid: number): number {
+  try {
+    return readThreadStatus(pid, tid).seccompMode;
+  } catch {
+    // It ended.
+    return 0;
+  }
+}
+
+function elfClass(pid: number): number | undefined {
+  const head = Buffer.alloc(5);
+  try {
+    const fd = openSync(`/proc/${pid}/exe`, 'r');
+    try {
+      readSync(fd, head, 0, head.length, 0);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    throw new StillframeError('denied', `cannot copy process ${pid}: its program cannot be read`, {
+      detail: { pid },
+      cause: error,
+      hint: 'run as the user of the process, or with CAP_SYS_PTRACE',
+    });
+  }
+  return head[4];
+}
