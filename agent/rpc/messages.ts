@@ -52,7 +52,8 @@ export function pointRequestFrom(arm: stillframe.v1.Arm.$Properties): PointReque
     plan: countOnly ? withoutRanges(plan) : plan,
     ...(engine === undefined ? {} : { engine }),
     countOnly,
-    maxHits: countOnly ? 1 : (arm.maxHits ?? 1),
+    maxHits: countOnly || arm.stream === true ? 1 : (arm.maxHits ?? 1),
+    ...(arm.stream === true ? { stream: true } : {}),
     everyProcess: arm.everyProcess ?? false,
     minIntervalNs: fromLong(arm.minIntervalNs),
     expiresMs: numberFromLong(arm.expiresMs),
@@ -204,6 +205,7 @@ export function countersMessage(counters: PointCounters): stillframe.v1.Counters
     faults: toLong(counters.faults),
     dropped: toLong(counters.dropped),
     delivered: toLong(counters.delivered),
+    limited: toLong(counters.limited ?? 0n),
   };
 }
 

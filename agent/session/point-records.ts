@@ -63,6 +63,7 @@ const schema = z.strictObject({
   owner: z.string().default(''),
   note: z.string().default(''),
   whileConnected: z.boolean().default(false),
+  stream: z.boolean().default(false),
   ended: z
     .strictObject({ phase: z.enum(['ended', 'failed']), end: z.enum(endings), detail: z.string() })
     .optional(),
@@ -101,6 +102,7 @@ export class PointRecords {
       owner: request.owner,
       note: request.note,
       whileConnected: request.whileConnected === true,
+      stream: request.stream === true,
       ...(ended === undefined ? {} : { ended }),
     };
     const path = join(this.#folder, `${request.id}.json`);
@@ -149,6 +151,7 @@ function parse(text: string): PointRecord {
       owner: json.owner,
       note: json.note,
       whileConnected: json.whileConnected,
+      ...(json.stream ? { stream: true } : {}),
     },
     processes: json.processes.map(({ pid, startTicks, delivered = 0, armed = true }) => ({
       pid,

@@ -15,6 +15,8 @@ export interface PointRequest {
   readonly engine?: EngineName;
   /** Hits are counted and nothing is captured; it has no limit of hits. */
   readonly countOnly: boolean;
+  /** Each hit is told as it comes, without an end: `maxHits` is not looked at, and nothing is kept for later. */
+  readonly stream?: boolean;
   readonly maxHits: number;
   /** Each process may deliver `maxHits`; otherwise all of them together. */
   readonly everyProcess: boolean;
@@ -53,6 +55,8 @@ export interface Armed extends ProcessKey {
   readonly armed: TracerArmed;
 }
 
+/** As many as an engine can count to. */
+const endless = 0x7fff_ffff;
 /** As many are told. */
 const maxRefusals = 20;
 
@@ -135,15 +139,16 @@ export class Point {
 
   /** Hits that one process may still deliver. */
   remaining(process: ProcessKey): number {
-    const { everyProcess, maxHits, countOnly } = this.request;
+    const { everyProcess, maxHits, countOnly, stream } = this.request;
+    if (stream === true) return endless;
     if (countOnly) return maxHits;
     return Math.max(0, maxHits - (everyProcess ? this.delivered.of(process) : this.delivered.total));
   }
 
   /** Whether no process, whichever comes, may deliver anything. */
   get isUsedUp(): boolean {
-    const { everyProcess, maxHits, countOnly } = this.request;
-    return !countOnly && !everyProcess && this.delivered.total >= maxHits;
+    const { everyProcess, maxHits, countOnly, stream } = this.request;
+    return !countOnly && stream !== true && !everyProcess && this.delivered.total >= maxHits;
   }
 
   close(phase: 'ended' | 'failed', end: PointEnding, detail: string): void {
@@ -199,7 +204,7 @@ export class Point {
   }
 
   view(): PointView {
-    const { plan, id, expiresMs, maxHits, owner, note, countOnly } = this.request;
+    const { plan, id, expiresMs, maxHits, owner, note, countOnly, stream } = this.request;
     const processes = [...this.armed.values()].map(({ pid, armed }) => ({ pid, addresses: armed.addresses }));
     const counters = this.counters();
     const addresses = processes.reduce((sum, process) => sum + process.addresses.length, 0);
@@ -216,7 +221,7 @@ export class Point {
         pids: processes.map(({ pid }) => pid),
         engine: this.#engine,
         counters,
-        maxHits,
+        maxHits: stream === true ? 0 : maxHits,
         hasCondition: condition !== undefined,
         detail: this.#pendingDetail() ?? this.detail,
       }),

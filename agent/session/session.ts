@@ -285,7 +285,9 @@ export class Session implements AsyncDisposable {
         if (!held) return;
         held = false;
         point.holders -= 1;
-        if (point.holders === 0) point.desertedMs = Date.now();
+        if (point.holders > 0) return;
+        point.desertedMs = Date.now();
+        this.#dropUntold(point);
       },
     };
   }
@@ -400,7 +402,8 @@ export class Session implements AsyncDisposable {
     if (point.isUsedUp) {
       void this.#close(point, 'ended', 'hits', { detail: allDelivered(point) });
     } else {
-      this.#past.keep(point);
+      // How many lines were told matters to nobody later.
+      if (point.request.stream !== true) this.#past.keep(point);
       this.#announce(point);
     }
   }
@@ -491,12 +494,19 @@ export class Session implements AsyncDisposable {
     if (about.keep !== true) this.#past.keep(point);
     const isArmed = point.armed.size + point.arming.size > 0;
     const [failure] = isArmed ? await this.#arming.disarm(point) : [];
+    this.#dropUntold(point);
     this.#announce(point);
     this.#log(`point ${end}`, point);
     this.#forgetOld();
     if (failure === undefined) return;
     if (about.demanded === true) throw failure;
     this.#options.log.error({ point: point.request.id, error: failure.message }, 'cannot disarm');
+  }
+
+  /** What was told as it came, and nobody took: nobody will, once it is over and who listened is gone. */
+  #dropUntold({ active, holders, request: { id, stream } }: Point): void {
+    if (stream !== true || active || holders > 0) return;
+    for (const snapshot of this.spool.list()) if (snapshot.point === id) this.spool.remove(snapshot.id);
   }
 
   #announce(point: Point): void {

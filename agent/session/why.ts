@@ -10,6 +10,7 @@ export interface WhyFacts {
   readonly pids: readonly number[];
   readonly engine: string;
   readonly counters: PointCounters;
+  /** 0: no end of them. */
   readonly maxHits: number;
   readonly hasCondition: boolean;
   /** What a pending, suspended, ended or failed point says of itself. */
@@ -34,7 +35,9 @@ function hitsOf({ counters, hasCondition, maxHits, phase }: WhyFacts): string {
   if (counters.faults > 0n) parts.push(`memory not readable ${count(counters.faults, 'time', 'times')}`);
   if (counters.dropped > 0n) parts.push(`${counters.dropped} lost for want of room`);
   if (counters.delivered > 0n && phase === 'armed')
-    parts.push(`${counters.delivered} of ${maxHits} delivered`);
+    parts.push(
+      maxHits === 0 ? `${counters.delivered} told` : `${counters.delivered} of ${maxHits} delivered`,
+    );
   return parts.join(', ');
 }
 
@@ -66,7 +69,9 @@ export function addCounters(
     a.aggregate === undefined || b.aggregate === undefined
       ? (a.aggregate ?? b.aggregate)
       : addTotals(a.aggregate, b.aggregate, maxGroups);
+  const limited = (a.limited ?? 0n) + (b.limited ?? 0n);
   return {
+    ...(limited === 0n ? {} : { limited }),
     ...(aggregate === undefined ? {} : { aggregate }),
     hits: a.hits + b.hits,
     conditionFalse: a.conditionFalse + b.conditionFalse,

@@ -5,6 +5,7 @@ import { addIncidentCommands } from './incident-commands.js';
 import { addCoreCommand } from './core-command.js';
 import { addDiffCommand } from './diff-command.js';
 import { addLookCommands } from './look-commands.js';
+import { addLogCommand } from './log-command.js';
 import { addMetricCommand } from './metric-command.js';
 import { addPointCommands } from './point-commands.js';
 import { addRulesCommands } from './rules-commands.js';
@@ -50,6 +51,7 @@ export function makeProgram(): Command {
     .allowExcessArguments();
   addLookCommands(program);
   addPointCommands(program);
+  addLogCommand(program);
   addMetricCommand(program);
   addCoreCommand(program);
   addSnapshotCommands(program);

@@ -71,6 +71,8 @@ export interface AgentCounters {
   readonly faults: bigint;
   readonly dropped: bigint;
   readonly delivered: bigint;
+  /** Came too soon after another. */
+  readonly limited?: bigint;
 }
 
 export interface EngineStatus {
@@ -102,6 +104,8 @@ export interface ArmOrder {
   readonly whileConnected: boolean;
   /** Hits are counted, nothing is captured. */
   readonly countOnly: boolean;
+  /** Hits are told without an end, and not kept. */
+  readonly stream?: boolean;
   readonly owner: string;
   readonly note: string;
 }

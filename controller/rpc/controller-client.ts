@@ -118,6 +118,13 @@ export class ControllerClient implements ControllerApi, Disposable {
     );
   };
 
+  readonly log: ControllerApi['log'] = () =>
+    Promise.reject(
+      new StillframeError('unsupported', 'a controller that runs on tells no log lines yet', {
+        hint: 'log without --controller, on the host or with --agent ADDRESS',
+      }),
+    );
+
   readonly now: ControllerApi['now'] = async (options) => {
     const { snapshotId } = await this.#call(controllerMethods.now, nowMessage(options));
     return { id: snapshotId ?? '' };

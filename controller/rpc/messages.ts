@@ -162,6 +162,7 @@ function countersFrom(counters: stillframe.v1.Counters.$Properties): AgentCounte
     faults: fromLong(counters.faults),
     dropped: fromLong(counters.dropped),
     delivered: fromLong(counters.delivered),
+    ...(fromLong(counters.limited) === 0n ? {} : { limited: fromLong(counters.limited) }),
   };
 }
 
@@ -200,6 +201,7 @@ export function armMessage(order: ArmOrder): stillframe.v1.Arm.$Properties {
     expiresMs: toLong(order.expiresMs),
     whileConnected: order.whileConnected,
     countOnly: order.countOnly,
+    ...(order.stream === true ? { stream: true } : {}),
     owner: order.owner,
     note: order.note,
   };

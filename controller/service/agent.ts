@@ -13,13 +13,16 @@ import { defaultSocket, grpcTarget, parseEndpoint, type Endpoint } from '../../f
 import { StillframeError } from '../../format/error.js';
 import { AgentClient } from '../rpc/agent-client.js';
 import type { TlsFiles } from '../rpc/tls.js';
-import type { Store } from '../store/store.js';
+import type { ComingSnapshot } from '../rpc/incoming-snapshots.js';
+import type { SnapshotWriter, Store } from '../store/store.js';
 
 export interface AgentOptions {
   /** `unix:PATH` or `HOST:PORT`; undefined: the default socket. */
   readonly address: string | undefined;
   readonly tls: TlsFiles | undefined;
   readonly store: Store;
+  /** Takes in what comes, where it is not for the store. */
+  readonly receive?: (announced: ComingSnapshot) => SnapshotWriter;
   /** One line for people. */
   readonly notify: (message: string) => void;
 }
@@ -43,7 +46,7 @@ export async function reachAgent(options: AgentOptions): Promise<ReachedAgent> {
 
 /** The agent that runs already; undefined when none was named and none runs. */
 export async function findAgent(options: AgentOptions): Promise<ReachedAgent | undefined> {
-  const { address, store, tls } = options;
+  const { address, store, tls, receive } = options;
   const endpoint = parseEndpoint(address ?? `unix:${defaultSocket(process.env, process.getuid?.() ?? 0)}`);
   const refusal = await probe(endpoint);
   if (refusal !== undefined) {
@@ -58,7 +61,7 @@ export async function findAgent(options: AgentOptions): Promise<ReachedAgent | u
   }
   const client = await AgentClient.connect({
     endpoint,
-    receive: (announced) => store.receive(announced),
+    receive: receive ?? ((announced) => store.receive(announced)),
     ...(tls === undefined ? {} : { tls }),
   });
   return { client, temporary: false, [Symbol.asyncDispose]: () => hangUp(client) };
@@ -88,7 +91,7 @@ function probe(endpoint: Endpoint): Promise<string | undefined> {
   });
 }
 
-async function startAgent({ store, notify }: AgentOptions): Promise<ReachedAgent> {
+async function startAgent({ store, notify, receive }: AgentOptions): Promise<ReachedAgent> {
   notify('no agent runs on this host: starting one for the length of this command');
   const folder = mkdtempSync(join(tmpdir(), 'stillframe-agent-'));
   const socket = join(folder, 'agent.sock');
@@ -103,7 +106,7 @@ async function startAgent({ store, notify }: AgentOptions): Promise<ReachedAgent
     await ready(child);
     const client = await AgentClient.connect({
       endpoint: { kind: 'unix', path: socket },
-      receive: (announced) => store.receive(announced),
+      receive: receive ?? ((announced) => store.receive(announced)),
     });
     return {
       client,

@@ -30,6 +30,8 @@ export interface ControllerApi {
   snap(options: SnapOptions, hooks: SnapHooks): Promise<SnapOutcome>;
   /** Adds up hits where they happen; gives the last numbers, read when no probe is left. */
   metric(options: MetricOptions, hooks: MetricHooks): Promise<MetricDocument>;
+  /** A line for each hit, until the signal is aborted or the time is over. Nothing is stored. */
+  log(options: LogOptions, hooks: LogHooks): Promise<LogSummary>;
   now(options: NowOptions): Promise<SnapshotId>;
   /** All threads, and memory as far as the bytes go, of one instant. */
   core(options: CoreOptions, hooks: CoreHooks): Promise<SnapshotId>;
@@ -103,6 +105,39 @@ export interface MetricHooks {
   sample?(document: MetricDocument): void;
   /** Aborted: it is read for the last time. */
   readonly signal?: AbortSignal;
+}
+
+export interface LogOptions extends Omit<PointOptions, 'captures' | 'metric'> {
+  /** `text {expression} {expression:x}`. */
+  readonly template: string;
+  readonly linesPerSecond: number;
+  readonly forMs?: number;
+  readonly owner?: string;
+  readonly note?: string;
+}
+
+export interface LogLine {
+  /** RFC 3339, ns. */
+  readonly time: string;
+  readonly pid: number;
+  readonly tid: number;
+  readonly comm: string;
+  readonly text: string;
+  readonly values: readonly (ValueDocument & { readonly expression: string })[];
+}
+
+export interface LogHooks {
+  armed?(why: string): void;
+  line(line: LogLine): void;
+  /** So many hits more have no line, and why. */
+  dropped(count: number, why: string): void;
+  readonly signal?: AbortSignal;
+}
+
+export interface LogSummary {
+  readonly lines: number;
+  readonly dropped: number;
+  readonly why: string;
 }
 
 export interface SnapshotId {

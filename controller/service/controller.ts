@@ -14,7 +14,7 @@ import {
   type Store,
 } from '../store/store.js';
 import type { ValueDocument } from '../types/value-document.js';
-import type { ReachedAgent } from './agent.js';
+import type { AgentOptions, ReachedAgent } from './agent.js';
 import {
   doctorDocument,
   measuredDocument,
@@ -33,6 +33,9 @@ import type {
   ControllerApi,
   ExplainOptions,
   Exported,
+  LogHooks,
+  LogOptions,
+  LogSummary,
   MetricHooks,
   MetricOptions,
   CoreHooks,
@@ -44,6 +47,7 @@ import type {
   SnapshotReference,
   WatchHooks,
 } from './controller-api.js';
+import { LogRun } from './log.js';
 import type { MetricDocument } from './metric-document.js';
 import { checkMetricOptions, runMetric } from './metric.js';
 import { snap } from './snap.js';
@@ -134,6 +138,18 @@ export class Controller implements ControllerApi {
     return await runMetric([{ client: agent.client, planned }], options, hooks);
   }
 
+  async log(options: LogOptions, hooks: LogHooks): Promise<LogSummary> {
+    const { symbols } = this.#options;
+    const run = new LogRun(options, hooks, symbols);
+    try {
+      await using agent = await this.#reach((announced) => run.receive(announced));
+      const planned = await planFor(agent.client, run.pointOptions, symbols);
+      return await run.run(agent.client, planned);
+    } finally {
+      run[Symbol.dispose]();
+    }
+  }
+
   async now(options: NowOptions): Promise<SnapshotRecord> {
     await using agent = await this.#reach();
     const { client } = agent;
@@ -218,10 +234,16 @@ export class Controller implements ControllerApi {
   readonly exportIncident: ControllerApi['exportIncident'] = () => noDaemon('incidents');
 
   /** NB: the way to agents is imported when it is gone: what is stored can be shown without it. */
-  async #reach(): Promise<ReachedAgent> {
+  async #reach(receive?: AgentOptions['receive']): Promise<ReachedAgent> {
     const { reachAgent } = await import('./agent.js');
     const { store, agent, tls, notify } = this.#options;
-    return await reachAgent({ store, address: agent, tls, notify });
+    return await reachAgent({
+      store,
+      address: agent,
+      tls,
+      notify,
+      ...(receive === undefined ? {} : { receive }),
+    });
   }
 
   async #find(): Promise<ReachedAgent | undefined> {

@@ -125,6 +125,13 @@ export class FleetController implements ControllerApi {
     return await runMetric(await planMetricInFleet(fleet, options, symbols), options, hooks);
   }
 
+  readonly log: ControllerApi['log'] = () =>
+    Promise.reject(
+      new StillframeError('unsupported', 'a controller that runs on tells no log lines yet', {
+        hint: 'log without --controller, on the host or with --agent ADDRESS',
+      }),
+    );
+
   async now(options: NowOptions): Promise<SnapshotId> {
     const { agent, target } = await findOneInFleet(this.#options.fleet, options.target);
     return await agent.client.now(nowOrder(options, target.pid));

@@ -18,6 +18,7 @@ export function fakeController(methods: Partial<ControllerApi>): ControllerApi {
     explain: missing('explain'),
     snap: missing('snap'),
     metric: missing('metric'),
+    log: missing('log'),
     now: missing('now'),
     core: missing('core'),
     points: missing('points'),

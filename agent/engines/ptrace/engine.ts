@@ -234,6 +234,7 @@ class PtracePoint implements ArmedPoint {
       faults: read('faults'),
       dropped: read('dropped'),
       delivered: read('delivered'),
+      ...(read('limited') === 0n ? {} : { limited: read('limited') }),
     };
   }
 

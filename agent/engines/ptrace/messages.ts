@@ -27,6 +27,7 @@ export const counterSlots = [
   'dropped',
   'delivered',
   'stoppedNs',
+  'limited',
 ] as const;
 export type CounterSlot = (typeof counterSlots)[number];
 

@@ -65,7 +65,10 @@ export class TracedPoint {
     }
     if (countOnly) return undefined;
     const nowNs = process.hrtime.bigint();
-    if (this.#lastNs !== undefined && nowNs - this.#lastNs < minIntervalNs) return undefined;
+    if (this.#lastNs !== undefined && nowNs - this.#lastNs < minIntervalNs) {
+      this.count('limited');
+      return undefined;
+    }
     if (this.isUsedUp) return undefined;
     this.#lastNs = nowNs;
     this.count('delivered');

@@ -111,7 +111,7 @@ export class UprobePoint implements ArmedPoint {
 
   counters(): PointCounters {
     if (this.#last !== undefined) return this.#last;
-    const { conditionFalse, conditionFault, wanted, dropped, unreadable } = readCounters(
+    const { conditionFalse, conditionFault, wanted, dropped, rateLimited, unreadable } = readCounters(
       this.#state,
       this.#slots,
     );
@@ -121,6 +121,7 @@ export class UprobePoint implements ArmedPoint {
       faults: conditionFault + BigInt(this.#rangeFaults),
       dropped,
       delivered: BigInt(this.#delivered),
+      ...(rateLimited === 0n ? {} : { limited: rateLimited }),
       ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate.read(unreadable) }),
     };
   }
