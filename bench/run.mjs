@@ -6,7 +6,17 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const all = ['hit-cost', 'metric', 'observe', 'arm-redis', 'alert-to-armed', 'fleet', 'reader', 'values', 'core'];
+const all = [
+  'hit-cost',
+  'metric',
+  'observe',
+  'arm-redis',
+  'alert-to-armed',
+  'fleet',
+  'reader',
+  'values',
+  'core',
+];
 const names = process.argv.length > 2 ? process.argv.slice(2) : all;
 
 function run(args) {
