@@ -93,8 +93,9 @@ test(`${plans} random aggregates at ${statesPerPlan} random states add up to wha
     grouped += totals.groups.length;
   }
   console.log(`${added} hits of ${statesPerPlan * plans} added up, ${grouped} groups`);
-  expect(added).toBeGreaterThan((statesPerPlan * plans) / 10);
-  expect(grouped).toBeGreaterThan(plans / 2);
+  // By chance few conditions hold, or most groups are one.
+  expect(added).toBeGreaterThan((statesPerPlan * plans) / 40);
+  expect(grouped).toBeGreaterThan(plans / 10);
 }, 300_000);
 
 function randomAggregate(
