@@ -141,7 +141,7 @@ describe.each(toolchains)('maps %s', (which, toolchain) => {
         const { entries, problems } = walkAll(map, withWord(memory, at + offset, value));
         expect(problems.length).toBeGreaterThan(0);
         expect(entries.length).toBeLessThan(10_000);
-        expect(performance.now() - started).toBeLessThan(5000);
+        expect(performance.now() - started).toBeLessThan(20_000);
       }
     }
     if (!isClassic) return;
@@ -149,7 +149,7 @@ describe.each(toolchains)('maps %s', (which, toolchain) => {
       const started = performance.now();
       const { problems } = walkAll(map, withBytes(memory, new Map([[at + 9n, B]])));
       expect(problems.length).toBeGreaterThan(0);
-      expect(performance.now() - started).toBeLessThan(5000);
+      expect(performance.now() - started).toBeLessThan(20_000);
     }
   });
 
@@ -177,7 +177,7 @@ describe.each(toolchains)('maps %s', (which, toolchain) => {
           map.view.length === undefined ? 0n : computeRecipe(map.view.length, map.object, broken);
         if (isAbsent(length)) expect(entries).toEqual([]);
         else expect(BigInt(entries.length)).toBeLessThanOrEqual(length);
-        expect(performance.now() - started).toBeLessThan(10_000);
+        expect(performance.now() - started).toBeLessThan(30_000);
       }
     }
   });
