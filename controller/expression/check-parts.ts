@@ -52,10 +52,6 @@ function asComplex(type: Type): BaseType | undefined {
   return plain.kind === 'base' && plain.encoding === 'complex-float' ? plain : undefined;
 }
 
-export function hasParts(type: Type): boolean {
-  return asVector(type) !== undefined || asComplex(type) !== undefined;
-}
-
 /** Undefined where no side has parts. Throws where the two do not go together. */
 export function partsBinary(
   left: Typed,
@@ -64,9 +60,11 @@ export function partsBinary(
   place: Place,
 ): Typed | undefined {
   const vector = asVector(left.type) ?? asVector(right.type);
-  if (vector !== undefined) return vectorBinary(vector, left, right, expression, place);
+  if (vector !== undefined)
+    return bounded(vectorBinary(vector, left, right, expression, place), 'too many sums of vectors');
   const complex = asComplex(left.type) ?? asComplex(right.type);
-  return complex === undefined ? undefined : complexBinary(left, right, expression, place);
+  if (complex === undefined) return undefined;
+  return bounded(complexBinary(left, right, expression, place), 'too many products of complex numbers');
 }
 
 /** `-v`, `~v`, `+v`; undefined where it has no parts. */
@@ -142,8 +140,6 @@ function complexBinary(left: Typed, right: Typed, expression: BinaryExpression, 
       `cannot apply "${operator}" to "${typeName(left.type)}" and "${typeName(right.type)}"`,
       operatorSpan,
     );
-  const weight = (weightOf(left) + weightOf(right)) * (operator === '*' || operator === '/' ? 4 : 1);
-  if (weight > maxWeight) throw badExpression('too many products of complex numbers', place.span);
   const isReal = (node: Typed): boolean =>
     numericOf(node.type) !== undefined && stripType(node.type).kind !== 'pointer';
   for (const side of [left, right]) if (asComplex(side.type) === undefined && !isReal(side)) throw refuse();
@@ -159,20 +155,14 @@ function complexBinary(left: Typed, right: Typed, expression: BinaryExpression, 
   switch (operator) {
     case '+':
     case '-':
-      return weighed(complexNode(on(operator, a, c), on(operator, b, d), place), weight);
-    case '*': {
-      const node = complexNode(
-        on('-', product(a, c), product(b, d)),
-        sum(product(a, d), product(b, c)),
-        place,
-      );
-      return weighed(node, weight);
-    }
+      return complexNode(on(operator, a, c), on(operator, b, d), place);
+    case '*':
+      return complexNode(on('-', product(a, c), product(b, d)), sum(product(a, d), product(b, c)), place);
     case '/': {
       const square = sum(product(c, c), product(d, d));
       const real = sum(product(a, c), product(b, d));
       const imaginary = on('-', product(b, c), product(a, d));
-      return weighed(complexNode(on('/', real, square), on('/', imaginary, square), place), weight);
+      return complexNode(on('/', real, square), on('/', imaginary, square), place);
     }
     case '==':
     case '!=': {
@@ -218,16 +208,27 @@ function complexNode(real: Typed, imaginary: Typed, place: Place): PartsNode {
   return { kind: 'parts', parts: [a, b], type, ...place };
 }
 
-/** How often the numbers of an operand are computed: each product computes those of both sides twice, so that a chain of them doubles and doubles. */
+/** What evaluating a node takes, in nodes: shared ones count each time, for they are computed each time, and a chain of products or of elements of sums doubles and doubles. */
 const weights = new WeakMap<Typed, number>();
-const maxWeight = 10_000;
+const maxWeight = 100_000;
 
 function weightOf(node: Typed): number {
-  return weights.get(node) ?? 1;
+  const known = weights.get(node);
+  if (known !== undefined) return known;
+  let weight = 1;
+  for (const value of Object.values(node).flat()) if (isNode(value)) weight += weightOf(value);
+  weight = Math.min(weight, maxWeight + 1);
+  weights.set(node, weight);
+  return weight;
 }
 
-function weighed(node: PartsNode, weight: number): PartsNode {
-  weights.set(node, weight);
+/** Nodes stand in the text; types and variables do not. */
+function isNode(value: unknown): value is Typed {
+  return typeof value === 'object' && value !== null && 'kind' in value && 'span' in value;
+}
+
+function bounded(node: Typed, why: string): Typed {
+  if (weightOf(node) > maxWeight) throw badExpression(why, node.span);
   return node;
 }
 

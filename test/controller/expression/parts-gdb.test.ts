@@ -120,4 +120,17 @@ test('what does not go together is refused, and so is what would never end', () 
     'cannot apply "%" to "complex double" and "complex double"',
     'too many products of complex numbers',
   ]);
+
+  const nested = (begin: string, step: (inner: string) => string): string =>
+    Array.from({ length: 12 }).reduce<string>((inner) => step(inner), begin);
+  const chains = [
+    nested('z', (inner) => `-(${inner} * z)`),
+    nested('z', (inner) => `(${inner} * z == z)`),
+    nested('i', (inner) => `(a + ${inner})[0]`),
+  ];
+  for (const answer of evaluateExpressions(snapshot, chains))
+    expect(answer).toMatchObject({
+      code: 'bad-expression',
+      message: expect.stringContaining('too many') as string,
+    });
 });
