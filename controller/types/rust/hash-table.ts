@@ -23,6 +23,8 @@ interface Table {
   readonly pair: Type;
   readonly key: Part;
   readonly value: Part;
+  /** Bytes of control that the library may look at in one step. */
+  readonly groupWidths: readonly number[];
 }
 
 export function hashMapView(type: CompositeType): WalkedMapView | undefined {
@@ -76,9 +78,18 @@ function tableIn(type: CompositeType, paths: readonly (readonly string[])[]): Ta
   const key = partAt(pair, '__0');
   const value = partAt(pair, '__1');
   if (key === undefined || value === undefined || sizeOf(pair) === undefined) return undefined;
-  return { ctrl, bucketMask, items, growthLeft, pair, key, value };
+  return { ctrl, bucketMask, items, growthLeft, pair, key, value, groupWidths: groupWidths(type) };
 }
 
+const sse2Groups = ['hashbrown::control::group::sse2::Group', 'hashbrown::raw::sse2::Group'];
+
+/** A step is of 16 bytes with SSE2, and of 8 elsewhere. */
+function groupWidths(type: CompositeType): readonly number[] {
+  return sse2Groups.some((name) => type.origin?.findType(name) !== undefined) ? [16] : [16, 8];
+}
+
+/** The copy of the first control bytes behind the last, by which a table is told from what a pointer astray leads to. */
+const copyBytes = 16;
 const maxControlBytes = 16 * 1024;
 const maxBucketBytes = 32 * 1024;
 /** Buckets whose own strings and elements a plan follows. */
@@ -89,7 +100,11 @@ function tableBlocks({ ctrl, bucketMask, items, pair }: Table, parts: readonly P
   const stride = sizeOf(pair) ?? 0;
   const buckets = binary(bucketMask, '+', constant(1));
   const some = (bytes: Recipe): Recipe => choose(binary(items, '==', constant(0)), constant(0), bytes);
-  const control: Block = { address: ctrl, bytes: some(buckets), maxBytes: maxControlBytes };
+  const control: Block = {
+    address: ctrl,
+    bytes: some(binary(buckets, '+', constant(copyBytes))),
+    maxBytes: maxControlBytes,
+  };
   if (stride === 0 || stride > maxBucketBytes) return [control];
   const room = Math.floor(maxBucketBytes / stride);
   const bytes = binary(least(buckets, constant(room)), '*', constant(stride));
@@ -130,7 +145,7 @@ function* entries(object: ObjectView, table: Table, { memory }: ViewContext): Ge
     return yield corrupt(`${items} elements in ${buckets} buckets`);
   if (buckets > maxBuckets)
     return yield absent('limit', `a table of ${buckets} buckets: no more than ${maxBuckets} are looked at`);
-  const control = readControl(ctrl, Number(buckets), memory);
+  const control = readControl(ctrl, Number(buckets), memory, table.groupWidths);
   if (isAbsent(control)) return yield control;
   const { used, deleted } = control;
   if (BigInt(used.length) !== items)
@@ -163,7 +178,14 @@ interface Control {
 }
 
 /** All control bytes: looked at before the first element is shown, so that none of a corrupt table is. */
-function readControl(ctrl: bigint, buckets: number, memory: MemoryReader): Control | Absent {
+function readControl(
+  ctrl: bigint,
+  buckets: number,
+  memory: MemoryReader,
+  widths: readonly number[],
+): Control | Absent {
+  if (!widths.some((width) => isLaidOut(ctrl, buckets, memory, width)))
+    return corrupt(`no control bytes with their copy behind them are at 0x${ctrl.toString(16)}`);
   const used: number[] = [];
   let deleted = 0;
   for (let start = 0; start < buckets; start += chunkBytes) {
@@ -177,4 +199,21 @@ function readControl(ctrl: bigint, buckets: number, memory: MemoryReader): Contr
     }
   }
   return { used, deleted };
+}
+
+/**
+ * Whether control bytes lie as for steps of this width: aligned to it, and the first of them once more behind the last, for a step across the end. A pointer that leads
+ * astray seldom leads to that. Bytes that were not captured prove nothing.
+ */
+function isLaidOut(ctrl: bigint, buckets: number, memory: MemoryReader, width: number): boolean {
+  if (ctrl % BigInt(width) !== 0n) return false;
+  const first = memory.read(ctrl, Math.min(buckets, width));
+  const behind = memory.read(BigInt.asUintN(64, ctrl + BigInt(buckets)), width);
+  if (isAbsent(first) || isAbsent(behind)) return true;
+  // Of fewer buckets than a step has, the copy comes a step behind the beginning, and the places between are empty.
+  const copy = Math.max(0, width - buckets);
+  return behind.bytes.every((byte, i) => {
+    if (i < copy) return byte === EMPTY;
+    return i - copy >= first.bytes.length || byte === first.bytes[i - copy];
+  });
 }

@@ -134,6 +134,18 @@ describe('a word that cannot be', () => {
   });
 });
 
+describe('a table whose pointer is a little off', () => {
+  test.each(['map', 'holes', 'set'])('%s', (name) => {
+    const { value } = valueOf(name);
+    const at = placeOf(name, ...(name === 'set' ? ['base', 'map', 'table', 'table'] : table), 'ctrl');
+    const ctrl = wordAt(at);
+    for (const by of [-32n, -16n, -8n, -4n, -1n, 1n, 4n, 8n, 16n, 32n]) {
+      const document = shown(value, patched(new Map(word(at, ctrl + by))));
+      expect(document.absent?.detail, `by ${by}`).toMatch(/corrupt|not captured/);
+    }
+  });
+});
+
 describe('nodes that lead astray', () => {
   test('a list that leads back to itself', () => {
     const { value } = valueOf('list');
