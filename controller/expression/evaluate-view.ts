@@ -7,7 +7,7 @@ import type { MemoryReader } from '../../format/memory.js';
 import { type ObjectView, objectOf } from '../types/object-view.js';
 import { isCharacter, sizeOf, stripType } from '../types/layout.js';
 import { readBytes, readString } from '../types/read.js';
-import { binary, choose, constant } from '../types/recipe.js';
+import { binary, choose, constant } from '../../format/recipe/recipe.js';
 import { typeName } from '../types/type-name.js';
 import type { CompositeType, Type } from '../types/type.js';
 import type { Value } from '../types/value.js';

@@ -12,7 +12,7 @@ import { stripType } from './layout.js';
 import { type ObjectView, objectOf } from './object-view.js';
 import { elementOf, heldPath, keyPath, memberOf, methodOf, targetOf, type ValuePath } from './path.js';
 import { readSome, weakest } from './read.js';
-import { computeRecipe, type Recipe } from './recipe.js';
+import { computeRecipe, type Recipe } from '../../format/recipe/recipe.js';
 import type { RenderContext } from './render.js';
 import { decodeText, decodeWideUnits } from './scalar.js';
 import type { ArrayType, Type } from './type.js';

@@ -6,7 +6,7 @@ import { type Absent, absent, isAbsent } from '../../format/absent.js';
 import type { MemoryReader } from '../../format/memory.js';
 import { sizeOf } from './layout.js';
 import { type ObjectView, slice } from './object-view.js';
-import { computeRecipe, type Recipe } from './recipe.js';
+import { computeRecipe, type Recipe } from '../../format/recipe/recipe.js';
 import type { Type } from './type.js';
 import { typeName } from './type-name.js';
 import type { Alternative, SequenceView, StringView, VariantView } from './view.js';

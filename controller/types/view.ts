@@ -7,7 +7,7 @@
 import type { Absent } from '../../format/absent.js';
 import type { MemoryReader } from '../../format/memory.js';
 import type { ObjectView } from './object-view.js';
-import type { Recipe } from './recipe.js';
+import type { Recipe } from '../../format/recipe/recipe.js';
 import type { Type } from './type.js';
 import type { Value } from './value.js';
 

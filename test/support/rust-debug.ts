@@ -2,8 +2,9 @@
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { sizeOf, stripType } from '../../controller/types/layout.js';
 import { memberObject, type ObjectView, objectOf, slice } from '../../controller/types/object-view.js';
-import { decodeInteger, readBytes } from '../../controller/types/read.js';
-import { computeRecipe, type Recipe } from '../../controller/types/recipe.js';
+import { decodeInteger } from '../../format/integer.js';
+import { readBytes } from '../../controller/types/read.js';
+import { computeRecipe, type Recipe } from '../../format/recipe/recipe.js';
 import { baseText, decodeText } from '../../controller/types/scalar.js';
 import { typeName } from '../../controller/types/type-name.js';
 import type { CompositeType, Type } from '../../controller/types/type.js';

@@ -2,14 +2,7 @@
  * A library of types of its own with one view of each kind, so that tests of what reads views depend on no language. All are `tagless` structs of 64-bit fields.
  */
 import { absent, isAbsent } from '../../format/absent.js';
-import {
-  addressAt,
-  binary,
-  choose,
-  computeRecipe,
-  constant,
-  pointerAt,
-} from '../../controller/types/recipe.js';
+import { addressAt, binary, choose, computeRecipe, constant, pointerAt } from '../../format/recipe/recipe.js';
 import type { CompositeType, Member, Type } from '../../controller/types/type.js';
 import type { Block, DynamicView, View, WalkedMapView, WalkedView } from '../../controller/types/view.js';
 import { char, field, int, long, pointer, struct, uchar } from './types.js';
@@ -155,7 +148,7 @@ export function listType(element: Type, size = 4, name = 'List'): CompositeType 
           return yield absent('unreadable', 'the list leads in a circle', { address: node });
         seen.add(node);
         yield { type: element, place: { kind: 'memory', address: node + 8n } };
-        node = computeRecipe(pointerAt(0), { type: long, address: node }, memory);
+        node = computeRecipe(pointerAt(0), { address: node }, memory);
       }
     },
   };

@@ -2,7 +2,7 @@
 import { type Absent, isAbsent } from '../../../format/absent.js';
 import { asArray } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
-import { computeRecipe, constant, type Recipe } from '../recipe.js';
+import { computeRecipe, constant, type Recipe } from '../../../format/recipe/recipe.js';
 import type { BaseType, Type } from '../type.js';
 import type { Value } from '../value.js';
 import type { View, ViewContext, WalkedView } from '../view.js';

@@ -2,7 +2,7 @@
 import { type Absent, isAbsent } from '../../../format/absent.js';
 import { elementTable } from '../blocks.js';
 import { asPointer } from '../layout.js';
-import { binary, choose, constant, type Recipe } from '../recipe.js';
+import { binary, choose, constant, type Recipe } from '../../../format/recipe/recipe.js';
 import type { ObjectView } from '../object-view.js';
 import type { Type } from '../type.js';
 import type { Value } from '../value.js';

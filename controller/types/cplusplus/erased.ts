@@ -1,7 +1,7 @@
 /** std::any and std::function: what they hold only the process knows, by the function or vtable that they manage it with. */
 import { absent, type Absent, isAbsent } from '../../../format/absent.js';
 import { asComposite } from '../layout.js';
-import { addressAt, computeRecipe } from '../recipe.js';
+import { addressAt, computeRecipe } from '../../../format/recipe/recipe.js';
 import type { CompositeType, Type } from '../type.js';
 import type { View, ViewContext } from '../view.js';
 import { libraryName } from './library-name.js';

@@ -3,7 +3,7 @@ import { type Absent, isAbsent } from '../../../format/absent.js';
 import { nodeChain, nodeRing } from '../blocks.js';
 import { asPointer, sizeOf } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
-import { addressAt } from '../recipe.js';
+import { addressAt } from '../../../format/recipe/recipe.js';
 import type { Type } from '../type.js';
 import type { Value } from '../value.js';
 import type { View, ViewContext } from '../view.js';

@@ -2,8 +2,8 @@
 import { absent, type Absent, isAbsent } from '../../../format/absent.js';
 import { sizeOf } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
-import { computeRecipe, type Recipe } from '../recipe.js';
-import { decodeInteger } from '../read.js';
+import { computeRecipe, type Recipe } from '../../../format/recipe/recipe.js';
+import { decodeInteger } from '../../../format/integer.js';
 import type { Type } from '../type.js';
 import type { Value } from '../value.js';
 import type { ViewContext } from '../view.js';

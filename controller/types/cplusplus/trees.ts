@@ -3,7 +3,7 @@ import { type Absent, isAbsent } from '../../../format/absent.js';
 import { type Held, nodeTree } from '../blocks.js';
 import { sizeOf } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
-import { addressAt, type Recipe } from '../recipe.js';
+import { addressAt, type Recipe } from '../../../format/recipe/recipe.js';
 import type { Type } from '../type.js';
 import type { Value } from '../value.js';
 import type { Block, View, ViewContext } from '../view.js';

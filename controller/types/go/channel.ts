@@ -10,7 +10,7 @@ import {
   constant,
   pointerAt,
   type Recipe,
-} from '../recipe.js';
+} from '../../../format/recipe/recipe.js';
 import type { Type } from '../type.js';
 import type { Value } from '../value.js';
 import type { Block, ViewContext, WalkedView } from '../view.js';

@@ -8,8 +8,15 @@ import type { MemoryReader } from '../../../format/memory.js';
 import { least } from '../blocks.js';
 import { asArray, asComposite, findMember, sizeOf, stripType } from '../layout.js';
 import { type ObjectView, slice } from '../object-view.js';
-import { binary, choose, computeRecipe, constant, pointerAt, type Recipe } from '../recipe.js';
-import { decodeInteger } from '../read.js';
+import {
+  binary,
+  choose,
+  computeRecipe,
+  constant,
+  pointerAt,
+  type Recipe,
+} from '../../../format/recipe/recipe.js';
+import { decodeInteger } from '../../../format/integer.js';
 import type { Type } from '../type.js';
 import { typeName } from '../type-name.js';
 import type { Value } from '../value.js';

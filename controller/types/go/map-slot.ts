@@ -2,8 +2,8 @@
 import { isAbsent } from '../../../format/absent.js';
 import type { MemoryReader } from '../../../format/memory.js';
 import { sizeOf, stripType } from '../layout.js';
-import { decodeInteger } from '../read.js';
-import { binary, constant, type Recipe } from '../recipe.js';
+import { decodeInteger } from '../../../format/integer.js';
+import { binary, constant, type Recipe } from '../../../format/recipe/recipe.js';
 import type { Type } from '../type.js';
 import type { Place, Value } from '../value.js';
 import type { Block } from '../view.js';

@@ -7,7 +7,14 @@ import { absent, type Absent, isAbsent } from '../../../format/absent.js';
 import type { MemoryReader } from '../../../format/memory.js';
 import { asArray, findMember, sizeOf, stripType } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
-import { binary, choose, computeRecipe, constant, pointerAt, type Recipe } from '../recipe.js';
+import {
+  binary,
+  choose,
+  computeRecipe,
+  constant,
+  pointerAt,
+  type Recipe,
+} from '../../../format/recipe/recipe.js';
 import type { GoFacts, Type } from '../type.js';
 import type { Block, Entry, ViewContext, WalkedMapView } from '../view.js';
 import { orZero } from './channel.js';

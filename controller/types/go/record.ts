@@ -2,7 +2,7 @@
 import { absent, type Absent, isAbsent } from '../../../format/absent.js';
 import type { MemoryReader } from '../../../format/memory.js';
 import { findMember, isInteger, isPointer, sizeOf } from '../layout.js';
-import { decodeInteger } from '../read.js';
+import { decodeInteger } from '../../../format/integer.js';
 import type { Type } from '../type.js';
 
 export interface WordPlace {

@@ -6,8 +6,15 @@ import { absent, type Absent, isAbsent } from '../../../format/absent.js';
 import type { MemoryReader } from '../../../format/memory.js';
 import { asArray, findMember, sizeOf, stripType } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
-import { binary, choose, computeRecipe, constant, pointerAt, type Recipe } from '../recipe.js';
-import { decodeInteger } from '../read.js';
+import {
+  binary,
+  choose,
+  computeRecipe,
+  constant,
+  pointerAt,
+  type Recipe,
+} from '../../../format/recipe/recipe.js';
+import { decodeInteger } from '../../../format/integer.js';
 import type { Type } from '../type.js';
 import type { Block, Entry, ViewContext, WalkedMapView } from '../view.js';
 import { orZero } from './channel.js';

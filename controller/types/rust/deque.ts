@@ -2,7 +2,7 @@
 import { type Absent, absent, isAbsent } from '../../../format/absent.js';
 import { sizeOf } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
-import { binary, choose, computeRecipe, constant, type Recipe } from '../recipe.js';
+import { binary, choose, computeRecipe, constant, type Recipe } from '../../../format/recipe/recipe.js';
 import type { CompositeType, Type } from '../type.js';
 import type { Value } from '../value.js';
 import type { Block, ViewContext, WalkedView } from '../view.js';

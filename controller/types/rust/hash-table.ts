@@ -7,7 +7,7 @@ import { sizeOf, stripType } from '../layout.js';
 import type { MemoryReader } from '../../../format/memory.js';
 import type { ObjectView } from '../object-view.js';
 import { least } from '../blocks.js';
-import { binary, choose, computeRecipe, constant, type Recipe } from '../recipe.js';
+import { binary, choose, computeRecipe, constant, type Recipe } from '../../../format/recipe/recipe.js';
 import type { CompositeType, Type } from '../type.js';
 import type { Value } from '../value.js';
 import type { Block, Entry, ViewContext, WalkedMapView, WalkedView } from '../view.js';

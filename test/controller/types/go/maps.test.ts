@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openSnapshot, type Snapshot } from '../../../../controller/snapshot/open.js';
 import { type ObjectView, objectOf } from '../../../../controller/types/object-view.js';
 import { readInteger } from '../../../../controller/types/read.js';
-import { computeRecipe } from '../../../../controller/types/recipe.js';
+import { computeRecipe } from '../../../../format/recipe/recipe.js';
 import type { Value } from '../../../../controller/types/value.js';
 import { renderValue } from '../../../../controller/types/render.js';
 import type { Entry, WalkedMapView } from '../../../../controller/types/view.js';
