@@ -22,7 +22,7 @@ import { typeName } from '../type-name.js';
 import type { Value } from '../value.js';
 import type { Block, DynamicView, ViewContext } from '../view.js';
 import { GO_KIND, goFacts } from './kind.js';
-import { corrupt } from './record.js';
+import { corrupt } from '../../../format/walk/found.js';
 
 export function interfaceView(type: Type): DynamicView | undefined {
   const data = findMember(type, 'data');
