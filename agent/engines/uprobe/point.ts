@@ -20,6 +20,13 @@ import { captureOfRecord } from './capture.js';
 import type { HitCosts } from './hit-cost.js';
 
 const fewHits = 1000n;
+/** Records that a ring has room for, where so many are wanted. */
+const few = 16;
+const most = 512;
+/** More than few of them only so far. */
+const maxRingBytes = 2 << 20;
+/** How long who empties it may be kept from doing so. */
+const longNs = 100_000_000n;
 
 export interface PointMeans {
   readonly way: AttachWay;
@@ -109,7 +116,12 @@ export class UprobePoint implements ArmedPoint {
 
   #makeRing(): RingBuffer {
     const largest = Math.max(0, ...this.#layouts.map((layout) => layout.bytes));
-    return new RingBuffer(ringBytesFor(largest, Math.min(this.#request.maxHits, 16)));
+    const { maxHits, minIntervalNs } = this.#request;
+    const atOnce = minIntervalNs === 0n ? most : Number(longNs / minIntervalNs);
+    const room = Math.floor(maxRingBytes / largest);
+    // Whoever wants many wants those that come fast, too; and there is one ring for each process.
+    const records = Math.min(maxHits, Math.max(few, Math.min(atOnce, room, most)));
+    return new RingBuffer(ringBytesFor(largest, records));
   }
 
   get addresses(): readonly bigint[] {
