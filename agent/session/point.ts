@@ -121,8 +121,15 @@ export class Point {
         : `waiting for a process that fits ${selector}: ${reason}`;
   }
 
+  /** What comes with a hit says less than what is asked for: what it leaves out is as before. */
   seen(pid: number, counters: PointCounters): void {
-    this.#seen.set(pid, counters);
+    const { limited, undecided, undecidedWhy } = this.#seen.get(pid) ?? {};
+    this.#seen.set(pid, {
+      ...(limited === undefined ? {} : { limited }),
+      ...(undecided === undefined ? {} : { undecided }),
+      ...(undecidedWhy === undefined ? {} : { undecidedWhy }),
+      ...counters,
+    });
   }
 
   /** Takes a process off the list; its counters stay as they were last seen, until it is released. */
