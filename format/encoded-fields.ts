@@ -6,7 +6,8 @@ export function writeBytes(out: ByteWriter, bytes: Uint8Array): void {
 }
 
 export function readBytes(cursor: ByteCursor): Uint8Array {
-  return cursor.take(cursor.ulebNumber()).slice();
+  // NB: `slice` of a Buffer is no copy.
+  return new Uint8Array(cursor.take(cursor.ulebNumber()));
 }
 
 export function writeText(out: ByteWriter, text: string): void {

@@ -14,7 +14,7 @@ import { toStillframeError } from '../../format/error.js';
 import type { ArmedPoint, ArmRequest, Engine, PointCounters, PointEnd, PointSink } from './engine.js';
 
 /** At most one candidate of a process in so long. */
-export const candidateIntervalNs = 2_000_000n;
+export const candidateIntervalNs = 5_000_000n;
 /** As many as an engine can count to. */
 const endless = 0x7fff_ffff;
 const maxReasonCharacters = 500;

@@ -147,8 +147,8 @@ function readCell(cursor: ByteCursor, kind: (typeof kinds)[number]): Cell {
     case 'find':
       return readFind(cursor);
     case 'constant': {
-      const bytes = cursor.take(8).slice();
-      return { kind, value: new DataView(bytes.buffer).getFloat64(0, true) };
+      const bytes = cursor.take(8);
+      return { kind, value: new DataView(bytes.buffer, bytes.byteOffset, 8).getFloat64(0, true) };
     }
     case 'float':
       return { kind, bits: index(), size: choice(cursor, floatSizes) };

@@ -13,7 +13,9 @@ export function decided(decision: Decision, program: Program): boolean | Absent 
   verifyDecision(decision, { name: 'decision' });
   const out = new ByteWriter();
   writeDecision(out, decision);
-  const cursor = new ByteCursor(out.finish(), 'decision');
+  // As it comes over the wire: in the middle of a Buffer.
+  const sent = Buffer.concat([Buffer.alloc(3), out.finish()]).subarray(3);
+  const cursor = new ByteCursor(sent, 'decision');
   const copy = readDecision(cursor);
   if (!cursor.atEnd) throw new Error('bytes after the decision');
   const registers = new Uint8Array(userRegistersBytes);
