@@ -126,7 +126,7 @@ class DecidingSink implements PointSink {
   }
 
   #counters(candidates: PointCounters): PointCounters {
-    const { hits, conditionFalse, faults, dropped, limited: unseen = 0n } = candidates;
+    const { hits, conditionFalse, faults, dropped, spentNs, limited: unseen = 0n } = candidates;
     const undecided = this.#undecided + unseen;
     const why = this.#why ?? (unseen === 0n ? undefined : tooMany);
     return {
@@ -135,6 +135,7 @@ class DecidingSink implements PointSink {
       faults,
       dropped,
       delivered: BigInt(this.#delivered),
+      ...(spentNs === undefined ? {} : { spentNs }),
       ...(this.#limited === 0n ? {} : { limited: this.#limited }),
       ...(undecided === 0n ? {} : { undecided }),
       ...(why === undefined ? {} : { undecidedWhy: why }),

@@ -74,10 +74,12 @@ export function addCounters(
     a.aggregate === undefined || b.aggregate === undefined
       ? (a.aggregate ?? b.aggregate)
       : addTotals(a.aggregate, b.aggregate, maxGroups);
+  const spentNs = (a.spentNs ?? 0n) + (b.spentNs ?? 0n);
   const limited = (a.limited ?? 0n) + (b.limited ?? 0n);
   const undecided = (a.undecided ?? 0n) + (b.undecided ?? 0n);
   const undecidedWhy = b.undecidedWhy ?? a.undecidedWhy;
   return {
+    ...(spentNs === 0n ? {} : { spentNs }),
     ...(limited === 0n ? {} : { limited }),
     ...(undecided === 0n ? {} : { undecided }),
     ...(undecidedWhy === undefined ? {} : { undecidedWhy }),

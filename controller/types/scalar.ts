@@ -2,7 +2,8 @@
 import { type Absent, absent } from '../../format/absent.js';
 import { decodeWideUnits } from '../../format/bytes.js';
 import { floatFormat, floatToDecimal } from './float.js';
-import { decodeInteger, integerOf } from './read.js';
+import { decodeInteger } from '../../format/integer.js';
+import { integerOf } from './read.js';
 import type { BaseType, EnumType } from './type.js';
 import type { Value } from './value.js';
 
