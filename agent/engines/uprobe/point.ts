@@ -130,20 +130,29 @@ export class UprobePoint implements ArmedPoint {
 
   counters(): PointCounters {
     if (this.#last !== undefined) return this.#last;
+    const counts = this.#counts();
+    const { unreadable, ...shown } = counts;
+    return {
+      ...shown,
+      spentNs: this.#spentNs(counts.hits),
+      ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate.read(unreadable) }),
+    };
+  }
+
+  /** What the maps hold, which is read for little. */
+  #counts(): Omit<PointCounters, 'aggregate' | 'spentNs'> & { readonly unreadable: bigint } {
     const { conditionFalse, conditionFault, wanted, dropped, rateLimited, unreadable } = readCounters(
       this.#state,
       this.#slots,
     );
-    const hits = conditionFalse + conditionFault + wanted;
     return {
-      hits,
+      hits: conditionFalse + conditionFault + wanted,
       conditionFalse,
       faults: conditionFault + BigInt(this.#rangeFaults),
       dropped,
       delivered: BigInt(this.#delivered),
-      spentNs: this.#spentNs(hits),
       ...(rateLimited === 0n ? {} : { limited: rateLimited }),
-      ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate.read(unreadable) }),
+      unreadable,
     };
   }
 
@@ -194,7 +203,7 @@ export class UprobePoint implements ArmedPoint {
     this.#rangeFaults += record.ranges.filter(
       ({ code }) => rangeCodes[code] >= rangeCodes.unreadable && code !== 'no-room',
     ).length;
-    const { hits, conditionFalse, dropped, faults } = this.counters();
+    const { hits, conditionFalse, dropped, faults } = this.#last ?? this.#counts();
     this.#sink.hit(
       captureOfRecord(record, {
         site,
