@@ -241,7 +241,8 @@ class Evaluator {
     };
     return {
       context: { memory: noting, ...views },
-      object: (node) => objectOf({ type: node.type, ...this.#located(node) }),
+      object: (node) =>
+        objectOf(isPlaced(node) ? { type: node.type, ...this.#located(node) } : this.value(node)),
       scalar: (node) => this.scalar(node),
     };
   }
