@@ -20,6 +20,13 @@ import { captureOfRecord } from './capture.js';
 import type { HitCosts } from './hit-cost.js';
 
 const fewHits = 1000n;
+/** Records that a ring has room for, where so many are wanted. */
+const few = 16;
+const most = 512;
+/** More than few of them only so far. */
+const maxRingBytes = 2 << 20;
+/** How long who empties it may be kept from doing so. */
+const longNs = 100_000_000n;
 
 export interface PointMeans {
   readonly way: AttachWay;
@@ -109,7 +116,12 @@ export class UprobePoint implements ArmedPoint {
 
   #makeRing(): RingBuffer {
     const largest = Math.max(0, ...this.#layouts.map((layout) => layout.bytes));
-    return new RingBuffer(ringBytesFor(largest, Math.min(this.#request.maxHits, 16)));
+    const { maxHits, minIntervalNs } = this.#request;
+    const atOnce = minIntervalNs === 0n ? most : Number(longNs / minIntervalNs);
+    const room = Math.floor(maxRingBytes / largest);
+    // Whoever wants many wants those that come fast, too; and there is one ring for each process.
+    const records = Math.min(maxHits, Math.max(few, Math.min(atOnce, room, most)));
+    return new RingBuffer(ringBytesFor(largest, records));
   }
 
   get addresses(): readonly bigint[] {
@@ -118,20 +130,29 @@ export class UprobePoint implements ArmedPoint {
 
   counters(): PointCounters {
     if (this.#last !== undefined) return this.#last;
+    const counts = this.#counts();
+    const { unreadable, ...shown } = counts;
+    return {
+      ...shown,
+      spentNs: this.#spentNs(counts.hits),
+      ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate.read(unreadable) }),
+    };
+  }
+
+  /** What the maps hold, which is read for little. */
+  #counts(): Omit<PointCounters, 'aggregate' | 'spentNs'> & { readonly unreadable: bigint } {
     const { conditionFalse, conditionFault, wanted, dropped, rateLimited, unreadable } = readCounters(
       this.#state,
       this.#slots,
     );
-    const hits = conditionFalse + conditionFault + wanted;
     return {
-      hits,
+      hits: conditionFalse + conditionFault + wanted,
       conditionFalse,
       faults: conditionFault + BigInt(this.#rangeFaults),
       dropped,
       delivered: BigInt(this.#delivered),
-      spentNs: this.#spentNs(hits),
       ...(rateLimited === 0n ? {} : { limited: rateLimited }),
-      ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate.read(unreadable) }),
+      unreadable,
     };
   }
 
@@ -182,7 +203,7 @@ export class UprobePoint implements ArmedPoint {
     this.#rangeFaults += record.ranges.filter(
       ({ code }) => rangeCodes[code] >= rangeCodes.unreadable && code !== 'no-room',
     ).length;
-    const { hits, conditionFalse, dropped, faults } = this.counters();
+    const { hits, conditionFalse, dropped, faults } = this.#last ?? this.#counts();
     this.#sink.hit(
       captureOfRecord(record, {
         site,
