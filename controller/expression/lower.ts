@@ -7,6 +7,7 @@
  */
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import { StillframeError } from '../../format/error.js';
+import { durationRegister } from '../../format/plan/timing.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
 import { stripType } from '../types/layout.js';
 import { typeName } from '../types/type-name.js';
@@ -33,6 +34,8 @@ import { wholeOf } from './scalar.js';
 export interface LoweringContext {
   /** Where a variable is at the site, as `rewriteVariable` gives it. */
   variableLocation(variable: VariableSymbol): PlanLocation | Absent;
+  /** Whether the plan knows the time since the function was entered. */
+  readonly timed?: boolean;
 }
 
 /** A part of the expression that the kernel cannot compute. */
@@ -172,6 +175,10 @@ export class Lowerer {
         return;
       }
       case 'fact':
+        if (node.fact === 'duration' && this.context.timed === true) {
+          out.register(durationRegister, 0n);
+          return;
+        }
         return this.refuse(node, `$${node.fact} is not known in the kernel`);
       case 'address':
         this.pushAddress(node.operand);

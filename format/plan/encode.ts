@@ -1,17 +1,19 @@
 /**
  * Plans as bytes: the same plan always gives the same bytes, so that plans can be compared and digested. Our own compact form: magic
  * `SFPL`, version, then fields in the order of `plan.ts`; numbers in ULEB128, texts and expressions with their length before them.
- * Version 2 is version 1 with an aggregate: after the captures and, of each site, after the ranges. A plan without one is version 1.
+ * Version 2 is version 1 with an aggregate: after the captures and, of each site, after the ranges. A plan without one is version 1. Version 3
+ * has, after the captures, whether there is an aggregate, and after all sites the timing.
  * Decoding checks the form only; {@link ./verify.ts verifyPlan} checks the sense.
  */
 import { ByteCursor, ByteWriter } from '../bytes.js';
 import { defaultLimits } from '../limits.js';
 import type { AggregateBuckets, AggregateGrouping, PlanAggregate, SiteAggregate } from './aggregate.js';
 import type { Plan, PlanRange, PlanSite } from './plan.js';
+import type { PlanTiming } from './timing.js';
 
 const magic = 0x4c504653;
-/** Without an aggregate, and with one. */
-const versions = [1, 2] as const;
+/** Without an aggregate, with one, and with timing. */
+const versions = [1, 2, 3] as const;
 
 const siteFlags = { inlined: 1, file: 2, line: 4, condition: 8 } as const;
 const rangeFlags = { untilNul: 1, secret: 2 } as const;
@@ -19,12 +21,13 @@ const aggregateFlags = { signed: 1, group: 2, metric: 4 } as const;
 const aggregateKinds = ['count', 'sum', 'histogram'] as const;
 const bucketKinds = ['log2', 'linear'] as const;
 const groupKinds = ['number', 'text'] as const;
+const timingKeys = ['stack', 'goroutine'] as const;
 const expressionFlags = { value: 1, group: 2, groupLength: 4 } as const;
 
 export function encodePlan(plan: Plan): Uint8Array {
   const out = new ByteWriter();
-  const { aggregate } = plan;
-  out.u32(magic).uleb(aggregate === undefined ? 1 : 2);
+  const { aggregate, timing } = plan;
+  out.u32(magic).uleb(timing !== undefined ? 3 : aggregate === undefined ? 1 : 2);
   writeText(out, plan.module.buildId);
   writeText(out, plan.module.path);
   out.uleb(plan.stackBytes).uleb(plan.maxBytes);
@@ -34,12 +37,14 @@ export function encodePlan(plan: Plan): Uint8Array {
   if (condition !== undefined) writeText(out, condition);
   out.uleb(captures.length);
   for (const capture of captures) writeText(out, capture);
+  if (timing !== undefined) out.u8(aggregate === undefined ? 0 : 1);
   if (aggregate !== undefined) writeAggregate(out, aggregate, plan.request.metric);
   out.uleb(plan.sites.length);
   for (const site of plan.sites) {
     writeSite(out, site);
     if (aggregate !== undefined) writeSiteAggregate(out, site.aggregate ?? {});
   }
+  if (timing !== undefined) writeTiming(out, timing);
   return out.finish();
 }
 
@@ -57,13 +62,15 @@ export function decodePlan(bytes: Uint8Array): Plan {
   const condition = readFlags(cursor, 1) === 1 ? readText(cursor) : undefined;
   const captures = readList(cursor, () => readText(cursor));
   const asked = { location, ...(condition === undefined ? {} : { condition }), captures };
-  const summed = version === 2 ? readAggregate(cursor) : undefined;
+  const isSummed = version === 3 ? readFlags(cursor, 1) === 1 : version === 2;
+  const summed = isSummed ? readAggregate(cursor) : undefined;
   const sites = readList(cursor, () => {
     const site = readSite(cursor);
-    return version === 2 ? { ...site, aggregate: readSiteAggregate(cursor) } : site;
+    return isSummed ? { ...site, aggregate: readSiteAggregate(cursor) } : site;
   });
+  const timed = version === 3 ? { timing: readTiming(cursor) } : {};
   if (!cursor.atEnd) throw cursor.error('bytes after the plan');
-  const plain = { version, module, sites, stackBytes, maxBytes };
+  const plain = { version, module, sites, stackBytes, maxBytes, ...timed };
   if (summed === undefined) return { ...plain, request: asked };
   const { aggregate, metric } = summed;
   return { ...plain, request: { ...asked, ...(metric === undefined ? {} : { metric }) }, aggregate };
@@ -134,6 +141,24 @@ function readSiteAggregate(cursor: ByteCursor): SiteAggregate {
     ...((flags & expressionFlags.group) === 0 ? {} : { group: readBytes(cursor) }),
     ...((flags & expressionFlags.groupLength) === 0 ? {} : { groupLength: readBytes(cursor) }),
   };
+}
+
+function writeTiming(out: ByteWriter, { key, entries }: PlanTiming): void {
+  out.u8(timingKeys.indexOf(key)).uleb(entries.length);
+  for (const entry of entries) {
+    out.uleb(entry.linkAddress).uleb(entry.fileOffset);
+    writeText(out, entry.function);
+  }
+}
+
+function readTiming(cursor: ByteCursor): PlanTiming {
+  const key = readKind(cursor, timingKeys);
+  const entries = readList(cursor, () => ({
+    linkAddress: cursor.uleb(),
+    fileOffset: cursor.ulebNumber(),
+    function: readText(cursor),
+  }));
+  return { key, entries };
 }
 
 function readKind<K extends string>(cursor: ByteCursor, kinds: readonly K[]): K {

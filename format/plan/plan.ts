@@ -1,4 +1,5 @@
 import type { PlanAggregate, SiteAggregate } from './aggregate.js';
+import type { PlanTiming } from './timing.js';
 
 /**
  * A capture plan: what to probe, when it counts as a hit, and which memory to collect. Every address, length and
@@ -18,9 +19,11 @@ import type { PlanAggregate, SiteAggregate } from './aggregate.js';
  *   an address or a length makes that range (and its children) missing with the reason.
  *
  * A plan with an {@link PlanAggregate aggregate} is a metric: its hits are added up, and it collects nothing. That is version 2.
+ * A plan with {@link PlanTiming timing} knows how long functions took that return at its sites; conditions and what is added up may ask for
+ * {@link durationRegister}. That is version 3, with an aggregate or without.
  */
 export interface Plan {
-  readonly version: 1 | 2;
+  readonly version: 1 | 2 | 3;
   readonly module: PlanModule;
   readonly sites: readonly PlanSite[];
   /** Bytes of raw stack to copy from `rsp - 128` upwards; 0 for none. */
@@ -31,6 +34,8 @@ export interface Plan {
   readonly request: PlanRequest;
   /** What hits are added up to; then there are no ranges and no stack window. */
   readonly aggregate?: PlanAggregate;
+  /** Where the functions are entered that return at the sites. */
+  readonly timing?: PlanTiming;
 }
 
 export interface PlanModule {
