@@ -17,6 +17,7 @@ import { lowerFloatComparison } from './lower-float.js';
 import { load, locate } from './lower-object.js';
 import { emitComparison, emitRemainder, emitUnsignedDivision } from './lower-integer.js';
 import type { PlanLocation } from './lower-location.js';
+import type { VariablePart } from './lower-part.js';
 import { emitCountedComparison, emitTextComparison } from './lower-text.js';
 import { OpWriter } from './op-writer.js';
 import {
@@ -34,6 +35,8 @@ import { wholeOf } from './scalar.js';
 export interface LoweringContext {
   /** Where a variable is at the site, as `rewriteVariable` gives it. */
   variableLocation(variable: VariableSymbol): PlanLocation | Absent;
+  /** A part of a variable that lies in several pieces, where one of them has all of it. */
+  variablePart?(part: VariablePart): PlanLocation | undefined;
   /** Whether the plan knows the time since the function was entered. */
   readonly timed?: boolean;
 }

@@ -14,7 +14,7 @@ export interface CodeInstruction extends Instruction {
 export interface FunctionCode {
   /** In order of address, range after range. */
   readonly instructions: readonly CodeInstruction[];
-  /** Addresses within that a branch of the function leads to. */
+  /** Addresses within that a branch of the function leads to, but for calls of it. */
   readonly targets: ReadonlySet<bigint>;
   /** Through a register: where they lead to is not known, but they stay within the function or are calls in place of a return. */
   readonly indirectJumps: readonly CodeInstruction[];
@@ -32,7 +32,7 @@ export function functionCode(symbols: ModuleSymbols, found: FunctionSymbol): Fun
   return known;
 }
 
-function walk(symbols: ModuleSymbols, { name, ranges }: FunctionSymbol): FunctionCode | string {
+function walk(symbols: ModuleSymbols, { name, ranges, entry }: FunctionSymbol): FunctionCode | string {
   if (ranges.length === 0) return `where "${name}" ends is not known`;
   const size = ranges.reduce((sum, { start, end }) => sum + (end - start), 0n);
   if (size > BigInt(maxBytes)) return `"${name}" has ${size} bytes of code, ${maxBytes} are the most`;
@@ -46,7 +46,8 @@ function walk(symbols: ModuleSymbols, { name, ranges }: FunctionSymbol): Functio
   for (const { address, branch } of instructions) {
     if (branch === undefined || !('target' in branch) || branch.target === undefined) continue;
     const { target } = branch;
-    if (!isWithin(ranges, target)) continue;
+    const isRecursion = branch.kind === 'call' && target === entry;
+    if (isRecursion || !isWithin(ranges, target)) continue;
     // A walk that is out of step, or code that jumps into its own instructions.
     if (!starts.has(target)) return `the jump at ${hex(address)} leads into an instruction`;
     targets.add(target);

@@ -1,11 +1,13 @@
 /** One address to probe, with all that is needed to turn its variables and expressions into a plan. */
 import { type Absent, absent, isAbsent } from '../../format/absent.js';
 import { decodeExpression } from '../../format/dwarf-op/decode.js';
+import type { LinkAddress } from '../../format/address.js';
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import type { PlanTiming } from '../../format/plan/timing.js';
 import { dwarfRsp } from '../../format/registers/x86-64.js';
 import type { CallFrameRow } from '../dwarf/call-frame.js';
 import { type LocationSite, type PlanLocation, rewriteVariable } from '../expression/lower-location.js';
+import { rewritePart } from '../expression/lower-part.js';
 import type { LoweringContext } from '../expression/lower.js';
 import { moduleScope, type NameScope } from '../expression/scope.js';
 import { movedStackPointer } from '../symbols/body-stack-pointer.js';
@@ -50,6 +52,13 @@ export function openSite(symbols: ModuleSymbols, located: LocatedSite, timing?: 
       const location = locate(symbols, variable, located, { frameBase, cfa: cfi });
       return located.exit !== undefined && isBelowStack(location) ? givenBack : location;
     },
+    variablePart: (part) => {
+      const context = siteOf(symbols, part.variable, address, { frameBase, cfa: cfi });
+      const location = rewritePart(part.variable.locationAt(address), part, context);
+      return location === undefined || (located.exit !== undefined && isBelowStack(location))
+        ? undefined
+        : location;
+    },
   };
 }
 
@@ -76,9 +85,18 @@ function locate(
   site: LocationSite,
 ): PlanLocation | Absent {
   const location = variable.locationAt(address);
-  if (isAbsent(location)) return location;
+  return isAbsent(location) ? location : rewriteVariable(location, siteOf(symbols, variable, address, site));
+}
+
+/** What the locations of a variable may refer to. */
+function siteOf(
+  symbols: ModuleSymbols,
+  variable: VariableSymbol,
+  address: LinkAddress,
+  site: LocationSite,
+): LocationSite {
   const byIndex = variable.unit?.addressByIndex;
-  return rewriteVariable(location, {
+  return {
     ...site,
     ...(variable.unit?.countsFromBody === true
       ? {
@@ -87,5 +105,5 @@ function locate(
         }
       : {}),
     ...(byIndex === undefined ? {} : { addressByIndex: (index: number) => byIndex(index) }),
-  });
+  };
 }
