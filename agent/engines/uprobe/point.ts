@@ -1,10 +1,12 @@
 /** A point armed by uprobes: one program and one attachment a site, one ring and one set of counters for all. */
+import type { PlanTiming } from '../../../format/plan/timing.js';
 import type { PointCounters, PointSink, ArmedPoint, ArmRequest } from '../engine.js';
 import { StillframeError, toStillframeError } from '../../../format/error.js';
 import { AggregateMaps } from '../../bpf/aggregate-maps.js';
 import { compileSite } from '../../bpf/compile-plan.js';
 import { counterSlots, createPointState, readCounters } from '../../bpf/point-state.js';
 import { readRecord, siteOfRecord } from '../../bpf/read-record.js';
+import { compileEntry, createCallTimes } from '../../bpf/timing.js';
 import { layoutRecord, rangeCodes, type RecordLayout } from '../../bpf/record-layout.js';
 import { createThreadScratch } from '../../bpf/thread-scratch.js';
 import type { PumpedRing, RecordPump } from '../../bpf/record-pump.js';
@@ -79,8 +81,11 @@ export class UprobePoint implements ArmedPoint {
     const { aggregate } = plan;
     this.#aggregate =
       aggregate === undefined ? undefined : undo.use(new AggregateMaps(aggregate, this.#slots));
+    const { timing } = plan;
+    const times = timing === undefined ? undefined : undo.use(createCallTimes());
     const scratch = createThreadScratch(plan);
     if (scratch !== undefined) undo.use(scratch);
+    if (timing !== undefined && times !== undefined) this.#attachEntries(timing, times.fd, undo);
     plan.sites.forEach((site, siteIndex) => {
       const program = compileSite(plan, {
         siteIndex,
@@ -89,6 +94,7 @@ export class UprobePoint implements ArmedPoint {
         counterSlots: this.#slots,
         delivery,
         ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate }),
+        ...(times === undefined ? {} : { timesFd: times.fd }),
         sleepable: way.sleepable,
         ...(way.copyStringBtfId === undefined ? {} : { copyStringBtfId: way.copyStringBtfId }),
         ...(way.name === 'perf uprobe' ? { onlyPid: pid } : {}),
@@ -112,6 +118,24 @@ export class UprobePoint implements ArmedPoint {
       process.fd,
     );
     this.#held = undo.move();
+  }
+
+  /**
+   * NB: attached before the returns, and detached after them: a return that finds a note of its place must be sure that it is of its own call, so no
+   * call may be entered unseen while returns are looked at.
+   */
+  #attachEntries(timing: PlanTiming, timesFd: number, undo: Holder): void {
+    const { pid } = this.#request;
+    const { sleepable, name } = this.#way;
+    const program = compileEntry({
+      timing,
+      timesFd,
+      sleepable,
+      ...(name === 'perf uprobe' ? { onlyPid: pid } : {}),
+    });
+    const { path } = this.#file;
+    for (const { fileOffset } of timing.entries)
+      this.#attachments.push(undo.use(attach(this.#way, { program, path, fileOffset, pid })));
   }
 
   #makeRing(): RingBuffer {
@@ -171,7 +195,7 @@ export class UprobePoint implements ArmedPoint {
   }
 
   async #disarm(): Promise<void> {
-    for (const attachment of this.#attachments) attachment[Symbol.dispose]();
+    for (const attachment of this.#attachments.toReversed()) attachment[Symbol.dispose]();
     await this.#pumped.remove();
     this.#last = this.counters();
     this.#held[Symbol.dispose]();
@@ -209,6 +233,7 @@ export class UprobePoint implements ArmedPoint {
         site,
         stackBytes: layout.stackBytes,
         sleepable: this.#way.sleepable,
+        isTimed: this.#request.plan.timing !== undefined,
         timeNs: monotonicToRealtime(record.timeNs),
         cost: {
           hits: Number(hits),
