@@ -87,6 +87,8 @@ export interface PointCounters {
   readonly faults: bigint;
   readonly dropped: bigint;
   readonly delivered: bigint;
+  /** CPU time that its hits took from the threads that passed, nanoseconds; undefined where the engine does not measure it. */
+  readonly spentNs?: bigint;
   /** Hits that were not delivered, for they came too soon after another. */
   readonly limited?: bigint;
   /** Of a plan with an aggregate: each hit that is neither `conditionFalse` nor in `faults` is in it. */

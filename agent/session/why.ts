@@ -69,8 +69,10 @@ export function addCounters(
     a.aggregate === undefined || b.aggregate === undefined
       ? (a.aggregate ?? b.aggregate)
       : addTotals(a.aggregate, b.aggregate, maxGroups);
+  const spentNs = (a.spentNs ?? 0n) + (b.spentNs ?? 0n);
   const limited = (a.limited ?? 0n) + (b.limited ?? 0n);
   return {
+    ...(spentNs === 0n ? {} : { spentNs }),
     ...(limited === 0n ? {} : { limited }),
     ...(aggregate === undefined ? {} : { aggregate }),
     hits: a.hits + b.hits,

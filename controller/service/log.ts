@@ -296,7 +296,8 @@ export class LogRun implements Disposable {
   }
 }
 
-const isAlive = ({ phase }: AgentPoint): boolean => phase !== 'ended' && phase !== 'failed';
+/** One that is suspended tells nothing more: `why` says so, and what allows more. */
+const isAlive = ({ phase }: AgentPoint): boolean => phase === 'armed' || phase === 'pending';
 
 /** Of several agents each thing once. */
 const whyOf = (views: readonly AgentPoint[]): string => [...new Set(views.map(({ why }) => why))].join('; ');

@@ -1,7 +1,8 @@
 /** Integers, floats, characters and enumerators as CLI.md writes them: `value` exactly, `text` for people. */
 import { type Absent, absent } from '../../format/absent.js';
 import { floatFormat, floatToDecimal } from './float.js';
-import { decodeInteger, integerOf } from './read.js';
+import { decodeInteger } from '../../format/integer.js';
+import { integerOf } from './read.js';
 import type { BaseType, EnumType } from './type.js';
 import type { Value } from './value.js';
 

@@ -10,18 +10,22 @@ import { createThreadScratch } from '../../bpf/thread-scratch.js';
 import type { PumpedRing, RecordPump } from '../../bpf/record-pump.js';
 import { Holder } from '../../linux/holder.js';
 import { RingBuffer, ringBytesFor } from '../../bpf/ring-buffer.js';
-import type { BpfMap } from '../../linux/bpf.js';
+import type { BpfMap, ProgramRuns } from '../../linux/bpf.js';
 import { monotonicToRealtime } from '../../linux/clock.js';
 import { PidFd } from '../../linux/pidfd.js';
 import type { ElfFactsCache } from '../../targets/elf-facts.js';
 import { findProbeFile, type ProbeFile } from '../../targets/probe-file.js';
 import { type Attachment, type AttachWay, attach } from './attach.js';
 import { captureOfRecord } from './capture.js';
+import type { HitCosts } from './hit-cost.js';
+
+const fewHits = 1000n;
 
 export interface PointMeans {
   readonly way: AttachWay;
   readonly pump: RecordPump;
   readonly elfFacts: ElfFactsCache;
+  readonly costs: HitCosts;
 }
 
 export class UprobePoint implements ArmedPoint {
@@ -29,6 +33,7 @@ export class UprobePoint implements ArmedPoint {
   readonly #request: ArmRequest;
   readonly #sink: PointSink;
   readonly #way: AttachWay;
+  readonly #costs: HitCosts;
   readonly #layouts: readonly RecordLayout[];
   readonly #file: ProbeFile;
   readonly #slots = counterSlots();
@@ -39,6 +44,7 @@ export class UprobePoint implements ArmedPoint {
   readonly #pumped: PumpedRing;
   #delivered = 0;
   #rangeFaults = 0;
+  #runs: readonly ProgramRuns[] = [];
   #disarmed: Promise<void> | undefined;
   #ended = false;
   /** The counters as they were when the maps were closed. */
@@ -48,6 +54,7 @@ export class UprobePoint implements ArmedPoint {
   constructor(request: ArmRequest, sink: PointSink, means: PointMeans) {
     const { way, pump } = means;
     this.#way = way;
+    this.#costs = means.costs;
     this.#request = request;
     this.#sink = sink;
     const { plan, pid } = request;
@@ -115,15 +122,26 @@ export class UprobePoint implements ArmedPoint {
       this.#state,
       this.#slots,
     );
+    const hits = conditionFalse + conditionFault + wanted;
     return {
-      hits: conditionFalse + conditionFault + wanted,
+      hits,
       conditionFalse,
       faults: conditionFault + BigInt(this.#rangeFaults),
       dropped,
       delivered: BigInt(this.#delivered),
+      spentNs: this.#spentNs(hits),
       ...(rateLimited === 0n ? {} : { limited: rateLimited }),
       ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate.read(unreadable) }),
     };
+  }
+
+  #spentNs(hits: bigint): bigint {
+    // Few hits cost nothing that matters, and measuring does.
+    if (hits < fewHits) return 0n;
+    this.#costs.sample();
+    const attached = this.#disarmed === undefined ? this.#attachments : [];
+    if (attached.length > 0) this.#runs = attached.map((attachment) => attachment.runs());
+    return this.#costs.spentNs(this.#way, hits, this.#runs);
   }
 
   disarm(): Promise<void> {

@@ -5,11 +5,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openSnapshot, type Snapshot } from '../../../../controller/snapshot/open.js';
 import { type ObjectView, objectOf } from '../../../../controller/types/object-view.js';
 import { readInteger } from '../../../../controller/types/read.js';
-import { computeRecipe } from '../../../../controller/types/recipe.js';
+import { computeRecipe } from '../../../../format/recipe/recipe.js';
 import type { Value } from '../../../../controller/types/value.js';
 import { renderValue } from '../../../../controller/types/render.js';
 import type { Entry, WalkedMapView } from '../../../../controller/types/view.js';
 import { viewOf } from '../../../../controller/types/views.js';
+import { walkEntries } from '../../../../controller/types/walked.js';
 import { type Absent, isAbsent } from '../../../../format/absent.js';
 import { defaultLimits } from '../../../../format/limits.js';
 import type { MemoryReader } from '../../../../format/memory.js';
@@ -37,7 +38,7 @@ function mapNamed(snapshot: Snapshot, name: string): FoundMap {
 function walkAll({ view, object }: FoundMap, memory: MemoryReader): { entries: Entry[]; problems: Absent[] } {
   const entries: Entry[] = [];
   const problems: Absent[] = [];
-  for (const item of view.walk(object, { memory, maxElements: 100_000 })) {
+  for (const item of walkEntries(view, object, { memory, maxElements: 100_000 })) {
     if (isAbsent(item)) problems.push(item);
     else entries.push(item);
   }
