@@ -17,6 +17,7 @@ import { monotonicToRealtime } from '../../linux/clock.js';
 import { PidFd } from '../../linux/pidfd.js';
 import type { ElfFactsCache } from '../../targets/elf-facts.js';
 import { findProbeFile, type ProbeFile } from '../../targets/probe-file.js';
+import { ProgramImage } from '../../targets/program-image.js';
 import { type Attachment, type AttachWay, attach } from './attach.js';
 import { captureOfRecord } from './capture.js';
 import type { HitCosts } from './hit-cost.js';
@@ -37,6 +38,9 @@ export interface PointMeans {
   readonly costs: HitCosts;
 }
 
+/** How soon it is seen that a process executes another program where nobody hits. */
+const imageCheckMs = 1000;
+
 export class UprobePoint implements ArmedPoint {
   readonly engine = 'uprobe';
   readonly #request: ArmRequest;
@@ -45,6 +49,8 @@ export class UprobePoint implements ArmedPoint {
   readonly #costs: HitCosts;
   readonly #layouts: readonly RecordLayout[];
   readonly #file: ProbeFile;
+  readonly #image: ProgramImage;
+  readonly #imageCheck: NodeJS.Timeout;
   readonly #slots = counterSlots();
   readonly #held: Holder;
   readonly #attachments: Attachment[] = [];
@@ -70,6 +76,7 @@ export class UprobePoint implements ArmedPoint {
     this.#layouts = plan.sites.map((site) => layoutRecord(plan, site));
     using undo = new Holder();
     const process = undo.use(new PidFd(pid));
+    this.#image = new ProgramImage(pid);
     this.#file = findProbeFile(pid, plan, means.elfFacts);
     const { maxHits, minIntervalNs } = request;
     const ring = request.countOnly ? undefined : undo.use(this.#makeRing());
@@ -102,6 +109,9 @@ export class UprobePoint implements ArmedPoint {
       const { path } = this.#file;
       this.#attachments.push(undo.use(attach(way, { program, path, fileOffset: site.fileOffset, pid })));
     });
+    if (this.#image.isAnother()) {
+      throw new StillframeError('target-gone', this.#executed, { detail: { pid } });
+    }
     this.#pumped = pump.add(
       ring,
       {
@@ -118,6 +128,22 @@ export class UprobePoint implements ArmedPoint {
       process.fd,
     );
     this.#held = undo.move();
+    this.#imageCheck = setInterval(() => this.#checkImage(), imageCheckMs);
+    this.#imageCheck.unref();
+  }
+
+  get #executed(): string {
+    return `process ${this.#request.pid} executed another program`;
+  }
+
+  /**
+   * NB: probes belong to the file, and go on in a process that executes the same one again, where the plan's addresses are wrong. True when
+   * what was recorded is of the program that the plan was made for.
+   */
+  #checkImage(): boolean {
+    if (!this.#image.isAnother()) return true;
+    this.#end({ kind: 'target-gone', detail: this.#executed });
+    return false;
   }
 
   /**
@@ -186,7 +212,9 @@ export class UprobePoint implements ArmedPoint {
     this.#costs.sample();
     const attached = this.#disarmed === undefined ? this.#attachments : [];
     if (attached.length > 0) this.#runs = attached.map((attachment) => attachment.runs());
-    return this.#costs.spentNs(this.#way, hits, this.#runs);
+    // Of a plan with timing, threads pass the entries as well.
+    const passages = this.#request.plan.timing === undefined ? hits : 2n * hits;
+    return this.#costs.spentNs(this.#way, passages, this.#runs);
   }
 
   disarm(): Promise<void> {
@@ -195,6 +223,7 @@ export class UprobePoint implements ArmedPoint {
   }
 
   async #disarm(): Promise<void> {
+    clearInterval(this.#imageCheck);
     for (const attachment of this.#attachments.toReversed()) attachment[Symbol.dispose]();
     await this.#pumped.remove();
     this.#last = this.counters();
@@ -221,7 +250,7 @@ export class UprobePoint implements ArmedPoint {
     const siteIndex = siteOfRecord(bytes);
     const site = this.#request.plan.sites[siteIndex];
     const layout = this.#layouts[siteIndex];
-    if (site === undefined || layout === undefined) return;
+    if (site === undefined || layout === undefined || !this.#checkImage()) return;
     const record = readRecord(bytes, layout);
     this.#delivered++;
     this.#rangeFaults += record.ranges.filter(
