@@ -17,6 +17,8 @@ export interface HitRecord {
   readonly tid: number;
   readonly comm: string;
   readonly site: number;
+  /** Of a plan with timing: since the function was entered, undefined where that is not known. */
+  readonly durationNs: bigint | undefined;
   /** `struct pt_regs`, as it was at the probe. */
   readonly registers: Uint8Array;
   readonly stackAddress: bigint;
@@ -75,7 +77,9 @@ export function readRecord(bytes: Uint8Array, layout: RecordLayout): HitRecord {
     });
     if (collected) at += length;
   }
+  const durationNs = view.getBigInt64(recordHead.duration, true);
   return {
+    durationNs: durationNs < 0n ? undefined : durationNs,
     timeNs: view.getBigUint64(recordHead.time, true),
     pid: Number(pidTgid >> 32n),
     tid: Number(pidTgid & 0xffff_ffffn),

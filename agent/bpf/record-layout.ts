@@ -24,8 +24,10 @@ export const recordHead = {
   stackAddress: 40,
   /** u32: bytes of `data` in use. */
   dataLength: 48,
+  /** u64: nanoseconds since the function was entered, negative where that is not known; of plans with timing. */
+  duration: 56,
   /** `struct pt_regs`. */
-  registers: 56,
+  registers: 64,
 } as const;
 
 const statusesOffset = recordHead.registers + ptRegsBytes;

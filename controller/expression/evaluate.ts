@@ -137,6 +137,7 @@ class Evaluator {
       }
       case 'fact':
         if (node.fact === 'comm') return unreadable(node);
+        if (node.fact === 'duration') return this.#frame.durationNs ?? unreadable(node);
         return BigInt(node.fact === 'tid' ? this.#frame.tid : this.#frame.pid);
       case 'address':
         return this.#address(node.operand);

@@ -9,13 +9,15 @@ import { flattenRanges, type Plan, type PlanSite } from '../../format/plan/plan.
 import { isUnlowered, type Unlowered } from '../expression/lower.js';
 import type { Typed } from '../expression/typed.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
+import { returnValueAt } from '../symbols/returns/return-value.js';
 import { availableLines } from './available-lines.js';
 import { boundaryFault } from './boundary.js';
 import { collectAskedFor, collectLocals } from './capture.js';
 import { planCondition, type PlannedCondition } from './condition.js';
 import { Drafts } from './draft.js';
 import { type DroppedSite, type Explanation, explainSite, type SiteExplanation } from './explain.js';
-import { type LocatedSite, resolveLocation } from './location.js';
+import { timingOf } from './entries.js';
+import { locate, type LocatedSite } from './location.js';
 import { type MetricRequest, type MetricShape, metricText, planMetric, sameShape } from './metric.js';
 import { openSite, type Site } from './site.js';
 
@@ -52,8 +54,12 @@ export function planPoint(options: PlanRequestOptions): PlannedPoint {
   const planned: PlannedSite[] = [];
   const dropped: DroppedSite[] = [];
   let refusal: StillframeError | undefined;
-  for (const located of resolveLocation(symbols, location)) {
-    const result = planSite(openSite(symbols, located), options, settings);
+  const { sites: places, unseen } = locate(symbols, location);
+  const timing = wantsDuration(options) ? timingOf(symbols, places) : undefined;
+  const captures = capturesOf(symbols, places, options);
+  for (const located of places) {
+    const site = openSite(symbols, located, timing);
+    const result = planSite(site, { ...options, captures }, settings);
     if ('site' in result) {
       planned.push(result);
     } else {
@@ -66,14 +72,16 @@ export function planPoint(options: PlanRequestOptions): PlannedPoint {
     }
   }
   if (planned.length === 0 && refusal !== undefined) throw refusal;
+  dropped.push(...unseen.map(({ address, ...rest }) => ({ address: hex(address), ...rest })));
   const { stackBytes, maxBytes } = settings;
+  const isThird = typeof timing === 'object' || planned.some(({ site }) => site.decision !== undefined);
   const module = { buildId: symbols.buildId, path: options.modulePath };
   const { metric } = options;
   const shape = sameShape(planned.flatMap((site) => site.shape ?? []));
   return {
     ...(shape === undefined ? {} : { shape }),
     plan: {
-      version: shape !== undefined ? 2 : planned.some(({ site }) => site.decision !== undefined) ? 3 : 1,
+      version: isThird ? 3 : shape === undefined ? 1 : 2,
       module,
       sites: planned.map(({ site }) => site),
       stackBytes,
@@ -81,10 +89,11 @@ export function planPoint(options: PlanRequestOptions): PlannedPoint {
       request: {
         location,
         ...(options.condition === undefined ? {} : { condition: options.condition }),
-        captures: options.captures ?? [],
+        captures,
         ...(metric === undefined ? {} : { metric: metricText(metric) }),
       },
       ...(shape === undefined ? {} : { aggregate: shape.aggregate }),
+      ...(typeof timing === 'object' ? { timing } : {}),
     },
     explanation: {
       location,
@@ -95,6 +104,23 @@ export function planPoint(options: PlanRequestOptions): PlannedPoint {
       maxBytes,
     },
   };
+}
+
+function wantsDuration({ condition = '', captures = [], metric }: PlanRequestOptions): boolean {
+  const texts = [condition, ...captures, metric?.value ?? '', metric?.by ?? ''];
+  return texts.some((text) => /\$duration\b/.test(text));
+}
+
+/** Who looks at a function that returns wants to see what it returns, where locals are shown at all. */
+function capturesOf(
+  symbols: ModuleSymbols,
+  places: readonly LocatedSite[],
+  { captures = [], locals, metric }: PlanRequestOptions,
+): readonly string[] {
+  const exits = places.filter(({ exit }) => exit?.kind === 'return');
+  if (exits.length === 0 || locals === false || metric !== undefined) return captures;
+  const returns = exits.some(({ address }) => typeof returnValueAt(symbols, address) !== 'string');
+  return !returns || captures.includes('$return') ? captures : ['$return', ...captures];
 }
 
 interface Settings {
@@ -149,7 +175,8 @@ function planSite(
   const condition = conditionOf(site, options);
   if (condition !== undefined && 'refusal' in condition) return condition;
 
-  const metric = options.metric === undefined ? undefined : planMetric(site, options.metric);
+  const metric =
+    options.metric === undefined ? undefined : planMetric({ ...site, timed: site.isTimed }, options.metric);
   if (metric !== undefined && isUnlowered(metric)) return { refusal: cannotAddUp(site, metric) };
   const { limits, depth, stackBytes, maxBytes } = settings;
   const captureOptions = { limits, depth, stackBytes };

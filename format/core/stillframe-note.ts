@@ -53,6 +53,8 @@ export interface StillframeNote {
     readonly deleted: boolean;
   }[];
   readonly cost: CaptureCost;
+  /** Of a point that times functions: since the entry, or null where that was not seen. */
+  readonly durationNs?: bigint | null;
 }
 
 export interface NoteRange {
@@ -167,13 +169,21 @@ const schema: z.ZodType<StillframeNote> = z.object({
     bytes: count,
     stoppedNs: z.number().nonnegative(),
   }),
+  durationNs: z
+    .string()
+    .regex(/^\d{1,19}$/)
+    .transform((digits) => BigInt(digits))
+    .nullable()
+    .exactOptional(),
 });
 
 /** JSON in UTF-8; addresses as hex strings, the time in decimal, for a number of JSON holds 53 bits. */
 export function encodeStillframeNote(note: StillframeNote): Uint8Array {
   const json = JSON.stringify(note, (key, value: unknown) => {
     if (typeof value !== 'bigint') return value;
-    return key === 'timeNs' ? value.toString() : `0x${BigInt.asUintN(64, value).toString(16)}`;
+    return key === 'timeNs' || key === 'durationNs'
+      ? value.toString()
+      : `0x${BigInt.asUintN(64, value).toString(16)}`;
   });
   return new TextEncoder().encode(json);
 }

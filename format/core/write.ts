@@ -145,6 +145,7 @@ function noteOf(
     })),
     modules: facts.modules,
     cost: capture.cost,
+    ...(capture.durationNs === undefined ? {} : { durationNs: capture.durationNs }),
   };
 }
 
