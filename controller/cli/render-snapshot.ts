@@ -55,7 +55,8 @@ export function renderSnapshot(document: SnapshotDocument, options: SnapshotText
 }
 
 function heading(document: SnapshotDocument): string {
-  const who = `${clean(document.comm)} (pid ${document.pid}, thread ${document.tid})`;
+  const thread = document.goroutine === undefined ? `, thread ${document.tid}` : '';
+  const who = `${clean(document.comm)} (pid ${document.pid}${thread})`;
   const where = document.host === '' ? '' : ` on ${clean(document.host)}`;
   const when = document.time === undefined ? '' : `  ${clean(document.time)}`;
   const first = `${colors.bold(`snapshot ${clean(document.id)}`)}  ${who}${where}${when}`;

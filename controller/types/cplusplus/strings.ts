@@ -42,9 +42,10 @@ function declaredPointer(string: Part, local: Part | undefined): Part | undefine
   const unit = local === undefined ? undefined : asArray(local.type)?.element();
   if (holder === undefined || asComposite(holder.type)?.incomplete !== true || unit === undefined)
     return undefined;
+  const allocator = argument(string.type, 2);
   const isWord = holder.offset === string.offset && length?.offset === holder.offset + 8;
-  if (!isWord || sizeOf(string.type) !== 32 || argument(string.type, 2) === undefined) return undefined;
-  const isStandard = /^std::allocator</.test(typeName(argument(string.type, 2) ?? string.type));
+  if (!isWord || sizeOf(string.type) !== 32 || allocator === undefined) return undefined;
+  const isStandard = typeName(allocator).startsWith('std::allocator<');
   const target = (): Type => unit;
   return isStandard
     ? { type: { kind: 'pointer', flavor: 'pointer', byteSize: 8, target }, offset: holder.offset }
