@@ -10,6 +10,7 @@ export default defineConfig({
     hookTimeout: 300_000,
     maxWorkers: 2,
     globalSetup: [],
+    setupFiles: ['dist/test/support/setup-seed.js'],
     // The user's own cache of indexes is not the tests', and making one takes time: tests of it name a folder of theirs.
     env: { STILLFRAME_SYMBOL_CACHE: 'off' },
   },

@@ -103,6 +103,7 @@ export const controllerMethods: {
   readonly points: Method<Fields<'PointsRequest'>, Fields<'Documents'>>;
   readonly watchPoints: Method<Fields<'PointsRequest'>, Fields<'Documents'>>;
   readonly removePoints: Method<Fields<'RemovePointsRequest'>, Fields<'Documents'>>;
+  readonly resumePoints: Method<Fields<'ResumePointsRequest'>, Fields<'Documents'>>;
   readonly snapshots: Method<Fields<'SnapshotsRequest'>, Fields<'Documents'>>;
   readonly show: Method<Fields<'ShowRequest'>, Fields<'Document'>>;
   readonly eval: Method<Fields<'EvalRequest'>, Fields<'Documents'>>;
@@ -124,6 +125,7 @@ export const controllerMethods: {
   points: method(controller.points, v1.PointsRequest, v1.Documents),
   watchPoints: method(controller.watchPoints, v1.PointsRequest, v1.Documents, 'stream'),
   removePoints: method(controller.removePoints, v1.RemovePointsRequest, v1.Documents),
+  resumePoints: method(controller.resumePoints, v1.ResumePointsRequest, v1.Documents),
   snapshots: method(controller.snapshots, v1.SnapshotsRequest, v1.Documents),
   show: method(controller.show, v1.ShowRequest, v1.Document),
   eval: method(controller.eval, v1.EvalRequest, v1.Documents),

@@ -267,6 +267,17 @@ export function programRunTimeNs(program: BpfObject): number {
   return Number(objectInfo(program.fd, 256).readBigUInt64LE(192));
 }
 
+export interface ProgramRuns {
+  readonly count: bigint;
+  readonly timeNs: bigint;
+}
+
+/** How often a program ran, and for how long, as far as {@link enableRunStatistics} was held meanwhile. */
+export function programRuns(program: BpfObject): ProgramRuns {
+  const info = objectInfo(program.fd, 256);
+  return { timeNs: info.readBigUInt64LE(192), count: info.readBigUInt64LE(200) };
+}
+
 function objectInfo(fd: number, length: number): Buffer {
   const info = Buffer.alloc(length);
   const attributes = new Attributes().u32(0, fd).u32(4, info.length).pointer(8, info);

@@ -11,6 +11,8 @@ import type { Plan } from '../../format/plan/plan.js';
 import type { LogFileRule } from './log-files.js';
 import { patternOf } from './pattern.js';
 
+const percent = z.number().min(0).max(100_000);
+
 const schema = z.strictObject({
   /** Patterns of executable paths, `*` for any characters. A deny goes before an allow; an empty allow list allows all. */
   allow: z.array(z.string()).default([]),
@@ -22,15 +24,31 @@ const schema = z.strictObject({
   logFiles: z.array(z.string()).default([]),
   /** False: only planned ranges leave the host, no raw stack windows. */
   rawStack: z.boolean().default(true),
+  /**
+   * Percent of one CPU that hits may take from the threads that pass: those of one point, and those of all points together. Beyond it a point is suspended.
+   * 0: without an end.
+   */
+  cpuPercent: z
+    .strictObject({ point: percent.default(1), host: percent.default(5) })
+    .default({ point: 1, host: 5 }),
   /** Whether whole memory may leave the host, secrets and all. Without a policy, yes. */
   wholeMemory: z.boolean().default(false),
 });
+
+/** Percent of one CPU, 0 for no bound. */
+export interface CpuRule {
+  /** As what says that a point was suspended calls it: `policy "/etc/stillframe.json"`. */
+  readonly name: string;
+  readonly point: number;
+  readonly host: number;
+}
 
 export interface Policy {
   /** Whether `checkProgram` can refuse anything. */
   readonly restrictsPrograms: boolean;
   readonly engines: readonly EngineName[] | undefined;
   readonly logFiles: LogFileRule;
+  readonly cpu: CpuRule;
   /** Throws `denied` or `usage`. */
   checkPoint(request: {
     readonly plan: Plan;
@@ -87,6 +105,7 @@ function makePolicy(rules: Rules, name: string, limits: Limits = defaultLimits):
     restrictsPrograms: allow.length + deny.length > 0,
     engines: rules.engines,
     logFiles: { name, patterns: rules.logFiles },
+    cpu: { name, ...rules.cpuPercent },
     checkPoint({ plan, engine, maxHits, expiresMs }) {
       checkEngine(engine);
       checkStack(plan.stackBytes);

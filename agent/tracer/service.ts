@@ -1,4 +1,5 @@
 /** What the tracer does for the front: one method a call. Holds the armed points; knows nothing of the channel. */
+import { armPoint } from '../engines/decided-point.js';
 import type { Capture, EngineName, ProcessFacts } from '../../format/capture.js';
 import { StillframeError, toStillframeError, withContext } from '../../format/error.js';
 import { withoutRanges } from '../../format/plan/plan.js';
@@ -205,7 +206,7 @@ export class TracerService {
     for (const engine of choice.engines) {
       try {
         const forced = request.engine !== undefined;
-        const point = await engine.arm?.({ ...request, plan, countOnly, forced }, sink);
+        const point = await armPoint(engine, { ...request, plan, countOnly, forced }, sink);
         if (point !== undefined) return { point, refusals };
       } catch (error) {
         const failure = toStillframeError(error);

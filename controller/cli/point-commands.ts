@@ -102,6 +102,19 @@ export function addPointCommands(program: Command): void {
     });
 
   program
+    .command('resume')
+    .description('arm points again that were suspended, for they took more CPU than the host allows')
+    .argument('<id...>', 'ids or prefixes of them')
+    .addHelpText('after', '\nExamples:\n  stillframe resume 0t3k9fx7q2ab')
+    .action(async (ids: readonly string[], _: unknown, command: Command) => {
+      await runCommand(command.optsWithGlobals<SharedOptions>(), async ({ controller, output }) => {
+        for (const point of await controller.resumePoints(ids)) {
+          output.result(point, () => `${clean(point.id)} ${clean(point.state)}: ${clean(point.why)}`);
+        }
+      });
+    });
+
+  program
     .command('rm')
     .description('remove points; done when the kernel says so')
     .argument('<id...>', 'ids or prefixes of them')

@@ -3,6 +3,7 @@
  * An object in memory comes back as its place, unread; whoever shows it reads it.
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
+import { compareText, maxSearchedBytes } from '../../format/decision/text.js';
 import { type MemoryReader, type Provenance, weaker } from '../../format/memory.js';
 import { isPointer, sizeOf, stripType } from '../types/layout.js';
 import { objectOf } from '../types/object-view.js';
@@ -27,7 +28,6 @@ import {
   wholeOf,
 } from './scalar.js';
 import type { EvaluationFrame } from './scope.js';
-import { compareText } from './text.js';
 import {
   countValue,
   dynamicValue,
@@ -71,9 +71,6 @@ export function evaluateScalar(node: Typed, frame: EvaluationFrame): Scalar | Ab
 
 /** Casts and sums around one pointer. */
 const maxPointerNesting = 16;
-
-/** Of a string that is searched. */
-const maxSearchedBytes = 1 << 20;
 
 type Located = Pick<Value, 'place' | 'bits'>;
 

@@ -6,14 +6,13 @@ import { hex } from '../../format/address.js';
 import { StillframeError } from '../../format/error.js';
 import { defaultLimits, type Limits } from '../../format/limits.js';
 import { flattenRanges, type Plan, type PlanSite } from '../../format/plan/plan.js';
-import { checkCondition } from '../expression/check.js';
-import { inText } from '../expression/in-text.js';
-import { isUnlowered, lowerCondition, type Unlowered } from '../expression/lower.js';
+import { isUnlowered, type Unlowered } from '../expression/lower.js';
 import type { Typed } from '../expression/typed.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
 import { availableLines } from './available-lines.js';
 import { boundaryFault } from './boundary.js';
 import { collectAskedFor, collectLocals } from './capture.js';
+import { planCondition, type PlannedCondition } from './condition.js';
 import { Drafts } from './draft.js';
 import { type DroppedSite, type Explanation, explainSite, type SiteExplanation } from './explain.js';
 import { type LocatedSite, resolveLocation } from './location.js';
@@ -74,7 +73,7 @@ export function planPoint(options: PlanRequestOptions): PlannedPoint {
   return {
     ...(shape === undefined ? {} : { shape }),
     plan: {
-      version: shape === undefined ? 1 : 2,
+      version: shape !== undefined ? 2 : planned.some(({ site }) => site.decision !== undefined) ? 3 : 1,
       module,
       sites: planned.map(({ site }) => site),
       stackBytes,
@@ -147,15 +146,18 @@ function planSite(
     const reason = fault?.reason ?? `"${symbols.path}" has no bytes at ${hex(address)}`;
     return { refusal: new StillframeError('bad-data', `cannot probe ${nameOf(site)}: ${reason}`) };
   }
-  const condition = conditionOf(site, options.condition);
+  const condition = conditionOf(site, options);
   if (condition !== undefined && 'refusal' in condition) return condition;
 
   const metric = options.metric === undefined ? undefined : planMetric(site, options.metric);
   if (metric !== undefined && isUnlowered(metric)) return { refusal: cannotAddUp(site, metric) };
   const { limits, depth, stackBytes, maxBytes } = settings;
   const captureOptions = { limits, depth, stackBytes };
-  const read = metric === undefined ? condition?.node : undefined;
+  const read = metric === undefined ? (condition?.parts ?? []) : [];
   const asked = collectAskedFor(site, options.captures ?? [], read, captureOptions);
+  if (asked.undecidable !== undefined) {
+    return { refusal: cannotDecide(site, options.condition ?? '', asked.undecidable) };
+  }
   const drafts = new Drafts({
     maxRanges: Math.min(limits.maxRanges, flattenRanges(asked.ranges).length + maxLocalRanges),
     maxBytes: maxBytes - stackBytes,
@@ -170,7 +172,8 @@ function planSite(
       ...(frame?.file === undefined ? {} : { file: frame.file }),
       ...(frame?.line === undefined ? {} : { line: frame.line }),
       inlined: site.inlined,
-      ...(condition === undefined ? {} : { condition: condition.expression }),
+      ...(condition?.kernel === undefined ? {} : { condition: condition.kernel }),
+      ...(condition?.agent === undefined ? {} : { decision: condition.agent }),
       ranges: drafts.finish(),
       ...(metric === undefined ? {} : { aggregate: metric.own }),
     },
@@ -191,28 +194,38 @@ function cannotAddUp(site: Site, { unsupported, position, length }: Unlowered): 
 
 function conditionOf(
   site: Site,
-  text: string | undefined,
-):
-  | { readonly node: Typed; readonly text: string; readonly expression: Uint8Array }
-  | { readonly refusal: StillframeError }
-  | undefined {
+  { condition: text, metric }: PlanRequestOptions,
+): PlannedCondition | { readonly refusal: StillframeError } | undefined {
   if (text === undefined) return undefined;
-  const node = inText(text, () => checkCondition(text, site.names));
-  const expression = lowerCondition(node, site);
-  if (!isUnlowered(expression)) return { node, text, expression };
-  const { unsupported, absent, position, length, hint } = expression;
-  const lines = absent?.absent === 'optimized-out' ? availableLines(site, node) : undefined;
-  return {
-    refusal: new StillframeError(
-      'unsupported',
-      `cannot decide condition "${text}" at ${nameOf(site)}: ${unsupported}`,
-      {
-        detail: { address: site.address, position, length },
-        ...(hint === undefined ? {} : { hint }),
-        ...(lines === undefined ? {} : { hint: lines.hint, candidates: lines.candidates }),
-      },
-    ),
-  };
+  const planned = planCondition(site, text);
+  if (isUnlowered(planned)) return { refusal: cannotDecide(site, text, planned) };
+  const inAgent = planned.parts.find(({ runsIn }) => runsIn === 'agent');
+  if (metric === undefined || inAgent === undefined) return planned;
+  const { start, end } = inAgent.node.span;
+  const refusal = cannotDecide(site, text, {
+    unsupported: `${inAgent.reason ?? inAgent.text}; hits that are added up never leave the kernel`,
+    position: start,
+    length: end - start,
+  });
+  return { refusal };
+}
+
+function cannotDecide(
+  site: Site,
+  text: string,
+  { unsupported, absent, position, length, hint, node }: Unlowered & { readonly node?: Typed },
+): StillframeError {
+  const lines =
+    absent?.absent === 'optimized-out' && node !== undefined ? availableLines(site, node) : undefined;
+  return new StillframeError(
+    'unsupported',
+    `cannot decide condition "${text}" at ${nameOf(site)}: ${unsupported}`,
+    {
+      detail: { address: site.address, position, length },
+      ...(hint === undefined ? {} : { hint }),
+      ...(lines === undefined ? {} : { hint: lines.hint, candidates: lines.candidates }),
+    },
+  );
 }
 
 /** `charge_order (orders.c:70) at 0x1234`. */

@@ -154,6 +154,11 @@ export class ControllerClient implements ControllerApi, Disposable {
     return readDocuments(documentKinds.point, json);
   };
 
+  readonly resumePoints: ControllerApi['resumePoints'] = async (points) => {
+    const { json } = await this.#call(controllerMethods.resumePoints, { points: [...points] });
+    return readDocuments(documentKinds.point, json);
+  };
+
   readonly snapshots: ControllerApi['snapshots'] = async (filter) => {
     const { json } = await this.#call(controllerMethods.snapshots, snapshotFilterMessage(filter));
     return readDocuments(documentKinds.summary, json);

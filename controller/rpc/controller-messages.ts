@@ -272,7 +272,9 @@ export function coreMessage({ target, engine, bytes }: CoreOptions): Fields<'Cor
   return { target, engine, bytes: toLong(bytes) };
 }
 
-export function pointReferencesFrom(request: Fields<'RemovePointsRequest'>): readonly string[] {
+export function pointReferencesFrom(
+  request: Fields<'RemovePointsRequest' | 'ResumePointsRequest'>,
+): readonly string[] {
   return listFrom('points', request.points, requestLimits.maxPoints, (text) => requiredName('point', text));
 }
 

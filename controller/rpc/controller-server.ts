@@ -79,6 +79,9 @@ export function serveController(
     removePoints: calls.unary(m.removePoints, async (request) =>
       documents(await api.removePoints(pointReferencesFrom(request))),
     ),
+    resumePoints: calls.unary(m.resumePoints, async (request) =>
+      documents(await api.resumePoints(pointReferencesFrom(request))),
+    ),
     snapshots: calls.unary(m.snapshots, async (request) =>
       documents(await api.snapshots(snapshotFilterFrom(request))),
     ),

@@ -182,6 +182,20 @@ export class Controller implements ControllerApi {
     return watchPoints(() => this.points(reference), hooks);
   }
 
+  async resumePoints(references: readonly string[]): Promise<readonly PointDocument[]> {
+    await using agent = await this.#find();
+    const views = await agent?.client.points();
+    const known = (views ?? []).map(({ id }) => id).toSorted();
+    const resumed: PointDocument[] = [];
+    for (const id of references.map((reference) => pickPoint(known, reference))) {
+      const view = await agent?.client.resume(id);
+      const record = this.#store.getPoint(id);
+      if (view !== undefined && record !== undefined) this.#note(view);
+      resumed.push(pointDocument(view, record));
+    }
+    return resumed;
+  }
+
   /** Resolves when the kernel holds no probe of them any more. */
   async removePoints(references: readonly string[]): Promise<readonly PointDocument[]> {
     await using agent = await this.#find();

@@ -176,6 +176,13 @@ export class FleetController implements ControllerApi {
     return await Promise.all(ids.map((id) => points.remove(id, 'removed')));
   }
 
+  async resumePoints(references: readonly string[]): Promise<readonly PointDocument[]> {
+    const { points, store } = this.#options;
+    const known = store.listPoints().map(({ id }) => id);
+    const ids = [...new Set(references.map((reference) => pickPoint(known, reference)))];
+    return await Promise.all(ids.map((id) => points.resume(id)));
+  }
+
   snapshots(filter: SnapshotFilter): Promise<readonly SnapshotSummary[]> {
     return this.#stored.snapshots(filter);
   }

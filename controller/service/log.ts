@@ -4,9 +4,6 @@
  * in the kernel, how much text a second here; what has no line is counted and told.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openCore } from '../../format/core/read.js';
 import { badData, StillframeError, toStillframeError } from '../../format/error.js';
@@ -24,6 +21,7 @@ import type { LogHooks, LogOptions, LogSummary } from './controller-api.js';
 import { lineText, parseTemplate, type TemplatePart } from './log-template.js';
 import type { Planned, PointOptions } from './planning.js';
 import type { SymbolAnswers } from './symbol-answers.js';
+import { makeUnnamedFile } from './unnamed-file.js';
 
 /** Text of lines, a second. */
 const maxTextBytes = 20 * 1024;
@@ -42,7 +40,6 @@ export class LogRun implements Disposable {
   readonly #hooks: LogHooks;
   readonly #symbols: SymbolAnswers;
   readonly #parts: readonly TemplatePart[];
-  readonly #folder = mkdtempSync(join(tmpdir(), 'stillframe-log-'));
   readonly #id = makeIdentifier(Date.now(), randomBytes(4));
   readonly #held: Disposable;
   #working: Promise<void> = Promise.resolve();
@@ -73,7 +70,6 @@ export class LogRun implements Disposable {
 
   [Symbol.dispose](): void {
     this.#held[Symbol.dispose]();
-    rmSync(this.#folder, { recursive: true, force: true });
   }
 
   async run(
@@ -166,21 +162,20 @@ export class LogRun implements Disposable {
   }
 
   #take(core: Buffer): void {
-    const number = this.#received++;
+    this.#received++;
     if (this.#waiting >= maxWaiting) {
       this.#drop('faster than they can be told', 1);
       return;
     }
     this.#waiting++;
-    const path = join(this.#folder, `${number}.core`);
     this.#working = this.#working.then(async () => {
       try {
-        writeFileSync(path, core);
-        await this.#tell(path);
+        // Not in a folder: a command that is killed would leave it.
+        using file = makeUnnamedFile(core);
+        await this.#tell(file.path);
       } catch (error) {
         this.#drop(toStillframeError(error).message, 1);
       } finally {
-        rmSync(path, { force: true });
         this.#waiting--;
       }
     });

@@ -1,17 +1,21 @@
 /**
  * Plans as bytes: the same plan always gives the same bytes, so that plans can be compared and digested. Our own compact form: magic
  * `SFPL`, version, then fields in the order of `plan.ts`; numbers in ULEB128, texts and expressions with their length before them.
- * Version 2 is version 1 with an aggregate: after the captures and, of each site, after the ranges. A plan without one is version 1.
+ * Version 2 is version 1 with an aggregate: after the captures and, of each site, after the ranges. Version 3 is version 1 with decisions: each site has a byte
+ * after its ranges that says whether it has one, and then that. A plan with neither is version 1.
  * Decoding checks the form only; {@link ./verify.ts verifyPlan} checks the sense.
  */
 import { ByteCursor, ByteWriter } from '../bytes.js';
+import type { Decision } from '../decision/decision.js';
+import { readDecision, writeDecision } from '../decision/encode.js';
+import { readBytes, readList, readText, writeBytes, writeText } from '../encoded-fields.js';
 import { defaultLimits } from '../limits.js';
 import type { AggregateBuckets, AggregateGrouping, PlanAggregate, SiteAggregate } from './aggregate.js';
 import type { Plan, PlanRange, PlanSite } from './plan.js';
 
 const magic = 0x4c504653;
-/** Without an aggregate, and with one. */
-const versions = [1, 2] as const;
+/** Without and with an aggregate; with decisions. */
+const versions = [1, 2, 3] as const;
 
 const siteFlags = { inlined: 1, file: 2, line: 4, condition: 8 } as const;
 const rangeFlags = { untilNul: 1, secret: 2 } as const;
@@ -24,7 +28,7 @@ const expressionFlags = { value: 1, group: 2, groupLength: 4 } as const;
 export function encodePlan(plan: Plan): Uint8Array {
   const out = new ByteWriter();
   const { aggregate } = plan;
-  out.u32(magic).uleb(aggregate === undefined ? 1 : 2);
+  out.u32(magic).uleb(plan.version);
   writeText(out, plan.module.buildId);
   writeText(out, plan.module.path);
   out.uleb(plan.stackBytes).uleb(plan.maxBytes);
@@ -39,6 +43,7 @@ export function encodePlan(plan: Plan): Uint8Array {
   for (const site of plan.sites) {
     writeSite(out, site);
     if (aggregate !== undefined) writeSiteAggregate(out, site.aggregate ?? {});
+    if (plan.version === 3) writeSiteDecision(out, site.decision);
   }
   return out.finish();
 }
@@ -60,7 +65,9 @@ export function decodePlan(bytes: Uint8Array): Plan {
   const summed = version === 2 ? readAggregate(cursor) : undefined;
   const sites = readList(cursor, () => {
     const site = readSite(cursor);
-    return version === 2 ? { ...site, aggregate: readSiteAggregate(cursor) } : site;
+    if (version === 2) return { ...site, aggregate: readSiteAggregate(cursor) };
+    if (version === 1 || readFlags(cursor, 1) === 0) return site;
+    return { ...site, decision: readDecision(cursor) };
   });
   if (!cursor.atEnd) throw cursor.error('bytes after the plan');
   const plain = { version, module, sites, stackBytes, maxBytes };
@@ -134,6 +141,11 @@ function readSiteAggregate(cursor: ByteCursor): SiteAggregate {
     ...((flags & expressionFlags.group) === 0 ? {} : { group: readBytes(cursor) }),
     ...((flags & expressionFlags.groupLength) === 0 ? {} : { groupLength: readBytes(cursor) }),
   };
+}
+
+function writeSiteDecision(out: ByteWriter, decision: Decision | undefined): void {
+  out.u8(decision === undefined ? 0 : 1);
+  if (decision !== undefined) writeDecision(out, decision);
 }
 
 function readKind<K extends string>(cursor: ByteCursor, kinds: readonly K[]): K {
@@ -212,36 +224,4 @@ function readFlags(cursor: ByteCursor, known: number): number {
   const flags = cursor.u8();
   if ((flags & ~known) !== 0) throw cursor.error(`unknown flags 0x${flags.toString(16)}`, at);
   return flags;
-}
-
-function readList<T>(cursor: ByteCursor, read: () => T): T[] {
-  const at = cursor.offset;
-  const count = cursor.ulebNumber();
-  // Every entry has at least one byte.
-  if (count > cursor.remaining) throw cursor.error(`${count} entries in ${cursor.remaining} bytes`, at);
-  return Array.from({ length: count }, read);
-}
-
-function writeBytes(out: ByteWriter, bytes: Uint8Array): void {
-  out.uleb(bytes.length).raw(bytes);
-}
-
-function readBytes(cursor: ByteCursor): Uint8Array {
-  return cursor.take(cursor.ulebNumber()).slice();
-}
-
-function writeText(out: ByteWriter, text: string): void {
-  writeBytes(out, new TextEncoder().encode(text));
-}
-
-const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-function readText(cursor: ByteCursor): string {
-  const at = cursor.offset;
-  const bytes = cursor.take(cursor.ulebNumber());
-  try {
-    return strictUtf8.decode(bytes);
-  } catch {
-    throw cursor.error('text that is not UTF-8', at);
-  }
 }

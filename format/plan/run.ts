@@ -9,7 +9,7 @@ import { type Operation, decodeExpression } from '../dwarf-op/decode.js';
 import { evaluateValue } from '../dwarf-op/evaluate.js';
 import { type MemoryReader, weaker } from '../memory.js';
 import { dwarfRegisterOffset, readUserRegister } from '../registers/x86-64.js';
-import type { GroupKey, PlanAggregate } from './aggregate.js';
+import type { AggregateGrouping, GroupKey, PlanAggregate } from './aggregate.js';
 import type { Plan, PlanRange, PlanSite } from './plan.js';
 
 export interface PlanSiteState {
@@ -108,23 +108,31 @@ class SiteRun {
     const evaluated = value === undefined ? 0n : evaluateValue(operationsOf(value), context);
     if (isAbsent(evaluated)) return undefined;
     if (group === undefined || aggregate.group === undefined) return { value: evaluated, key: undefined };
-    const length = groupLength === undefined ? undefined : evaluateValue(operationsOf(groupLength), context);
-    if (isAbsent(length)) return undefined;
-    const number = evaluateValue(operationsOf(group), context);
-    if (isAbsent(number)) return undefined;
-    const key: GroupKey | undefined =
-      aggregate.group.kind === 'number'
-        ? { number }
-        : this.#text(
-            number,
-            length === undefined ? undefined : BigInt.asIntN(64, length),
-            aggregate.group.maxBytes,
-          );
+    const key = this.#key(group, groupLength, aggregate.group, context);
     return key === undefined ? undefined : { value: evaluated, key };
   }
 
+  #key(
+    group: Uint8Array,
+    groupLength: Uint8Array | undefined,
+    grouping: AggregateGrouping,
+    context: ExpressionContext,
+  ): GroupKey | undefined {
+    const addressOf = (): bigint | Absent => evaluateValue(operationsOf(group), context);
+    if (grouping.kind === 'number') {
+      const number = addressOf();
+      return isAbsent(number) ? undefined : { number };
+    }
+    const length = groupLength === undefined ? undefined : evaluateValue(operationsOf(groupLength), context);
+    if (isAbsent(length)) return undefined;
+    const units = length === undefined ? undefined : BigInt.asIntN(64, length);
+    // An empty string is nowhere: where it would be is not asked.
+    if (units !== undefined && units <= 0n) return { text: new Uint8Array(), cut: false };
+    const address = addressOf();
+    return isAbsent(address) ? undefined : this.#text(address, units, grouping.maxBytes);
+  }
+
   #text(address: bigint, length: bigint | undefined, maxBytes: number): GroupKey | undefined {
-    if (length !== undefined && length <= 0n) return { text: new Uint8Array(), cut: false };
     if (length !== undefined) {
       const cut = length > BigInt(maxBytes);
       const read = this.#state.memory.read(address, cut ? maxBytes : Number(length));

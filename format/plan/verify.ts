@@ -1,8 +1,9 @@
 import { type VerifiedExpression, verifyPlanExpression } from '../dwarf-op/verify.js';
+import { verifyDecision } from '../decision/verify.js';
 import { type StillframeError, badData } from '../error.js';
 import { type Limits, defaultLimits } from '../limits.js';
 import { type PlanAggregate, type SiteAggregate, bucketCount } from './aggregate.js';
-import type { Plan, PlanRange, PlanSite } from './plan.js';
+import { hasDecisions, type Plan, type PlanRange, type PlanSite } from './plan.js';
 
 /** Bounds of texts in a plan, and of its sites. */
 const maxTextBytes = 16 * 1024;
@@ -24,9 +25,12 @@ export interface VerifiedSite {
 /** Checks all that an engine relies on. Throws `bad-data` that names the site and the range. Pure; a plan may come from anybody. */
 export function verifyPlan(plan: Plan, limits: Limits = defaultLimits): VerifiedPlan {
   const version: number = plan.version;
-  if (version !== 1 && version !== 2) throw wrong(`version ${version} is not known`);
+  if (version !== 1 && version !== 2 && version !== 3) throw wrong(`version ${version} is not known`);
   if ((version === 2) !== (plan.aggregate !== undefined)) {
     throw wrong(`version ${version} ${version === 2 ? 'without' : 'with'} an aggregate`);
+  }
+  if ((version === 3) !== hasDecisions(plan)) {
+    throw wrong(`version ${version} ${version === 3 ? 'without' : 'with'} a decision`);
   }
   if (!/^([0-9a-f]{2}){0,64}$/.test(plan.module.buildId)) {
     throw wrong(`build id ${JSON.stringify(plan.module.buildId.slice(0, 140))} is not lower-case hex`);
@@ -91,6 +95,7 @@ function verifySite(plan: Plan, site: PlanSite, limits: Limits): VerifiedSite {
   };
   walk(site.ranges, 0);
   verifySiteAggregate(plan.aggregate, site, limits);
+  if (site.decision !== undefined) verifyDecision(site.decision, { name: `plan: ${name}: decision`, limits });
   return { condition, ranges, totalBytes };
 }
 

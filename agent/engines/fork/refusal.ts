@@ -2,8 +2,12 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { StillframeError } from '../../../format/error.js';
 import { readStatus, readThreadStatus, readTids } from '../../linux/proc.js';
+import { SECCOMP_MODE_STRICT, whyUnreadable } from '../seccomp/thread-filters.js';
 
 const ELFCLASS64 = 2;
+
+/** What to do about a process that cannot be led through system calls. */
+export const noCalls = 'an engine that makes no call in the process: --stacks with observe or ptrace';
 
 /** Throws `unsupported` or `denied`, with the reason. */
 export function checkCopyable(pid: number): void {
@@ -22,12 +26,14 @@ export function checkCopyable(pid: number): void {
     );
   }
   if (elfClass(pid) !== ELFCLASS64) refuse('it is no 64-bit program');
-  const filtered = readTids(pid).some((tid) => seccompOf(pid, tid) !== 0);
-  if (filtered) {
-    refuse(
-      'seccomp filters its system calls, and might kill it for one of clone, wait4 and rt_sigreturn',
-      'an engine that makes no call in the process: --stacks with observe or ptrace',
-    );
+  const modes = readTids(pid).map((tid) => seccompOf(pid, tid));
+  if (modes.every((mode) => mode === SECCOMP_MODE_STRICT)) {
+    refuse('seccomp in strict mode kills it for clone', noCalls);
+  }
+  // What a thread's filters say of the calls is found out when it stands still: see copy.ts.
+  const unreadable = modes.every((mode) => mode !== 0) ? whyUnreadable() : undefined;
+  if (unreadable !== undefined) {
+    refuse(`seccomp filters its system calls, and might kill it for one of clone: ${unreadable}`, noCalls);
   }
   if (status.hasShadowStack) refuse('its returns are checked against a shadow stack');
   if (status.namespacePids.length > 1 && status.namespacePids.at(-1) === 1) {

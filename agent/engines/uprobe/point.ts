@@ -10,18 +10,29 @@ import { createThreadScratch } from '../../bpf/thread-scratch.js';
 import type { PumpedRing, RecordPump } from '../../bpf/record-pump.js';
 import { Holder } from '../../linux/holder.js';
 import { RingBuffer, ringBytesFor } from '../../bpf/ring-buffer.js';
-import type { BpfMap } from '../../linux/bpf.js';
+import type { BpfMap, ProgramRuns } from '../../linux/bpf.js';
 import { monotonicToRealtime } from '../../linux/clock.js';
 import { PidFd } from '../../linux/pidfd.js';
 import type { ElfFactsCache } from '../../targets/elf-facts.js';
 import { findProbeFile, type ProbeFile } from '../../targets/probe-file.js';
 import { type Attachment, type AttachWay, attach } from './attach.js';
 import { captureOfRecord } from './capture.js';
+import type { HitCosts } from './hit-cost.js';
+
+const fewHits = 1000n;
+/** Records that a ring has room for, where so many are wanted. */
+const few = 16;
+const most = 512;
+/** More than few of them only so far. */
+const maxRingBytes = 2 << 20;
+/** How long who empties it may be kept from doing so. */
+const longNs = 100_000_000n;
 
 export interface PointMeans {
   readonly way: AttachWay;
   readonly pump: RecordPump;
   readonly elfFacts: ElfFactsCache;
+  readonly costs: HitCosts;
 }
 
 export class UprobePoint implements ArmedPoint {
@@ -29,6 +40,7 @@ export class UprobePoint implements ArmedPoint {
   readonly #request: ArmRequest;
   readonly #sink: PointSink;
   readonly #way: AttachWay;
+  readonly #costs: HitCosts;
   readonly #layouts: readonly RecordLayout[];
   readonly #file: ProbeFile;
   readonly #slots = counterSlots();
@@ -39,6 +51,7 @@ export class UprobePoint implements ArmedPoint {
   readonly #pumped: PumpedRing;
   #delivered = 0;
   #rangeFaults = 0;
+  #runs: readonly ProgramRuns[] = [];
   #disarmed: Promise<void> | undefined;
   #ended = false;
   /** The counters as they were when the maps were closed. */
@@ -48,6 +61,7 @@ export class UprobePoint implements ArmedPoint {
   constructor(request: ArmRequest, sink: PointSink, means: PointMeans) {
     const { way, pump } = means;
     this.#way = way;
+    this.#costs = means.costs;
     this.#request = request;
     this.#sink = sink;
     const { plan, pid } = request;
@@ -102,7 +116,12 @@ export class UprobePoint implements ArmedPoint {
 
   #makeRing(): RingBuffer {
     const largest = Math.max(0, ...this.#layouts.map((layout) => layout.bytes));
-    return new RingBuffer(ringBytesFor(largest, Math.min(this.#request.maxHits, 16)));
+    const { maxHits, minIntervalNs } = this.#request;
+    const atOnce = minIntervalNs === 0n ? most : Number(longNs / minIntervalNs);
+    const room = Math.floor(maxRingBytes / largest);
+    // Whoever wants many wants those that come fast, too; and there is one ring for each process.
+    const records = Math.min(maxHits, Math.max(few, Math.min(atOnce, room, most)));
+    return new RingBuffer(ringBytesFor(largest, records));
   }
 
   get addresses(): readonly bigint[] {
@@ -111,6 +130,17 @@ export class UprobePoint implements ArmedPoint {
 
   counters(): PointCounters {
     if (this.#last !== undefined) return this.#last;
+    const counts = this.#counts();
+    const { unreadable, ...shown } = counts;
+    return {
+      ...shown,
+      spentNs: this.#spentNs(counts.hits),
+      ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate.read(unreadable) }),
+    };
+  }
+
+  /** What the maps hold, which is read for little. */
+  #counts(): Omit<PointCounters, 'aggregate' | 'spentNs'> & { readonly unreadable: bigint } {
     const { conditionFalse, conditionFault, wanted, dropped, rateLimited, unreadable } = readCounters(
       this.#state,
       this.#slots,
@@ -122,8 +152,17 @@ export class UprobePoint implements ArmedPoint {
       dropped,
       delivered: BigInt(this.#delivered),
       ...(rateLimited === 0n ? {} : { limited: rateLimited }),
-      ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate.read(unreadable) }),
+      unreadable,
     };
+  }
+
+  #spentNs(hits: bigint): bigint {
+    // Few hits cost nothing that matters, and measuring does.
+    if (hits < fewHits) return 0n;
+    this.#costs.sample();
+    const attached = this.#disarmed === undefined ? this.#attachments : [];
+    if (attached.length > 0) this.#runs = attached.map((attachment) => attachment.runs());
+    return this.#costs.spentNs(this.#way, hits, this.#runs);
   }
 
   disarm(): Promise<void> {
@@ -164,7 +203,7 @@ export class UprobePoint implements ArmedPoint {
     this.#rangeFaults += record.ranges.filter(
       ({ code }) => rangeCodes[code] >= rangeCodes.unreadable && code !== 'no-room',
     ).length;
-    const { hits, conditionFalse, dropped, faults } = this.counters();
+    const { hits, conditionFalse, dropped, faults } = this.#last ?? this.#counts();
     this.#sink.hit(
       captureOfRecord(record, {
         site,

@@ -6,10 +6,10 @@ import { isAbsent } from '../../../format/absent.js';
 import type { MemoryReader } from '../../../format/memory.js';
 import { asComposite } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
-import { decodeInteger } from '../read.js';
+import { decodeInteger } from '../../../format/integer.js';
 import { typeName } from '../type-name.js';
 import type { CompositeType, Member, Type } from '../type.js';
-import { computeRecipe } from '../recipe.js';
+import { computeRecipe } from '../../../format/recipe/recipe.js';
 
 export interface DynamicType {
   readonly type: Type;

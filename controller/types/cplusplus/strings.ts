@@ -1,6 +1,6 @@
 /** std::basic_string of libstdc++ (of both ABIs) and libc++ (in both orders of its words), std::basic_string_view, std::filesystem::path. */
 import { asArray, asComposite, asPointer, sizeOf, stripType } from '../layout.js';
-import { addressAt, binary, choose, constant, type Recipe } from '../recipe.js';
+import { addressAt, binary, choose, constant, type Recipe } from '../../../format/recipe/recipe.js';
 import { typeName } from '../type-name.js';
 import type { Type } from '../type.js';
 import type { StringView } from '../view.js';

@@ -42,7 +42,8 @@ describe('verifyPlan', () => {
   const deep = (depth: number): PlanRange =>
     rangeOf(`d${depth}`, rdi(), lit(1), depth === 0 ? {} : { children: [deep(depth - 1)] });
   test.each<[string, Plan, string]>([
-    ['version', { ...full, version: 3 as 1 }, 'version 3 is not known'],
+    ['version', { ...full, version: 4 as 1 }, 'version 4 is not known'],
+    ['no decision', { ...full, version: 3 }, 'version 3 without a decision'],
     [
       'build id',
       planOf([siteOf()], { module: { buildId: 'ABC', path: '/x' } }),
@@ -203,7 +204,7 @@ describe('encodePlan', () => {
   test.each<[string, Uint8Array, string]>([
     ['empty', e(), 'no plan magic at offset 0x0'],
     ['another magic', e(1, 2, 3, 4), 'no plan magic at offset 0x0'],
-    ['version', e(0x53, 0x46, 0x50, 0x4c, 3), 'version 3 is not known at offset 0x4'],
+    ['version', e(0x53, 0x46, 0x50, 0x4c, 4), 'version 4 is not known at offset 0x4'],
     [
       'cut short before an aggregate',
       e(0x53, 0x46, 0x50, 0x4c, 2, 0, 0, 0, 0, 0, 0, 0),

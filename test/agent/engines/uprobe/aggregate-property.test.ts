@@ -19,6 +19,7 @@ import type { Plan } from '../../../../format/plan/plan.js';
 import { runPlanSite, runSiteAggregate } from '../../../../format/plan/run.js';
 import { verifyPlan } from '../../../../format/plan/verify.js';
 import { pageBytes, regionPages, regionStart, startLab, symbolAddress } from './lab.js';
+import { testSeed } from '../../../support/seed.js';
 import { Random, RandomExpressions } from './random-plan.js';
 import { pointers, randomMemory, randomState, registersOf } from './random-state.js';
 
@@ -26,7 +27,7 @@ const statesPerPlan = 40;
 const plans = Number(process.env['STILLFRAME_PLANS'] ?? 40);
 
 test(`${plans} random aggregates at ${statesPerPlan} random states add up to what the reference does`, async () => {
-  const seed = Number(process.env['STILLFRAME_SEED'] ?? Date.now() % 1_000_000);
+  const seed = testSeed();
   console.log(`seed ${seed}`);
   const random = new Random(seed);
   const states = Array.from({ length: statesPerPlan * plans }, () => randomState(random));

@@ -13,6 +13,7 @@ import { listPlan } from '../../../../format/plan/list.js';
 import type { Capture, MissingRange } from '../../../../format/capture.js';
 import type { Plan } from '../../../../format/plan/plan.js';
 import { pageBytes, regionPages, regionStart, startLab, symbolAddress } from './lab.js';
+import { testSeed } from '../../../support/seed.js';
 import { Random, RandomExpressions } from './random-plan.js';
 import { pointers, randomMemory, randomState, registersOf } from './random-state.js';
 
@@ -21,7 +22,7 @@ const plans = Number(process.env['STILLFRAME_PLANS'] ?? 30);
 const rangesPerPlan = 40;
 
 test(`${plans} random plans at ${statesPerPlan} random states bring what the interpreter brings`, async () => {
-  const seed = Number(process.env['STILLFRAME_SEED'] ?? Date.now() % 1_000_000);
+  const seed = testSeed();
   console.log(`seed ${seed}`);
   const random = new Random(seed);
   const states = Array.from({ length: statesPerPlan * plans }, () => randomState(random));
