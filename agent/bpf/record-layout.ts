@@ -24,8 +24,12 @@ export const recordHead = {
   stackAddress: 40,
   /** u32: bytes of `data` in use. */
   dataLength: 48,
+  /** u64: of a watch, the value before the write. */
+  before: 56,
+  /** u64: of a watch, the value that was written. */
+  after: 64,
   /** `struct pt_regs`. */
-  registers: 56,
+  registers: 72,
 } as const;
 
 const statusesOffset = recordHead.registers + ptRegsBytes;

@@ -19,6 +19,7 @@ import { type DroppedSite, type Explanation, explainSite, type SiteExplanation }
 import { type LocatedSite, resolveLocation } from './location.js';
 import { type MetricRequest, type MetricShape, metricText, planMetric, sameShape } from './metric.js';
 import { openSite, type Site } from './site.js';
+import { planWatch, siteOfWatch } from './watch.js';
 
 export interface PlanRequestOptions {
   readonly symbols: ModuleSymbols;
@@ -36,7 +37,13 @@ export interface PlanRequestOptions {
   readonly locals?: boolean;
   /** Hits are added up, and nothing is collected. */
   readonly metric?: MetricRequest;
+  /** The location is an expression, and hits are writes of it. */
+  readonly watch?: WatchRequest;
   readonly limits?: Limits;
+}
+
+export interface WatchRequest {
+  readonly onlyChanges: boolean;
 }
 
 export interface PlannedPoint {
@@ -48,6 +55,7 @@ export interface PlannedPoint {
 
 /** Throws `not-found`, `ambiguous`, `usage`, `limit`, `bad-expression` or `unsupported`. */
 export function planPoint(options: PlanRequestOptions): PlannedPoint {
+  if (options.watch !== undefined) return planWatchPoint(options, options.watch);
   const { symbols, location } = options;
   const settings = settingsOf(options);
   const planned: PlannedSite[] = [];
@@ -96,6 +104,54 @@ export function planPoint(options: PlanRequestOptions): PlannedPoint {
       maxBytes,
     },
   };
+}
+
+function planWatchPoint(options: PlanRequestOptions, request: WatchRequest): PlannedPoint {
+  const { symbols, location: expression, captures = [] } = options;
+  const { limits, depth, stackBytes, maxBytes } = settingsOf(options);
+  const site = siteOfWatch(symbols);
+  const watch = planWatch(site, expression, request.onlyChanges);
+  const condition = conditionOf(site, options.condition);
+  if (condition !== undefined && 'refusal' in condition) throw condition.refusal;
+  const asked = collectAskedFor(site, [expression, ...captures], condition?.node, {
+    limits,
+    depth,
+    stackBytes,
+  });
+  const drafts = new Drafts({ maxRanges: limits.maxRanges, maxBytes: maxBytes - stackBytes });
+  drafts.adopt(asked.ranges);
+  const location = writesOf(expression, request);
+  const module = { buildId: symbols.buildId, path: options.modulePath };
+  return {
+    plan: {
+      version: 4,
+      module,
+      sites: [
+        {
+          linkAddress: 0n,
+          fileOffset: 0,
+          function: '',
+          inlined: false,
+          ...(condition === undefined ? {} : { condition: condition.expression }),
+          ranges: drafts.finish(),
+        },
+      ],
+      stackBytes,
+      maxBytes,
+      request: {
+        location,
+        ...(options.condition === undefined ? {} : { condition: options.condition }),
+        captures,
+      },
+      watch,
+    },
+    explanation: { location, module, sites: [], dropped: [], stackBytes, maxBytes },
+  };
+}
+
+/** What a watch is called where places in code have their location. */
+export function writesOf(expression: string, { onlyChanges }: WatchRequest): string {
+  return `${onlyChanges ? 'changes' : 'writes'} of ${expression}`;
 }
 
 interface Settings {

@@ -18,11 +18,25 @@ export interface SnapshotDocument {
   /** Of the thread that hit, or crashed. */
   readonly frames: readonly FrameDocument[];
   readonly captures: readonly CaptureDocument[];
+  /** Of a watch. */
+  readonly written?: WrittenDocument;
   readonly threads: readonly ThreadDocument[];
   /** Of a Go program, where all threads were asked for and the core has them. */
   readonly goroutines?: readonly GoroutineDocument[];
   /** Missing in cores of others. */
   readonly cost?: CaptureCost;
+}
+
+export interface WrittenDocument {
+  readonly expression: string;
+  readonly address: string;
+  readonly bytes: number;
+  /** When it was last looked at: when the watch was armed, or at the last write that was seen. */
+  readonly before: ValueDocument;
+  readonly after: ValueDocument;
+  readonly changed: boolean;
+  /** The instruction that wrote, which the program counter is behind; missing where that is not certain. */
+  readonly by?: LocationDocument;
 }
 
 export interface LocationDocument {

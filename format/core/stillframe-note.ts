@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import { absentReasons, type AbsentReason } from '../absent.js';
 import { decodeUtf8 } from '../bytes.js';
-import { engineNames, type CaptureCost, type EngineName } from '../capture.js';
+import { engineNames, type CaptureCost, type EngineName, type WrittenMemory } from '../capture.js';
 import { badData } from '../error.js';
 import { provenances, type Provenance } from '../memory.js';
 
@@ -53,6 +53,8 @@ export interface StillframeNote {
     readonly deleted: boolean;
   }[];
   readonly cost: CaptureCost;
+  /** Of a watch: the program counter is behind the instruction that wrote. */
+  readonly written?: WrittenMemory;
 }
 
 export interface NoteRange {
@@ -167,6 +169,9 @@ const schema: z.ZodType<StillframeNote> = z.object({
     bytes: count,
     stoppedNs: z.number().nonnegative(),
   }),
+  written: z
+    .object({ expression: text, address, bytes: count.max(8), before: address, after: address })
+    .exactOptional(),
 });
 
 /** JSON in UTF-8; addresses as hex strings, the time in decimal, for a number of JSON holds 53 bits. */

@@ -1,17 +1,19 @@
 /**
  * Plans as bytes: the same plan always gives the same bytes, so that plans can be compared and digested. Our own compact form: magic
  * `SFPL`, version, then fields in the order of `plan.ts`; numbers in ULEB128, texts and expressions with their length before them.
- * Version 2 is version 1 with an aggregate: after the captures and, of each site, after the ranges. A plan without one is version 1.
+ * Version 2 is version 1 with an aggregate: after the captures and, of each site, after the ranges. A plan without one is version 1. Version 4
+ * is version 1 with a watch after the captures.
  * Decoding checks the form only; {@link ./verify.ts verifyPlan} checks the sense.
  */
 import { ByteCursor, ByteWriter } from '../bytes.js';
 import { defaultLimits } from '../limits.js';
 import type { AggregateBuckets, AggregateGrouping, PlanAggregate, SiteAggregate } from './aggregate.js';
 import type { Plan, PlanRange, PlanSite } from './plan.js';
+import { type PlanWatch, watchBytes } from './watch.js';
 
 const magic = 0x4c504653;
-/** Without an aggregate, and with one. */
-const versions = [1, 2] as const;
+/** Without an aggregate, and with one; with a watch. */
+const versions = [1, 2, 4] as const;
 
 const siteFlags = { inlined: 1, file: 2, line: 4, condition: 8 } as const;
 const rangeFlags = { untilNul: 1, secret: 2 } as const;
@@ -23,8 +25,8 @@ const expressionFlags = { value: 1, group: 2, groupLength: 4 } as const;
 
 export function encodePlan(plan: Plan): Uint8Array {
   const out = new ByteWriter();
-  const { aggregate } = plan;
-  out.u32(magic).uleb(aggregate === undefined ? 1 : 2);
+  const { aggregate, watch } = plan;
+  out.u32(magic).uleb(watch !== undefined ? 4 : aggregate === undefined ? 1 : 2);
   writeText(out, plan.module.buildId);
   writeText(out, plan.module.path);
   out.uleb(plan.stackBytes).uleb(plan.maxBytes);
@@ -34,6 +36,7 @@ export function encodePlan(plan: Plan): Uint8Array {
   if (condition !== undefined) writeText(out, condition);
   out.uleb(captures.length);
   for (const capture of captures) writeText(out, capture);
+  if (watch !== undefined) writeWatch(out, watch);
   if (aggregate !== undefined) writeAggregate(out, aggregate, plan.request.metric);
   out.uleb(plan.sites.length);
   for (const site of plan.sites) {
@@ -57,16 +60,33 @@ export function decodePlan(bytes: Uint8Array): Plan {
   const condition = readFlags(cursor, 1) === 1 ? readText(cursor) : undefined;
   const captures = readList(cursor, () => readText(cursor));
   const asked = { location, ...(condition === undefined ? {} : { condition }), captures };
+  const watched = version === 4 ? { watch: readWatch(cursor) } : {};
   const summed = version === 2 ? readAggregate(cursor) : undefined;
   const sites = readList(cursor, () => {
     const site = readSite(cursor);
     return version === 2 ? { ...site, aggregate: readSiteAggregate(cursor) } : site;
   });
   if (!cursor.atEnd) throw cursor.error('bytes after the plan');
-  const plain = { version, module, sites, stackBytes, maxBytes };
+  const plain = { version, module, sites, stackBytes, maxBytes, ...watched };
   if (summed === undefined) return { ...plain, request: asked };
   const { aggregate, metric } = summed;
   return { ...plain, request: { ...asked, ...(metric === undefined ? {} : { metric }) }, aggregate };
+}
+
+function writeWatch(out: ByteWriter, { expression, address, bytes, onlyChanges }: PlanWatch): void {
+  writeText(out, expression);
+  writeBytes(out, address);
+  out.uleb(bytes).u8(onlyChanges ? 1 : 0);
+}
+
+function readWatch(cursor: ByteCursor): PlanWatch {
+  const expression = readText(cursor);
+  const address = readBytes(cursor);
+  const at = cursor.offset;
+  const length = cursor.ulebNumber();
+  const bytes = watchBytes.find((known) => known === length);
+  if (bytes === undefined) throw cursor.error(`a watch of ${length} bytes`, at);
+  return { expression, address, bytes, onlyChanges: readFlags(cursor, 1) === 1 };
 }
 
 function writeAggregate(out: ByteWriter, aggregate: PlanAggregate, metric: string | undefined): void {

@@ -1,4 +1,5 @@
 import type { PlanAggregate, SiteAggregate } from './aggregate.js';
+import type { PlanWatch } from './watch.js';
 
 /**
  * A capture plan: what to probe, when it counts as a hit, and which memory to collect. Every address, length and
@@ -18,9 +19,10 @@ import type { PlanAggregate, SiteAggregate } from './aggregate.js';
  *   an address or a length makes that range (and its children) missing with the reason.
  *
  * A plan with an {@link PlanAggregate aggregate} is a metric: its hits are added up, and it collects nothing. That is version 2.
+ * A plan with a {@link PlanWatch watch} has hits when memory is written, wherever the code is that writes. That is version 4.
  */
 export interface Plan {
-  readonly version: 1 | 2;
+  readonly version: 1 | 2 | 4;
   readonly module: PlanModule;
   readonly sites: readonly PlanSite[];
   /** Bytes of raw stack to copy from `rsp - 128` upwards; 0 for none. */
@@ -31,6 +33,8 @@ export interface Plan {
   readonly request: PlanRequest;
   /** What hits are added up to; then there are no ranges and no stack window. */
   readonly aggregate?: PlanAggregate;
+  /** The memory whose writes are hits. */
+  readonly watch?: PlanWatch;
 }
 
 export interface PlanModule {

@@ -1,8 +1,11 @@
+import { decodeExpression } from '../dwarf-op/decode.js';
+import { DW_OP } from '../dwarf-op/opcodes.js';
 import { type VerifiedExpression, verifyPlanExpression } from '../dwarf-op/verify.js';
 import { type StillframeError, badData } from '../error.js';
 import { type Limits, defaultLimits } from '../limits.js';
 import { type PlanAggregate, type SiteAggregate, bucketCount } from './aggregate.js';
 import type { Plan, PlanRange, PlanSite } from './plan.js';
+import { type PlanWatch, watchBytes } from './watch.js';
 
 /** Bounds of texts in a plan, and of its sites. */
 const maxTextBytes = 16 * 1024;
@@ -24,7 +27,10 @@ export interface VerifiedSite {
 /** Checks all that an engine relies on. Throws `bad-data` that names the site and the range. Pure; a plan may come from anybody. */
 export function verifyPlan(plan: Plan, limits: Limits = defaultLimits): VerifiedPlan {
   const version: number = plan.version;
-  if (version !== 1 && version !== 2) throw wrong(`version ${version} is not known`);
+  if (version !== 1 && version !== 2 && version !== 4) throw wrong(`version ${version} is not known`);
+  if ((version === 4) !== (plan.watch !== undefined)) {
+    throw wrong(`version ${version} ${version === 4 ? 'without' : 'with'} a watch`);
+  }
   if ((version === 2) !== (plan.aggregate !== undefined)) {
     throw wrong(`version ${version} ${version === 2 ? 'without' : 'with'} an aggregate`);
   }
@@ -40,6 +46,7 @@ export function verifyPlan(plan: Plan, limits: Limits = defaultLimits): Verified
   if (plan.request.captures.length > maxCaptures) throw wrong(`more than ${maxCaptures} captures`);
   for (const capture of plan.request.captures) text('request capture', capture);
   if (plan.request.metric !== undefined) text('request metric', plan.request.metric);
+  if (plan.watch !== undefined) verifyWatch(plan, plan.watch, limits);
   if (plan.aggregate !== undefined) verifyAggregate(plan, plan.aggregate, limits);
   if (plan.sites.length === 0) throw wrong('it has no sites');
   if (plan.sites.length > maxSites) throw wrong(`more than ${maxSites} sites`);
@@ -57,6 +64,22 @@ export function verifyPlan(plan: Plan, limits: Limits = defaultLimits): Verified
   }
   return { sites };
 }
+
+function verifyWatch({ sites }: Plan, watch: PlanWatch, limits: Limits): void {
+  const { expression, address, bytes } = watch;
+  text('watched expression', expression);
+  if (!watchBytes.includes(bytes)) throw wrong(`a watch of ${bytes} bytes`);
+  const name = 'plan: watched address';
+  verifyPlanExpression(address, { hasObject: false, name, limits });
+  if (decodeExpression(address, { addressSize: 8, name }).some(({ code }) => readsRegister(code)))
+    throw wrong('the watched address depends on registers');
+  const [site, ...others] = sites;
+  if (others.length > 0 || site?.linkAddress !== 0n || site.fileOffset !== 0)
+    throw wrong('a watch with places in code');
+}
+
+const readsRegister = (code: number): boolean =>
+  (code >= DW_OP.DW_OP_breg0 && code <= DW_OP.DW_OP_breg31) || code === DW_OP.DW_OP_bregx;
 
 function verifySite(plan: Plan, site: PlanSite, limits: Limits): VerifiedSite {
   const name = nameOf(site);
