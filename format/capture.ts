@@ -71,6 +71,8 @@ export interface Capture {
   readonly ranges: readonly CapturedRange[];
   readonly missing: readonly MissingRange[];
   readonly cost: CaptureCost;
+  /** Of a plan with timing: since the function was entered; null where its entry was not seen. */
+  readonly durationNs?: bigint | null;
   /** Of a watch. */
   readonly written?: WrittenMemory;
 }

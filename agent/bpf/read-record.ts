@@ -17,6 +17,8 @@ export interface HitRecord {
   readonly tid: number;
   readonly comm: string;
   readonly site: number;
+  /** Of a plan with timing: since the function was entered, undefined where that is not known. */
+  readonly durationNs: bigint | undefined;
   /** Of a watch. */
   readonly before: bigint;
   readonly after: bigint;
@@ -78,7 +80,9 @@ export function readRecord(bytes: Uint8Array, layout: RecordLayout): HitRecord {
     });
     if (collected) at += length;
   }
+  const durationNs = view.getBigInt64(recordHead.duration, true);
   return {
+    durationNs: durationNs < 0n ? undefined : durationNs,
     timeNs: view.getBigUint64(recordHead.time, true),
     pid: Number(pidTgid >> 32n),
     tid: Number(pidTgid & 0xffff_ffffn),

@@ -24,9 +24,10 @@ export const recordHead = {
   stackAddress: 40,
   /** u32: bytes of `data` in use. */
   dataLength: 48,
-  /** u64: of a watch, the value before the write. */
+  /** u64: nanoseconds since the function was entered, negative where that is not known; of plans with timing. */
+  duration: 56,
+  /** u64, of a watch: the values before the write and after it. The first lies where other plans have a duration. */
   before: 56,
-  /** u64: of a watch, the value that was written. */
   after: 64,
   /** `struct pt_regs`. */
   registers: 72,

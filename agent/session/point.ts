@@ -128,8 +128,9 @@ export class Point {
     for (const { pid, startTicks } of this.armed.values()) this.unarmed.set(pid, { pid, startTicks });
   }
 
+  /** What comes with a hit says less than what is asked for: what it leaves out is as before. */
   seen(pid: number, counters: PointCounters): void {
-    this.#seen.set(pid, counters);
+    this.#seen.set(pid, { ...this.#seen.get(pid), ...counters });
   }
 
   /** Takes a process off the list; its counters stay as they were last seen, until it is released. */

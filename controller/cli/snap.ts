@@ -1,6 +1,6 @@
 /** How a point is waited for: `snap` and `watch`. */
 import { StillframeError, toStillframeError } from '../../format/error.js';
-import type { WatchRequest } from '../planner/plan.js';
+import type { WatchRequest } from '../planner/watch.js';
 import type { SnapshotId } from '../service/controller-api.js';
 import { parseCount, parseDuration } from './arguments.js';
 import { pointOptionsFrom, type PointFlags } from './command.js';

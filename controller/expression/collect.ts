@@ -8,6 +8,7 @@ import type { VariableSymbol } from '../symbols/module-symbols.js';
 import { sizeOf, stripType } from '../types/layout.js';
 import { elementOf, pathText, rootPath } from '../types/path.js';
 import { numericOf } from './c-types.js';
+import { childrenOf } from './children.js';
 import {
   followPage,
   followPointer,
@@ -32,6 +33,7 @@ import {
   isLvalue,
   isObject,
   isPlaced,
+  isWalked,
   type ObjectNode,
   type SliceNode,
   type TextNode,
@@ -174,6 +176,11 @@ export class Collector {
     }
   }
 
+  #text(node: TextNode): void {
+    if (node.length === undefined) this.#value(node.subject, 1, false);
+    else this.#countedText(node, node.length);
+  }
+
   /** The characters that are compared, or searched. */
   #countedText(node: Pick<TextNode, 'subject' | 'unitBytes'>, length: Typed): void {
     this.#reads(length);
@@ -190,10 +197,10 @@ export class Collector {
     });
   }
 
-  /** What is walked is brought as far as its view can say. */
+  /** What is walked is brought as far as its view can say, and the index or the key that is looked for. */
   #walked(node: WalkedNode | ViewCountNode): void {
     this.#value(node.object, 1, false);
-    if (node.kind === 'view-element' && node.index !== undefined) this.#reads(node.index);
+    for (const child of childrenOf(node)) if (child !== node.object) this.#reads(child);
   }
 
   /** Brings every object that an expression reads. */
@@ -202,62 +209,16 @@ export class Collector {
       this.#covered(node, false);
       return;
     }
-    switch (node.kind) {
-      case 'convert':
-      case 'unary':
-      case 'not':
-        return this.#reads(node.operand);
-      case 'address':
-        if (isLvalue(node.operand)) this.#address(node.operand);
-        return;
-      case 'arithmetic':
-      case 'shift':
-      case 'compare':
-      case 'logical':
-      case 'difference':
-        this.#reads(node.left);
-        return this.#reads(node.right);
-      case 'conditional':
-        this.#reads(node.condition);
-        this.#reads(node.whenTrue);
-        return this.#reads(node.whenFalse);
-      case 'offset':
-        this.#reads(node.pointer);
-        return this.#reads(node.index);
-      case 'text':
-        if (node.length === undefined) return this.#value(node.subject, 1, false);
-        return this.#countedText(node, node.length);
-      case 'texts':
-        this.#countedText({ ...node.left, unitBytes: node.unitBytes }, node.left.length);
-        return this.#countedText({ ...node.right, unitBytes: node.unitBytes }, node.right.length);
-      case 'guarded':
-        this.#reads(node.condition);
-        return this.#reads(node.operand);
-      case 'let':
-        return this.#reads(node.body);
-      case 'bound':
-        this.#boundObject(node);
-        return;
-      case 'view-element':
-      case 'view-lookup':
-      case 'view-page':
-      case 'view-count':
-      case 'dynamic':
-        return this.#walked(node);
-      case 'slice':
-        return this.#slice(node, 0);
-      case 'parts':
-        for (const part of node.parts) this.#reads(part);
-        return;
-      case 'constant':
-      case 'string':
-      case 'function':
-      case 'register':
-      case 'fact':
-        return;
-      default:
-        node satisfies ObjectNode;
-    }
+    if (node.kind === 'address') {
+      if (isLvalue(node.operand)) this.#address(node.operand);
+    } else if (node.kind === 'text') this.#text(node);
+    else if (node.kind === 'texts') {
+      for (const side of [node.left, node.right])
+        this.#countedText({ ...side, unitBytes: node.unitBytes }, side.length);
+    } else if (node.kind === 'bound') this.#boundObject(node);
+    else if (isWalked(node) || node.kind === 'view-count') this.#walked(node);
+    else if (node.kind === 'slice') this.#slice(node, 0);
+    else for (const child of childrenOf(node)) this.#reads(child);
   }
 
   /**

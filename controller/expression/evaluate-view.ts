@@ -157,8 +157,15 @@ function matcher(key: LookupKey, evaluation: ViewEvaluation): Matcher | Absent {
   if (isAbsent(wanted)) return wanted;
   return (value) => {
     const scalar = scalarOf(value, memory);
-    return isAbsent(scalar) ? scalar : compare('==', scalar, wanted);
+    if (isAbsent(scalar)) return scalar;
+    // An integer among floats, or the other way round, is the same number where it is the same double.
+    const mixed = typeof scalar !== typeof wanted;
+    return mixed ? compare('==', asDouble(scalar), asDouble(wanted)) : compare('==', scalar, wanted);
   };
+}
+
+function asDouble(value: Scalar): Scalar {
+  return typeof value === 'bigint' ? Number(value) : value;
 }
 
 /** The number that a value is, wrappers taken off. */

@@ -3,6 +3,7 @@
  * An object in memory comes back as its place, unread; whoever shows it reads it.
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
+import { compareText, maxSearchedBytes } from '../../format/decision/text.js';
 import { type MemoryReader, type Provenance, weaker } from '../../format/memory.js';
 import { isPointer, sizeOf, stripType } from '../types/layout.js';
 import { objectOf } from '../types/object-view.js';
@@ -27,7 +28,6 @@ import {
   wholeOf,
 } from './scalar.js';
 import type { EvaluationFrame } from './scope.js';
-import { compareText } from './text.js';
 import {
   countValue,
   dynamicValue,
@@ -66,9 +66,6 @@ export function evaluateScalar(node: Typed, frame: EvaluationFrame): Scalar | Ab
 
 /** Casts and sums around one pointer. */
 const maxPointerNesting = 16;
-
-/** Of a string that is searched. */
-const maxSearchedBytes = 1 << 20;
 
 type Located = Pick<Value, 'place' | 'bits'>;
 
@@ -140,6 +137,7 @@ class Evaluator {
       }
       case 'fact':
         if (node.fact === 'comm') return unreadable(node);
+        if (node.fact === 'duration') return this.#frame.durationNs ?? unreadable(node);
         return BigInt(node.fact === 'tid' ? this.#frame.tid : this.#frame.pid);
       case 'address':
         return this.#address(node.operand);
@@ -244,7 +242,8 @@ class Evaluator {
     };
     return {
       context: { memory: noting, ...views },
-      object: (node) => objectOf({ type: node.type, ...this.#located(node) }),
+      object: (node) =>
+        objectOf(isPlaced(node) ? { type: node.type, ...this.#located(node) } : this.value(node)),
       scalar: (node) => this.scalar(node),
     };
   }

@@ -16,6 +16,15 @@ import { sizeOf } from '../types/layout.js';
 import { typeName } from '../types/type-name.js';
 import { openSite, type Site } from './site.js';
 
+export interface WatchRequest {
+  readonly onlyChanges: boolean;
+}
+
+/** What a watch is called where places in code have their location. */
+export function writesOf(expression: string, { onlyChanges }: WatchRequest): string {
+  return `${onlyChanges ? 'changes' : 'writes'} of ${expression}`;
+}
+
 /** Where there is no frame, so that only globals can be named. */
 export function siteOfWatch(symbols: ModuleSymbols): Site {
   return openSite(symbols, { address: linkAddress(0n), function: '', inlined: false, afterPrologue: false });

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import { makeIdentifier } from '../../format/identifier.js';
-import { writesOf } from '../planner/plan.js';
+import { writesOf } from '../planner/watch.js';
 import type { AgentPoint, ArmOrder } from '../rpc/agent-facts.js';
 import type { SnapshotRecord, Store } from '../store/store.js';
 import type { ReachedAgent } from './agent.js';

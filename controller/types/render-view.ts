@@ -4,6 +4,7 @@
  */
 import { type Absent, absent, isAbsent } from '../../format/absent.js';
 import { hex } from '../../format/address.js';
+import { decodeWideUnits } from '../../format/bytes.js';
 import type { MemoryReader, Provenance } from '../../format/memory.js';
 import { checkValid, corruptObject } from '../../format/walk/array.js';
 import type { WalkContext } from '../../format/walk/found.js';
@@ -16,7 +17,7 @@ import { elementOf, heldPath, keyPath, memberOf, methodOf, targetOf, type ValueP
 import { readSome, weakest } from './read.js';
 import { computeRecipe, type Recipe } from '../../format/recipe/recipe.js';
 import type { RenderContext } from './render.js';
-import { decodeText, decodeWideUnits } from './scalar.js';
+import { decodeText } from './scalar.js';
 import type { ArrayType, Type } from './type.js';
 import { typeName } from './type-name.js';
 import type { AbsentDocument, ValueDocument, ValueKind } from './value-document.js';

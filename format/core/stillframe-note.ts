@@ -53,6 +53,8 @@ export interface StillframeNote {
     readonly deleted: boolean;
   }[];
   readonly cost: CaptureCost;
+  /** Of a point that times functions: since the entry, or null where that was not seen. */
+  readonly durationNs?: bigint | null;
   /** Of a watch: the program counter is behind the instruction that wrote. */
   readonly written?: WrittenMemory;
 }
@@ -169,6 +171,12 @@ const schema: z.ZodType<StillframeNote> = z.object({
     bytes: count,
     stoppedNs: z.number().nonnegative(),
   }),
+  durationNs: z
+    .string()
+    .regex(/^\d{1,19}$/)
+    .transform((digits) => BigInt(digits))
+    .nullable()
+    .exactOptional(),
   written: z
     .object({ expression: text, address, bytes: count.max(8), before: address, after: address })
     .exactOptional(),
@@ -178,7 +186,9 @@ const schema: z.ZodType<StillframeNote> = z.object({
 export function encodeStillframeNote(note: StillframeNote): Uint8Array {
   const json = JSON.stringify(note, (key, value: unknown) => {
     if (typeof value !== 'bigint') return value;
-    return key === 'timeNs' ? value.toString() : `0x${BigInt.asUintN(64, value).toString(16)}`;
+    return key === 'timeNs' || key === 'durationNs'
+      ? value.toString()
+      : `0x${BigInt.asUintN(64, value).toString(16)}`;
   });
   return new TextEncoder().encode(json);
 }

@@ -10,6 +10,10 @@ import { DW_OP, operationName } from './opcodes.js';
 export interface VerifyOptions {
   /** Whether DW_OP_push_object_address has something to push: in the children of a range. */
   readonly hasObject: boolean;
+  /** Of a decision: how many cells stand before it, which it may use as registers. */
+  readonly cells?: number;
+  /** A register more than those of the machine, for DW_OP_bregx. */
+  readonly extraRegister?: number;
   /** What it is, for messages. */
   readonly name?: string;
   readonly limits?: Pick<Limits, 'maxExpressionStack' | 'maxExpressionSteps'>;
@@ -21,6 +25,9 @@ export interface VerifiedExpression {
   readonly depths: readonly number[];
   readonly maxDepth: number;
 }
+
+/** Cells of a decision that programs refer to are registers from here on: `DW_OP_bregx firstCellRegister + index, 0`. */
+export const firstCellRegister = 0x1000;
 
 /** The last DWARF register of a plan: the return address, rip. */
 const maxPlanRegister = 16;
@@ -91,7 +98,7 @@ export function verifyPlanExpression(bytes: Uint8Array, options: VerifyOptions):
     const { code, offset } = operation;
     const depth = arrivals[index];
     if (depth === undefined) throw wrong('an operation that nothing leads to', offset);
-    const reason = refusal(operation, depth, options.hasObject);
+    const reason = refusal(operation, depth, options);
     if (reason !== undefined) throw wrong(reason, offset);
     const [takes, leaves] = code === DW_OP.DW_OP_pick ? [0, 1] : (effects.get(code) ?? [0, 0]);
     if (depth < takes) throw wrong(`${operationName(code) ?? ''} with ${depth} entries on the stack`, offset);
@@ -113,14 +120,22 @@ export function verifyPlanExpression(bytes: Uint8Array, options: VerifyOptions):
 }
 
 /** Why an operation may not be in a plan, or not here. */
-function refusal(operation: Operation, depth: number, hasObject: boolean): string | undefined {
+function refusal(
+  operation: Operation,
+  depth: number,
+  { hasObject, cells = 0, extraRegister }: VerifyOptions,
+): string | undefined {
   const { code, a } = operation;
   const name = operationName(code) ?? `0x${code.toString(16)}`;
   if (code === DW_OP.DW_OP_pick) {
     return a < BigInt(depth) ? undefined : `${name} ${a} with ${depth} entries on the stack`;
   }
   if (!operation.known || !effects.has(code)) return `${name} is not allowed in a plan`;
-  if (code === DW_OP.DW_OP_bregx && a > BigInt(maxPlanRegister)) return `register ${a} is not in a plan`;
+  if (code === DW_OP.DW_OP_bregx && a > BigInt(maxPlanRegister)) {
+    const isCell = a >= BigInt(firstCellRegister) && a < BigInt(firstCellRegister + cells);
+    const isExtra = extraRegister !== undefined && a === BigInt(extraRegister);
+    return isCell || isExtra ? undefined : `register ${a} is not in a plan`;
+  }
   if (code === DW_OP.DW_OP_deref_size && ![1n, 2n, 4n, 8n].includes(a)) return `${name} of ${a} bytes`;
   if (code === DW_OP.DW_OP_push_object_address && !hasObject) return `${name} where there is no object`;
   return undefined;

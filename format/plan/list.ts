@@ -1,3 +1,4 @@
+import { listDecision } from '../decision/list.js';
 import { listExpression } from '../dwarf-op/list.js';
 import type { PlanAggregate, SiteAggregate } from './aggregate.js';
 import type { Plan, PlanRange } from './plan.js';
@@ -25,6 +26,8 @@ export function listPlan(plan: Plan): string {
       `site 0x${site.linkAddress.toString(16)} (file offset 0x${site.fileOffset.toString(16)}) ${site.function}${source}${site.inlined ? ', inlined' : ''}`,
     );
     if (site.condition !== undefined) lines.push(`  if ${listExpression(site.condition)}`);
+    if (site.decision !== undefined)
+      lines.push('  if the agent finds', ...listDecision(site.decision).map((cell) => `    ${cell}`));
     listRanges(site.ranges, '  ', lines);
     if (site.aggregate !== undefined) listSiteAggregate(site.aggregate, lines);
   }

@@ -6,10 +6,10 @@
 import { absent, type Absent, isAbsent } from '../absent.js';
 import type { MemoryReader } from '../memory.js';
 import type { RecipeObject } from '../recipe/object.js';
-import { computeRecipe, type Recipe } from '../recipe/recipe.js';
+import type { Recipe } from '../recipe/recipe.js';
 import { corrupt, type Found, type FoundEntry, type WalkContext } from './found.js';
-import { countedEntries, type GoSlotPart, slotPlace } from './go-slot.js';
-import { readWords, type WordPlace } from './read.js';
+import { countedEntries, type GoSlotPart, readMap, slotPlace } from './go-slot.js';
+import type { WordPlace } from './read.js';
 
 export interface GoMapWalk {
   readonly kind: 'go-map';
@@ -46,12 +46,11 @@ export function* walkGoMap(
   object: RecipeObject,
   { memory }: WalkContext,
 ): Generator<Found | Absent> {
-  const address = computeRecipe(walk.map, object, memory);
-  if (isAbsent(address)) return yield address;
-  if (address === 0n) return;
-  const map = readWords(walk.words, address, memory);
+  const map = readMap(walk, object, memory);
+  if (map === undefined) return;
   if (isAbsent(map)) return yield map;
-  const { count, flags, B, buckets, oldbuckets } = map;
+  const { address } = map;
+  const { count, flags, B, buckets, oldbuckets } = map.words;
   if (count === 0n) return;
   if (B > 48n || count > maxBytes || BigInt(walk.bucket.bytes) << B > maxBytes)
     return yield corrupt(`${count} entries in 2^${B} buckets`, address);

@@ -2,13 +2,29 @@
 import { type Absent, isAbsent } from '../absent.js';
 import { decodeInteger } from '../integer.js';
 import type { MemoryReader } from '../memory.js';
+import type { RecipeObject } from '../recipe/object.js';
+import { computeRecipe, type Recipe } from '../recipe/recipe.js';
 import { corrupt, type Found, type FoundEntry, further } from './found.js';
+import { readWords, type WordPlace } from './read.js';
 
 export interface GoSlotPart {
   /** Within the bucket or group, of the first slot. */
   readonly offset: number;
   /** A pointer to it stands in the slot. */
   readonly isIndirect: boolean;
+}
+
+/** The struct of the runtime that a variable of a map points to; undefined of a nil map. */
+export function readMap<N extends string>(
+  walk: { readonly map: Recipe; readonly words: Readonly<Record<N, WordPlace>> },
+  object: RecipeObject,
+  memory: MemoryReader,
+): { readonly address: bigint; readonly words: Readonly<Record<N, bigint>> } | Absent | undefined {
+  const address = computeRecipe(walk.map, object, memory);
+  if (isAbsent(address)) return address;
+  if (address === 0n) return undefined;
+  const words = readWords(walk.words, address, memory);
+  return isAbsent(words) ? words : { address, words };
 }
 
 /** The bytes of a bucket or a group. */

@@ -5,9 +5,9 @@
 import { absent, type Absent, isAbsent } from '../absent.js';
 import type { MemoryReader } from '../memory.js';
 import type { RecipeObject } from '../recipe/object.js';
-import { computeRecipe, type Recipe } from '../recipe/recipe.js';
+import type { Recipe } from '../recipe/recipe.js';
 import { corrupt, type Found, type FoundEntry, type WalkContext } from './found.js';
-import { countedEntries, type GoSlotPart, slotPlace } from './go-slot.js';
+import { countedEntries, type GoSlotPart, readMap, slotPlace } from './go-slot.js';
 import { readWord, readWords, type WordPlace } from './read.js';
 
 export interface GoSwissMapWalk {
@@ -42,12 +42,11 @@ export function* walkGoSwissMap(
   object: RecipeObject,
   { memory }: WalkContext,
 ): Generator<Found | Absent> {
-  const address = computeRecipe(walk.map, object, memory);
-  if (isAbsent(address)) return yield address;
-  if (address === 0n) return;
-  const map = readWords(walk.words, address, memory);
+  const map = readMap(walk, object, memory);
+  if (map === undefined) return;
   if (isAbsent(map)) return yield map;
-  const { used, dirPtr, dirLen, writing } = map;
+  const { address } = map;
+  const { used, dirPtr, dirLen, writing } = map.words;
   if (used === 0n) return;
   if (dirPtr === 0n || dirLen > maxTables || (dirLen & (dirLen - 1n)) !== 0n)
     return yield corrupt(`${used} entries in ${dirLen} tables at ${dirPtr}`, address);

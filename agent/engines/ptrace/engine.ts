@@ -81,6 +81,9 @@ class PtraceEngine implements Engine {
     if (plan.aggregate !== undefined) {
       return 'it would stop a thread at each hit of a metric, which is for places with many; metrics need eBPF';
     }
+    if (plan.timing !== undefined) {
+      return 'how long a function took is known only in the kernel; a stop at each entry would be most of the time';
+    }
     const addresses = new Set(plan.sites.map((site) => site.linkAddress)).size;
     return addresses > maxSoftwareBreakpoints
       ? `it has ${addresses} addresses, and ${maxSoftwareBreakpoints} breakpoints are the most`

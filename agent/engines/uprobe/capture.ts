@@ -14,6 +14,7 @@ export interface CaptureSurroundings {
   readonly stackBytes: number;
   /** Whether pages that are not resident could be read: a short window then ends where the stack does. */
   readonly sleepable: boolean;
+  readonly isTimed: boolean;
   /** Nanoseconds since the epoch. */
   readonly timeNs: bigint;
   readonly cost: Omit<CaptureCost, 'bytes'>;
@@ -39,13 +40,13 @@ export function captureOfRecord(record: HitRecord, around: CaptureSurroundings):
       detail: `memory at ${hex(record.stackAddress + BigInt(record.stack.length))} cannot be read`,
     });
   }
-  flattenRanges(around.site.ranges).forEach(({ range, parent }, index) => {
+  const planned = flattenRanges(around.site.ranges);
+  planned.forEach(({ range, parent }, index) => {
     const state = record.ranges[index];
     if (state === undefined) return;
     if (state.bytes !== undefined && state.bytes.length > 0)
       ranges.push({ address: state.address, bytes: state.bytes, provenance: 'at-hit', path: range.path });
-    const parentPath =
-      parent === undefined ? '' : (flattenRanges(around.site.ranges)[parent]?.range.path ?? '');
+    const parentPath = parent === undefined ? '' : (planned[parent]?.range.path ?? '');
     const absence = missingRange(range, state, parentPath);
     if (absence !== undefined) missing.push(absence);
   });
@@ -61,6 +62,7 @@ export function captureOfRecord(record: HitRecord, around: CaptureSurroundings):
     ranges,
     missing,
     cost: { ...around.cost, bytes: ranges.reduce((sum, { bytes }) => sum + bytes.length, 0) },
+    ...(around.isTimed ? { durationNs: record.durationNs ?? null } : {}),
   };
 }
 

@@ -246,6 +246,7 @@ export class WatchPoint implements ArmedPoint {
       site: this.#site,
       stackBytes: this.#layout.stackBytes,
       sleepable: false,
+      isTimed: false,
       timeNs: monotonicToRealtime(record.timeNs),
       cost,
     });

@@ -180,12 +180,17 @@ no register "$rpi"
 $xmm0
 ^^^^^
 no register "$xmm0"
-  general registers are $rax to $r15, $rsp, $rip; facts are $tid, $pid, $comm
+  general registers are $rax to $r15, $rsp, $rip; facts are $tid, $pid, $comm, and at returns $return and $duration
 
 $return
 ^^^^^^^
-$return is not supported yet
-  take the snapshot at FUNCTION:return and look at $rax
+$return is not known: there is no frame at hand
+  set a point at FUNCTION:return, and look at its innermost frame
+
+$duration
+^^^^^^^^^
+$duration is not known: there is no frame at hand
+  set a point at FUNCTION:return, and look at its innermost frame
 
 strlen(order->customer->name)
 ^^^^^^
@@ -241,7 +246,8 @@ a string to compare with cannot hold a NUL
 
 order->customer->name.matches("(")
                               ^^^
-invalid regular expression: /(/s: Unterminated group
+invalid regular expression: missing closing ): "("
+  patterns are written in RE2's syntax: no look-around, no back-references
 
 order + 1.5
       ^

@@ -19,6 +19,7 @@ import { compileNative, go } from '../../../support/compile-native.js';
 import { type CoreFile, crashCore } from '../../../support/core.js';
 import { newerGo } from '../../../support/fixtures.js';
 import { localNamed } from '../../../support/locals.js';
+import { sentWalks } from '../../../support/view-walks.js';
 import { repositoryRoot } from '../../../support/paths.js';
 
 const source = readFileSync(join(repositoryRoot, 'native-fixtures/go-values/values.go'), 'utf8');
@@ -108,6 +109,13 @@ describe.each(toolchains)('maps %s', (which, toolchain) => {
     expect(pairs.length).toBe(833);
     expect(new Set(pairs.map(([key]) => key)).size).toBe(833);
     expect(pairs.every(([key, value]) => value === key * key)).toBe(true);
+  });
+
+  test('walks can be sent, and find the same there', () => {
+    const values = ['eight', 'grow', 'huge'].map((name) => localNamed(snapshot, 'main.maps', name));
+    const channel = localNamed(snapshot, 'main.channels', 'full');
+    const map = isClassic ? 'go-map' : 'go-swiss-map';
+    expect(sentWalks([...values, channel], snapshot.memory)).toEqual(['channel', map]);
   });
 
   test('a length that is wrong is said', () => {
