@@ -20,6 +20,7 @@ import { timingOf } from './entries.js';
 import { locate, type LocatedSite } from './location.js';
 import { type MetricRequest, type MetricShape, metricText, planMetric, sameShape } from './metric.js';
 import { openSite, type Site } from './site.js';
+import { planWatch, siteOfWatch, type WatchRequest, writesOf } from './watch.js';
 
 export interface PlanRequestOptions {
   readonly symbols: ModuleSymbols;
@@ -37,6 +38,8 @@ export interface PlanRequestOptions {
   readonly locals?: boolean;
   /** Hits are added up, and nothing is collected. */
   readonly metric?: MetricRequest;
+  /** The location is an expression, and hits are writes of it. */
+  readonly watch?: WatchRequest;
   readonly limits?: Limits;
 }
 
@@ -49,6 +52,7 @@ export interface PlannedPoint {
 
 /** Throws `not-found`, `ambiguous`, `usage`, `limit`, `bad-expression` or `unsupported`. */
 export function planPoint(options: PlanRequestOptions): PlannedPoint {
+  if (options.watch !== undefined) return planWatchPoint(options, options.watch);
   const { symbols, location } = options;
   const settings = settingsOf(options);
   const planned: PlannedSite[] = [];
@@ -103,6 +107,33 @@ export function planPoint(options: PlanRequestOptions): PlannedPoint {
       stackBytes,
       maxBytes,
     },
+  };
+}
+
+function planWatchPoint(options: PlanRequestOptions, request: WatchRequest): PlannedPoint {
+  const { symbols, location: expression, captures = [], condition: text } = options;
+  const { limits, depth, stackBytes, maxBytes } = settingsOf(options);
+  const site = siteOfWatch(symbols);
+  const watch = planWatch(site, expression, request.onlyChanges);
+  const condition = kernelCondition(site, options, 'a watch is decided where the write is');
+  if (condition !== undefined && 'refusal' in condition) throw condition.refusal;
+  const asked = collectAskedFor(site, [expression, ...captures], condition?.parts ?? [], {
+    limits,
+    depth,
+    stackBytes,
+  });
+  const drafts = new Drafts({ maxRanges: limits.maxRanges, maxBytes: maxBytes - stackBytes });
+  drafts.adopt(asked.ranges);
+  const location = writesOf(expression, request);
+  const module = { buildId: symbols.buildId, path: options.modulePath };
+  const own = condition?.kernel === undefined ? {} : { condition: condition.kernel };
+  const sites = [
+    { linkAddress: 0n, fileOffset: 0, function: '', inlined: false, ...own, ranges: drafts.finish() },
+  ];
+  const asText = { location, ...(text === undefined ? {} : { condition: text }), captures };
+  return {
+    plan: { version: 3, module, sites, stackBytes, maxBytes, request: asText, watch },
+    explanation: { location, module, sites: [], dropped: [], stackBytes, maxBytes },
   };
 }
 
@@ -221,16 +252,30 @@ function cannotAddUp(site: Site, { unsupported, position, length }: Unlowered): 
 
 function conditionOf(
   site: Site,
-  { condition: text, metric }: PlanRequestOptions,
+  options: PlanRequestOptions,
+): PlannedCondition | { readonly refusal: StillframeError } | undefined {
+  if (options.metric !== undefined)
+    return kernelCondition(site, options, 'hits that are added up never leave the kernel');
+  const { condition: text } = options;
+  if (text === undefined) return undefined;
+  const planned = planCondition(site, text);
+  return isUnlowered(planned) ? { refusal: cannotDecide(site, text, planned) } : planned;
+}
+
+/** Where nothing is left to the agent, and why not. */
+function kernelCondition(
+  site: Site,
+  { condition: text }: PlanRequestOptions,
+  why: string,
 ): PlannedCondition | { readonly refusal: StillframeError } | undefined {
   if (text === undefined) return undefined;
   const planned = planCondition(site, text);
   if (isUnlowered(planned)) return { refusal: cannotDecide(site, text, planned) };
   const inAgent = planned.parts.find(({ runsIn }) => runsIn === 'agent');
-  if (metric === undefined || inAgent === undefined) return planned;
+  if (inAgent === undefined) return planned;
   const { start, end } = inAgent.node.span;
   const refusal = cannotDecide(site, text, {
-    unsupported: `${inAgent.reason ?? inAgent.text}; hits that are added up never leave the kernel`,
+    unsupported: `${inAgent.reason ?? inAgent.text}; ${why}`,
     position: start,
     length: end - start,
   });
@@ -257,6 +302,7 @@ function cannotDecide(
 
 /** `charge_order (orders.c:70) at 0x1234`. */
 function nameOf(site: LocatedSite & Pick<Site, 'frame'>): string {
+  if (site.function === '' && site.address === 0n) return 'a write';
   const file = site.frame?.file;
   const line = site.frame?.line;
   const source = file === undefined ? '' : ` (${file.slice(file.lastIndexOf('/') + 1)}:${line ?? '?'})`;

@@ -91,6 +91,11 @@ export class ControllerClient implements ControllerApi, Disposable {
   };
 
   async snap(options: SnapOptions, hooks: SnapHooks): Promise<SnapOutcome> {
+    if (options.watch !== undefined) {
+      throw new StillframeError('unsupported', 'a controller that runs on keeps no watches', {
+        hint: 'watch without --controller, on the host or with --agent ADDRESS',
+      });
+    }
     const request = snapMessage(options);
     const open: SnapContext['open'] = (listener, hangUp) =>
       this.#stream(controllerMethods.snap, request, listener, hangUp);

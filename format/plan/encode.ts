@@ -2,8 +2,8 @@
  * Plans as bytes: the same plan always gives the same bytes, so that plans can be compared and digested. Our own compact form: magic
  * `SFPL`, version, then fields in the order of `plan.ts`; numbers in ULEB128, texts and expressions with their length before them.
  * Version 2 is version 1 with an aggregate: after the captures and, of each site, after the ranges. Version 3 has after the captures a byte of
- * flags that say what there is of an aggregate (as in version 2), of timing (after all sites) and of decisions (of each site, last, whether it has one, and
- * then that). A plan with neither timing nor decisions is version 1 or 2.
+ * flags that say what there is of an aggregate (as in version 2), of timing (after all sites), of decisions (of each site, last, whether it has one, and
+ * then that) and of a watch (before the rest). A plan with none of the last three is version 1 or 2.
  * Decoding checks the form only; {@link ./verify.ts verifyPlan} checks the sense.
  */
 import { ByteCursor, ByteWriter } from '../bytes.js';
@@ -14,12 +14,13 @@ import { defaultLimits } from '../limits.js';
 import type { AggregateBuckets, AggregateGrouping, PlanAggregate, SiteAggregate } from './aggregate.js';
 import { hasDecisions, type Plan, type PlanRange, type PlanSite } from './plan.js';
 import type { PlanTiming } from './timing.js';
+import { type PlanWatch, watchBytes } from './watch.js';
 
 const magic = 0x4c504653;
-/** Without an aggregate, with one, and with timing or decisions. */
+/** Without an aggregate, with one, and with timing, decisions or a watch. */
 const versions = [1, 2, 3] as const;
 
-const partFlags = { aggregate: 1, timing: 2, decisions: 4 } as const;
+const partFlags = { aggregate: 1, timing: 2, decisions: 4, watch: 8 } as const;
 const siteFlags = { inlined: 1, file: 2, line: 4, condition: 8 } as const;
 const rangeFlags = { untilNul: 1, secret: 2 } as const;
 const aggregateFlags = { signed: 1, group: 2, metric: 4 } as const;
@@ -31,7 +32,7 @@ const expressionFlags = { value: 1, group: 2, groupLength: 4 } as const;
 
 export function encodePlan(plan: Plan): Uint8Array {
   const out = new ByteWriter();
-  const { aggregate, timing } = plan;
+  const { aggregate, timing, watch } = plan;
   out.u32(magic).uleb(plan.version);
   writeText(out, plan.module.buildId);
   writeText(out, plan.module.path);
@@ -47,9 +48,11 @@ export function encodePlan(plan: Plan): Uint8Array {
     out.u8(
       (aggregate === undefined ? 0 : partFlags.aggregate) |
         (timing === undefined ? 0 : partFlags.timing) |
-        (isDecided ? partFlags.decisions : 0),
+        (isDecided ? partFlags.decisions : 0) |
+        (watch === undefined ? 0 : partFlags.watch),
     );
   }
+  if (watch !== undefined) writeWatch(out, watch);
   if (aggregate !== undefined) writeAggregate(out, aggregate, plan.request.metric);
   out.uleb(plan.sites.length);
   for (const site of plan.sites) {
@@ -75,8 +78,9 @@ export function decodePlan(bytes: Uint8Array): Plan {
   const condition = readFlags(cursor, 1) === 1 ? readText(cursor) : undefined;
   const captures = readList(cursor, () => readText(cursor));
   const asked = { location, ...(condition === undefined ? {} : { condition }), captures };
-  const parts = version === 3 ? readFlags(cursor, 7) : version === 2 ? partFlags.aggregate : 0;
+  const parts = version === 3 ? readFlags(cursor, 15) : version === 2 ? partFlags.aggregate : 0;
   const has = (flag: number): boolean => (parts & flag) !== 0;
+  const watched = has(partFlags.watch) ? { watch: readWatch(cursor) } : {};
   const summed = has(partFlags.aggregate) ? readAggregate(cursor) : undefined;
   const sites = readList(cursor, () => {
     const site = readSite(cursor);
@@ -85,10 +89,26 @@ export function decodePlan(bytes: Uint8Array): Plan {
   });
   const timed = has(partFlags.timing) ? { timing: readTiming(cursor) } : {};
   if (!cursor.atEnd) throw cursor.error('bytes after the plan');
-  const plain = { version, module, sites, stackBytes, maxBytes, ...timed };
+  const plain = { version, module, sites, stackBytes, maxBytes, ...timed, ...watched };
   if (summed === undefined) return { ...plain, request: asked };
   const { aggregate, metric } = summed;
   return { ...plain, request: { ...asked, ...(metric === undefined ? {} : { metric }) }, aggregate };
+}
+
+function writeWatch(out: ByteWriter, { expression, address, bytes, onlyChanges }: PlanWatch): void {
+  writeText(out, expression);
+  writeBytes(out, address);
+  out.uleb(bytes).u8(onlyChanges ? 1 : 0);
+}
+
+function readWatch(cursor: ByteCursor): PlanWatch {
+  const expression = readText(cursor);
+  const address = readBytes(cursor);
+  const at = cursor.offset;
+  const length = cursor.ulebNumber();
+  const bytes = watchBytes.find((known) => known === length);
+  if (bytes === undefined) throw cursor.error(`a watch of ${length} bytes`, at);
+  return { expression, address, bytes, onlyChanges: readFlags(cursor, 1) === 1 };
 }
 
 function writeAggregate(out: ByteWriter, aggregate: PlanAggregate, metric: string | undefined): void {

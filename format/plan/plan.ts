@@ -1,6 +1,7 @@
 import type { Decision } from '../decision/decision.js';
 import type { PlanAggregate, SiteAggregate } from './aggregate.js';
 import type { PlanTiming } from './timing.js';
+import type { PlanWatch } from './watch.js';
 
 /**
  * A capture plan: what to probe, when it counts as a hit, and which memory to collect. Every address, length and
@@ -26,6 +27,8 @@ import type { PlanTiming } from './timing.js';
  *
  * A plan with {@link PlanTiming timing} knows how long functions took that return at its sites; conditions and what is added up may ask for
  * {@link durationRegister}. That is version 3, too, with an aggregate or without.
+ *
+ * A plan with a {@link PlanWatch watch} has hits when memory is written, wherever the code is that writes. That is version 3, too.
  */
 export interface Plan {
   readonly version: 1 | 2 | 3;
@@ -41,6 +44,8 @@ export interface Plan {
   readonly aggregate?: PlanAggregate;
   /** Where the functions are entered that return at the sites. */
   readonly timing?: PlanTiming;
+  /** The memory whose writes are hits. */
+  readonly watch?: PlanWatch;
 }
 
 export interface PlanModule {
@@ -119,7 +124,7 @@ export function hasDecisions(plan: Plan): boolean {
 export function withoutRanges(plan: Plan): Plan {
   return {
     ...plan,
-    version: plan.timing !== undefined ? 3 : plan.aggregate === undefined ? 1 : 2,
+    version: plan.timing !== undefined || plan.watch !== undefined ? 3 : plan.aggregate === undefined ? 1 : 2,
     stackBytes: 0,
     maxBytes: 1,
     sites: plan.sites.map(countedSite),
