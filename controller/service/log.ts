@@ -123,6 +123,7 @@ export class LogRun implements Disposable {
     const { linesPerSecond } = this.#options;
     this.#drop(`more than ${linesPerSecond} a second`, Number(counters.limited ?? 0n), true);
     this.#drop('for want of room', Number(counters.dropped), true);
+    this.#drop('whose condition was not decided', Number(counters.undecided ?? 0n), true);
     for (const [why, count] of this.#dropped) {
       if (count.all > count.told) this.#hooks.dropped(count.all - count.told, why);
       count.told = count.all;

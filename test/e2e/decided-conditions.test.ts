@@ -122,7 +122,7 @@ describe('a service in C++', () => {
 
   test('a log tells only what the condition holds for', { timeout }, async () => {
     const { workplace, service, location } = running;
-    const asked = ['log', String(service.pid), location, '{request.name} {request.id_}', '--for', '4s'];
+    const asked = ['log', String(service.pid), location, '{request.name} {request.id_}', '--for', '2s'];
     const told = await workplace.run(
       ...asked,
       '--if',
@@ -130,7 +130,7 @@ describe('a service in C++', () => {
     );
     expect(told.status).toBe(0);
     const lines = told.stdout.trim().split('\n');
-    expect(lines.length).toBeGreaterThan(1);
+    expect(lines.length).toBeGreaterThan(0);
     for (const line of lines) expect(line).toMatch(/"?abc"? \d+$/);
   });
 
@@ -151,18 +151,18 @@ describe('others', () => {
       'Rust: the value of a key of a HashMap, a text that contains another',
       rustService,
       {
-        condition: 'self.headers["host"] == "example.org" && self.name.contains("longer")',
+        condition: 'self.headers["host"] == "example.org" && self.name.contains("bc")',
         shown: 'self.name',
-        pattern: /^a longer name than the first$/,
+        pattern: /^abc$/,
       },
     ],
     [
       'Go: the value of a key of a map, a pattern',
       goService,
       {
-        condition: 'r.Stock["pear"] == 5 && r.Name.matches("^request number [0-9]+$")',
+        condition: 'r.Stock["pear"] == 5 && r.Name.matches("^a.c$")',
         shown: 'r.Name',
-        pattern: /^request number \d+$/,
+        pattern: /^abc$/,
       },
     ],
   ];
