@@ -152,6 +152,11 @@ describe('is refused', () => {
     ],
     ['(__int128)numbers[0] * 2 > 1', '128-bit integers cannot be computed with in the kernel', {}],
     [
+      `price${' + price'.repeat(300)} > 1`,
+      'cannot verify the decision: cell 403: nested deeper than 200',
+      {},
+    ],
+    [
       'name.contains("x")',
       '"contains" cannot run in the kernel; it needs a loop over the whole string; hits that are added up never leave the kernel',
       { metric: { kind: 'count' } },

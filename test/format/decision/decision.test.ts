@@ -31,7 +31,7 @@ const cell = (index: number): readonly number[] => {
 const address = (value: number): Cell =>
   ops([...new ByteWriter().u8(DW_OP.DW_OP_const8u).u64(BigInt(value)).finish()]);
 
-const bytesOf = (text: string): number[] => [...new TextEncoder().encode(text)];
+const bytesOf = (characters: string): number[] => [...new TextEncoder().encode(characters)];
 const at = 0x1000;
 
 function decided(cells: readonly Cell[], bytes: readonly number[] = []): boolean | Absent {
@@ -191,6 +191,14 @@ describe('a hostile decision', () => {
       'too much',
       Array.from({ length: maxDecisionCells + 1 }, () => ops(lit(1))),
       '1025 cells, 1 to 1024 are allowed',
+    ],
+    [
+      'too deep',
+      [
+        { kind: 'constant', value: 1 },
+        ...Array.from({ length: 300 }, (_, operand): Cell => ({ kind: 'negate', operand })),
+      ],
+      'cell 200: nested deeper than 200',
     ],
     ['itself', [ops(cell(0))], 'cell 0: register 4096 is not in a plan at offset 0x0'],
     [
