@@ -183,6 +183,8 @@ function within(what: string, value: number, least: number, most: number): void 
 
 /** What parameters and locals lead to nobody asked for by name: each range delays the hitting thread, so there is an end sooner. */
 const maxLocalRanges = 256;
+/** The same of a point whose candidates bring them, whether they turn out to be hits or not. */
+const maxCandidateRanges = 64;
 
 interface PlannedSite {
   readonly site: PlanSite;
@@ -216,8 +218,9 @@ function planSite(
   if (asked.undecidable !== undefined) {
     return { refusal: cannotDecide(site, options.condition ?? '', asked.undecidable) };
   }
+  const localRanges = condition?.agent === undefined ? maxLocalRanges : maxCandidateRanges;
   const drafts = new Drafts({
-    maxRanges: Math.min(limits.maxRanges, flattenRanges(asked.ranges).length + maxLocalRanges),
+    maxRanges: Math.min(limits.maxRanges, flattenRanges(asked.ranges).length + localRanges),
     maxBytes: maxBytes - stackBytes,
   });
   drafts.adopt(asked.ranges);
