@@ -50,7 +50,7 @@ export function treeSetView(type: Type, noun: string, element: Type | undefined)
 }
 
 /**
- * Of a tree that is brought whole its root is the nearest node; of a larger one a walk meets first what is below the fourth ancestor of its first node, of which all
+ * Of a tree that is brought whole its root is the nearest node; of a larger one a walk meets first what is below the third ancestor of its first node, of which all
  * is brought that is.
  */
 function blocksOf({ node, walk }: Tree, holds: Held): Block[] {
@@ -66,7 +66,7 @@ function blocksOf({ node, walk }: Tree, holds: Held): Block[] {
   return [...nodeTree(near, walk, bytes, holds), ...leftSide(above, walk.left, bytes, maxLevels)];
 }
 
-const maxClimbed = 4;
+const maxClimbed = 3;
 
 /** Every walk comes from the root: what is between that and the first nodes. */
 function leftSide(address: Recipe, left: number, bytes: number, levels: number): Block[] {
@@ -75,8 +75,8 @@ function leftSide(address: Recipe, left: number, bytes: number, levels: number):
   return [{ address, bytes: constant(bytes), maxBytes: bytes, next }];
 }
 
-/** Above the fourth ancestor of the first node: of a tree of 10,000 nodes there are about so many. */
-const maxLevels = 8;
+/** Above the third ancestor of the first node: enough for 500 keys that came in descending order, and for 10,000 in any. */
+const maxLevels = 12;
 
 /** Nodes of five levels: as many as a plan brings. */
 const maxWhole = 31;

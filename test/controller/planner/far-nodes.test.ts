@@ -28,7 +28,7 @@ int main() {
   std::set<int> backwards;
   for (int i = 0; i < 10; i++) few[i] = i;
   for (int i = 0; i < 100; i++) some[i] = i, named["key " + std::to_string(i)] = i;
-  for (int i = 0; i < 5000; i++) more[i * 7919 % 5003] = i, backwards.insert(-i);
+  for (int i = 0; i < 500; i++) more[i * 7919 % 503] = i, backwards.insert(-i);
   many(few, some, more, named, backwards);
 }`;
 
@@ -90,16 +90,14 @@ describe('near nodes', () => {
     ['libstdc++', cplusplus('g++', '-O0', '-no-pie', '-w')],
     ['libc++', cplusplus('clang++', '-O0', '-no-pie', '-w', '-stdlib=libc++')],
   ])('of trees of %s', (_, toolchain) => {
-    const { few, some, more, named, backwards } = shown(cplusplusSource, toolchain);
-    expect(few).toBe('10 of 10');
-    const count = (text: string | undefined): number => Number(/^\d+/.exec(text ?? '')?.[0]);
-    for (const each of [some, more, named, backwards]) expect(count(each)).toBeGreaterThan(12);
-    expect([some, more, named, backwards].map((each) => each?.replace(/^\d+/, ''))).toEqual([
-      ' of 100',
-      ' of 5000',
-      ' of 100',
-      ' of 5000',
-    ]);
+    // How far it goes beyond what fits whole the shape of the tree decides.
+    expect(shown(cplusplusSource, toolchain)).toEqual({
+      few: '10 of 10',
+      some: '16 of 100',
+      more: '13 of 500',
+      named: '16 of 100',
+      backwards: '9 of 500',
+    });
   });
 
   test('of tables and trees of Rust', () => {
