@@ -2,12 +2,12 @@
  * `stillframe agent`: puts tracer, session and faces together, says that it is ready with one line on stdout, and takes all down
  * again on SIGTERM or SIGINT. Logs go to stderr as JSON, without values of targets.
  */
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync, rmdirSync } from 'node:fs';
 import { arch, homedir, hostname, release } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { pino } from 'pino';
-import { defaultSocket, parseEndpoint } from '../format/endpoint.js';
+import { defaultSocket, type Endpoint, parseEndpoint } from '../format/endpoint.js';
 import { StillframeError, toStillframeError } from '../format/error.js';
 import type { stillframe } from '../proto/generated/stillframe.js';
 import { defaultPolicy, readPolicy } from './policy/policy.js';
@@ -109,6 +109,20 @@ async function run(options: AgentOptions): Promise<void> {
   } finally {
     dialing?.[Symbol.dispose]();
     await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
+    if (options.temporary === true) removeSocketFolders(endpoints);
+  }
+}
+
+/** The command that made them may have been killed. What is not empty was not made for this agent alone. */
+function removeSocketFolders(endpoints: readonly Endpoint[]): void {
+  for (const endpoint of endpoints) {
+    if (endpoint.kind !== 'unix') continue;
+    try {
+      rmdirSync(dirname(endpoint.path));
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined;
+      if (code !== 'ENOTEMPTY' && code !== 'ENOENT') throw error;
+    }
   }
 }
 

@@ -98,6 +98,7 @@ function answers(
     case 'probeEngines':
     case 'watchLog':
     case 'watchUsage':
+    case 'resume':
     case 'core':
     case 'unwatch':
     case undefined:

@@ -53,6 +53,7 @@ const programs = {
     bpftrace: 'bpftrace',
     'dpkg-source': 'dpkg-dev',
     '/usr/include/event.h': 'libevent-dev',
+    '/usr/include/seccomp.h': 'libseccomp-dev',
     setpriv: 'util-linux',
     prometheus: 'prometheus',
     'prometheus-alertmanager': 'prometheus-alertmanager',

@@ -181,6 +181,20 @@ export function decodeUtf8(bytes: Uint8Array): string {
   return utf8.decode(bytes);
 }
 
+/** Units of 2 or 4 bytes as text; one that is no character as `\\x` and its number. */
+export function decodeWideUnits(bytes: Uint8Array, unitBytes: number): string {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let text = '';
+  for (let i = 0; i + unitBytes <= bytes.length; i += unitBytes) {
+    if (unitBytes === 2) text += String.fromCharCode(view.getUint16(i, true));
+    else {
+      const unit = view.getUint32(i, true);
+      text += unit <= 0x10ffff ? String.fromCodePoint(unit) : `\\x${unit.toString(16)}`;
+    }
+  }
+  return text;
+}
+
 /** A growing little-endian buffer. */
 export class ByteWriter {
   #bytes = new Uint8Array(256);

@@ -98,11 +98,13 @@ export const controllerMethods: {
   readonly explain: Method<Fields<'ExplainRequest'>, Fields<'Document'>>;
   readonly snap: Method<Fields<'SnapRequest'>, Fields<'SnapUpdate'>>;
   readonly metric: Method<Fields<'MetricRequest'>, Fields<'Document'>>;
+  readonly log: Method<Fields<'LogRequest'>, Fields<'LogUpdate'>>;
   readonly now: Method<Fields<'NowRequest'>, Fields<'NowResponse'>>;
   readonly core: Method<Fields<'CoreRequest'>, Fields<'NowResponse'>>;
   readonly points: Method<Fields<'PointsRequest'>, Fields<'Documents'>>;
   readonly watchPoints: Method<Fields<'PointsRequest'>, Fields<'Documents'>>;
   readonly removePoints: Method<Fields<'RemovePointsRequest'>, Fields<'Documents'>>;
+  readonly resumePoints: Method<Fields<'ResumePointsRequest'>, Fields<'Documents'>>;
   readonly snapshots: Method<Fields<'SnapshotsRequest'>, Fields<'Documents'>>;
   readonly show: Method<Fields<'ShowRequest'>, Fields<'Document'>>;
   readonly eval: Method<Fields<'EvalRequest'>, Fields<'Documents'>>;
@@ -119,11 +121,13 @@ export const controllerMethods: {
   explain: method(controller.explain, v1.ExplainRequest, v1.Document),
   snap: method(controller.snap, v1.SnapRequest, v1.SnapUpdate, 'stream'),
   metric: method(controller.metric, v1.MetricRequest, v1.Document, 'stream'),
+  log: method(controller.log, v1.LogRequest, v1.LogUpdate, 'stream'),
   now: method(controller.now, v1.NowRequest, v1.NowResponse),
   core: method(controller.core, v1.CoreRequest, v1.NowResponse),
   points: method(controller.points, v1.PointsRequest, v1.Documents),
   watchPoints: method(controller.watchPoints, v1.PointsRequest, v1.Documents, 'stream'),
   removePoints: method(controller.removePoints, v1.RemovePointsRequest, v1.Documents),
+  resumePoints: method(controller.resumePoints, v1.ResumePointsRequest, v1.Documents),
   snapshots: method(controller.snapshots, v1.SnapshotsRequest, v1.Documents),
   show: method(controller.show, v1.ShowRequest, v1.Document),
   eval: method(controller.eval, v1.EvalRequest, v1.Documents),

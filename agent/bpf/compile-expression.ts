@@ -25,6 +25,8 @@ export interface ExpressionContext {
   readonly name: string;
   /** The site's link address: the load bias is `rip - linkAddress`. */
   readonly linkAddress: bigint;
+  /** The load bias where it is known: of a watch, whose hits can come from other modules. */
+  readonly bias?: bigint | undefined;
   /** Sleepable programs read pages that are not resident; others cannot. */
   readonly sleepable: boolean;
   /** Where to go when memory is unreadable; r7 is then its address. */
@@ -339,9 +341,14 @@ class ExpressionCompiler {
   }
 
   #linkAddress(address: bigint): void {
+    const { linkAddress, bias } = this.#context;
     this.#push();
-    this.#asm.loadMemory(8, 7, 6, ripOffset);
-    this.#addConstant(address - this.#context.linkAddress);
+    if (bias === undefined) {
+      this.#asm.loadMemory(8, 7, 6, ripOffset);
+      this.#addConstant(address - linkAddress);
+    } else {
+      this.#asm.load(7, BigInt.asUintN(64, address + bias));
+    }
   }
 
   #branch(target: number): void {

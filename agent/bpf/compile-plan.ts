@@ -16,6 +16,7 @@ import { compileSharedReads } from './compile-held.js';
 import { type CollectContext, compileRange, compileStack } from './compile-range.js';
 import { bpfHelpers } from './helper-calls.js';
 import { type CounterName, counterNames, slotBytes, stateOffsets, wakeWindowNs } from './point-state.js';
+import { compileWritten, storeWritten, type WatchOptions } from './compile-written.js';
 import { layoutRecord, recordHead, type RecordLayout } from './record-layout.js';
 import { emitDuration } from './timing.js';
 import {
@@ -48,6 +49,8 @@ export interface CompileOptions {
   readonly sleepable: boolean;
   /** BTF id of `bpf_copy_from_user_str`, where the kernel has it and the program is sleepable. */
   readonly copyStringBtfId?: number;
+  /** Of a plan with a watch. */
+  readonly watch?: WatchOptions;
   /** Count only hits of this process; where the attachment itself does not filter. */
   readonly onlyPid?: number;
 }
@@ -91,6 +94,7 @@ class SiteCompiler {
     const asm = this.#asm.section('start').mov(6, 1);
     if (this.#options.onlyPid !== undefined) this.#filterPid(this.#options.onlyPid);
     this.#timeCall();
+    this.#written();
     this.#condition();
     asm.section('budget');
     this.#count('wanted');
@@ -99,6 +103,16 @@ class SiteCompiler {
     if (this.#options.aggregate === undefined) this.#leave();
     else this.#addUp(this.#options.aggregate);
     return asm.assemble();
+  }
+
+  #written(): void {
+    const { watch, stateFd } = this.#options;
+    if (watch === undefined) return;
+    compileWritten(this.#asm, watch, {
+      stateFd,
+      count: (name) => this.#count(name),
+      leave: () => this.#leave(),
+    });
   }
 
   /** r8 becomes the time since the function was entered, until it is stored in the record. */
@@ -151,6 +165,7 @@ class SiteCompiler {
       assembler: asm,
       layout: this.#layout,
       linkAddress: this.#site.linkAddress,
+      bias: this.#options.watch?.bias,
       sleepable: this.#options.sleepable,
       ...(this.#options.copyStringBtfId === undefined
         ? {}
@@ -210,6 +225,7 @@ class SiteCompiler {
       assembler: asm,
       name: 'the condition',
       linkAddress: this.#site.linkAddress,
+      bias: this.#options.watch?.bias,
       sleepable: this.#options.sleepable,
       readFault: fault,
       divisionFault: fault,
@@ -317,6 +333,7 @@ class SiteCompiler {
       .storeImm(8, 9, recordHead.stackAddress, 0)
       .storeImm(8, 9, recordHead.dataLength, 0);
     if (this.#plan.timing !== undefined) asm.storeMemory(8, 9, recordHead.duration, 8);
+    if (this.#options.watch !== undefined) storeWritten(asm);
     for (let offset = 0; offset < ptRegsBytes; offset += 8)
       asm.loadMemory(8, 1, 6, offset).storeMemory(8, 9, recordHead.registers + offset, 1);
   }

@@ -42,6 +42,8 @@ export interface CopiedProcess extends AsyncDisposable {
   readonly copyNs: number;
   readonly mappings: readonly Mapping[];
   readonly memory: ProcessMemory;
+  /** To be called often while it is read: throws, with the copy killed, when it may not stay any longer. */
+  checkStay(): void;
 }
 
 export interface ArmRequest {
@@ -87,8 +89,13 @@ export interface PointCounters {
   readonly faults: bigint;
   readonly dropped: bigint;
   readonly delivered: bigint;
+  /** CPU time that its hits took from the threads that passed, nanoseconds; undefined where the engine does not measure it. */
+  readonly spentNs?: bigint;
   /** Hits that were not delivered, for they came too soon after another. */
   readonly limited?: bigint;
+  /** Of a point a part of whose condition is decided on the bytes of a hit: hits of which that could not be told, and why it could not of the last. They are not delivered. */
+  readonly undecided?: bigint;
+  readonly undecidedWhy?: string;
   /** Of a plan with an aggregate: each hit that is neither `conditionFalse` nor in `faults` is in it. */
   readonly aggregate?: AggregateTotals;
 }

@@ -30,10 +30,15 @@ export const mapTypes = {
   BPF_MAP_TYPE_LRU_HASH: 9,
   BPF_MAP_TYPE_RINGBUF: 27,
 } as const;
-export const programTypes = { BPF_PROG_TYPE_KPROBE: 2, BPF_PROG_TYPE_TRACING: 26 } as const;
+export const programTypes = {
+  BPF_PROG_TYPE_KPROBE: 2,
+  BPF_PROG_TYPE_PERF_EVENT: 7,
+  BPF_PROG_TYPE_TRACING: 26,
+} as const;
 export const attachTypes = {
   BPF_CGROUP_INET_INGRESS: 0,
   BPF_TRACE_ITER: 28,
+  BPF_PERF_EVENT: 41,
   BPF_TRACE_UPROBE_MULTI: 48,
 } as const;
 
@@ -157,6 +162,15 @@ export class BpfMap extends BpfObject {
     if (result.value < 0n) throw systemError(`cannot write map "${this.spec.name}"`, 'bpf', result.errno);
   }
 
+  /** Whether there was one. */
+  delete(key: Uint8Array): boolean {
+    const attributes = new Attributes().u32(0, this.fd).pointer(8, Buffer.from(key));
+    const result = bpf('BPF_MAP_DELETE_ELEM', attributes);
+    if (result.value === 0n) return true;
+    if (result.errno === 2) return false;
+    throw systemError(`cannot delete from map "${this.spec.name}"`, 'bpf', result.errno);
+  }
+
   /**
    * All entries of a hash map, each once, with the values of all CPUs one after another where it has one for each. Those that come
    * meanwhile may be left out. A map that only grows loses none.
@@ -268,6 +282,17 @@ export function programRunTimeNs(program: BpfObject): number {
   return Number(objectInfo(program.fd, 256).readBigUInt64LE(192));
 }
 
+export interface ProgramRuns {
+  readonly count: bigint;
+  readonly timeNs: bigint;
+}
+
+/** How often a program ran, and for how long, as far as {@link enableRunStatistics} was held meanwhile. */
+export function programRuns(program: BpfObject): ProgramRuns {
+  const info = objectInfo(program.fd, 256);
+  return { timeNs: info.readBigUInt64LE(192), count: info.readBigUInt64LE(200) };
+}
+
 function objectInfo(fd: number, length: number): Buffer {
   const info = Buffer.alloc(length);
   const attributes = new Attributes().u32(0, fd).u32(4, info.length).pointer(8, info);
@@ -322,6 +347,22 @@ export function linkUprobeMulti(spec: UprobeMultiSpec): BpfLink {
       pid: spec.pid,
       ...(result.errno === 1 ? { hint: privilegeHint } : {}),
     });
+  }
+  return new BpfLink(Number(result.value));
+}
+
+/** Runs a program at each sample of a perf event (`BPF_PERF_EVENT`; Linux 5.15). What threads inherit of the event has the program, and no cookie. */
+export function linkPerfEvent(program: BpfObject, eventFd: number, cookie: bigint): BpfLink {
+  const attributes = new Attributes()
+    .u32(0, program.fd)
+    .u32(4, eventFd)
+    .u32(8, attachTypes.BPF_PERF_EVENT)
+    .u32(16, Number(cookie & 0xffff_ffffn))
+    .u32(20, Number(cookie >> 32n));
+  const result = bpf('BPF_LINK_CREATE', attributes);
+  if (result.value < 0n) {
+    const options = result.errno === 1 ? { hint: privilegeHint } : {};
+    throw systemError('cannot attach to a perf event', 'bpf', result.errno, options);
   }
   return new BpfLink(Number(result.value));
 }

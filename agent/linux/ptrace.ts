@@ -23,6 +23,7 @@ export const PTRACE_LISTEN = 0x4208n;
 export const PTRACE_SYSCALL = 24n;
 export const PTRACE_GETSIGMASK = 0x420an;
 export const PTRACE_SETSIGMASK = 0x420bn;
+export const PTRACE_SECCOMP_GET_FILTER = 0x420cn;
 export const PTRACE_GET_RSEQ_CONFIGURATION = 0x420fn;
 export const PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG = 0x4211n;
 
@@ -138,6 +139,21 @@ export function dispatchesSyscalls(tid: number): boolean {
     dispatchConfigurationBytes,
   );
   return mode !== undefined && mode !== 0n;
+}
+
+/**
+ * Reads a seccomp filter of a stopped thread, 0 for the oldest, into `target`, which has room for the longest there can be. Gives how many
+ * instructions it has, or the symbolic errno: ENOENT past the newest, EINVAL for a thread without any, EACCES where the caller may not.
+ */
+export function getSeccompFilter(tid: number, index: number, target: Buffer): number | string {
+  const { value, errno } = syscall(
+    SYS_ptrace,
+    { i64: PTRACE_SECCOMP_GET_FILTER },
+    { i64: BigInt(tid) },
+    { i64: BigInt(index) },
+    { buffer: target },
+  );
+  return value === -1n ? errnoName(errno) : Number(value);
 }
 
 function readWord(what: bigint, tid: number, address: bigint, length: number): bigint | undefined {

@@ -11,6 +11,8 @@ import type { Plan } from '../../format/plan/plan.js';
 import type { LogFileRule } from './log-files.js';
 import { patternOf } from './pattern.js';
 
+const percent = z.number().min(0).max(100_000);
+
 const schema = z.strictObject({
   /** Patterns of executable paths, `*` for any characters. A deny goes before an allow; an empty allow list allows all. */
   allow: z.array(z.string()).default([]),
@@ -20,22 +22,43 @@ const schema = z.strictObject({
   maxHitBytes: z.int().positive().max(defaultLimits.maxHitBytes).default(defaultLimits.maxHitBytes),
   /** Patterns of files whose lines may be watched, links followed; none unless they are named. Without a policy, all. */
   logFiles: z.array(z.string()).default([]),
+  /** Lines a second that a log point may tell in one process; 0 for no log points. Without a policy, as many as anybody may ask. */
+  logRate: z.number().nonnegative().max(defaultLimits.maxLogRate).default(0),
   /** False: only planned ranges leave the host, no raw stack windows. */
   rawStack: z.boolean().default(true),
+  /**
+   * Percent of one CPU that hits may take from the threads that pass: those of one point, and those of all points together. Beyond it a point is suspended.
+   * 0: without an end.
+   */
+  cpuPercent: z
+    .strictObject({ point: percent.default(1), host: percent.default(5) })
+    .default({ point: 1, host: 5 }),
   /** Whether whole memory may leave the host, secrets and all. Without a policy, yes. */
   wholeMemory: z.boolean().default(false),
 });
+
+/** Percent of one CPU, 0 for no bound. */
+export interface CpuRule {
+  /** As what says that a point was suspended calls it: `policy "/etc/stillframe.json"`. */
+  readonly name: string;
+  readonly point: number;
+  readonly host: number;
+}
 
 export interface Policy {
   /** Whether `checkProgram` can refuse anything. */
   readonly restrictsPrograms: boolean;
   readonly engines: readonly EngineName[] | undefined;
   readonly logFiles: LogFileRule;
+  readonly cpu: CpuRule;
   /** Throws `denied` or `usage`. */
   checkPoint(request: {
     readonly plan: Plan;
     readonly engine?: EngineName;
     readonly maxHits: number;
+    /** It tells each hit, without end: `maxHits` says nothing of it, `minIntervalNs` how often. */
+    readonly stream?: boolean;
+    readonly minIntervalNs?: bigint;
     readonly expiresMs: number;
   }): void;
   checkNow(request: { readonly engine?: EngineName; readonly stackBytes: number }): void;
@@ -63,7 +86,13 @@ export function readPolicy(path: string): Policy {
 }
 
 export function defaultPolicy(): Policy {
-  return makePolicy({ ...schema.parse({ wholeMemory: true }), logFiles: undefined }, 'the default limits');
+  return makePolicy(
+    {
+      ...schema.parse({ wholeMemory: true, logRate: defaultLimits.maxLogRate }),
+      logFiles: undefined,
+    },
+    'the default limits',
+  );
 }
 
 interface Rules extends Omit<z.infer<typeof schema>, 'logFiles'> {
@@ -83,13 +112,25 @@ function makePolicy(rules: Rules, name: string, limits: Limits = defaultLimits):
   const checkStack = (stackBytes: number): void => {
     if (stackBytes > 0 && !rules.rawStack) throw denied('raw stack windows (rawStack: false)');
   };
+  const checkLog = (minIntervalNs: bigint): void => {
+    const { logRate } = rules;
+    if (logRate === 0) throw denied('log points (logRate: 0)');
+    const asked = minIntervalNs <= 0n ? Infinity : 1e9 / Number(minIntervalNs);
+    // What is as much but for rounding is as much.
+    if (asked > logRate * 1.001) {
+      const what = Number.isFinite(asked) ? `${Math.ceil(asked)}` : 'any number of';
+      throw denied(`${what} log lines a second (logRate: ${logRate})`);
+    }
+  };
   return {
     restrictsPrograms: allow.length + deny.length > 0,
     engines: rules.engines,
     logFiles: { name, patterns: rules.logFiles },
-    checkPoint({ plan, engine, maxHits, expiresMs }) {
+    cpu: { name, ...rules.cpuPercent },
+    checkPoint({ plan, engine, maxHits, expiresMs, stream, minIntervalNs = 0n }) {
       checkEngine(engine);
       checkStack(plan.stackBytes);
+      if (stream === true) checkLog(minIntervalNs);
       if (maxHits < 1 || maxHits > rules.maxHits) throw denied(`${maxHits} hits (1 to ${rules.maxHits})`);
       if (plan.maxBytes > rules.maxHitBytes) {
         throw denied(`${plan.maxBytes} bytes a hit (maxHitBytes: ${rules.maxHitBytes})`);

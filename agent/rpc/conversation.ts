@@ -128,6 +128,10 @@ export class Conversation implements Disposable {
         const view = await session.remove(command.disarm.pointId ?? '');
         return { pointState: pointStateMessage(view) };
       }
+      case 'resume': {
+        const view = await session.resume(command.resume.pointId ?? '');
+        return { pointState: pointStateMessage(view) };
+      }
       case 'listPoints':
         return await this.#listPoints(command.listPoints);
       case 'now': {

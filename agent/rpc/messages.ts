@@ -3,7 +3,7 @@ import { engineNames, type EngineName, type LoadedModule } from '../../format/ca
 import { StillframeError } from '../../format/error.js';
 import type { AggregateCell, AggregateTotals } from '../../format/plan/aggregate.js';
 import { decodePlan } from '../../format/plan/encode.js';
-import { type Plan, withoutRanges } from '../../format/plan/plan.js';
+import { type Plan, hasDecisions, withoutRanges } from '../../format/plan/plan.js';
 import { verifyPlan } from '../../format/plan/verify.js';
 import { stillframe } from '../../proto/generated/stillframe.js';
 import { fromLong, numberFromLong, toLong } from '../../proto/long.js';
@@ -45,6 +45,12 @@ export function pointRequestFrom(arm: stillframe.v1.Arm.$Properties): PointReque
   }
   const plan = planFrom(arm.plan);
   const countOnly = (arm.countOnly ?? false) || plan.aggregate !== undefined;
+  if (countOnly && hasDecisions(plan)) {
+    throw new StillframeError(
+      'unsupported',
+      `cannot count hits of point ${arm.pointId}: a part of its condition is decided on what a hit collects`,
+    );
+  }
   return {
     id: arm.pointId,
     pids,
@@ -206,6 +212,8 @@ export function countersMessage(counters: PointCounters): stillframe.v1.Counters
     dropped: toLong(counters.dropped),
     delivered: toLong(counters.delivered),
     limited: toLong(counters.limited ?? 0n),
+    undecided: toLong(counters.undecided ?? 0n),
+    undecidedWhy: counters.undecidedWhy ?? '',
   };
 }
 

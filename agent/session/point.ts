@@ -79,7 +79,7 @@ export class Point {
   /** Processes that it is being armed in, and those of them whose end was told before the answer. */
   readonly arming: Map<number, Promise<unknown>> = new Map();
   readonly goneEarly: Set<number> = new Set();
-  /** Where it was armed before the tracer died, and is not again yet. */
+  /** Where it was armed before the tracer died or it was suspended, and is not again yet. */
   readonly unarmed: Map<number, ProcessKey> = new Map();
   /** Why better engines were passed over, and processes that were named. */
   readonly #refusals = new Set<string>();
@@ -121,8 +121,16 @@ export class Point {
         : `waiting for a process that fits ${selector}: ${reason}`;
   }
 
+  /** It costs too much: nothing is armed until somebody resumes it. To be disarmed by the caller. */
+  suspend(detail: string): void {
+    this.phase = 'suspended';
+    this.detail = detail;
+    for (const { pid, startTicks } of this.armed.values()) this.unarmed.set(pid, { pid, startTicks });
+  }
+
+  /** What comes with a hit says less than what is asked for: what it leaves out is as before. */
   seen(pid: number, counters: PointCounters): void {
-    this.#seen.set(pid, counters);
+    this.#seen.set(pid, { ...this.#seen.get(pid), ...counters });
   }
 
   /** Takes a process off the list; its counters stay as they were last seen, until it is released. */
@@ -159,6 +167,11 @@ export class Point {
     this.detail = detail;
   }
 
+  /** By its hits in the processes that it is armed in now, since it was armed there. */
+  get spentNs(): bigint {
+    return [...this.#seen.values()].reduce((sum, { spentNs = 0n }) => sum + spentNs, 0n);
+  }
+
   counters(): PointCounters {
     let sum = this.#banked;
     for (const counters of this.#seen.values()) sum = this.#add(sum, counters);
@@ -189,7 +202,7 @@ export class Point {
     const processes = new Map(
       this.delivered.processes().map((process) => [keyOf(process), { ...process, armed: false }]),
     );
-    for (const { pid, startTicks } of this.armed.values()) {
+    for (const { pid, startTicks } of [...this.armed.values(), ...this.unarmed.values()]) {
       const process = { pid, startTicks };
       const delivered = this.delivered.of(process);
       processes.set(keyOf(process), { ...process, delivered, armed: true });

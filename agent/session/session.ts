@@ -27,6 +27,7 @@ import type { PointRecord, PointRecords } from './point-records.js';
 import type { SessionLog } from './session-log.js';
 import { makeSnapshot } from './snapshot.js';
 import type { Delivery, Spool, SpooledSnapshot } from './spool.js';
+import { Suspending } from './suspending.js';
 import { TargetPoll } from './target-poll.js';
 
 export interface SessionOptions {
@@ -78,6 +79,7 @@ export class Session implements AsyncDisposable {
   readonly #options: SessionOptions;
   readonly #arming: Arming;
   readonly #newcomers: Newcomers;
+  readonly #suspending: Suspending;
   readonly #past: PastPoints;
   readonly #points = new Map<string, Point>();
   readonly #starting = new Map<string, Promise<PointView>>();
@@ -104,6 +106,17 @@ export class Session implements AsyncDisposable {
       changed: (point) => {
         // Not written down: another agent would find the same processes.
         if (point.active) this.#announce(point);
+      },
+    });
+    this.#suspending = new Suspending(policy.cpu, {
+      arming: this.#arming,
+      newcomers: this.#newcomers,
+      past: this.#past,
+      log,
+      refresh: (points) => this.#fresh(points),
+      suspended: (point) => {
+        this.#announce(point);
+        this.#log('point suspended', point);
       },
     });
     this.tracer.listen({
@@ -308,6 +321,19 @@ export class Session implements AsyncDisposable {
     return point.view();
   }
 
+  /** Arms what was suspended again, with the whole of its budget. Any other point is left as it is. */
+  async resume(id: string): Promise<PointView> {
+    const point = this.#find(id);
+    if (point.phase !== 'suspended') return await this.#freshOne(point);
+    return await this.#armOnce(id, async () => {
+      point.wait('it was resumed');
+      this.#log('point resumed', point);
+      await this.#armAgain(point, 'no process that it was armed in is left');
+      if (point.active && point.request.selector !== '') this.#newcomers.add(point);
+      return await this.#freshOne(point);
+    });
+  }
+
   async points(ids: readonly string[] = []): Promise<PointView[]> {
     const chosen = ids.length === 0 ? [...this.#points.values()] : ids.map((id) => this.#find(id));
     return await this.#fresh(chosen);
@@ -451,7 +477,7 @@ export class Session implements AsyncDisposable {
   async #restarted(reason: string): Promise<void> {
     this.#options.log.warn({ reason }, 'the tracer died and was restarted');
     for (const point of this.#points.values()) {
-      if (!point.active) continue;
+      if (!point.active || point.phase === 'suspended') continue;
       point.restarts += 1;
       if (point.request.countOnly) {
         point.refuse('the tracer died: hits since it was last asked are not counted');
@@ -462,21 +488,26 @@ export class Session implements AsyncDisposable {
         });
         continue;
       }
-      const failures = await this.#arming.again(point);
-      for (const [pid, { message }] of failures) this.#newcomers.released(point, pid, message);
-      const [first] = failures.values();
-      const isEmpty = point.armed.size === 0 && point.active;
-      // It died again meanwhile: what could not be armed is armed when the next one runs.
-      const isOver = isEmpty && point.unarmed.size === 0 && first !== undefined;
-      if (point.request.selector === '' && isOver) {
-        const gone = first.code === 'target-gone';
-        const [phase, end] = gone ? (['ended', 'target-gone'] as const) : (['failed', 'failed'] as const);
-        await this.#close(point, phase, end, { detail: first.message });
-        continue;
-      }
-      if (isEmpty) point.wait(reason);
-      this.#announce(point);
+      await this.#armAgain(point, reason);
     }
+  }
+
+  /** Where it was armed before. `reason`: why it was not for a while. */
+  async #armAgain(point: Point, reason: string): Promise<void> {
+    const failures = await this.#arming.again(point);
+    for (const [pid, { message }] of failures) this.#newcomers.released(point, pid, message);
+    const [first] = failures.values();
+    const isEmpty = point.armed.size === 0 && point.active;
+    // The tracer died again meanwhile: what could not be armed is armed when the next one runs.
+    const isOver = isEmpty && point.unarmed.size === 0 && first !== undefined;
+    if (point.request.selector === '' && isOver) {
+      const gone = first.code === 'target-gone';
+      const [phase, end] = gone ? (['ended', 'target-gone'] as const) : (['failed', 'failed'] as const);
+      await this.#close(point, phase, end, { detail: first.message });
+      return;
+    }
+    if (isEmpty) point.wait(reason);
+    this.#announce(point);
   }
 
   /**
@@ -527,6 +558,7 @@ export class Session implements AsyncDisposable {
     this.#ticking = true;
     try {
       this.#past.forgetExpired((id) => this.#starting.has(id));
+      await this.#suspending.look([...this.#points.values()]);
       for (const point of this.#points.values()) {
         if (!point.active) continue;
         if (Date.now() - this.#startedMs >= healthyMs) this.#clear(point);

@@ -24,15 +24,19 @@ export function whyLine(facts: WhyFacts): string {
   }
   if (facts.phase !== 'armed') return facts.detail;
   const where = `armed at ${count(facts.addresses, 'address', 'addresses')} in ${processes(facts.pids)} by ${facts.engine}`;
-  return counters.hits === 0n
-    ? `${where}: 0 hits, no thread has passed there yet`
-    : `${where}: ${hitsOf(facts)}`;
+  const never = facts.engine === 'watch' ? 'nobody has written there yet' : 'no thread has passed there yet';
+  return counters.hits === 0n ? `${where}: 0 hits, ${never}` : `${where}: ${hitsOf(facts)}`;
 }
 
 function hitsOf({ counters, hasCondition, maxHits, phase }: WhyFacts): string {
   const parts = [count(counters.hits, 'hit', 'hits')];
   if (hasCondition) parts.push(`condition false ${count(counters.conditionFalse, 'time', 'times')}`);
   if (counters.faults > 0n) parts.push(`memory not readable ${count(counters.faults, 'time', 'times')}`);
+  const { undecided = 0n, undecidedWhy } = counters;
+  if (undecided > 0n) {
+    const why = undecidedWhy === undefined ? '' : ` (last: ${undecidedWhy})`;
+    parts.push(`condition not decided ${count(undecided, 'time', 'times')}${why}`);
+  }
   if (counters.dropped > 0n) parts.push(`${counters.dropped} lost for want of room`);
   if (counters.delivered > 0n && phase === 'armed')
     parts.push(
@@ -69,9 +73,15 @@ export function addCounters(
     a.aggregate === undefined || b.aggregate === undefined
       ? (a.aggregate ?? b.aggregate)
       : addTotals(a.aggregate, b.aggregate, maxGroups);
+  const spentNs = (a.spentNs ?? 0n) + (b.spentNs ?? 0n);
   const limited = (a.limited ?? 0n) + (b.limited ?? 0n);
+  const undecided = (a.undecided ?? 0n) + (b.undecided ?? 0n);
+  const undecidedWhy = b.undecidedWhy ?? a.undecidedWhy;
   return {
+    ...(spentNs === 0n ? {} : { spentNs }),
     ...(limited === 0n ? {} : { limited }),
+    ...(undecided === 0n ? {} : { undecided }),
+    ...(undecidedWhy === undefined ? {} : { undecidedWhy }),
     ...(aggregate === undefined ? {} : { aggregate }),
     hits: a.hits + b.hits,
     conditionFalse: a.conditionFalse + b.conditionFalse,

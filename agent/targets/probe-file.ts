@@ -36,6 +36,16 @@ export function findProbeFile(pid: number, plan: Plan, cache: ElfFactsCache): Pr
   return { pid, startTicks, path: opened.path, buildId: module.buildId, bias: module.bias, sites };
 }
 
+/** Where the plan's module lies in the process. Throws as {@link findProbeFile}. */
+export function findPlanModule(
+  pid: number,
+  plan: Plan,
+  mappings: readonly Mapping[],
+  cache: ElfFactsCache,
+): ModuleFacts {
+  return chooseModule(pid, plan, readModules(pid, mappings, cache));
+}
+
 function chooseModule(pid: number, plan: Plan, modules: readonly ModuleFacts[]): ModuleFacts {
   const { buildId, path } = plan.module;
   const same = modules.filter((module) =>

@@ -1,4 +1,5 @@
 /** What the tracer does for the front: one method a call. Holds the armed points; knows nothing of the channel. */
+import { armPoint } from '../engines/decided-point.js';
 import type { Capture, EngineName, ProcessFacts } from '../../format/capture.js';
 import { StillframeError, toStillframeError, withContext } from '../../format/error.js';
 import { withoutRanges } from '../../format/plan/plan.js';
@@ -7,6 +8,7 @@ import type { ArmedPoint, Engine, EngineSupport, NowRequest, PointSink } from '.
 import { readMaps, readStat } from '../linux/proc.js';
 import { ElfFactsCache } from '../targets/elf-facts.js';
 import { readProcessFacts } from '../targets/process-facts.js';
+import { refuse32Bit } from '../targets/program-class.js';
 import { readUsage } from '../targets/usage.js';
 import { ProcessTable, hostProcesses } from '../targets/process-table.js';
 import { findProcess, listProcesses } from '../targets/processes.js';
@@ -135,6 +137,7 @@ export class TracerService {
   }
 
   async now(request: NowRequest & { readonly engine?: EngineName }): Promise<CapturedProcess> {
+    refuse32Bit(request.pid);
     const { engines } = chooseForNow(await this.#choice(request.engine));
     const failures: StillframeError[] = [];
     for (const engine of engines) {
@@ -151,6 +154,7 @@ export class TracerService {
   }
 
   async core(order: CoreOrder, progress: CoreProgress): Promise<MadeCore> {
+    refuse32Bit(order.pid);
     const { engines } = chooseForCore(await this.#choice(order.engine));
     let first: StillframeError | undefined;
     for (const engine of engines) {
@@ -205,7 +209,7 @@ export class TracerService {
     for (const engine of choice.engines) {
       try {
         const forced = request.engine !== undefined;
-        const point = await engine.arm?.({ ...request, plan, countOnly, forced }, sink);
+        const point = await armPoint(engine, { ...request, plan, countOnly, forced }, sink);
         if (point !== undefined) return { point, refusals };
       } catch (error) {
         const failure = toStillframeError(error);

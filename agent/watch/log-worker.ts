@@ -4,7 +4,7 @@
  */
 import { getHeapStatistics } from 'node:v8';
 import { parentPort } from 'node:worker_threads';
-import type { RE2JS } from 're2js';
+import type { RegularExpression } from '../../format/regular-expression.js';
 import { toStillframeError } from '../../format/error.js';
 import { LogFile } from './log-file.js';
 import type { FromLogWorker, LogWatchSpec, ToLogWorker } from './log-messages.js';
@@ -25,7 +25,7 @@ const maxHeapBytes = 96 * 1024 * 1024;
 class Watch implements Disposable {
   readonly #id: number;
   readonly #post: (message: FromLogWorker) => void;
-  readonly #pattern: RE2JS;
+  readonly #pattern: RegularExpression;
   readonly #file: LogFile;
   #count = 0;
   #newest = '';

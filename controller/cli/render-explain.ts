@@ -1,6 +1,12 @@
 /** A dry run as a person reads it: every address, what lives where, what a hit would cost and bring. */
 import type { CaptureOutcome } from '../planner/capture.js';
-import type { DroppedSite, Explanation, SiteExplanation, VariableExplanation } from '../planner/explain.js';
+import type {
+  ConditionExplanation,
+  DroppedSite,
+  Explanation,
+  SiteExplanation,
+  VariableExplanation,
+} from '../planner/explain.js';
 import { bytesText, clean, colors, plural } from './style.js';
 
 export function renderExplanation(explanation: Explanation): string {
@@ -33,8 +39,7 @@ function renderSite(site: SiteExplanation, index: number, count: number): string
       : [colors.dim(`               moved here from ${movedFrom}, where it would be single-stepped`)]),
   ];
   if (site.condition !== undefined) {
-    lines.push(`  condition    ${clean(site.condition.text)}   decided in the ${site.condition.runsIn}`);
-    lines.push(colors.dim(`               ${site.condition.listing}`));
+    lines.push(...renderCondition(site.condition));
   }
   lines.push(...site.captures.map(renderCapture));
   if (site.variables.length > 0) {
@@ -47,6 +52,17 @@ function renderSite(site: SiteExplanation, index: number, count: number): string
   );
   lines.push(...site.cuts.map((cut) => `  ${colors.yellow(`left out: ${clean(cut)}`)}`));
   return lines.join('\n');
+}
+
+function renderCondition({ text, runsIn, listing, parts = [] }: ConditionExplanation): string[] {
+  const own = listing === '' ? [] : [colors.dim(`               ${listing}`)];
+  if (runsIn === 'kernel') return [`  condition    ${clean(text)}   decided in the kernel`, ...own];
+  const lines = parts.map((part) =>
+    part.runsIn === 'kernel'
+      ? `    ${clean(part.text)}   decided in the kernel`
+      : `    ${clean(part.text)}   decided in the agent: ${clean(part.reason ?? '')}`,
+  );
+  return [`  condition    ${clean(text)}`, ...lines, ...own];
 }
 
 function renderCapture(capture: CaptureOutcome): string {

@@ -1,4 +1,10 @@
 /** Comparisons of strings in the target with literals: `==`, `!=`, `startsWith`, `contains`, `matches`. */
+import { compareText, type TextOperator } from '../../format/decision/text.js';
+import {
+  compileRegularExpression,
+  type RegularExpression,
+  regularExpressionHint,
+} from '../../format/regular-expression.js';
 import { isVoid, sizeOf, stripType } from '../types/layout.js';
 import { typeName } from '../types/type-name.js';
 import type { StringView } from '../types/view.js';
@@ -9,8 +15,7 @@ import type { Checker } from './check.js';
 import { heldNode } from './check-view.js';
 import { constantNode, decay, dereferenceNode, placeOf, type Place } from './convert.js';
 import { badExpression } from './syntax-error.js';
-import { compareText } from './text.js';
-import type { CountedText, StringNode, TextOperator, Typed } from './typed.js';
+import type { CountedText, StringNode, Typed } from './typed.js';
 import { dataNode, lengthNode, withObject } from './view-node.js';
 
 export const textOperators: ReadonlySet<string> = new Set(['startsWith', 'contains', 'matches']);
@@ -120,12 +125,11 @@ function inUnits(bytes: Uint8Array, unitBytes: 1 | 2 | 4): Uint8Array {
   return new Uint8Array(Uint32Array.from(points).buffer);
 }
 
-function regularExpression(literal: StringNode): RegExp {
+function regularExpression(literal: StringNode): RegularExpression {
   const source = new TextDecoder().decode(literal.bytes.subarray(0, -1));
-  try {
-    return new RegExp(source, 's');
-  } catch (error) {
-    const why = error instanceof Error ? error.message.replace(/^Invalid regular expression: /, '') : '';
-    throw badExpression(`invalid regular expression: ${why}`, literal.span);
-  }
+  const compiled = compileRegularExpression(source, { dotAll: true });
+  if (!('invalid' in compiled)) return compiled;
+  throw badExpression(`invalid regular expression: ${compiled.invalid.replaceAll('`', '"')}`, literal.span, {
+    hint: regularExpressionHint,
+  });
 }

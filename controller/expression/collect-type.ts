@@ -3,7 +3,7 @@ import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import type { Limits } from '../../format/limits.js';
 import { isCharacter, isVoid, sizeOf, stripType } from '../types/layout.js';
 import { elementOf, memberOf, pathText, targetOf, type ValuePath } from '../types/path.js';
-import { addressAt, binary, choose, constant, type Recipe } from '../types/recipe.js';
+import { addressAt, binary, choose, constant, type Recipe } from '../../format/recipe/recipe.js';
 import type { Type } from '../types/type.js';
 import type { Block, View } from '../types/view.js';
 import { viewOf } from '../types/views.js';

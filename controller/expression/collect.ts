@@ -8,6 +8,7 @@ import type { VariableSymbol } from '../symbols/module-symbols.js';
 import { sizeOf, stripType } from '../types/layout.js';
 import { elementOf, pathText, rootPath } from '../types/path.js';
 import { numericOf } from './c-types.js';
+import { childrenOf } from './children.js';
 import {
   followPage,
   followPointer,
@@ -32,6 +33,7 @@ import {
   isLvalue,
   isObject,
   isPlaced,
+  isWalked,
   type ObjectNode,
   type SliceNode,
   type TextNode,
@@ -115,6 +117,7 @@ export class Collector {
 
   #value(node: Typed, depth: number, explicit: boolean): void {
     if (node.kind === 'slice') return this.#slice(node, depth);
+    if (isFoundByWalk(node)) return this.#found(node);
     if (node.kind === 'let') return this.#value(node.body, depth, explicit);
     if (node.kind === 'guarded') {
       this.#reads(node.condition);
@@ -174,12 +177,26 @@ export class Collector {
     }
   }
 
+  #text(node: TextNode): void {
+    if (node.length === undefined) this.#value(node.subject, 1, false);
+    else this.#countedText(node, node.length);
+  }
+
   /** The characters that are compared, or searched. */
   #countedText(node: Pick<TextNode, 'subject' | 'unitBytes'>, length: Typed): void {
     this.#reads(length);
+    const units = lowerValue(length, this.#context);
+    if (isUnlowered(units) && units.absent === undefined) {
+      // What is walked brings the texts in it, as far as it is brought itself.
+      this.#reads(node.subject);
+      return;
+    }
     const at = this.#pointer(node.subject);
-    const units = this.#lowered(lowerValue(length, this.#context));
-    const bytes = new OpWriter().raw(units).constant(BigInt(node.unitBytes)).op(DW_OP.DW_OP_mul).finish();
+    const bytes = new OpWriter()
+      .raw(this.#lowered(units))
+      .constant(BigInt(node.unitBytes))
+      .op(DW_OP.DW_OP_mul)
+      .finish();
     const { isSecret = () => false, limits } = this.#options;
     const path = node.subject.path;
     this.#tree.ensure(at, {
@@ -190,10 +207,26 @@ export class Collector {
     });
   }
 
-  /** What is walked is brought as far as its view can say. */
+  /** What lies in something that is walked comes with it. */
+  #found(node: Typed): void {
+    if (isWalked(node)) this.#walked(node);
+    else if (node.kind === 'member') this.#found(node.object);
+    else if (node.kind === 'let') this.#found(node.body);
+    else if (node.kind === 'element') {
+      this.#reads(node.index);
+      this.#found(node.array);
+    } else if (node.kind === 'guarded') {
+      this.#reads(node.condition);
+      this.#found(node.operand);
+    } else if (node.kind === 'dereference' && node.pointer.kind === 'bound') {
+      this.#found(node.pointer.object);
+    }
+  }
+
+  /** What is walked is brought as far as its view can say, and the index or the key that is looked for. */
   #walked(node: WalkedNode | ViewCountNode): void {
     this.#value(node.object, 1, false);
-    if (node.kind === 'view-element' && node.index !== undefined) this.#reads(node.index);
+    for (const child of childrenOf(node)) if (child !== node.object) this.#reads(child);
   }
 
   /** Brings every object that an expression reads. */
@@ -202,62 +235,16 @@ export class Collector {
       this.#covered(node, false);
       return;
     }
-    switch (node.kind) {
-      case 'convert':
-      case 'unary':
-      case 'not':
-        return this.#reads(node.operand);
-      case 'address':
-        if (isLvalue(node.operand)) this.#address(node.operand);
-        return;
-      case 'arithmetic':
-      case 'shift':
-      case 'compare':
-      case 'logical':
-      case 'difference':
-        this.#reads(node.left);
-        return this.#reads(node.right);
-      case 'conditional':
-        this.#reads(node.condition);
-        this.#reads(node.whenTrue);
-        return this.#reads(node.whenFalse);
-      case 'offset':
-        this.#reads(node.pointer);
-        return this.#reads(node.index);
-      case 'text':
-        if (node.length === undefined) return this.#value(node.subject, 1, false);
-        return this.#countedText(node, node.length);
-      case 'texts':
-        this.#countedText({ ...node.left, unitBytes: node.unitBytes }, node.left.length);
-        return this.#countedText({ ...node.right, unitBytes: node.unitBytes }, node.right.length);
-      case 'guarded':
-        this.#reads(node.condition);
-        return this.#reads(node.operand);
-      case 'let':
-        return this.#reads(node.body);
-      case 'bound':
-        this.#boundObject(node);
-        return;
-      case 'view-element':
-      case 'view-lookup':
-      case 'view-page':
-      case 'view-count':
-      case 'dynamic':
-        return this.#walked(node);
-      case 'slice':
-        return this.#slice(node, 0);
-      case 'parts':
-        for (const part of node.parts) this.#reads(part);
-        return;
-      case 'constant':
-      case 'string':
-      case 'function':
-      case 'register':
-      case 'fact':
-        return;
-      default:
-        node satisfies ObjectNode;
-    }
+    if (node.kind === 'address') {
+      if (isLvalue(node.operand)) this.#address(node.operand);
+    } else if (node.kind === 'text') this.#text(node);
+    else if (node.kind === 'texts') {
+      for (const side of [node.left, node.right])
+        this.#countedText({ ...side, unitBytes: node.unitBytes }, side.length);
+    } else if (node.kind === 'bound') this.#boundObject(node);
+    else if (isWalked(node) || node.kind === 'view-count') this.#walked(node);
+    else if (node.kind === 'slice') this.#slice(node, 0);
+    else for (const child of childrenOf(node)) this.#reads(child);
   }
 
   /**
@@ -265,6 +252,10 @@ export class Collector {
    * own bytes are what is wanted; otherwise it is on the way to something.
    */
   #covered(node: ObjectNode, whole: boolean): At | undefined {
+    if (isFoundByWalk(node)) {
+      this.#found(node);
+      return undefined;
+    }
     if (node.kind === 'dereference' && node.pointer.kind === 'bound' && isObject(node.pointer.object)) {
       return this.#covered(node.pointer.object, whole);
     }
@@ -293,12 +284,20 @@ export class Collector {
   }
 
   #boundObject({ object }: BoundNode): At | undefined {
+    if (isFoundByWalk(object)) {
+      this.#found(object);
+      return undefined;
+    }
     return isObject(object) ? this.#covered(object, false) : this.#address(object);
   }
 
   /** Undefined when the object is not in memory. */
   #address(node: Typed): At | undefined {
     if (!isPlaced(node)) return undefined;
+    if (isFoundByWalk(node)) {
+      this.#found(node);
+      return undefined;
+    }
     switch (node.kind) {
       case 'variable': {
         const location = this.#context.variableLocation(node.variable);
@@ -400,6 +399,17 @@ class Unreachable extends Error {
     super(why.unsupported);
     this.why = why;
   }
+}
+
+/** Whether a walk finds the object that a node is, or is a part of. */
+function isFoundByWalk(node: Typed): boolean {
+  if (isWalked(node)) return node.kind !== 'view-page';
+  if (node.kind === 'member') return isFoundByWalk(node.object);
+  if (node.kind === 'element') return isFoundByWalk(node.array);
+  if (node.kind === 'guarded') return isFoundByWalk(node.operand);
+  if (node.kind === 'let') return isFoundByWalk(node.body);
+  const bound = node.kind === 'dereference' && node.pointer.kind === 'bound' ? node.pointer : undefined;
+  return bound !== undefined && isFoundByWalk(bound.object);
 }
 
 function bitFieldBytes(bits: { readonly offset: number; readonly size: number }): number {

@@ -7,13 +7,15 @@ import type { MemoryReader } from '../../format/memory.js';
 import { type ObjectView, objectOf } from '../types/object-view.js';
 import { isCharacter, sizeOf, stripType } from '../types/layout.js';
 import { readBytes, readString } from '../types/read.js';
-import { binary, choose, constant } from '../types/recipe.js';
+import { binary, choose, constant } from '../../format/recipe/recipe.js';
+import { maxWalkedElements, type Walk } from '../../format/walk/walk.js';
 import { typeName } from '../types/type-name.js';
 import type { CompositeType, Type } from '../types/type.js';
 import type { Value } from '../types/value.js';
-import type { Entry, SequenceView, View, ViewContext, WalkedMapView, WalkedView } from '../types/view.js';
+import type { SequenceView, View, ViewContext, WalkedMapView, WalkedView } from '../types/view.js';
 import { contentOf, extentOf, objectAt } from '../types/view-read.js';
 import { viewOf } from '../types/views.js';
+import { walkElements, walkEntries } from '../types/walked.js';
 import { numericOf } from './c-types.js';
 import { missingAt } from './missing.js';
 import { compare, decodeScalar, type Scalar, wholeOf } from './scalar.js';
@@ -26,8 +28,6 @@ import type {
   ViewLookupNode,
 } from './typed.js';
 
-/** Elements that one question may walk over. */
-export const maxWalkedElements = 200_000;
 /** A key that is longer is equal to no literal. */
 const maxKeyBytes = 1 << 16;
 
@@ -58,7 +58,7 @@ export function elementValue(node: ViewElementNode, evaluation: ViewEvaluation):
   let seen = 0;
   let last: Value | undefined;
   const context = { ...evaluation.context, maxElements: Math.min(wanted + 1, maxWalkedElements) };
-  for (const element of node.view.walk(object, context)) {
+  for (const element of walkElements(node.view, object, context)) {
     if (isAbsent(element)) return lost(element, node);
     if (seen === wanted && index !== undefined) return element;
     last = element;
@@ -78,7 +78,7 @@ export function lookupValue(node: ViewLookupNode, evaluation: ViewEvaluation): V
   if (isAbsent(matches)) return matches;
   let seen = 0;
   const context = { ...evaluation.context, maxElements: maxWalkedElements };
-  for (const entry of node.view.walk(object, context)) {
+  for (const entry of walkEntries(node.view, object, context)) {
     if (isAbsent(entry)) return lost(entry, node);
     const found = matches(entry.key);
     if (isAbsent(found)) return lost(found, node);
@@ -115,9 +115,9 @@ function* elementsOf(
   { context }: ViewEvaluation,
 ): Generator<Value | Absent> {
   const walking = { ...context, maxElements: maxWalkedElements };
-  if (view.kind === 'walked') return yield* view.walk(object, walking);
+  if (view.kind === 'walked') return yield* walkElements(view, object, walking);
   if (view.kind === 'map') {
-    for (const entry of view.walk(object, walking)) yield isAbsent(entry) ? entry : entry.key;
+    for (const entry of walkEntries(view, object, walking)) yield isAbsent(entry) ? entry : entry.key;
     return;
   }
   const extent = extentOf(view, object, context.memory);
@@ -157,8 +157,15 @@ function matcher(key: LookupKey, evaluation: ViewEvaluation): Matcher | Absent {
   if (isAbsent(wanted)) return wanted;
   return (value) => {
     const scalar = scalarOf(value, memory);
-    return isAbsent(scalar) ? scalar : compare('==', scalar, wanted);
+    if (isAbsent(scalar)) return scalar;
+    // An integer among floats, or the other way round, is the same number where it is the same double.
+    const mixed = typeof scalar !== typeof wanted;
+    return mixed ? compare('==', asDouble(scalar), asDouble(wanted)) : compare('==', scalar, wanted);
   };
+}
+
+function asDouble(value: Scalar): Scalar {
+  return typeof value === 'bigint' ? Number(value) : value;
 }
 
 /** The number that a value is, wrappers taken off. */
@@ -244,7 +251,9 @@ export function pagedType(
   from: number,
   to: number | undefined,
 ): CompositeType {
-  const paged = view.kind === 'map' ? pagedMap(view, from, to) : pagedSequence(view, from, to);
+  const { length, walk, ...rest } = view;
+  const page: Walk = { kind: 'page', of: walk, from, ...(to === undefined ? {} : { to }) };
+  const paged = { ...rest, ...lengthBetween(length, from, to), walk: page };
   return {
     kind: 'struct',
     name: typeName(type),
@@ -256,16 +265,6 @@ export function pagedType(
   };
 }
 
-function pagedSequence(view: WalkedView, from: number, to: number | undefined): WalkedView {
-  const { length, walk, ...rest } = view;
-  return { ...rest, ...lengthBetween(length, from, to), walk: between<Value>(walk, from, to) };
-}
-
-function pagedMap(view: WalkedMapView, from: number, to: number | undefined): WalkedMapView {
-  const { length, walk, ...rest } = view;
-  return { ...rest, ...lengthBetween(length, from, to), walk: between<Entry>(walk, from, to) };
-}
-
 function lengthBetween(
   length: WalkedView['length'],
   from: number,
@@ -275,22 +274,4 @@ function lengthBetween(
   const end = to === undefined ? length : choose(binary(length, '<', constant(to)), length, constant(to));
   const isBefore = binary(end, '<', constant(from));
   return { length: choose(isBefore, constant(0), binary(end, '-', constant(from))) };
-}
-
-function between<T extends object>(
-  walk: (object: ObjectView, context: ViewContext) => Iterable<T | Absent>,
-  from: number,
-  to: number | undefined,
-): (object: ObjectView, context: ViewContext) => Generator<T | Absent> {
-  return function* page(object, context) {
-    const end = Math.min(to ?? Infinity, from + context.maxElements, maxWalkedElements);
-    let at = 0;
-    if (end <= 0) return;
-    for (const item of walk(object, { ...context, maxElements: end })) {
-      if (isAbsent(item)) return yield item;
-      if (at >= end) return;
-      if (at >= from) yield item;
-      at++;
-    }
-  };
 }

@@ -3,6 +3,7 @@
  * An object in memory comes back as its place, unread; whoever shows it reads it.
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
+import { compareText, maxSearchedBytes } from '../../format/decision/text.js';
 import { type MemoryReader, type Provenance, weaker } from '../../format/memory.js';
 import { isPointer, sizeOf, stripType } from '../types/layout.js';
 import { objectOf } from '../types/object-view.js';
@@ -27,7 +28,6 @@ import {
   wholeOf,
 } from './scalar.js';
 import type { EvaluationFrame } from './scope.js';
-import { compareText } from './text.js';
 import {
   countValue,
   dynamicValue,
@@ -48,6 +48,11 @@ import {
   type ViewPageNode,
 } from './typed.js';
 
+/** Of a goroutine that waits. */
+function noThread(node: Typed): Absent {
+  return absent('not-in-scope', `${node.path} is not known: no thread runs the goroutine`);
+}
+
 /** Never throws for what the target's state is; an absent value says why. */
 export function evaluate(node: Typed, frame: EvaluationFrame): Value {
   return new Evaluator(frame).value(node);
@@ -66,9 +71,6 @@ export function evaluateScalar(node: Typed, frame: EvaluationFrame): Scalar | Ab
 
 /** Casts and sums around one pointer. */
 const maxPointerNesting = 16;
-
-/** Of a string that is searched. */
-const maxSearchedBytes = 1 << 20;
 
 type Located = Pick<Value, 'place' | 'bits'>;
 
@@ -141,6 +143,7 @@ class Evaluator {
       case 'fact':
         if (node.fact === 'comm') return unreadable(node);
         if (node.fact === 'duration') return this.#frame.durationNs ?? unreadable(node);
+        if (node.fact === 'tid' && this.#frame.tid === 0) return noThread(node);
         return BigInt(node.fact === 'tid' ? this.#frame.tid : this.#frame.pid);
       case 'address':
         return this.#address(node.operand);
@@ -245,7 +248,8 @@ class Evaluator {
     };
     return {
       context: { memory: noting, ...views },
-      object: (node) => objectOf({ type: node.type, ...this.#located(node) }),
+      object: (node) =>
+        objectOf(isPlaced(node) ? { type: node.type, ...this.#located(node) } : this.value(node)),
       scalar: (node) => this.scalar(node),
     };
   }
@@ -337,6 +341,7 @@ class Evaluator {
       case 'parts':
         return { place: this.#parts(node) };
       case 'fact': {
+        if (this.#frame.tid === 0) return atAddress(noThread(node));
         const bytes = new Uint8Array(16);
         bytes.set(new TextEncoder().encode(this.#frame.comm).subarray(0, 15));
         return { place: { kind: 'bytes', bytes } };

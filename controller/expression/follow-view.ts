@@ -5,7 +5,7 @@
 import type { Limits } from '../../format/limits.js';
 import { sizeOf, stripType } from '../types/layout.js';
 import { elementOf, heldPath, memberOf, type ValuePath } from '../types/path.js';
-import { binary, choose, constant, type Recipe } from '../types/recipe.js';
+import { binary, choose, constant, type Recipe } from '../../format/recipe/recipe.js';
 import type { Type } from '../types/type.js';
 import type { Block, Fact, SequenceView, StringView, VariantView, View } from '../types/view.js';
 import { viewOf } from '../types/views.js';

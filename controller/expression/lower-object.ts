@@ -76,7 +76,8 @@ export function locate(lowerer: Lowerer, node: Typed): boolean {
     case 'view-lookup':
     case 'view-page':
     case 'dynamic':
-      return lowerer.refuseWalk(node);
+      lowerer.pushWalked(node);
+      return true;
     case 'parts':
     case 'string':
     case 'fact':

@@ -1,6 +1,6 @@
 /** Recipes of views to DWARF expressions: what the planner follows objects with. */
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
-import type { Recipe } from '../types/recipe.js';
+import type { Recipe } from '../../format/recipe/recipe.js';
 import { emitComparison } from './lower-integer.js';
 import { OpWriter } from './op-writer.js';
 

@@ -6,6 +6,7 @@
  * On the stack an integer is always extended to 64 bits as its type is signed.
  */
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
+import { firstCellRegister } from '../../format/dwarf-op/verify.js';
 import { StillframeError } from '../../format/error.js';
 import { durationRegister } from '../../format/plan/timing.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
@@ -29,6 +30,7 @@ import {
   type ShiftNode,
   type TextNode,
   type Typed,
+  type WalkedNode,
 } from './typed.js';
 import { wholeOf } from './scalar.js';
 
@@ -73,9 +75,16 @@ export function lowerAddress(node: Typed, context: LoweringContext): Uint8Array 
 
 function lowered(emit: (lowerer: Lowerer) => void, context: LoweringContext): Uint8Array | Unlowered {
   const lowerer = new Lowerer(context);
-  try {
+  return orUnlowered(() => {
     emit(lowerer);
     return lowerer.out.finish();
+  });
+}
+
+/** What cannot be lowered as data. */
+export function orUnlowered<T>(lower: () => T): T | Unlowered {
+  try {
+    return lower();
   } catch (error) {
     if (error instanceof Refusal) return error.why;
     if (error instanceof StillframeError && error.code === 'limit') {
@@ -96,13 +105,36 @@ class Refusal extends Error {
   }
 }
 
+/** What the agent computes for a program that it runs itself: each is a cell of a decision, by its index. */
+export interface Cells {
+  /** The value of an integer; undefined where the program shall compute it. */
+  integer(node: Typed): number | undefined;
+  /** The address of an object that only a walk finds; undefined where the agent finds it neither. */
+  address(node: WalkedNode): number | undefined;
+  /** Where an object is that is looked at several times; undefined where it is in no memory. */
+  bound(node: BoundNode): number | 'element' | undefined;
+  /** 1, or nothing. */
+  guard(node: GuardedNode): number;
+}
+
 export class Lowerer {
   readonly out: OpWriter = new OpWriter();
   readonly context: LoweringContext;
+  readonly #cells: Cells | undefined;
 
-  constructor(context: LoweringContext, bound: ReadonlyMap<BoundNode, number> = new Map()) {
+  /** With `cells` the agent runs the program, without them the kernel. */
+  constructor(
+    context: LoweringContext,
+    { bound = new Map(), cells }: { bound?: ReadonlyMap<BoundNode, number>; cells?: Cells | undefined } = {},
+  ) {
     this.context = context;
+    this.#cells = cells;
     for (const [node, slot] of bound) this.#bound.set(node, slot);
+  }
+
+  #pushCell(index: number | 'element'): void {
+    if (index === 'element') this.out.op(DW_OP.DW_OP_push_object_address);
+    else this.out.register(firstCellRegister + index, 0n);
   }
 
   refuse(node: Typed, unsupported: string, cause?: Absent): never {
@@ -143,15 +175,7 @@ export class Lowerer {
         path: '0',
       };
       const { type, span, path } = node;
-      lowerFloatComparison(this, {
-        kind: 'compare',
-        operator: '!=',
-        left: node,
-        right: zero,
-        type,
-        span,
-        path,
-      });
+      this.push({ kind: 'compare', operator: '!=', left: node, right: zero, type, span, path });
       return;
     }
     this.push(node);
@@ -160,6 +184,11 @@ export class Lowerer {
 
   push(node: Typed): void {
     const { out } = this;
+    const cell = this.#cells?.integer(node);
+    if (cell !== undefined) {
+      this.#pushCell(cell);
+      return;
+    }
     switch (node.kind) {
       case 'constant':
         this.integer(node);
@@ -270,8 +299,11 @@ export class Lowerer {
         return;
       case 'view-element':
       case 'view-lookup':
-      case 'view-count':
       case 'dynamic':
+        if (this.#cells === undefined) return this.refuseWalk(node);
+        load(this, node, this.integer(node));
+        return;
+      case 'view-count':
         return this.refuseWalk(node);
       case 'string':
       case 'function':
@@ -288,7 +320,7 @@ export class Lowerer {
   /** Runs what leaves one value, with the address of the object below it. An object that is in no memory is read where it is. */
   bind<T>({ bound }: LetNode, body: () => T): T {
     const { out } = this;
-    if (!this.#isInMemory(bound.object)) return body();
+    if (this.#cells !== undefined || !this.#isInMemory(bound.object)) return body();
     this.pushAddress(bound.object);
     this.#bound.set(bound, out.depth);
     const result = body();
@@ -298,30 +330,43 @@ export class Lowerer {
   }
 
   #isInMemory(object: Typed): boolean {
-    const attempt = new Lowerer(this.context, this.#bound);
+    const attempt = new Lowerer(this.context, { bound: this.#bound });
     attempt.out.depth = this.out.depth;
     return locate(attempt, object);
   }
 
   /** False where the object was not bound, for it is in no memory. */
   isBound(node: BoundNode): boolean {
-    return this.#bound.has(node);
+    return this.#bound.has(node) || this.#cells?.bound(node) !== undefined;
   }
 
   pushBound(node: BoundNode): void {
     const slot = this.#bound.get(node);
-    if (slot === undefined) {
+    const cell = slot === undefined ? this.#cells?.bound(node) : undefined;
+    if (cell !== undefined) this.#pushCell(cell);
+    else if (slot === undefined) {
       this.pushAddress(node.object);
-      return;
-    }
-    this.out.op(DW_OP.DW_OP_pick, this.out.depth - slot);
+    } else this.out.op(DW_OP.DW_OP_pick, this.out.depth - slot);
   }
 
   /** Leaves nothing, and faults where the condition does not hold: 1 divided by 0. */
   pushGuard(node: GuardedNode): void {
+    if (this.#cells !== undefined) {
+      // It says why there is nothing.
+      this.#pushCell(this.#cells.guard(node));
+      this.out.op(DW_OP.DW_OP_drop);
+      return;
+    }
     this.out.op(DW_OP.DW_OP_lit1);
     this.pushTruth(node.condition);
     this.out.op(DW_OP.DW_OP_div, DW_OP.DW_OP_drop);
+  }
+
+  /** The address of what only a walk finds. */
+  pushWalked(node: WalkedNode): void {
+    const cell = this.#cells?.address(node);
+    if (cell === undefined) this.refuseWalk(node);
+    this.#pushCell(cell);
   }
 
   /** What only a walk finds, or only the process knows. */

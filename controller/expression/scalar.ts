@@ -3,6 +3,7 @@
  * hold the value exactly (a float32 is always rounded to one), wider ones are of a class of their own.
  */
 import { absent, type Absent } from '../../format/absent.js';
+import { floatArithmetic, integerOfNumber, integerToFloat32 } from '../../format/decision/number.js';
 import type { ArithmeticOperator, ComparisonOperator, ShiftOperator } from './ast.js';
 import type { FloatFormat, Numeric } from './c-types.js';
 import { binary128, compareWide, wideArithmetic, WideFloat, x87 } from './wide-float.js';
@@ -52,7 +53,7 @@ const wideFormats = { x87, binary128 } as const;
 /** Towards zero; undefined for what is no number. */
 function integerOf(value: number | WideFloat): bigint | undefined {
   if (value instanceof WideFloat) return value.toInteger();
-  return Number.isFinite(value) ? BigInt(Math.trunc(value)) : undefined;
+  return integerOfNumber(value);
 }
 
 function wide(value: Scalar): WideFloat {
@@ -69,18 +70,6 @@ export function negate(value: Scalar): Scalar {
   return value instanceof WideFloat ? value.negate() : -value;
 }
 
-/** Rounded once: a detour through double could round twice. */
-function integerToFloat32(value: bigint): number {
-  const magnitude = value < 0n ? -value : value;
-  const excess = magnitude.toString(2).length - 40;
-  if (excess <= 0) return Math.fround(Number(value));
-  const lost = BigInt(excess);
-  const top = magnitude >> lost;
-  const sticky = top << lost === magnitude ? top : top | 1n;
-  const rounded = Math.fround(Number(sticky)) * 2 ** excess;
-  return Math.fround(value < 0n ? -rounded : rounded);
-}
-
 /** Both operands are of the type, and so is the result. */
 export function arithmetic(
   operator: ArithmeticOperator,
@@ -88,7 +77,7 @@ export function arithmetic(
   right: Scalar,
   type: Numeric,
 ): Scalar | Absent {
-  if (type.kind === 'float') return floatArithmetic(operator, left, right, type.format);
+  if (type.kind === 'float') return arithmeticOfFloats(operator, left, right, type.format);
   if (typeof left !== 'bigint' || typeof right !== 'bigint')
     return absent('unsupported', `"${operator}" of floating values`);
   switch (operator) {
@@ -113,7 +102,7 @@ export function arithmetic(
 
 const divisionByZero: Absent = absent('unsupported', 'division by zero');
 
-function floatArithmetic(
+function arithmeticOfFloats(
   operator: ArithmeticOperator,
   left: Scalar,
   right: Scalar,
@@ -123,22 +112,7 @@ function floatArithmetic(
     return absent('unsupported', `"${operator}" of floating values`);
   if (format === 'x87' || format === 'binary128')
     return wideArithmetic(operator, wide(left), wide(right), wideFormats[format]);
-  const result = ofNumbers(operator, Number(left), Number(right));
-  // Rounding the double result of two float32 operands again gives the float32 result exactly (Figueroa 1995).
-  return format === 'float32' ? Math.fround(result) : result;
-}
-
-function ofNumbers(operator: '+' | '-' | '*' | '/', left: number, right: number): number {
-  switch (operator) {
-    case '+':
-      return left + right;
-    case '-':
-      return left - right;
-    case '*':
-      return left * right;
-    case '/':
-      return left / right;
-  }
+  return floatArithmetic(operator, Number(left), Number(right), format === 'float32' ? 4 : 8);
 }
 
 export function shift(

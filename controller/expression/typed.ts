@@ -3,6 +3,8 @@
  * Operands of an operation already have the type that the operation works in, so both need no rules of the language.
  */
 import type { LinkAddress } from '../../format/address.js';
+import type { TextOperator } from '../../format/decision/text.js';
+import type { RegularExpression } from '../../format/regular-expression.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
 import type { ArrayType, Type } from '../types/type.js';
 import type { DynamicView, SequenceView, StringView, WalkedMapView, WalkedView } from '../types/view.js';
@@ -209,8 +211,6 @@ export interface PartsNode extends Node {
   readonly parts: readonly Typed[];
 }
 
-export type TextOperator = '==' | '!=' | 'startsWith' | 'contains' | 'matches';
-
 /** A comparison of a string in the target with a literal. */
 export interface TextNode extends Node {
   readonly kind: 'text';
@@ -222,7 +222,7 @@ export interface TextNode extends Node {
   readonly unitBytes: 1 | 2 | 4;
   /** Without a final NUL, in the units of the subject. */
   readonly literal: Uint8Array;
-  readonly pattern?: RegExp;
+  readonly pattern?: RegularExpression;
 }
 
 /** Two strings of the target that both know their lengths, in units of the same size. */

@@ -4,7 +4,7 @@
  */
 import { sizeOf } from '../types/layout.js';
 import type { VirtualStep } from '../types/class-member.js';
-import type { Recipe } from '../types/recipe.js';
+import type { Recipe } from '../../format/recipe/recipe.js';
 import type { Type } from '../types/type.js';
 import type { Alternative, PointerView, SequenceView, StringView, VariantView, View } from '../types/view.js';
 import { alternativeFor } from '../types/view-read.js';

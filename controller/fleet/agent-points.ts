@@ -201,6 +201,14 @@ export class AgentPoints implements Disposable {
     this.appeared(point, targets);
   }
 
+  /** Arms again what the agent has suspended of a point. */
+  async resume(point: KeptPoint): Promise<void> {
+    const armings = point.places.get(this.agent.identity)?.armings.values() ?? [];
+    for (const { id, view } of armings) {
+      if (view?.phase === 'suspended' && !this.#closed) this.#see(await this.agent.client.resume(id));
+    }
+  }
+
   /** States of all points as they are now. */
   async refresh(): Promise<void> {
     if (!this.#ready) return;

@@ -10,7 +10,7 @@ export const noCount: HitCount = { life: '', total: noHits, last: noHits };
  * `life`: which of its lives says so.
  */
 export function countHits(count: HitCount, life: string, now: HitCounters): HitCount {
-  const goesOn = count.life === life && names.every((name) => now[name] >= count.last[name]);
+  const goesOn = count.life === life && names.every((name) => (now[name] ?? 0n) >= (count.last[name] ?? 0n));
   const before = goesOn ? count.last : noHits;
   return { life, total: combine(count.total, now, before), last: now };
 }
@@ -20,20 +20,22 @@ export function addHits(a: HitCounters, b: HitCounters): HitCounters {
 }
 
 export function isSameCount(a: HitCounters, b: HitCounters): boolean {
-  return names.every((name) => a[name] === b[name]);
+  return names.every((name) => (a[name] ?? 0n) === (b[name] ?? 0n));
 }
 
-const names = ['hits', 'conditionFalse', 'faults', 'dropped', 'delivered'] as const;
+const names = ['hits', 'conditionFalse', 'faults', 'dropped', 'delivered', 'undecided'] as const;
 
 /** NB: what comes from the wire is below 2^64, and a sum of it is not; the store takes twenty digits. */
 const most = 10n ** 20n - 1n;
 
 function combine(a: HitCounters, b: HitCounters, less: HitCounters): HitCounters {
   const of = (name: (typeof names)[number]): bigint => {
-    const sum = a[name] + b[name] - less[name];
+    const sum = (a[name] ?? 0n) + (b[name] ?? 0n) - (less[name] ?? 0n);
     return sum > most ? most : sum;
   };
+  const undecided = of('undecided');
   return {
+    ...(undecided === 0n ? {} : { undecided }),
     hits: of('hits'),
     conditionFalse: of('conditionFalse'),
     faults: of('faults'),

@@ -17,6 +17,7 @@ export interface PointAgent {
     | 'followPoints'
     | 'arm'
     | 'disarm'
+    | 'resume'
     | 'fetch'
   >;
 }

@@ -102,6 +102,7 @@ function countersPart(counters: HostView['counters'], stored: number) {
     faults: Number(counters.faults),
     dropped: Number(counters.dropped),
     delivered: stored,
+    ...(counters.undecided === undefined ? {} : { undecided: Number(counters.undecided) }),
   };
 }
 

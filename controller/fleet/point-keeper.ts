@@ -162,6 +162,14 @@ export class PointKeeper implements Points, AsyncDisposable {
     return this.#ledger.document(point);
   }
 
+  async resume(id: string): Promise<PointDocument> {
+    this.#checkOpen();
+    const point = this.#points.get(id);
+    if (point === undefined) throw new StillframeError('not-found', `point "${id}" is over`);
+    await Promise.all([...this.#agents.values()].map((agent) => agent.resume(point)));
+    return this.#ledger.document(point);
+  }
+
   listen(listener: PointListener): Disposable {
     return this.#listeners.add(listener);
   }

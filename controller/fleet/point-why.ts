@@ -162,6 +162,8 @@ function hitsOf(counters: HitCounters, hasCondition: boolean): string {
   const parts = [count(counters.hits, 'hit', 'hits')];
   if (hasCondition) parts.push(`condition false ${count(counters.conditionFalse, 'time', 'times')}`);
   if (counters.faults > 0n) parts.push(`memory not readable ${count(counters.faults, 'time', 'times')}`);
+  const { undecided = 0n } = counters;
+  if (undecided > 0n) parts.push(`condition not decided ${count(undecided, 'time', 'times')}`);
   if (counters.dropped > 0n) parts.push(`${counters.dropped} lost for want of room`);
   return parts.join(', ');
 }

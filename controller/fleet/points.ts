@@ -38,6 +38,8 @@ export interface Points {
   list(): readonly PointDocument[];
   /** Resolves when every agent that is connected holds no probe of it any more. */
   remove(id: string, why: string): Promise<PointDocument>;
+  /** Arms it again where agents that are connected have suspended it. */
+  resume(id: string): Promise<PointDocument>;
   listen(listener: PointListener): Disposable;
 }
 

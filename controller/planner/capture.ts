@@ -8,11 +8,12 @@ import { dwarfRsp } from '../../format/registers/x86-64.js';
 import { checkExpression } from '../expression/check.js';
 import { inText } from '../expression/in-text.js';
 import { Collector } from '../expression/collect.js';
-import type { Typed } from '../expression/typed.js';
+import type { Unlowered } from '../expression/lower.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
 import { sizeOf } from '../types/layout.js';
 import { rootPath } from '../types/path.js';
 import { typeName } from '../types/type-name.js';
+import type { ConditionPart } from './condition.js';
 import { constantLength, type Draft, type Drafts } from './draft.js';
 import { Follower, shownSize } from './follow.js';
 import type { Site } from './site.js';
@@ -35,13 +36,15 @@ export interface CaptureOutcome {
 export interface AskedFor {
   readonly ranges: readonly PlanRange[];
   readonly outcomes: readonly CaptureOutcome[];
+  /** Why the agent would not have what it is to decide on. */
+  readonly undecidable?: Unlowered;
 }
 
 /** Throws `bad-expression` for a capture that does not parse or check; what a probe cannot collect is an outcome. */
 export function collectAskedFor(
   site: Site,
   captures: readonly string[],
-  condition: Typed | undefined,
+  condition: readonly Pick<ConditionPart, 'node' | 'runsIn'>[],
   options: CaptureOptions,
 ): AskedFor {
   const { limits, depth, stackBytes } = options;
@@ -60,8 +63,12 @@ export function collectAskedFor(
         : { absent: { reason: failed.absent?.absent ?? 'unsupported', detail: failed.unsupported } }),
     };
   });
-  if (condition !== undefined) collector.local(condition, 0);
-  return { ranges: collector.ranges, outcomes };
+  let undecidable: Unlowered | undefined;
+  for (const { node, runsIn } of condition) {
+    const failed = collector.local(node, 0);
+    if (runsIn === 'agent') undecidable ??= failed;
+  }
+  return { ranges: collector.ranges, outcomes, ...(undecidable === undefined ? {} : { undecidable }) };
 }
 
 /** Adds the parameters and locals of the physical frame, the levels that are inlined into it too. */

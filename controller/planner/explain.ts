@@ -1,12 +1,14 @@
 /** What a plan will do, as data: every address, what is where there, what a hit collects and costs. */
 import { type Absent, isAbsent } from '../../format/absent.js';
 import { hex } from '../../format/address.js';
+import { listDecision } from '../../format/decision/list.js';
 import { listExpression } from '../../format/dwarf-op/list.js';
 import type { AbsentReason } from '../../format/absent.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
 import { typeName } from '../types/type-name.js';
 import { instructionAt } from './boundary.js';
 import type { CaptureOutcome } from './capture.js';
+import type { PlannedCondition } from './condition.js';
 import { describeLocation } from './describe-location.js';
 import type { Drafts } from './draft.js';
 import type { InstructionGroup } from './instruction.js';
@@ -43,12 +45,28 @@ export interface SiteExplanation {
   /** Link address, hex: what the location means, where a probe would cost more; what runs from there to `address` changes nothing that could be seen. */
   readonly movedFrom?: string;
   readonly instruction: InstructionExplanation;
-  readonly condition?: { readonly text: string; readonly runsIn: 'kernel'; readonly listing: string };
+  readonly condition?: ConditionExplanation;
   readonly captures: readonly CaptureOutcome[];
   readonly variables: readonly VariableExplanation[];
   readonly ranges: { readonly count: number; readonly expectedBytes: number; readonly mostBytes: number };
   /** What the limits kept out, for people. */
   readonly cuts: readonly string[];
+}
+
+export interface ConditionExplanation {
+  readonly text: string;
+  readonly runsIn: 'kernel' | 'agent' | 'kernel and agent';
+  /** Of the part that runs in the kernel; empty where none does. */
+  readonly listing: string;
+  /** Where a part of it is decided by the agent: what is joined by `&&`, and where each part runs. */
+  readonly parts?: readonly {
+    readonly text: string;
+    readonly runsIn: 'kernel' | 'agent';
+    /** Why not in the kernel. */
+    readonly reason?: string;
+  }[];
+  /** Of the agent's part: its cells. */
+  readonly decision?: readonly string[];
 }
 
 export interface InstructionExplanation {
@@ -72,7 +90,7 @@ export interface VariableExplanation {
 }
 
 export interface SiteParts {
-  readonly condition?: { readonly text: string; readonly expression: Uint8Array };
+  readonly condition?: PlannedCondition;
   readonly captures: readonly CaptureOutcome[];
   readonly drafts: Drafts;
 }
@@ -91,21 +109,29 @@ export function explainSite(site: Site, parts: SiteParts): SiteExplanation {
     afterPrologue: site.afterPrologue,
     ...(site.movedFrom === undefined ? {} : { movedFrom: hex(site.movedFrom) }),
     instruction: explainInstruction(site),
-    ...(condition === undefined
-      ? {}
-      : {
-          condition: {
-            text: condition.text,
-            runsIn: 'kernel' as const,
-            listing: listExpression(condition.expression),
-          },
-        }),
+    ...(condition === undefined ? {} : { condition: explainCondition(condition) }),
     captures,
     variables: stack.flatMap((each) =>
       (each.scope?.variables ?? []).map((variable) => explainVariable(variable, each.function, site)),
     ),
     ranges: { count: drafts.ranges, expectedBytes: drafts.bytes, mostBytes: drafts.mostBytes },
     cuts: drafts.cuts,
+  };
+}
+
+function explainCondition({ text, parts, kernel, agent }: PlannedCondition): ConditionExplanation {
+  const listing = kernel === undefined ? '' : listExpression(kernel);
+  if (agent === undefined) return { text, runsIn: 'kernel', listing };
+  return {
+    text,
+    runsIn: kernel === undefined ? 'agent' : 'kernel and agent',
+    listing,
+    parts: parts.map((part) => ({
+      text: part.text,
+      runsIn: part.runsIn,
+      ...(part.reason === undefined ? {} : { reason: part.reason }),
+    })),
+    decision: listDecision(agent),
   };
 }
 

@@ -11,7 +11,7 @@ import { lowerRecipe } from '../expression/lower-recipe.js';
 import { OpWriter } from '../expression/op-writer.js';
 import { asComposite, isCharacter, memberPath, sizeOf, stripType } from '../types/layout.js';
 import { captureText, elementOf, memberOf, pathText, targetOf, type ValuePath } from '../types/path.js';
-import { addressAt, binary, choose, constant, type Recipe } from '../types/recipe.js';
+import { addressAt, binary, choose, constant, type Recipe } from '../../format/recipe/recipe.js';
 import type { Type } from '../types/type.js';
 import type { Block, View } from '../types/view.js';
 import { viewOf } from '../types/views.js';

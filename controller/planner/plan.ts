@@ -6,15 +6,14 @@ import { hex } from '../../format/address.js';
 import { StillframeError } from '../../format/error.js';
 import { defaultLimits, type Limits } from '../../format/limits.js';
 import { flattenRanges, type Plan, type PlanSite } from '../../format/plan/plan.js';
-import { checkCondition } from '../expression/check.js';
-import { inText } from '../expression/in-text.js';
-import { isUnlowered, lowerCondition, type Unlowered } from '../expression/lower.js';
+import { isUnlowered, type Unlowered } from '../expression/lower.js';
 import type { Typed } from '../expression/typed.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
 import { returnValueAt } from '../symbols/returns/return-value.js';
 import { availableLines } from './available-lines.js';
 import { boundaryFault } from './boundary.js';
 import { collectAskedFor, collectLocals } from './capture.js';
+import { planCondition, type PlannedCondition } from './condition.js';
 import { Drafts } from './draft.js';
 import { type DroppedSite, type Explanation, explainSite, type SiteExplanation } from './explain.js';
 import { timingOf } from './entries.js';
@@ -22,6 +21,7 @@ import { locate, type LocatedSite, parseLocation } from './location.js';
 import { placeSites } from './place-site.js';
 import { type MetricRequest, type MetricShape, metricText, planMetric, sameShape } from './metric.js';
 import { openSite, type Site } from './site.js';
+import { planWatch, siteOfWatch, type WatchRequest, writesOf } from './watch.js';
 
 export interface PlanRequestOptions {
   readonly symbols: ModuleSymbols;
@@ -39,6 +39,8 @@ export interface PlanRequestOptions {
   readonly locals?: boolean;
   /** Hits are added up, and nothing is collected. */
   readonly metric?: MetricRequest;
+  /** The location is an expression, and hits are writes of it. */
+  readonly watch?: WatchRequest;
   readonly limits?: Limits;
 }
 
@@ -51,6 +53,7 @@ export interface PlannedPoint {
 
 /** Throws `not-found`, `ambiguous`, `usage`, `limit`, `bad-expression` or `unsupported`. */
 export function planPoint(options: PlanRequestOptions): PlannedPoint {
+  if (options.watch !== undefined) return planWatchPoint(options, options.watch);
   const { symbols, location } = options;
   const settings = settingsOf(options);
   const planned: PlannedSite[] = [];
@@ -78,13 +81,14 @@ export function planPoint(options: PlanRequestOptions): PlannedPoint {
   if (planned.length === 0 && refusal !== undefined) throw refusal;
   dropped.push(...unseen.map(({ address, ...rest }) => ({ address: hex(address), ...rest })));
   const { stackBytes, maxBytes } = settings;
+  const isThird = typeof timing === 'object' || planned.some(({ site }) => site.decision !== undefined);
   const module = { buildId: symbols.buildId, path: options.modulePath };
   const { metric } = options;
   const shape = sameShape(planned.flatMap((site) => site.shape ?? []));
   return {
     ...(shape === undefined ? {} : { shape }),
     plan: {
-      version: typeof timing === 'object' ? 3 : shape === undefined ? 1 : 2,
+      version: isThird ? 3 : shape === undefined ? 1 : 2,
       module,
       sites: planned.map(({ site }) => site),
       stackBytes,
@@ -106,6 +110,33 @@ export function planPoint(options: PlanRequestOptions): PlannedPoint {
       stackBytes,
       maxBytes,
     },
+  };
+}
+
+function planWatchPoint(options: PlanRequestOptions, request: WatchRequest): PlannedPoint {
+  const { symbols, location: expression, captures = [], condition: text } = options;
+  const { limits, depth, stackBytes, maxBytes } = settingsOf(options);
+  const site = siteOfWatch(symbols);
+  const watch = planWatch(site, expression, request.onlyChanges);
+  const condition = kernelCondition(site, options, 'a watch is decided where the write is');
+  if (condition !== undefined && 'refusal' in condition) throw condition.refusal;
+  const asked = collectAskedFor(site, [expression, ...captures], condition?.parts ?? [], {
+    limits,
+    depth,
+    stackBytes,
+  });
+  const drafts = new Drafts({ maxRanges: limits.maxRanges, maxBytes: maxBytes - stackBytes });
+  drafts.adopt(asked.ranges);
+  const location = writesOf(expression, request);
+  const module = { buildId: symbols.buildId, path: options.modulePath };
+  const own = condition?.kernel === undefined ? {} : { condition: condition.kernel };
+  const sites = [
+    { linkAddress: 0n, fileOffset: 0, function: '', inlined: false, ...own, ranges: drafts.finish() },
+  ];
+  const asText = { location, ...(text === undefined ? {} : { condition: text }), captures };
+  return {
+    plan: { version: 3, module, sites, stackBytes, maxBytes, request: asText, watch },
+    explanation: { location, module, sites: [], dropped: [], stackBytes, maxBytes },
   };
 }
 
@@ -189,7 +220,7 @@ function planSite(
     const reason = fault?.reason ?? `"${symbols.path}" has no bytes at ${hex(address)}`;
     return { refusal: new StillframeError('bad-data', `cannot probe ${nameOf(site)}: ${reason}`) };
   }
-  const condition = conditionOf(site, options.condition);
+  const condition = conditionOf(site, options);
   if (condition !== undefined && 'refusal' in condition) return condition;
 
   const metric =
@@ -197,8 +228,11 @@ function planSite(
   if (metric !== undefined && isUnlowered(metric)) return { refusal: cannotAddUp(site, metric) };
   const { limits, depth, stackBytes, maxBytes } = settings;
   const captureOptions = { limits, depth, stackBytes };
-  const read = metric === undefined ? condition?.node : undefined;
+  const read = metric === undefined ? (condition?.parts ?? []) : [];
   const asked = collectAskedFor(site, options.captures ?? [], read, captureOptions);
+  if (asked.undecidable !== undefined) {
+    return { refusal: cannotDecide(site, options.condition ?? '', asked.undecidable) };
+  }
   const drafts = new Drafts({
     maxRanges: Math.min(limits.maxRanges, flattenRanges(asked.ranges).length + maxLocalRanges),
     maxBytes: maxBytes - stackBytes,
@@ -213,7 +247,8 @@ function planSite(
       ...(frame?.file === undefined ? {} : { file: frame.file }),
       ...(frame?.line === undefined ? {} : { line: frame.line }),
       inlined: site.inlined,
-      ...(condition === undefined ? {} : { condition: condition.expression }),
+      ...(condition?.kernel === undefined ? {} : { condition: condition.kernel }),
+      ...(condition?.agent === undefined ? {} : { decision: condition.agent }),
       ranges: drafts.finish(),
       ...(metric === undefined ? {} : { aggregate: metric.own }),
     },
@@ -234,32 +269,57 @@ function cannotAddUp(site: Site, { unsupported, position, length }: Unlowered): 
 
 function conditionOf(
   site: Site,
-  text: string | undefined,
-):
-  | { readonly node: Typed; readonly text: string; readonly expression: Uint8Array }
-  | { readonly refusal: StillframeError }
-  | undefined {
+  options: PlanRequestOptions,
+): PlannedCondition | { readonly refusal: StillframeError } | undefined {
+  if (options.metric !== undefined)
+    return kernelCondition(site, options, 'hits that are added up never leave the kernel');
+  const { condition: text } = options;
   if (text === undefined) return undefined;
-  const node = inText(text, () => checkCondition(text, site.names));
-  const expression = lowerCondition(node, { ...site, timed: site.isTimed });
-  if (!isUnlowered(expression)) return { node, text, expression };
-  const { unsupported, absent, position, length, hint } = expression;
-  const lines = absent?.absent === 'optimized-out' ? availableLines(site, node) : undefined;
-  return {
-    refusal: new StillframeError(
-      'unsupported',
-      `cannot decide condition "${text}" at ${nameOf(site)}: ${unsupported}`,
-      {
-        detail: { address: site.address, position, length },
-        ...(hint === undefined ? {} : { hint }),
-        ...(lines === undefined ? {} : { hint: lines.hint, candidates: lines.candidates }),
-      },
-    ),
-  };
+  const planned = planCondition(site, text);
+  return isUnlowered(planned) ? { refusal: cannotDecide(site, text, planned) } : planned;
+}
+
+/** Where nothing is left to the agent, and why not. */
+function kernelCondition(
+  site: Site,
+  { condition: text }: PlanRequestOptions,
+  why: string,
+): PlannedCondition | { readonly refusal: StillframeError } | undefined {
+  if (text === undefined) return undefined;
+  const planned = planCondition(site, text);
+  if (isUnlowered(planned)) return { refusal: cannotDecide(site, text, planned) };
+  const inAgent = planned.parts.find(({ runsIn }) => runsIn === 'agent');
+  if (inAgent === undefined) return planned;
+  const { start, end } = inAgent.node.span;
+  const refusal = cannotDecide(site, text, {
+    unsupported: `${inAgent.reason ?? inAgent.text}; ${why}`,
+    position: start,
+    length: end - start,
+  });
+  return { refusal };
+}
+
+function cannotDecide(
+  site: Site,
+  text: string,
+  { unsupported, absent, position, length, hint, node }: Unlowered & { readonly node?: Typed },
+): StillframeError {
+  const lines =
+    absent?.absent === 'optimized-out' && node !== undefined ? availableLines(site, node) : undefined;
+  return new StillframeError(
+    'unsupported',
+    `cannot decide condition "${text}" at ${nameOf(site)}: ${unsupported}`,
+    {
+      detail: { address: site.address, position, length },
+      ...(hint === undefined ? {} : { hint }),
+      ...(lines === undefined ? {} : { hint: lines.hint, candidates: lines.candidates }),
+    },
+  );
 }
 
 /** `charge_order (orders.c:70) at 0x1234`. */
 function nameOf(site: LocatedSite & Pick<Site, 'frame'>): string {
+  if (site.function === '' && site.address === 0n) return 'a write';
   const file = site.frame?.file;
   const line = site.frame?.line;
   const source = file === undefined ? '' : ` (${file.slice(file.lastIndexOf('/') + 1)}:${line ?? '?'})`;

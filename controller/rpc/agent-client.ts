@@ -191,6 +191,10 @@ export class AgentClient implements Disposable {
     return this.#call('pointState', { disarm: { pointId } }, (event) => pointFrom(event.pointState));
   }
 
+  resume(pointId: string): Promise<AgentPoint> {
+    return this.#call('pointState', { resume: { pointId } }, (event) => pointFrom(event.pointState));
+  }
+
   /** With `watchMs`, states of changed points follow at that interval. */
   points(pointIds: readonly string[] = [], watchMs = 0): Promise<readonly AgentPoint[]> {
     return this.#call('points', { listPoints: { pointIds: [...pointIds], watchMs } }, ({ points }) =>

@@ -73,6 +73,9 @@ export interface AgentCounters {
   readonly delivered: bigint;
   /** Came too soon after another. */
   readonly limited?: bigint;
+  /** It could not be told whether the condition holds, and why not of the last. */
+  readonly undecided?: bigint;
+  readonly undecidedWhy?: string;
 }
 
 export interface EngineStatus {

@@ -163,6 +163,8 @@ function countersFrom(counters: stillframe.v1.Counters.$Properties): AgentCounte
     dropped: fromLong(counters.dropped),
     delivered: fromLong(counters.delivered),
     ...(fromLong(counters.limited) === 0n ? {} : { limited: fromLong(counters.limited) }),
+    ...(fromLong(counters.undecided) === 0n ? {} : { undecided: fromLong(counters.undecided) }),
+    ...(counters.undecidedWhy ? { undecidedWhy: counters.undecidedWhy } : {}),
   };
 }
 

@@ -41,6 +41,8 @@ export interface ControllerApi {
   watchPoints(reference: string | undefined, hooks: WatchHooks): Promise<void>;
   /** Resolves when the kernels hold no probe of them any more, or the documents say which agent could not be asked. */
   removePoints(references: readonly string[]): Promise<readonly PointDocument[]>;
+  /** Those that agents have suspended, for they cost too much, are armed again; others are left as they are. */
+  resumePoints(references: readonly string[]): Promise<readonly PointDocument[]>;
   snapshots(filter: SnapshotFilter): Promise<readonly SnapshotSummary[]>;
   show(reference: SnapshotReference, options: ShowOptions): Promise<SnapshotDocument>;
   evaluate(
@@ -122,6 +124,8 @@ export interface LogLine {
   readonly pid: number;
   readonly tid: number;
   readonly comm: string;
+  /** Where there are several. */
+  readonly host?: string;
   readonly text: string;
   readonly values: readonly (ValueDocument & { readonly expression: string })[];
 }

@@ -144,7 +144,7 @@ export class Controller implements ControllerApi {
     try {
       await using agent = await this.#reach((announced) => run.receive(announced));
       const planned = await planFor(agent.client, run.pointOptions, symbols);
-      return await run.run(agent.client, planned);
+      return await run.run([{ client: agent.client, planned }]);
     } finally {
       run[Symbol.dispose]();
     }
@@ -180,6 +180,20 @@ export class Controller implements ControllerApi {
 
   watchPoints(reference: string | undefined, hooks: WatchHooks): Promise<void> {
     return watchPoints(() => this.points(reference), hooks);
+  }
+
+  async resumePoints(references: readonly string[]): Promise<readonly PointDocument[]> {
+    await using agent = await this.#find();
+    const views = await agent?.client.points();
+    const known = (views ?? []).map(({ id }) => id).toSorted();
+    const resumed: PointDocument[] = [];
+    for (const id of references.map((reference) => pickPoint(known, reference))) {
+      const view = await agent?.client.resume(id);
+      const record = this.#store.getPoint(id);
+      if (view !== undefined && record !== undefined) this.#note(view);
+      resumed.push(pointDocument(view, record));
+    }
+    return resumed;
   }
 
   /** Resolves when the kernel holds no probe of them any more. */

@@ -103,6 +103,8 @@ export interface PointDocument {
   readonly faults: number;
   readonly dropped: number;
   readonly delivered: number;
+  /** Hits of which the agent could not tell whether the condition holds. */
+  readonly undecided?: number;
   readonly maxHits?: number;
   readonly created?: string;
   readonly expires: string;
@@ -143,6 +145,7 @@ export function pointDocument(view: AgentPoint | undefined, record: PointRecord 
     faults: Number(counters?.faults ?? 0n),
     dropped: Number(counters?.dropped ?? 0n),
     delivered: Number(counters?.delivered ?? 0n),
+    ...(counters?.undecided === undefined ? {} : { undecided: Number(counters.undecided) }),
     ...(record === undefined
       ? {}
       : { maxHits: record.maxHits, created: new Date(record.createdMs).toISOString() }),

@@ -4,6 +4,7 @@ import { linkAddress, type LoadBias } from '../../format/address.js';
 import { moduleScope, type NameScope } from '../expression/scope.js';
 import { returnValueAt } from '../symbols/returns/return-value.js';
 import type { ModuleSymbols, VariableSymbol } from '../symbols/module-symbols.js';
+import type { ViewLanguage } from '../types/language.js';
 import { withLengths } from './array-lengths.js';
 import { arrayCount } from './frame-evaluation.js';
 import type { LogicalFrame } from './frames.js';
@@ -48,6 +49,7 @@ export function snapshotNames(snapshot: Snapshot, frame: LogicalFrame | undefine
     }
     return undefined;
   };
+  const language = languageOf(home, frame);
   return {
     bias,
     machine: snapshot.architecture,
@@ -60,6 +62,8 @@ export function snapshotNames(snapshot: Snapshot, frame: LogicalFrame | undefine
       first(({ module, scope }) => remember(module, scope.findVariable(name, file))),
     findGlobal: (name, file) => first(({ module, scope }) => remember(module, scope.findGlobal(name, file))),
     findType: (name) => first(({ scope }) => scope.findType(name)),
+    findInstance: (name) => first(({ scope }) => scope.findInstance?.(name)),
+    ...(language === undefined ? {} : { language }),
     findEnumerator: (name) => first(({ scope }) => scope.findEnumerator(name)),
     findFunction: (name, file) =>
       first(({ module, scope }) => {
@@ -71,6 +75,16 @@ export function snapshotNames(snapshot: Snapshot, frame: LogicalFrame | undefine
       for (const { scope } of levels(snapshot, frame, home)) yield* scope.names();
     },
   };
+}
+
+function languageOf(
+  home: SnapshotModule | undefined,
+  frame: LogicalFrame | undefined,
+): ViewLanguage | undefined {
+  const symbols = home?.symbols();
+  const address = frame?.evaluation?.address;
+  if (symbols === undefined || isAbsent(symbols) || address === undefined) return undefined;
+  return symbols.languageAt?.(address);
 }
 
 function whyNoArguments(frame: LogicalFrame | undefined): string | undefined {

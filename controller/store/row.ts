@@ -218,8 +218,9 @@ export function armingFromRow(row: ArmingRow): ArmingRecord {
 
 /** In the order of `HitCounters`: a number of JSON holds 53 bits. */
 function textOfCounters(counters: HitCounters): string[] {
-  const { hits, conditionFalse, faults, dropped, delivered } = counters;
-  return [hits, conditionFalse, faults, dropped, delivered].map(String);
+  const { hits, conditionFalse, faults, dropped, delivered, undecided } = counters;
+  const some = undecided === undefined ? [] : [undecided];
+  return [hits, conditionFalse, faults, dropped, delivered, ...some].map(String);
 }
 
 function countFrom(json: string): HitCount {
@@ -239,5 +240,13 @@ function countersFrom(list: unknown): HitCounters {
     const text: unknown = Array.isArray(list) ? list[index] : undefined;
     return typeof text === 'string' && /^\d{1,20}$/.test(text) ? BigInt(text) : 0n;
   };
-  return { hits: at(0), conditionFalse: at(1), faults: at(2), dropped: at(3), delivered: at(4) };
+  const undecided = at(5);
+  return {
+    hits: at(0),
+    conditionFalse: at(1),
+    faults: at(2),
+    dropped: at(3),
+    delivered: at(4),
+    ...(undecided === 0n ? {} : { undecided }),
+  };
 }

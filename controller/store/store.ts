@@ -168,6 +168,8 @@ export interface HitCounters {
   readonly faults: bigint;
   readonly dropped: bigint;
   readonly delivered: bigint;
+  /** Whether the condition holds could not be told; undefined for none. */
+  readonly undecided?: bigint;
 }
 
 /** The last that was heard of a point. */

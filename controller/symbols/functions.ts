@@ -156,8 +156,10 @@ export class FunctionFinder {
     const line = owner(die, DW_AT.decl_line)?.size(DW_AT.decl_line);
     const after = once(() => (concrete === undefined ? 0 : prologueEnd(context, concrete)));
     const parameters = once(() => this.#parameters(die, concrete));
+    const linkage = owner(die, DW_AT.linkage_name)?.string(DW_AT.linkage_name);
     return {
       name: functionNameOf(die) ?? '',
+      ...(linkage === undefined ? {} : { linkageName: linkage }),
       ...(file === undefined ? {} : { file }),
       ...(line === undefined ? {} : { line }),
       ranges: concrete === undefined ? [] : toAddressRanges(concrete.ranges),

@@ -4,7 +4,7 @@ import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { isInteger, isSigned, sizeOf } from '../types/layout.js';
-import { binary, constant, pointerAt, type Recipe } from '../types/recipe.js';
+import { binary, constant, pointerAt, type Recipe } from '../../format/recipe/recipe.js';
 import type { Member, Type } from '../types/type.js';
 import { once } from './once.js';
 

@@ -1,5 +1,5 @@
 /** Blocks of the usual shapes of containers: chains and trees of nodes, tables. What a plan brings of them its limits decide. */
-import { binary, choose, constant, pointerAt, type Recipe } from './recipe.js';
+import { binary, choose, constant, pointerAt, type Recipe } from '../../format/recipe/recipe.js';
 import type { Type } from './type.js';
 import type { Block } from './view.js';
 

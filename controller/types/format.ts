@@ -4,7 +4,8 @@
  */
 import type { Value } from './value.js';
 import { escapeCharacter, floatText } from './scalar.js';
-import { decodeBits, decodeInteger } from './read.js';
+import { decodeInteger } from '../../format/integer.js';
+import { decodeBits } from './read.js';
 import { isSigned } from './layout.js';
 import type { BaseType, EnumType, PointerType } from './type.js';
 

@@ -1,5 +1,6 @@
 /** Parts of places: an object whose pieces are not all there has members that are, and members that are not. */
 import { absent, type Absent } from '../../format/absent.js';
+import { firstMissing } from '../../format/recipe/object.js';
 import type { Gap, Place } from './value.js';
 
 export type KnownBytes = Extract<Place, { kind: 'bytes' }>;
@@ -37,13 +38,11 @@ export function missingBits(
   start: number,
   end: number,
 ): AbsentPlace | undefined {
-  const gap = gaps?.find((each) => each.start < end && each.end > start);
-  if (gap === undefined) return undefined;
-  if (gap.start <= start && gap.end >= end) return absentPlace(gap, gap.start === start && gap.end === end);
-  return {
-    kind: 'absent',
-    absent: { ...gap.absent, detail: `a part of it is missing: ${gap.absent.detail}` },
-  };
+  const missing = firstMissing(gaps, start, end);
+  if (missing === undefined) return undefined;
+  const { gap } = missing;
+  if (missing.isAll) return absentPlace(gap, gap.start === start && gap.end === end);
+  return { kind: 'absent', absent: missing.absent };
 }
 
 function absentPlace(gap: Gap, isWhole: boolean): AbsentPlace {

@@ -1,5 +1,6 @@
 /** From a value's place to its bytes, and from bytes to integers and strings. Nothing is padded, nothing is guessed. */
 import { type Absent, absent, isAbsent } from '../../format/absent.js';
+import { decodeInteger } from '../../format/integer.js';
 import type { MemoryBytes, MemoryReader, Provenance } from '../../format/memory.js';
 import { isSigned, sizeOf } from './layout.js';
 import { missingBits } from './place.js';
@@ -42,13 +43,6 @@ function readPlace(value: Value, memory: MemoryReader, start: number, end: numbe
 /** First byte, and first byte after, of a bit field. */
 export function bitFieldBytes(bits: { readonly offset: number; readonly size: number }): [number, number] {
   return [Math.floor(bits.offset / 8), Math.ceil((bits.offset + bits.size) / 8)];
-}
-
-/** A little-endian integer of any width. */
-export function decodeInteger(bytes: Uint8Array, signed: boolean): bigint {
-  let raw = 0n;
-  for (let i = bytes.length - 1; i >= 0; i--) raw = (raw << 8n) | BigInt(bytes[i] ?? 0);
-  return signed ? BigInt.asIntN(bytes.length * 8, raw) : raw;
 }
 
 /** A bit field out of the bytes that `bitFieldBytes` names. */

@@ -4,7 +4,10 @@
  */
 import { type Absent, absent, isAbsent } from '../../format/absent.js';
 import { hex } from '../../format/address.js';
+import { decodeWideUnits } from '../../format/bytes.js';
 import type { MemoryReader, Provenance } from '../../format/memory.js';
+import { checkValid, corruptObject } from '../../format/walk/array.js';
+import type { WalkContext } from '../../format/walk/found.js';
 import { alternativeText, briefText } from './brief-text.js';
 import { dynamicObject } from './cplusplus/dynamic-object.js';
 import { kindOf } from './kind.js';
@@ -12,16 +15,15 @@ import { stripType } from './layout.js';
 import { type ObjectView, objectOf } from './object-view.js';
 import { elementOf, heldPath, keyPath, memberOf, methodOf, targetOf, type ValuePath } from './path.js';
 import { readSome, weakest } from './read.js';
-import { computeRecipe, type Recipe } from './recipe.js';
+import { computeRecipe, type Recipe } from '../../format/recipe/recipe.js';
 import type { RenderContext } from './render.js';
-import { decodeText, decodeWideUnits } from './scalar.js';
+import { decodeText } from './scalar.js';
 import type { ArrayType, Type } from './type.js';
 import { typeName } from './type-name.js';
 import type { AbsentDocument, ValueDocument, ValueKind } from './value-document.js';
 import type {
   Alternative,
   DynamicView,
-  Entry,
   Fact,
   PointerView,
   RecordView,
@@ -34,8 +36,9 @@ import type {
   WalkedView,
   WrapperView,
 } from './view.js';
-import { alternativeOf, checkValid, contentOf, corrupt, extentOf, objectAt } from './view-read.js';
+import { alternativeOf, contentOf, extentOf, objectAt } from './view-read.js';
 import { viewOf } from './views.js';
+import { walkElements, walkEntries } from './walked.js';
 
 export type Body = Omit<ValueDocument, 'type' | 'kind' | 'address'>;
 export type Path = ValuePath | undefined;
@@ -187,7 +190,7 @@ class ViewRenderer {
   #pointer(view: PointerView): Body {
     const address = computeRecipe(view.pointer, this.#object, this.#memory);
     if (isAbsent(address)) return this.#missing(address);
-    const invalid = checkValid(view.valid, this.#object, this.#memory);
+    const invalid = checkValid(view.valid, this.#object, { memory: this.#memory });
     if (invalid !== undefined) return { value: hex(address), ...this.#missing(invalid) };
     const facts = this.#facts(view.facts, address === 0n);
     const body: Body = { value: hex(address), ...(facts === undefined ? {} : { text: facts }) };
@@ -264,7 +267,7 @@ class ViewRenderer {
     if (this.#isNil(view.isNil)) return { text: 'nil', elements: [], length: 0 };
     const { path } = this.#at;
     const facts = this.#facts(view.facts);
-    const body = this.#walk<Value>(view, (element, i) =>
+    const body = this.#walk(view, walkElements, (element, i) =>
       this.#part(objectOf(element), path && elementOf(path, i)),
     );
     return facts === undefined ? body : { text: facts, ...body };
@@ -278,7 +281,7 @@ class ViewRenderer {
 
   #map(view: WalkedMapView): Body {
     if (this.#isNil(view.isNil)) return { text: 'nil', elements: [], length: 0 };
-    return this.#walk<Entry>(view, (entry) => {
+    return this.#walk(view, walkEntries, (entry) => {
       const { path } = this.#at;
       const key = this.#part(objectOf(entry.key), path);
       const value = this.#part(objectOf(entry.value), path && keyPath(path, key));
@@ -293,8 +296,9 @@ class ViewRenderer {
     });
   }
 
-  #walk<T extends Value | Entry>(
-    view: { readonly length?: WalkedView['length']; readonly walk: WalkOf<T> },
+  #walk<V extends WalkedView | WalkedMapView, T extends object>(
+    view: V,
+    walk: (view: V, object: ObjectView, context: WalkContext) => Iterable<T | Absent>,
     make: (item: T, index: number) => ValueDocument,
   ): Body {
     const length =
@@ -302,7 +306,8 @@ class ViewRenderer {
     const { maxElements } = this.#host.context.limits;
     const elements: ValueDocument[] = [];
     let end: 'walked' | 'more' | Absent = 'walked';
-    for (const item of view.walk(this.#object, this.#viewContext(maxElements + 1))) {
+    const context = { memory: this.#memory, maxElements: maxElements + 1 };
+    for (const item of walk(view, this.#object, context)) {
       if (isAbsent(item)) end = item;
       else if (elements.length >= maxElements) end = 'more';
       else {
@@ -324,16 +329,19 @@ class ViewRenderer {
       return this.#missing(absent('limit', `there are more than ${maxElements} elements`));
     }
     if (length > maxExtentElements) {
-      return this.#missing(corrupt(`a length of ${BigInt.asIntN(64, length)}`));
+      return this.#missing(corruptObject(`a length of ${BigInt.asIntN(64, length)}`));
     }
     const known = { length: Number(length) };
     const found = shown + (end === 'more' ? 1 : 0);
     if (BigInt(found) > length) {
-      return { ...known, ...this.#missing(corrupt(`it says ${length} elements and leads to more`)) };
+      return { ...known, ...this.#missing(corruptObject(`it says ${length} elements and leads to more`)) };
     }
     if (isAbsent(end) && (shown < maxElements || length <= shown)) return { ...known, ...this.#missing(end) };
     if (end === 'walked' && shown < maxElements && BigInt(shown) < length) {
-      return { ...known, ...this.#missing(corrupt(`it says ${length} elements and leads to ${shown}`)) };
+      return {
+        ...known,
+        ...this.#missing(corruptObject(`it says ${length} elements and leads to ${shown}`)),
+      };
     }
     return known;
   }
@@ -360,9 +368,6 @@ class ViewRenderer {
     };
   }
 }
-
-type Value = Parameters<typeof objectOf>[0];
-type WalkOf<T> = (object: ObjectView, context: ViewContext) => Iterable<T | Absent>;
 
 /** Nodes of a container have addresses of their own. */
 const maxExtentElements = 1n << 47n;

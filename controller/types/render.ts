@@ -13,7 +13,8 @@ import { kindOf } from './kind.js';
 import { isCharacter, sizeOf, stripType, wideCharacterBytes } from './layout.js';
 import { asScalar, memberObject, type ObjectView, objectOf, slice } from './object-view.js';
 import { captureText, elementOf, memberOf, rootPath, targetOf } from './path.js';
-import { bitFieldBytes, decodeInteger, integerOf, readString } from './read.js';
+import { decodeInteger } from '../../format/integer.js';
+import { bitFieldBytes, integerOf, readString } from './read.js';
 import {
   type Body,
   type Path,
@@ -24,7 +25,7 @@ import {
   type ViewPosition,
 } from './render-view.js';
 import { baseText, decodeText, decodeWideText, enumText, type ScalarText } from './scalar.js';
-import { computeRecipe } from './recipe.js';
+import { computeRecipe } from '../../format/recipe/recipe.js';
 import type { ArrayType, CompositeType, Member, PointerType, Type } from './type.js';
 import { typeName } from './type-name.js';
 import type { Value } from './value.js';

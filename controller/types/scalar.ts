@@ -1,7 +1,9 @@
 /** Integers, floats, characters and enumerators as CLI.md writes them: `value` exactly, `text` for people. */
 import { type Absent, absent } from '../../format/absent.js';
+import { decodeWideUnits } from '../../format/bytes.js';
 import { floatFormat, floatToDecimal } from './float.js';
-import { decodeInteger, integerOf } from './read.js';
+import { decodeInteger } from '../../format/integer.js';
+import { integerOf } from './read.js';
 import type { BaseType, EnumType } from './type.js';
 import type { Value } from './value.js';
 
@@ -157,15 +159,4 @@ export function decodeWideText(bytes: Uint8Array, unitBytes: number): string {
     }
   }
   return decodeWideUnits(bytes, unitBytes);
-}
-
-/** The same, all of it. */
-export function decodeWideUnits(bytes: Uint8Array, unitBytes: number): string {
-  let text = '';
-  for (let i = 0; i + unitBytes <= bytes.length; i += unitBytes) {
-    const unit = Number(decodeInteger(bytes.subarray(i, i + unitBytes), false));
-    if (unitBytes === 2) text += String.fromCharCode(unit);
-    else text += unit <= 0x10ffff ? String.fromCodePoint(unit) : `\\x${unit.toString(16)}`;
-  }
-  return text;
 }

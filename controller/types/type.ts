@@ -2,7 +2,7 @@
  * The type model: what debug information says of types, freed of DWARF. Types can be cyclic, so whatever leads to another
  * type is a function that resolves late. Declarations are resolved to their definition by the maker of the type.
  */
-import type { Recipe } from './recipe.js';
+import type { Recipe } from '../../format/recipe/recipe.js';
 import type { View } from './view.js';
 
 export type Type =

@@ -1,6 +1,7 @@
 /** A typed thing in (or computed from) a target: what expressions work on and what `render` shows. */
 import type { Absent } from '../../format/absent.js';
 import type { Provenance } from '../../format/memory.js';
+import type { UnknownBits } from '../../format/recipe/object.js';
 import type { Type } from './type.js';
 
 export interface Value {
@@ -26,10 +27,6 @@ export type Place =
 /** Of a pointer to what is not in memory: where the object is all the same. */
 export type Pointee = () => Place;
 
-/** Bits of an object that are nowhere: from `start` up to `end`, least significant first. */
-export interface Gap {
-  readonly start: number;
-  readonly end: number;
-  readonly absent: Absent;
+export interface Gap extends UnknownBits {
   readonly pointee?: Pointee;
 }

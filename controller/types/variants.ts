@@ -4,7 +4,14 @@ import { defaultLimits } from '../../format/limits.js';
 import type { MemoryReader } from '../../format/memory.js';
 import { stripType } from './layout.js';
 import type { ObjectView } from './object-view.js';
-import { binary, choose, computeRecipe, constant, type IntegerSize, type Recipe } from './recipe.js';
+import {
+  binary,
+  choose,
+  computeRecipe,
+  constant,
+  type IntegerSize,
+  type Recipe,
+} from '../../format/recipe/recipe.js';
 import type { DiscriminantRange, Member, Type, Variant, VariantPart } from './type.js';
 
 /** The one that an object is; undefined where no object can exist. */

@@ -4,20 +4,13 @@
  */
 import { type Absent, absent, isAbsent } from '../../format/absent.js';
 import type { MemoryReader } from '../../format/memory.js';
+import { arrayLength, corruptObject } from '../../format/walk/array.js';
 import { sizeOf } from './layout.js';
 import { type ObjectView, slice } from './object-view.js';
-import { computeRecipe, type Recipe } from './recipe.js';
+import { computeRecipe, type Recipe } from '../../format/recipe/recipe.js';
 import type { Type } from './type.js';
 import { typeName } from './type-name.js';
 import type { Alternative, SequenceView, StringView, VariantView } from './view.js';
-
-/** User space of x86-64 and AArch64 ends there or before: what is longer lies nowhere. */
-const maxExtentBytes = 1n << 47n;
-
-/** What an object cannot be if its program was right. */
-export function corrupt(why: string): Absent {
-  return absent('unreadable', `the object is corrupt: ${why}`);
-}
 
 /** The object that begins where a recipe says. Where that is a part of an object without an address, it is that part. */
 export function objectAt(
@@ -36,18 +29,6 @@ export function objectAt(
   return isAbsent(address) ? { type, absent: address } : { type, address };
 }
 
-/** Whether an object does not contradict itself; absent with what is wrong. */
-export function checkValid(
-  valid: Recipe | undefined,
-  object: ObjectView,
-  memory: MemoryReader,
-): Absent | undefined {
-  if (valid === undefined) return undefined;
-  const holds = computeRecipe(valid, object, memory);
-  if (isAbsent(holds)) return holds;
-  return holds === 0n ? corrupt('what it says of itself cannot all be') : undefined;
-}
-
 export interface Extent {
   /** In elements, or units of a string. */
   readonly length: bigint;
@@ -64,18 +45,8 @@ export function extentOf(
   const unit = view.kind === 'string' ? view.unit : view.element();
   const stride = sizeOf(unit);
   if (stride === undefined) return absent('no-debug-info', `the size of ${typeName(unit)} is not known`);
-  const length = computeRecipe(view.length, object, memory);
+  const length = arrayLength({ ...view, stride }, object, { memory });
   if (isAbsent(length)) return length;
-  const invalid = checkValid(view.valid, object, memory);
-  if (invalid !== undefined) return invalid;
-  if (length * BigInt(Math.max(1, stride)) > maxExtentBytes && stride > 0) {
-    return corrupt(`a length of ${BigInt.asIntN(64, length)}`);
-  }
-  if (view.capacity !== undefined && stride > 0) {
-    const capacity = computeRecipe(view.capacity, object, memory);
-    if (isAbsent(capacity)) return capacity;
-    if (length > capacity) return corrupt(`a length of ${length} in a capacity of ${capacity}`);
-  }
   return { length, stride, unit };
 }
 
@@ -87,7 +58,7 @@ export function alternativeOf(
 ): Alternative | Absent {
   const discriminant = computeRecipe(view.discriminant, object, memory);
   if (isAbsent(discriminant)) return discriminant;
-  return alternativeFor(view, discriminant) ?? corrupt(`its discriminant is ${discriminant}`);
+  return alternativeFor(view, discriminant) ?? corruptObject(`its discriminant is ${discriminant}`);
 }
 
 export function alternativeFor(view: VariantView, discriminant: bigint): Alternative | undefined {

@@ -6,8 +6,9 @@
  */
 import type { Absent } from '../../format/absent.js';
 import type { MemoryReader } from '../../format/memory.js';
+import type { Walk } from '../../format/walk/walk.js';
 import type { ObjectView } from './object-view.js';
-import type { Recipe } from './recipe.js';
+import type { Recipe } from '../../format/recipe/recipe.js';
 import type { Type } from './type.js';
 import type { Value } from './value.js';
 
@@ -113,8 +114,8 @@ export interface WalkedView {
   /** What the object says; a walk that gives more or fewer elements and ends without an absent has met a corrupt object, and that is said. */
   readonly length?: Recipe;
   readonly element: () => Type;
-  /** Yields the elements in order; ends with an absent where it cannot go on (missing or corrupt: never endless, never twice the same node). */
-  readonly walk: (object: ObjectView, context: ViewContext) => Iterable<Value | Absent>;
+  /** What finds the elements (`walked.ts` makes values of what it finds); it ends with an absent where it cannot go on. */
+  readonly walk: Walk;
   /** What it is for a person: `set`, `list`. */
   readonly noun?: string;
   readonly blocks?: () => readonly Block[];
@@ -130,7 +131,7 @@ export interface WalkedMapView {
   readonly length?: Recipe;
   readonly key: () => Type;
   readonly value: () => Type;
-  readonly walk: (object: ObjectView, context: ViewContext) => Iterable<Entry | Absent>;
+  readonly walk: Walk;
   readonly blocks?: () => readonly Block[];
   /** As of {@link SequenceView}. */
   readonly isNil?: Recipe;
@@ -189,4 +190,8 @@ export interface ViewContext {
     address: bigint,
     kind: 'go-type' | 'go-closure' | 'c++-vtable' | 'c++-member' | 'rust-vtable',
   ) => Type | undefined;
+  /** What an object of C++ is as a whole, by the vtable that it points to. */
+  readonly dynamicTypeAt?: (
+    vtable: bigint,
+  ) => { readonly type: Type; readonly offsetToTop: bigint } | undefined;
 }

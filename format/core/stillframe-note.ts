@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import { absentReasons, type AbsentReason } from '../absent.js';
 import { decodeUtf8 } from '../bytes.js';
-import { engineNames, type CaptureCost, type EngineName } from '../capture.js';
+import { engineNames, type CaptureCost, type EngineName, type WrittenMemory } from '../capture.js';
 import { badData } from '../error.js';
 import { provenances, type Provenance } from '../memory.js';
 
@@ -55,6 +55,8 @@ export interface StillframeNote {
   readonly cost: CaptureCost;
   /** Of a point that times functions: since the entry, or null where that was not seen. */
   readonly durationNs?: bigint | null;
+  /** Of a watch: the program counter is behind the instruction that wrote. */
+  readonly written?: WrittenMemory;
 }
 
 export interface NoteRange {
@@ -174,6 +176,9 @@ const schema: z.ZodType<StillframeNote> = z.object({
     .regex(/^\d{1,19}$/)
     .transform((digits) => BigInt(digits))
     .nullable()
+    .exactOptional(),
+  written: z
+    .object({ expression: text, address, bytes: count.max(8), before: address, after: address })
     .exactOptional(),
 });
 

@@ -10,6 +10,8 @@ import { DW_OP, operationName } from './opcodes.js';
 export interface VerifyOptions {
   /** Whether DW_OP_push_object_address has something to push: in the children of a range. */
   readonly hasObject: boolean;
+  /** Of a decision: how many cells stand before it, which it may use as registers. */
+  readonly cells?: number;
   /** A register more than those of the machine, for DW_OP_bregx. */
   readonly extraRegister?: number;
   /** What it is, for messages. */
@@ -23,6 +25,9 @@ export interface VerifiedExpression {
   readonly depths: readonly number[];
   readonly maxDepth: number;
 }
+
+/** Cells of a decision that programs refer to are registers from here on: `DW_OP_bregx firstCellRegister + index, 0`. */
+export const firstCellRegister = 0x1000;
 
 /** The last DWARF register of a plan: the return address, rip. */
 const maxPlanRegister = 16;
@@ -118,7 +123,7 @@ export function verifyPlanExpression(bytes: Uint8Array, options: VerifyOptions):
 function refusal(
   operation: Operation,
   depth: number,
-  { hasObject, extraRegister }: VerifyOptions,
+  { hasObject, cells = 0, extraRegister }: VerifyOptions,
 ): string | undefined {
   const { code, a } = operation;
   const name = operationName(code) ?? `0x${code.toString(16)}`;
@@ -126,9 +131,11 @@ function refusal(
     return a < BigInt(depth) ? undefined : `${name} ${a} with ${depth} entries on the stack`;
   }
   if (!operation.known || !effects.has(code)) return `${name} is not allowed in a plan`;
-  const isExtra = extraRegister !== undefined && a === BigInt(extraRegister);
-  if (code === DW_OP.DW_OP_bregx && a > BigInt(maxPlanRegister) && !isExtra)
-    return `register ${a} is not in a plan`;
+  if (code === DW_OP.DW_OP_bregx && a > BigInt(maxPlanRegister)) {
+    const isCell = a >= BigInt(firstCellRegister) && a < BigInt(firstCellRegister + cells);
+    const isExtra = extraRegister !== undefined && a === BigInt(extraRegister);
+    return isCell || isExtra ? undefined : `register ${a} is not in a plan`;
+  }
   if (code === DW_OP.DW_OP_deref_size && ![1n, 2n, 4n, 8n].includes(a)) return `${name} of ${a} bytes`;
   if (code === DW_OP.DW_OP_push_object_address && !hasObject) return `${name} where there is no object`;
   return undefined;

@@ -1,3 +1,4 @@
+import { listDecision } from '../decision/list.js';
 import { listExpression } from '../dwarf-op/list.js';
 import type { PlanAggregate, SiteAggregate } from './aggregate.js';
 import type { Plan, PlanRange } from './plan.js';
@@ -13,6 +14,11 @@ export function listPlan(plan: Plan): string {
       ? `  stack window ${plan.stackBytes} bytes, at most ${plan.maxBytes} bytes a hit`
       : `  ${aggregateText(plan.aggregate)}`,
   ];
+  const { watch } = plan;
+  if (watch !== undefined) {
+    const which = watch.onlyChanges ? 'changes' : 'writes';
+    lines.push(`  ${which} of ${watch.expression}, ${watch.bytes} bytes at ${listExpression(watch.address)}`);
+  }
   for (const site of plan.sites) {
     const line = site.line === undefined ? '' : `:${site.line}`;
     const source = site.file === undefined ? '' : ` at ${site.file}${line}`;
@@ -20,6 +26,8 @@ export function listPlan(plan: Plan): string {
       `site 0x${site.linkAddress.toString(16)} (file offset 0x${site.fileOffset.toString(16)}) ${site.function}${source}${site.inlined ? ', inlined' : ''}`,
     );
     if (site.condition !== undefined) lines.push(`  if ${listExpression(site.condition)}`);
+    if (site.decision !== undefined)
+      lines.push('  if the agent finds', ...listDecision(site.decision).map((cell) => `    ${cell}`));
     listRanges(site.ranges, '  ', lines);
     if (site.aggregate !== undefined) listSiteAggregate(site.aggregate, lines);
   }

@@ -1,5 +1,7 @@
+import type { Decision } from '../decision/decision.js';
 import type { PlanAggregate, SiteAggregate } from './aggregate.js';
 import type { PlanTiming } from './timing.js';
+import type { PlanWatch } from './watch.js';
 
 /**
  * A capture plan: what to probe, when it counts as a hit, and which memory to collect. Every address, length and
@@ -19,8 +21,14 @@ import type { PlanTiming } from './timing.js';
  *   an address or a length makes that range (and its children) missing with the reason.
  *
  * A plan with an {@link PlanAggregate aggregate} is a metric: its hits are added up, and it collects nothing. That is version 2.
+ *
+ * A plan with a {@link Decision} at some of its sites is version 3: what the engine brings from there is a candidate, and the agent decides on its bytes whether it
+ * is a hit. An engine does not look at decisions.
+ *
  * A plan with {@link PlanTiming timing} knows how long functions took that return at its sites; conditions and what is added up may ask for
- * {@link durationRegister}. That is version 3, with an aggregate or without.
+ * {@link durationRegister}. That is version 3, too, with an aggregate or without.
+ *
+ * A plan with a {@link PlanWatch watch} has hits when memory is written, wherever the code is that writes. That is version 3, too.
  */
 export interface Plan {
   readonly version: 1 | 2 | 3;
@@ -36,6 +44,8 @@ export interface Plan {
   readonly aggregate?: PlanAggregate;
   /** Where the functions are entered that return at the sites. */
   readonly timing?: PlanTiming;
+  /** The memory whose writes are hits. */
+  readonly watch?: PlanWatch;
 }
 
 export interface PlanModule {
@@ -65,6 +75,8 @@ export interface PlanSite {
   readonly inlined: boolean;
   /** A DWARF expression; not zero means hit. Absent: always. */
   readonly condition?: Uint8Array;
+  /** The rest of the condition, which the agent decides on what was collected. Absent: there is none. */
+  readonly decision?: Decision;
   readonly ranges: readonly PlanRange[];
   /** Of a plan with an aggregate, and only there. */
   readonly aggregate?: SiteAggregate;
@@ -101,7 +113,35 @@ export function flattenRanges(
   return flat;
 }
 
-/** What is left of a plan for who only counts: sites and conditions. (At least a byte is what a valid plan may bring.) */
+/** Whether the agent decides a part of the condition: then an engine brings candidates. */
+export function hasDecisions(plan: Plan): boolean {
+  return plan.sites.some(({ decision }) => decision !== undefined);
+}
+
+/**
+ * What is left of a plan for who only counts: sites, and what the kernel decides of conditions. (At least a byte is what a valid plan may bring.)
+ */
 export function withoutRanges(plan: Plan): Plan {
-  return { ...plan, stackBytes: 0, maxBytes: 1, sites: plan.sites.map((site) => ({ ...site, ranges: [] })) };
+  return {
+    ...plan,
+    version: plan.timing !== undefined || plan.watch !== undefined ? 3 : plan.aggregate === undefined ? 1 : 2,
+    stackBytes: 0,
+    maxBytes: 1,
+    sites: plan.sites.map(countedSite),
+  };
+}
+
+function countedSite(site: PlanSite): PlanSite {
+  const { linkAddress, fileOffset, inlined, file, line, condition, aggregate } = site;
+  return {
+    linkAddress,
+    fileOffset,
+    function: site.function,
+    ...(file === undefined ? {} : { file }),
+    ...(line === undefined ? {} : { line }),
+    inlined,
+    ...(condition === undefined ? {} : { condition }),
+    ranges: [],
+    ...(aggregate === undefined ? {} : { aggregate }),
+  };
 }

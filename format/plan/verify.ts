@@ -1,9 +1,13 @@
+import { decodeExpression } from '../dwarf-op/decode.js';
+import { DW_OP } from '../dwarf-op/opcodes.js';
 import { type VerifiedExpression, verifyPlanExpression } from '../dwarf-op/verify.js';
+import { verifyDecision } from '../decision/verify.js';
 import { type StillframeError, badData } from '../error.js';
 import { type Limits, defaultLimits } from '../limits.js';
 import { type PlanAggregate, type SiteAggregate, bucketCount } from './aggregate.js';
-import type { Plan, PlanRange, PlanSite } from './plan.js';
+import { hasDecisions, type Plan, type PlanRange, type PlanSite } from './plan.js';
 import { durationRegister, type PlanTiming } from './timing.js';
+import { type PlanWatch, watchBytes } from './watch.js';
 
 /** Bounds of texts in a plan, and of its sites. */
 const maxTextBytes = 16 * 1024;
@@ -26,8 +30,22 @@ export interface VerifiedSite {
 export function verifyPlan(plan: Plan, limits: Limits = defaultLimits): VerifiedPlan {
   const version: number = plan.version;
   if (version !== 1 && version !== 2 && version !== 3) throw wrong(`version ${version} is not known`);
-  if ((version === 3) !== (plan.timing !== undefined)) {
-    throw wrong(`version ${version} ${version === 3 ? 'without' : 'with'} timing`);
+  const third =
+    plan.watch !== undefined
+      ? 'a watch'
+      : plan.timing !== undefined
+        ? 'timing'
+        : hasDecisions(plan)
+          ? 'a decision'
+          : undefined;
+  const isThird = third !== undefined;
+  if ((version === 3) !== isThird) {
+    throw wrong(
+      `version ${version} ${version === 3 ? 'without timing, a decision or a watch' : `with ${third ?? 'nothing'}`}`,
+    );
+  }
+  if (plan.aggregate !== undefined && hasDecisions(plan)) {
+    throw wrong('a decision in a plan with an aggregate: hits that are added up never leave the kernel');
   }
   if (version !== 3 && (version === 2) !== (plan.aggregate !== undefined)) {
     throw wrong(`version ${version} ${version === 2 ? 'without' : 'with'} an aggregate`);
@@ -44,6 +62,7 @@ export function verifyPlan(plan: Plan, limits: Limits = defaultLimits): Verified
   if (plan.request.captures.length > maxCaptures) throw wrong(`more than ${maxCaptures} captures`);
   for (const capture of plan.request.captures) text('request capture', capture);
   if (plan.request.metric !== undefined) text('request metric', plan.request.metric);
+  if (plan.watch !== undefined) verifyWatch(plan, plan.watch, limits);
   if (plan.aggregate !== undefined) verifyAggregate(plan, plan.aggregate, limits);
   if (plan.sites.length === 0) throw wrong('it has no sites');
   if (plan.sites.length > maxSites) throw wrong(`more than ${maxSites} sites`);
@@ -62,6 +81,24 @@ export function verifyPlan(plan: Plan, limits: Limits = defaultLimits): Verified
   if (plan.timing !== undefined) verifyTiming(plan.timing, offsets);
   return { sites };
 }
+
+function verifyWatch(plan: Plan, watch: PlanWatch, limits: Limits): void {
+  const { expression, address, bytes } = watch;
+  text('watched expression', expression);
+  if (!watchBytes.includes(bytes)) throw wrong(`a watch of ${bytes} bytes`);
+  const name = 'plan: watched address';
+  verifyPlanExpression(address, { hasObject: false, name, limits });
+  if (decodeExpression(address, { addressSize: 8, name }).some(({ code }) => readsRegister(code)))
+    throw wrong('the watched address depends on registers');
+  const [site, ...others] = plan.sites;
+  if (others.length > 0 || site?.linkAddress !== 0n || site.fileOffset !== 0)
+    throw wrong('a watch with places in code');
+  if (plan.timing !== undefined || plan.aggregate !== undefined || hasDecisions(plan))
+    throw wrong('a watch with timing, an aggregate or a decision');
+}
+
+const readsRegister = (code: number): boolean =>
+  (code >= DW_OP.DW_OP_breg0 && code <= DW_OP.DW_OP_breg31) || code === DW_OP.DW_OP_bregx;
 
 function verifyTiming({ entries }: PlanTiming, sites: ReadonlySet<number>): void {
   if (entries.length === 0) throw wrong('timing without entries');
@@ -120,6 +157,7 @@ function verifySite(plan: Plan, site: PlanSite, limits: Limits): VerifiedSite {
   };
   walk(site.ranges, 0);
   verifySiteAggregate(plan, site, limits);
+  if (site.decision !== undefined) verifyDecision(site.decision, { name: `plan: ${name}: decision`, limits });
   return { condition, ranges, totalBytes };
 }
 

@@ -2,7 +2,7 @@
  * `stillframe metric` against a program that counts for itself: nothing is lost and nothing is counted twice, whatever ends first; and
  * agent and tracer killed with -9 leave the target as it was.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -21,7 +21,10 @@ let workplace: Workplace;
 let agent: { readonly pid?: number | undefined };
 beforeEach(async () => {
   workplace = openWorkplace();
-  agent = await workplace.startAgent();
+  // Millions of hits are what these tests are about: no bound on the CPU time that they take.
+  const policy = join(workplace.folder, 'policy.json');
+  writeFileSync(policy, JSON.stringify({ wholeMemory: true, cpuPercent: { point: 0, host: 0 } }));
+  agent = await workplace.startAgent({ args: ['--policy', policy] });
 });
 afterEach(async () => {
   await workplace[Symbol.asyncDispose]();

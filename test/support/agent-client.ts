@@ -2,7 +2,7 @@
 import { parseEndpoint } from '../../format/endpoint.js';
 import { AgentClient } from '../../controller/rpc/agent-client.js';
 import type { ArmOrder } from '../../controller/rpc/agent-facts.js';
-import { planFor } from '../../controller/service/planning.js';
+import { planFor, type PointOptions } from '../../controller/service/planning.js';
 import { openSymbols } from '../../controller/service/symbols.js';
 import { SymbolsHere } from '../../controller/service/symbols-here.js';
 
@@ -19,10 +19,10 @@ export function connectAgent(address: string): Promise<AgentClient> {
 /** An order for a point that stays when the conversation ends. */
 export async function orderFor(
   client: AgentClient,
-  point: { readonly pid: number; readonly location: string; readonly condition: string },
+  point: { readonly pid: number; readonly location: string } & Pick<PointOptions, 'condition' | 'metric'>,
 ): Promise<ArmOrder> {
-  const { pid, location, condition } = point;
-  const options = { target: String(pid), location, condition, captures: [], engine: '', bounds: {} } as const;
+  const { pid, ...asked } = point;
+  const options: PointOptions = { target: String(pid), ...asked, captures: [], engine: '', bounds: {} };
   const { encoded } = await planFor(client, options, new SymbolsHere(openSymbols));
   return {
     id: '',

@@ -24,6 +24,7 @@ export function fakeController(methods: Partial<ControllerApi>): ControllerApi {
     points: missing('points'),
     watchPoints: missing('watchPoints'),
     removePoints: missing('removePoints'),
+    resumePoints: missing('resumePoints'),
     snapshots: missing('snapshots'),
     show: missing('show'),
     evaluate: missing('evaluate'),

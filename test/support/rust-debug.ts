@@ -2,14 +2,16 @@
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { sizeOf, stripType } from '../../controller/types/layout.js';
 import { memberObject, type ObjectView, objectOf, slice } from '../../controller/types/object-view.js';
-import { decodeInteger, readBytes } from '../../controller/types/read.js';
-import { computeRecipe, type Recipe } from '../../controller/types/recipe.js';
+import { decodeInteger } from '../../format/integer.js';
+import { readBytes } from '../../controller/types/read.js';
+import { computeRecipe, type Recipe } from '../../format/recipe/recipe.js';
 import { baseText, decodeText } from '../../controller/types/scalar.js';
 import { typeName } from '../../controller/types/type-name.js';
 import type { CompositeType, Type } from '../../controller/types/type.js';
 import type { Value } from '../../controller/types/value.js';
 import type { VariantView, View, ViewContext } from '../../controller/types/view.js';
 import { viewOf } from '../../controller/types/views.js';
+import { walkElements, walkEntries } from '../../controller/types/walked.js';
 import { lastPart } from '../../controller/types/rust/names.js';
 
 /** What is absent stands in the text: `<absent: why>`. */
@@ -143,14 +145,14 @@ function viewText(object: ObjectView, view: View, context: ViewContext): string 
       return wrapperText(lastPart(name), inner, facts);
     }
     case 'walked': {
-      const elements = [...view.walk(object, context)].map((each) =>
+      const elements = [...walkElements(view, object, context)].map((each) =>
         isAbsent(each) ? why(each) : debugText(each, context),
       );
       const braces = view.noun === 'set' ? ['{', '}'] : ['[', ']'];
       return `${braces[0]}${elements.join(', ')}${braces[1]}`;
     }
     case 'map': {
-      const entries = [...view.walk(object, context)].map((each) =>
+      const entries = [...walkEntries(view, object, context)].map((each) =>
         isAbsent(each) ? why(each) : `${debugText(each.key, context)}: ${debugText(each.value, context)}`,
       );
       return `{${entries.join(', ')}}`;

@@ -2,14 +2,7 @@
  * A library of types of its own with one view of each kind, so that tests of what reads views depend on no language. All are `tagless` structs of 64-bit fields.
  */
 import { absent, isAbsent } from '../../format/absent.js';
-import {
-  addressAt,
-  binary,
-  choose,
-  computeRecipe,
-  constant,
-  pointerAt,
-} from '../../controller/types/recipe.js';
+import { addressAt, binary, choose, computeRecipe, constant, pointerAt } from '../../format/recipe/recipe.js';
 import type { CompositeType, Member, Type } from '../../controller/types/type.js';
 import type { Block, DynamicView, View, WalkedMapView, WalkedView } from '../../controller/types/view.js';
 import { char, field, int, long, pointer, struct, uchar } from './types.js';
@@ -146,18 +139,7 @@ export function listType(element: Type, size = 4, name = 'List'): CompositeType 
     blocks: () => [block],
     element: () => element,
     noun: 'list',
-    *walk(object, { memory, maxElements }) {
-      const seen = new Set<bigint>();
-      let node = computeRecipe(pointerAt(0), object, memory);
-      for (let i = 0; i < maxElements && node !== 0n; i++) {
-        if (isAbsent(node)) return yield node;
-        if (seen.has(node))
-          return yield absent('unreadable', 'the list leads in a circle', { address: node });
-        seen.add(node);
-        yield { type: element, place: { kind: 'memory', address: node + 8n } };
-        node = computeRecipe(pointerAt(0), { type: long, address: node }, memory);
-      }
-    },
+    walk: { kind: 'node-chain', first: pointerAt(0), next: 0, element: 8 },
   };
   return viewed(name, 16, [field('first', pointer(long), 0), field('size', long, 8)], view);
 }
@@ -187,18 +169,12 @@ export function mapType(key: Type, value: Type, keyBytes: number, entryBytes: nu
     blocks: () => [block],
     key: () => key,
     value: () => value,
-    *walk(object, { memory, maxElements }) {
-      const entries = computeRecipe(pointerAt(0), object, memory);
-      const count = computeRecipe(pointerAt(8), object, memory);
-      if (isAbsent(entries)) return yield entries;
-      if (isAbsent(count)) return yield count;
-      for (let i = 0n; i < count && i < BigInt(maxElements); i++) {
-        const at = entries + i * BigInt(entryBytes);
-        yield {
-          key: { type: key, place: { kind: 'memory', address: at } },
-          value: { type: value, place: { kind: 'memory', address: at + BigInt(keyBytes) } },
-        };
-      }
+    walk: {
+      kind: 'array',
+      data: pointerAt(0),
+      length: pointerAt(8),
+      stride: entryBytes,
+      holds: { key: 0, value: keyBytes },
     },
   };
   return viewed('Map', 16, [field('entries', pointer(long), 0), field('count', long, 8)], view);

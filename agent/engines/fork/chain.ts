@@ -7,6 +7,7 @@
  * could become a zombie of it, and hears of none.
  */
 import { userRegisterNames, type UserRegisterName } from '../../../format/registers/x86-64.js';
+import type { FilteredCall } from '../seccomp/verdict.js';
 import type { FoundCode } from './code-found.js';
 import {
   encodeExtendedState,
@@ -16,6 +17,7 @@ import {
   signalFrameBytes,
 } from './signal-frame.js';
 
+const SYS_rt_sigreturn = 15n;
 const SYS_clone = 56n;
 const SYS_wait4 = 61n;
 const SYS_exit_group = 231n;
@@ -28,6 +30,7 @@ const nobody = 0x3fff_ffffn;
 /** SIGKILL and SIGSTOP cannot be. */
 export const allSignals: bigint = 0xffff_ffff_ffff_ffffn;
 const initialFlags = 0x202n;
+const syscallBytes = 2n;
 
 export type Registers = ReadonlyMap<UserRegisterName, bigint>;
 
@@ -40,6 +43,8 @@ export interface Chain {
   readonly makeTwin: Registers;
   /** The call that takes in the helper, whose id is as the process sees it. */
   reapHelper(helper: bigint): Registers;
+  /** All that thread and helper may come to call, whoever dies when: seccomp has to let each pass. */
+  readonly calls: readonly FilteredCall[];
 }
 
 export interface ChainRequest {
@@ -84,23 +89,59 @@ export function makeChain(address: bigint, request: ChainRequest): Chain {
   const end = call(0n, [['rax', SYS_exit_group]]);
   bytes.set(frame(end, allSignals, 0n), Number(endAt - address));
   if (state !== undefined) bytes.set(state, Number(stateAt - address));
+  const makeHelper = call(waitAt, [
+    ['rax', SYS_clone],
+    ['rdi', CLONE_VM | CLONE_FILES | CLONE_PARENT_SETTID],
+    ['rsi', endAt],
+    // The kernel itself puts down whom the thread is to wait for.
+    ['rdx', waitAt + BigInt(frameRegisterOffset('rdi'))],
+  ]);
+  const makeTwin = call(endAt, [
+    ['rax', SYS_clone],
+    ['rdi', CLONE_FILES],
+    ['rsi', endAt],
+  ]);
   return {
     address,
     bytes,
-    makeHelper: call(waitAt, [
-      ['rax', SYS_clone],
-      ['rdi', CLONE_VM | CLONE_FILES | CLONE_PARENT_SETTID],
-      ['rsi', endAt],
-      // The kernel itself puts down whom the thread is to wait for.
-      ['rdx', waitAt + BigInt(frameRegisterOffset('rdi'))],
-    ]),
-    makeTwin: call(endAt, [
-      ['rax', SYS_clone],
-      ['rdi', CLONE_FILES],
-      ['rsi', endAt],
-    ]),
+    makeHelper,
+    makeTwin,
     reapHelper,
+    calls: callsOf(code, { makeHelper, makeTwin, end }),
   };
+}
+
+/** `ret` behind each call leads to rt_sigreturn, which the filters see with the arguments of the call before. */
+function callsOf(
+  code: FoundCode,
+  calls: { readonly makeHelper: Registers; readonly makeTwin: Registers; readonly end: Registers },
+): FilteredCall[] {
+  const argumentsOf = (registers: Registers): bigint[] =>
+    (['rdi', 'rsi', 'rdx', 'r10', 'r8', 'r9'] as const).map((name) => registers.get(name) ?? 0n);
+  const waitArguments = [undefined, 0n, waitForAnyKind];
+  const call = (name: string, number: bigint, args: FilteredCall['args']): FilteredCall => ({
+    name,
+    number: Number(number),
+    programCounter: code.call + syscallBytes,
+    args,
+  });
+  const comeBack = (args: FilteredCall['args']): FilteredCall => ({
+    name: 'rt_sigreturn',
+    number: Number(SYS_rt_sigreturn),
+    programCounter: code.restorerEnd,
+    args,
+  });
+  const helperArguments = argumentsOf(calls.makeHelper);
+  const twinArguments = argumentsOf(calls.makeTwin);
+  return [
+    call('clone', SYS_clone, helperArguments),
+    comeBack(helperArguments),
+    call('wait4', SYS_wait4, waitArguments),
+    comeBack(waitArguments),
+    call('clone', SYS_clone, twinArguments),
+    comeBack(twinArguments),
+    call('exit_group', SYS_exit_group, argumentsOf(calls.end)),
+  ];
 }
 
 /** Puts registers of a call in place of a thread's own; segments and bases stay. */

@@ -10,6 +10,8 @@ export interface FoundCode {
   readonly call: bigint;
   /** Of `mov $15, %rax; syscall`. */
   readonly restorer: bigint;
+  /** Behind its `syscall`. */
+  readonly restorerEnd: bigint;
 }
 
 const callThenReturn = Buffer.from([0x0f, 0x05, 0xc3]);
@@ -28,7 +30,7 @@ const overlap = 16;
 /** Undefined when the process has no such code. Libraries are looked at first, libc before them: it is small, and has both. */
 export function findCode(memory: ProcessMemory, mappings: readonly Mapping[]): FoundCode | undefined {
   let call: bigint | undefined;
-  let restorer: bigint | undefined;
+  let restorer: Pick<FoundCode, 'restorer' | 'restorerEnd'> | undefined;
   let left = maxScannedBytes;
   const buffer = Buffer.alloc(chunkBytes);
   for (const { start, end } of codeMappings(mappings)) {
@@ -38,8 +40,11 @@ export function findCode(memory: ProcessMemory, mappings: readonly Mapping[]): F
       const bytes = piece.subarray(0, memory.readInto(at, piece));
       left -= length;
       call ??= find(bytes, callThenReturn, at);
-      for (const pattern of restorers) restorer ??= find(bytes, pattern, at);
-      if (call !== undefined && restorer !== undefined) return { call, restorer };
+      for (const pattern of restorers) {
+        const found = restorer === undefined ? find(bytes, pattern, at) : undefined;
+        if (found !== undefined) restorer = { restorer: found, restorerEnd: found + BigInt(pattern.length) };
+      }
+      if (call !== undefined && restorer !== undefined) return { call, ...restorer };
     }
   }
   return undefined;

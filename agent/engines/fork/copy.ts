@@ -2,25 +2,29 @@
  * The tracing thread's part of the `fork` engine: every thread stopped, its registers read, the twin made by one of them, all let go. What can
  * be found out before is found out before the first thread stops, so that a process that cannot be copied is not touched.
  */
+import { writeFileSync } from 'node:fs';
 import type { Capture, Mapping } from '../../../format/capture.js';
-import { StillframeError } from '../../../format/error.js';
+import { StillframeError, toStillframeError } from '../../../format/error.js';
 import { readUserRegister } from '../../../format/registers/x86-64.js';
 import { ProcessMemory } from '../../linux/memory.js';
-import { readMaps } from '../../linux/proc.js';
+import { procError, readMaps, readThreadStatus } from '../../linux/proc.js';
 import {
   PTRACE_EVENT_STOP,
   detach,
   dispatchesSyscalls,
   getRseqAddress,
   getSignalMask,
-  yieldProcessor,
 } from '../../linux/ptrace.js';
+import { releaseLate } from '../ptrace/late-threads.js';
 import { captureNow, type AfterStop, type StoppedThread } from '../ptrace/now.js';
 import type { RegisterSlots } from '../ptrace/registers.js';
 import { pendingSignal, type Tracees } from '../ptrace/tracees.js';
-import { chainBytes, makeChain } from './chain.js';
+import { SECCOMP_MODE_FILTER, readFilters } from '../seccomp/thread-filters.js';
+import { whyRefused } from '../seccomp/verdict.js';
+import { chainBytes, makeChain, type Chain } from './chain.js';
 import { findCode, type FoundCode } from './code-found.js';
 import { Injection } from './inject.js';
+import { noCalls } from './refusal.js';
 import { findRoom } from './room.js';
 
 export interface CopyRequest {
@@ -69,21 +73,16 @@ export function copyProcess(request: CopyRequest, tracees: Tracees): Copied {
   }
 }
 
-const nsPerMs = 1_000_000n;
-const lateMs = 1000n;
+const mostKillable = '1000';
 
-/** Threads that were asked to stop and had no time to do so: each is let go when it does. What stays goes with the tracing thread. */
-function releaseLate(tracees: Tracees): void {
-  const deadlineNs = process.hrtime.bigint() + lateMs * nsPerMs;
-  while (tracees.tids.size > 0 && process.hrtime.bigint() < deadlineNs) {
-    for (const tid of tracees.tids) {
-      if (!tracees.stops.has(tid) && !tracees.poll(tid)) continue;
-      const stop = tracees.stops.get(tid);
-      if (stop !== undefined) detach(tid, pendingSignal(stop));
-      tracees.forget(tid);
-    }
-    yieldProcessor();
-  }
+/** Threads whose filters are read, while all stand still, until one may make the calls. */
+const maxAskedThreads = 8;
+
+interface Prepared {
+  readonly tid: number;
+  readonly chain: Chain;
+  readonly registers: Uint8Array;
+  readonly blockedSignals: bigint;
 }
 
 class Copier implements Disposable {
@@ -117,21 +116,9 @@ class Copier implements Disposable {
         { detail: { pid } },
       );
     }
-    const { tid, slot } = this.#chooseThread(stopped, slots);
-    const { registers, xstate } = slots.copy(slot);
-    const blockedSignals = getSignalMask(tid);
-    if (registers === undefined || blockedSignals === undefined) {
-      throw unsupported(pid, 'the signals that its threads block cannot be read');
-    }
-    const main = stopped.find((thread) => thread.tid === pid && thread.slot >= 0);
-    const mainRegisters = main === undefined ? undefined : slots.registers(main.slot);
-    const sp = mainRegisters === undefined ? undefined : readUserRegister(mainRegisters, 'rsp');
-    const length = chainBytes(xstate?.length ?? 0);
-    const room = findRoom(this.#mappings, { sp, runsChain: tid === pid }, length);
-    if (room === undefined) throw unsupported(pid, 'there is no room on the stack of its main thread');
-    const chain = makeChain(room, { code: this.#code, registers, xstate, blockedSignals });
+    const { tid, chain, registers, blockedSignals } = this.#prepare(stopped, slots);
     const before = new Uint8Array(chain.bytes.length);
-    if (this.#memory.readInto(room, before) < before.length) {
+    if (this.#memory.readInto(chain.address, before) < before.length) {
       throw unsupported(pid, 'the stack of its main thread cannot be read');
     }
     const injection = new Injection({ pid, tid, chain, registers, blockedSignals, before });
@@ -140,11 +127,40 @@ class Copier implements Disposable {
     const injected = injection.run();
     this.copyNs = Number(process.hrtime.bigint() - beganNs);
     this.twin = injected.twin;
+    offerToOomKiller(this.twin);
     return { holds: tid, finish: () => injected.finish() };
   }
 
+  /** The first thread that can be led, and whose seccomp filters let it. */
+  #prepare(stopped: readonly StoppedThread[], slots: RegisterSlots): Prepared {
+    const pid = this.#pid;
+    const main = stopped.find((thread) => thread.tid === pid && thread.slot >= 0);
+    const mainRegisters = main === undefined ? undefined : slots.registers(main.slot);
+    const sp = mainRegisters === undefined ? undefined : readUserRegister(mainRegisters, 'rsp');
+    let refusal: string | undefined;
+    for (const { tid, slot } of this.#fitThreads(stopped, slots).slice(0, maxAskedThreads)) {
+      const { registers, xstate } = slots.copy(slot);
+      const blockedSignals = getSignalMask(tid);
+      if (registers === undefined || blockedSignals === undefined) {
+        throw unsupported(pid, 'the signals that its threads block cannot be read');
+      }
+      const length = chainBytes(xstate?.length ?? 0);
+      const room = findRoom(this.#mappings, { sp, runsChain: tid === pid }, length);
+      if (room === undefined) throw unsupported(pid, 'there is no room on the stack of its main thread');
+      const chain = makeChain(room, { code: this.#code, registers, xstate, blockedSignals });
+      const refused = whyFiltered(pid, tid, chain);
+      if (refused === undefined) return { tid, chain, registers, blockedSignals };
+      refusal ??= refused;
+    }
+    if (refusal !== undefined) throw unsupported(pid, refusal, noCalls);
+    throw unsupported(
+      pid,
+      'none of its threads stands where it could be led away: all get a signal, are in the middle of a restartable sequence, or have their system calls dispatched',
+    );
+  }
+
   /** One that is in a system call can be led away; of others only those that are in no restartable sequence (rseq(2)), which would not notice. */
-  #chooseThread(stopped: readonly StoppedThread[], slots: RegisterSlots): StoppedThread {
+  #fitThreads(stopped: readonly StoppedThread[], slots: RegisterSlots): StoppedThread[] {
     const pid = this.#pid;
     const fit = stopped.filter(
       ({ slot, stop, tid }) => slot >= 0 && stop?.event === PTRACE_EVENT_STOP && !dispatchesSyscalls(tid),
@@ -154,12 +170,8 @@ class Copier implements Disposable {
       return registers !== undefined && BigInt.asIntN(64, readUserRegister(registers, 'orig_rax')) >= 0n;
     };
     const mainFirst = fit.toSorted((a, b) => Number(b.tid === pid) - Number(a.tid === pid));
-    const chosen = mainFirst.find(inCall) ?? mainFirst.find((thread) => !this.#isInSequence(thread.tid));
-    if (chosen !== undefined) return chosen;
-    throw unsupported(
-      pid,
-      'none of its threads stands where it could be led away: all get a signal, are in the middle of a restartable sequence, or have their system calls dispatched',
-    );
+    const called = mainFirst.filter(inCall);
+    return called.length > 0 ? called : mainFirst.filter((thread) => !this.#isInSequence(thread.tid));
   }
 
   #isInSequence(tid: number): boolean {
@@ -176,6 +188,39 @@ class Copier implements Disposable {
   }
 }
 
-function unsupported(pid: number, reason: string): StillframeError {
-  return new StillframeError('unsupported', `cannot copy process ${pid}: ${reason}`, { detail: { pid } });
+/**
+ * While the copy is there, each page that the process writes to is another one in its control group. Where that is too much, the copy is
+ * to be killed, and nobody else.
+ */
+function offerToOomKiller(twin: number): void {
+  try {
+    writeFileSync(`/proc/${twin}/oom_score_adj`, mostKillable);
+  } catch (error) {
+    throw procError('cannot offer the copy to the OOM killer', twin, error);
+  }
+}
+
+/** Why the thread's seccomp filters do not let it and the helper make the calls of the chain; undefined when they do. */
+function whyFiltered(pid: number, tid: number, chain: Chain): string | undefined {
+  const { seccompMode } = readThreadStatus(pid, tid);
+  if (seccompMode === 0) return undefined;
+  if (seccompMode !== SECCOMP_MODE_FILTER) return 'seccomp in strict mode kills it for clone';
+  const found = readFilters(tid);
+  if ('unreadable' in found) return `seccomp filters its system calls: ${found.unreadable}`;
+  try {
+    for (const call of chain.calls) {
+      const refused = whyRefused(found.filters, call);
+      if (refused !== undefined) return refused;
+    }
+    return undefined;
+  } catch (error) {
+    return toStillframeError(error).message;
+  }
+}
+
+function unsupported(pid: number, reason: string, hint?: string): StillframeError {
+  return new StillframeError('unsupported', `cannot copy process ${pid}: ${reason}`, {
+    detail: { pid },
+    ...(hint === undefined ? {} : { hint }),
+  });
 }

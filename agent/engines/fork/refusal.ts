@@ -1,9 +1,11 @@
 /** What of a process is known to make a copy of it impossible, or harmful, before anything of it is touched. */
-import { closeSync, openSync, readSync } from 'node:fs';
 import { StillframeError } from '../../../format/error.js';
 import { readStatus, readThreadStatus, readTids } from '../../linux/proc.js';
+import { ELFCLASS64, readElfClass } from '../../targets/program-class.js';
+import { SECCOMP_MODE_STRICT, whyUnreadable } from '../seccomp/thread-filters.js';
 
-const ELFCLASS64 = 2;
+/** What to do about a process that cannot be led through system calls. */
+export const noCalls = 'an engine that makes no call in the process: --stacks with observe or ptrace';
 
 /** Throws `unsupported` or `denied`, with the reason. */
 export function checkCopyable(pid: number): void {
@@ -22,12 +24,14 @@ export function checkCopyable(pid: number): void {
     );
   }
   if (elfClass(pid) !== ELFCLASS64) refuse('it is no 64-bit program');
-  const filtered = readTids(pid).some((tid) => seccompOf(pid, tid) !== 0);
-  if (filtered) {
-    refuse(
-      'seccomp filters its system calls, and might kill it for one of clone, wait4 and rt_sigreturn',
-      'an engine that makes no call in the process: --stacks with observe or ptrace',
-    );
+  const modes = readTids(pid).map((tid) => seccompOf(pid, tid));
+  if (modes.every((mode) => mode === SECCOMP_MODE_STRICT)) {
+    refuse('seccomp in strict mode kills it for clone', noCalls);
+  }
+  // What a thread's filters say of the calls is found out when it stands still: see copy.ts.
+  const unreadable = modes.every((mode) => mode !== 0) ? whyUnreadable() : undefined;
+  if (unreadable !== undefined) {
+    refuse(`seccomp filters its system calls, and might kill it for one of clone: ${unreadable}`, noCalls);
   }
   if (status.hasShadowStack) refuse('its returns are checked against a shadow stack');
   if (status.namespacePids.length > 1 && status.namespacePids.at(-1) === 1) {
@@ -46,14 +50,8 @@ function seccompOf(pid: number, tid: number): number {
 }
 
 function elfClass(pid: number): number | undefined {
-  const head = Buffer.alloc(5);
   try {
-    const fd = openSync(`/proc/${pid}/exe`, 'r');
-    try {
-      readSync(fd, head, 0, head.length, 0);
-    } finally {
-      closeSync(fd);
-    }
+    return readElfClass(pid);
   } catch (error) {
     throw new StillframeError('denied', `cannot copy process ${pid}: its program cannot be read`, {
       detail: { pid },
@@ -61,5 +59,4 @@ function elfClass(pid: number): number | undefined {
       hint: 'run as the user of the process, or with CAP_SYS_PTRACE',
     });
   }
-  return head[4];
 }

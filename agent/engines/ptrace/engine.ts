@@ -77,6 +77,7 @@ class PtraceEngine implements Engine {
 
   refusal(plan: Plan): string | undefined {
     if (plan.sites.length === 0) return 'the plan has no sites';
+    if (plan.watch !== undefined) return 'its breakpoints are for places in code, and this is memory';
     if (plan.aggregate !== undefined) {
       return 'it would stop a thread at each hit of a metric, which is for places with many; metrics need eBPF';
     }

@@ -247,7 +247,9 @@ class NowCapture {
   }
 
   #release(thread: ThreadRecord, stop: Stop, slots: RegisterSlots): void {
-    if (thread.slot >= 0) restartInterrupted(thread.tid, slots, thread.slot);
+    // One for whose registers there was no time needs it no less.
+    const slot = thread.slot >= 0 ? thread.slot : this.#threads.indexOf(thread);
+    if (thread.slot >= 0 || slots.readGeneral(slot, thread.tid)) restartInterrupted(thread.tid, slots, slot);
     this.#tracees.stops.delete(thread.tid);
     this.#means.letGo(stop);
     thread.endedNs = process.hrtime.bigint();

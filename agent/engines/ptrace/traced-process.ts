@@ -24,6 +24,7 @@ import {
 } from './breakpoints.js';
 import type { PointSpec } from './messages.js';
 import { restartInterrupted } from './interrupted-call.js';
+import { releaseLate } from './late-threads.js';
 import { captureNow } from './now.js';
 import { type Mechanism, type TakenHit, TracedPoint } from './points.js';
 import { RegisterSlots } from './registers.js';
@@ -68,6 +69,14 @@ export class TracedProcess implements Disposable {
   now(request: NowRequest): Capture {
     // A process that has, or had, points: threads may be in stops that only `handle` understands.
     const stays = this.#tracees.options !== 0;
+    try {
+      return this.#captureNow(request, stays);
+    } finally {
+      if (!stays) releaseLate(this.#tracees);
+    }
+  }
+
+  #captureNow(request: NowRequest, stays: boolean): Capture {
     return captureNow(request, {
       tracees: this.#tracees,
       letGo: (stop) => {
@@ -181,11 +190,15 @@ export class TracedProcess implements Disposable {
 
   /** A traced thread wakes also for signals that are ignored, and its system call may end of that. */
   #release(stop: Stop): void {
+    this.#restart(stop);
+    this.#tracees.release(stop);
+  }
+
+  #restart(stop: Stop): void {
     const interrupted = stop.event === 0 || stop.event === PTRACE_EVENT_STOP;
     if (interrupted && !isGroupStop(stop) && this.#slots.readGeneral(otherSlot, stop.tid)) {
       restartInterrupted(stop.tid, this.#slots, otherSlot);
     }
-    this.#tracees.release(stop);
   }
 
   /** A thread that was made by one of ours, or another process, which is let go. */
@@ -198,6 +211,7 @@ export class TracedProcess implements Disposable {
     }
     if (!own || this.#points.size === 0) {
       if (!own) this.#software?.restoreIn(stop.tid);
+      this.#restart(stop);
       detach(stop.tid, pendingSignal(stop));
       return;
     }

@@ -7,7 +7,7 @@ import { StillframeError } from '../../../format/error.js';
 import { readKernelBtf } from '../../bpf/btf.js';
 import type { AssembledProgram } from '../../bpf/assembler.js';
 import { loadAssembled } from '../../bpf/load.js';
-import { type BpfObject, linkUprobeMulti } from '../../linux/bpf.js';
+import { type BpfObject, linkUprobeMulti, type ProgramRuns, programRuns } from '../../linux/bpf.js';
 import { call } from '../../linux/ffi.js';
 import { encodePerfEventAttribute, PerfEvent } from '../../linux/perf-event.js';
 
@@ -28,6 +28,8 @@ export interface AttachRequest {
 export interface Attachment extends Disposable {
   /** Whether the kernel still knows of it. */
   isPresent(): boolean;
+  /** Of its program, while the kernel counts them. */
+  runs(): ProgramRuns;
 }
 
 /** All ways, in order of preference. */
@@ -60,6 +62,7 @@ function attachMulti(program: BpfObject, request: AttachRequest): Attachment {
   const link = linkUprobeMulti({ program, path, fileOffsets: [fileOffset], pid });
   return {
     isPresent: () => link.isPresent(),
+    runs: () => programRuns(program),
     [Symbol.dispose]: () => {
       link[Symbol.dispose]();
       program[Symbol.dispose]();
@@ -97,6 +100,7 @@ function attachPerf(program: BpfObject, request: AttachRequest): Attachment {
   return {
     // A perf uprobe is its descriptor: nothing else refers to it.
     isPresent: () => open,
+    runs: () => programRuns(program),
     [Symbol.dispose]: () => {
       open = false;
       event[Symbol.dispose]();

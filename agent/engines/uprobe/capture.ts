@@ -40,13 +40,13 @@ export function captureOfRecord(record: HitRecord, around: CaptureSurroundings):
       detail: `memory at ${hex(record.stackAddress + BigInt(record.stack.length))} cannot be read`,
     });
   }
-  flattenRanges(around.site.ranges).forEach(({ range, parent }, index) => {
+  const planned = flattenRanges(around.site.ranges);
+  planned.forEach(({ range, parent }, index) => {
     const state = record.ranges[index];
     if (state === undefined) return;
     if (state.bytes !== undefined && state.bytes.length > 0)
       ranges.push({ address: state.address, bytes: state.bytes, provenance: 'at-hit', path: range.path });
-    const parentPath =
-      parent === undefined ? '' : (flattenRanges(around.site.ranges)[parent]?.range.path ?? '');
+    const parentPath = parent === undefined ? '' : (planned[parent]?.range.path ?? '');
     const absence = missingRange(range, state, parentPath);
     if (absence !== undefined) missing.push(absence);
   });

@@ -9,6 +9,7 @@ import { sharedPump } from '../../bpf/record-pump.js';
 import { ElfFactsCache } from '../../targets/elf-facts.js';
 import type { ArmedPoint, ArmRequest, Engine, EngineSupport, PointSink } from '../engine.js';
 import { type AttachWay, attachWays } from './attach.js';
+import { HitCosts } from './hit-cost.js';
 import { UprobePoint } from './point.js';
 import { tryWay } from './probe.js';
 
@@ -20,6 +21,7 @@ export function uprobeEngine(ways: readonly AttachWay[] = attachWays()): Engine 
 class UprobeEngine implements Engine {
   readonly name = 'uprobe';
   readonly #elfFacts = new ElfFactsCache();
+  readonly #costs = new HitCosts();
   readonly #ways: readonly AttachWay[];
   #way: AttachWay | undefined;
 
@@ -50,12 +52,18 @@ class UprobeEngine implements Engine {
   }
 
   refusal(plan: Plan): string | undefined {
+    if (plan.watch !== undefined) return 'it probes places in code, and this is memory';
     return plan.sites.length === 0 ? 'the plan has no sites' : undefined;
   }
 
   async arm(request: ArmRequest, sink: PointSink): Promise<ArmedPoint> {
     const way = await this.#chosenWay();
-    return new UprobePoint(request, sink, { way, pump: sharedPump(), elfFacts: this.#elfFacts });
+    return new UprobePoint(request, sink, {
+      way,
+      pump: sharedPump(),
+      elfFacts: this.#elfFacts,
+      costs: this.#costs,
+    });
   }
 
   /** The first that works; the best where none does, for its error says why. */

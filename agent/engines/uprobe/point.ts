@@ -12,27 +12,45 @@ import { createThreadScratch } from '../../bpf/thread-scratch.js';
 import type { PumpedRing, RecordPump } from '../../bpf/record-pump.js';
 import { Holder } from '../../linux/holder.js';
 import { RingBuffer, ringBytesFor } from '../../bpf/ring-buffer.js';
-import type { BpfMap } from '../../linux/bpf.js';
+import type { BpfMap, ProgramRuns } from '../../linux/bpf.js';
 import { monotonicToRealtime } from '../../linux/clock.js';
 import { PidFd } from '../../linux/pidfd.js';
 import type { ElfFactsCache } from '../../targets/elf-facts.js';
 import { findProbeFile, type ProbeFile } from '../../targets/probe-file.js';
+import { ProgramImage } from '../../targets/program-image.js';
 import { type Attachment, type AttachWay, attach } from './attach.js';
 import { captureOfRecord } from './capture.js';
+import type { HitCosts } from './hit-cost.js';
+
+const fewHits = 1000n;
+/** Records that a ring has room for, where so many are wanted. */
+const few = 16;
+const most = 512;
+/** More than few of them only so far. */
+const maxRingBytes = 2 << 20;
+/** How long who empties it may be kept from doing so. */
+const longNs = 100_000_000n;
 
 export interface PointMeans {
   readonly way: AttachWay;
   readonly pump: RecordPump;
   readonly elfFacts: ElfFactsCache;
+  readonly costs: HitCosts;
 }
+
+/** How soon it is seen that a process executes another program where nobody hits. */
+const imageCheckMs = 1000;
 
 export class UprobePoint implements ArmedPoint {
   readonly engine = 'uprobe';
   readonly #request: ArmRequest;
   readonly #sink: PointSink;
   readonly #way: AttachWay;
+  readonly #costs: HitCosts;
   readonly #layouts: readonly RecordLayout[];
   readonly #file: ProbeFile;
+  readonly #image: ProgramImage;
+  readonly #imageCheck: NodeJS.Timeout;
   readonly #slots = counterSlots();
   readonly #held: Holder;
   readonly #attachments: Attachment[] = [];
@@ -41,6 +59,7 @@ export class UprobePoint implements ArmedPoint {
   readonly #pumped: PumpedRing;
   #delivered = 0;
   #rangeFaults = 0;
+  #runs: readonly ProgramRuns[] = [];
   #disarmed: Promise<void> | undefined;
   #ended = false;
   /** The counters as they were when the maps were closed. */
@@ -50,12 +69,14 @@ export class UprobePoint implements ArmedPoint {
   constructor(request: ArmRequest, sink: PointSink, means: PointMeans) {
     const { way, pump } = means;
     this.#way = way;
+    this.#costs = means.costs;
     this.#request = request;
     this.#sink = sink;
     const { plan, pid } = request;
     this.#layouts = plan.sites.map((site) => layoutRecord(plan, site));
     using undo = new Holder();
     const process = undo.use(new PidFd(pid));
+    this.#image = new ProgramImage(pid);
     this.#file = findProbeFile(pid, plan, means.elfFacts);
     const { maxHits, minIntervalNs } = request;
     const ring = request.countOnly ? undefined : undo.use(this.#makeRing());
@@ -88,6 +109,9 @@ export class UprobePoint implements ArmedPoint {
       const { path } = this.#file;
       this.#attachments.push(undo.use(attach(way, { program, path, fileOffset: site.fileOffset, pid })));
     });
+    if (this.#image.isAnother()) {
+      throw new StillframeError('target-gone', this.#executed, { detail: { pid } });
+    }
     this.#pumped = pump.add(
       ring,
       {
@@ -104,6 +128,22 @@ export class UprobePoint implements ArmedPoint {
       process.fd,
     );
     this.#held = undo.move();
+    this.#imageCheck = setInterval(() => this.#checkImage(), imageCheckMs);
+    this.#imageCheck.unref();
+  }
+
+  get #executed(): string {
+    return `process ${this.#request.pid} executed another program`;
+  }
+
+  /**
+   * NB: probes belong to the file, and go on in a process that executes the same one again, where the plan's addresses are wrong. True when
+   * what was recorded is of the program that the plan was made for.
+   */
+  #checkImage(): boolean {
+    if (!this.#image.isAnother()) return true;
+    this.#end({ kind: 'target-gone', detail: this.#executed });
+    return false;
   }
 
   /**
@@ -126,7 +166,12 @@ export class UprobePoint implements ArmedPoint {
 
   #makeRing(): RingBuffer {
     const largest = Math.max(0, ...this.#layouts.map((layout) => layout.bytes));
-    return new RingBuffer(ringBytesFor(largest, Math.min(this.#request.maxHits, 16)));
+    const { maxHits, minIntervalNs } = this.#request;
+    const atOnce = minIntervalNs === 0n ? most : Number(longNs / minIntervalNs);
+    const room = Math.floor(maxRingBytes / largest);
+    // Whoever wants many wants those that come fast, too; and there is one ring for each process.
+    const records = Math.min(maxHits, Math.max(few, Math.min(atOnce, room, most)));
+    return new RingBuffer(ringBytesFor(largest, records));
   }
 
   get addresses(): readonly bigint[] {
@@ -135,6 +180,17 @@ export class UprobePoint implements ArmedPoint {
 
   counters(): PointCounters {
     if (this.#last !== undefined) return this.#last;
+    const counts = this.#counts();
+    const { unreadable, ...shown } = counts;
+    return {
+      ...shown,
+      spentNs: this.#spentNs(counts.hits),
+      ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate.read(unreadable) }),
+    };
+  }
+
+  /** What the maps hold, which is read for little. */
+  #counts(): Omit<PointCounters, 'aggregate' | 'spentNs'> & { readonly unreadable: bigint } {
     const { conditionFalse, conditionFault, wanted, dropped, rateLimited, unreadable } = readCounters(
       this.#state,
       this.#slots,
@@ -146,8 +202,19 @@ export class UprobePoint implements ArmedPoint {
       dropped,
       delivered: BigInt(this.#delivered),
       ...(rateLimited === 0n ? {} : { limited: rateLimited }),
-      ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate.read(unreadable) }),
+      unreadable,
     };
+  }
+
+  #spentNs(hits: bigint): bigint {
+    // Few hits cost nothing that matters, and measuring does.
+    if (hits < fewHits) return 0n;
+    this.#costs.sample();
+    const attached = this.#disarmed === undefined ? this.#attachments : [];
+    if (attached.length > 0) this.#runs = attached.map((attachment) => attachment.runs());
+    // Of a plan with timing, threads pass the entries as well.
+    const passages = this.#request.plan.timing === undefined ? hits : 2n * hits;
+    return this.#costs.spentNs(this.#way, passages, this.#runs);
   }
 
   disarm(): Promise<void> {
@@ -156,6 +223,7 @@ export class UprobePoint implements ArmedPoint {
   }
 
   async #disarm(): Promise<void> {
+    clearInterval(this.#imageCheck);
     for (const attachment of this.#attachments.toReversed()) attachment[Symbol.dispose]();
     await this.#pumped.remove();
     this.#last = this.counters();
@@ -182,13 +250,13 @@ export class UprobePoint implements ArmedPoint {
     const siteIndex = siteOfRecord(bytes);
     const site = this.#request.plan.sites[siteIndex];
     const layout = this.#layouts[siteIndex];
-    if (site === undefined || layout === undefined) return;
+    if (site === undefined || layout === undefined || !this.#checkImage()) return;
     const record = readRecord(bytes, layout);
     this.#delivered++;
     this.#rangeFaults += record.ranges.filter(
       ({ code }) => rangeCodes[code] >= rangeCodes.unreadable && code !== 'no-room',
     ).length;
-    const { hits, conditionFalse, dropped, faults } = this.counters();
+    const { hits, conditionFalse, dropped, faults } = this.#last ?? this.#counts();
     this.#sink.hit(
       captureOfRecord(record, {
         site,

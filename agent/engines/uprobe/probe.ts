@@ -1,22 +1,48 @@
 /** Tries one way to attach for real: on a function of the C library in this very process, which is then called. */
 import { StillframeError } from '../../../format/error.js';
 import type { Plan } from '../../../format/plan/plan.js';
-import { compileSite } from '../../bpf/compile-plan.js';
+import { compileSite, type DeliveryOptions } from '../../bpf/compile-plan.js';
 import { createPointState } from '../../bpf/point-state.js';
 import { layoutRecord } from '../../bpf/record-layout.js';
 import { RingBuffer, ringBytesFor, RingReader } from '../../bpf/ring-buffer.js';
 import { call } from '../../linux/ffi.js';
 import { findMapping, readMaps } from '../../linux/proc.js';
 import { openMappedFile } from '../../targets/mapped-file.js';
-import { attach, type AttachWay } from './attach.js';
+import { attach, type Attachment, type AttachWay } from './attach.js';
 
 /** Some function that nothing else calls, cheap and without side effects. */
 const probedFunction = 'ffsll';
 
 /** Throws when the way does not work on this host. */
 export function tryWay(way: AttachWay): void {
+  const plan = ownPlan();
+  const [site] = plan.sites;
+  if (site === undefined) return;
+  using ring = new RingBuffer(ringBytesFor(layoutRecord(plan, site).bytes, 1));
+  using state = createPointState(1);
+  const ringPlace = { ringFd: ring.map.fd, ringBytes: ring.place.ringBytes };
+  using attachment = attachOwn(way, plan, state.fd, { ...ringPlace, maxHits: 1, minIntervalNs: 0n });
+  callProbed();
+  if (attachment.isPresent() && new RingReader(ring.place).drain(() => undefined) === 1) return;
+  throw new StillframeError(
+    'unsupported',
+    `cannot attach to a function of our own: ${way.name} does not fire`,
+  );
+}
+
+/** Calls the function that is probed here. */
+export function callProbed(): void {
+  call(probedFunction, { i64: 0n });
+}
+
+/** Attaches a program that only counts to it. */
+export function attachCounting(way: AttachWay, stateFd: number): Attachment {
+  return attachOwn(way, ownPlan(), stateFd, undefined);
+}
+
+function ownPlan(): Plan {
   const { path, fileOffset } = ownFunction();
-  const plan: Plan = {
+  return {
     version: 1,
     module: { buildId: '', path },
     sites: [{ linkAddress: 0n, fileOffset, function: probedFunction, inlined: false, ranges: [] }],
@@ -24,26 +50,26 @@ export function tryWay(way: AttachWay): void {
     maxBytes: 256,
     request: { location: probedFunction, captures: [] },
   };
-  const [site] = plan.sites;
-  if (site === undefined) return;
-  using ring = new RingBuffer(ringBytesFor(layoutRecord(plan, site).bytes, 1));
-  using state = createPointState(1);
+}
+
+function attachOwn(
+  way: AttachWay,
+  plan: Plan,
+  stateFd: number,
+  delivery: DeliveryOptions | undefined,
+): Attachment {
+  const { path } = plan.module;
+  const fileOffset = plan.sites[0]?.fileOffset ?? 0;
   const program = compileSite(plan, {
     siteIndex: 0,
-    stateFd: state.fd,
+    stateFd,
     counterSlots: 1,
-    delivery: { ringFd: ring.map.fd, ringBytes: ring.place.ringBytes, maxHits: 1, minIntervalNs: 0n },
+    delivery,
     sleepable: way.sleepable,
     ...(way.copyStringBtfId === undefined ? {} : { copyStringBtfId: way.copyStringBtfId }),
     ...(way.name === 'perf uprobe' ? { onlyPid: process.pid } : {}),
   });
-  using attachment = attach(way, { program, path, fileOffset, pid: process.pid });
-  call(probedFunction, { i64: 0n });
-  if (attachment.isPresent() && new RingReader(ring.place).drain(() => undefined) === 1) return;
-  throw new StillframeError(
-    'unsupported',
-    `cannot attach to a function of our own: ${way.name} does not fire`,
-  );
+  return attach(way, { program, path, fileOffset, pid: process.pid });
 }
 
 function ownFunction(): { path: string; fileOffset: number } {

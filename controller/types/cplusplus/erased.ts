@@ -1,11 +1,12 @@
 /** std::any and std::function: what they hold only the process knows, by the function or vtable that they manage it with. */
 import { absent, type Absent, isAbsent } from '../../../format/absent.js';
+import { readWord } from '../../../format/walk/read.js';
 import { asComposite } from '../layout.js';
-import { addressAt, computeRecipe } from '../recipe.js';
+import { addressAt, computeRecipe } from '../../../format/recipe/recipe.js';
 import type { CompositeType, Type } from '../type.js';
 import type { View, ViewContext } from '../view.js';
 import { libraryName } from './library-name.js';
-import { readWord, valueAt } from './nodes.js';
+import { valueAt } from './nodes.js';
 import { argument, firstPartOf, partOf, pointerIn } from './part.js';
 
 export function anyView(type: Type): View | undefined {
@@ -73,7 +74,7 @@ function managedFunction(type: Type): View | undefined {
       const isInside = storedLocally(handler);
       if (isInside === undefined) return unknown(invoker, 'whether it lies in the object');
       if (isInside) return valueAt(functor, inside);
-      const outside = readWord(context, inside);
+      const outside = readWord(context.memory, inside);
       return isAbsent(outside) ? outside : valueAt(functor, outside);
     },
   };
@@ -104,7 +105,7 @@ function virtualFunction(type: Type): View | undefined {
       const address = computeRecipe(pointer, object, context.memory);
       if (isAbsent(address)) return address;
       if (address === 0n) return undefined;
-      const vtable = readWord(context, address);
+      const vtable = readWord(context.memory, address);
       if (isAbsent(vtable)) return vtable;
       const holder = context.typeOfDescriptor?.(vtable, 'c++-vtable');
       const functor = holder === undefined ? undefined : argument(holder, 0);

@@ -1,13 +1,9 @@
 /** std::list and std::forward_list: nodes that lead to each other. */
-import { type Absent, isAbsent } from '../../../format/absent.js';
+import { addressAt } from '../../../format/recipe/recipe.js';
 import { nodeChain, nodeRing } from '../blocks.js';
 import { asPointer, sizeOf } from '../layout.js';
-import type { ObjectView } from '../object-view.js';
-import { addressAt } from '../recipe.js';
 import type { Type } from '../type.js';
-import type { Value } from '../value.js';
-import type { View, ViewContext } from '../view.js';
-import { computeAll, corrupt, isNodeAddress, readWord, valueAt } from './nodes.js';
+import type { View } from '../view.js';
 import { argument, firstPartOf, type Part, partOf, pointerIn, wordAt } from './part.js';
 import { nodeOf, valueOffset } from './node-type.js';
 
@@ -37,25 +33,13 @@ export function listView(type: Type): View | undefined {
     ...known,
     element: () => element,
     ...(length === undefined ? {} : { blocks: () => nodeRing(first, length, ring) }),
-    walk: function* (object: ObjectView, context: ViewContext): Iterable<Value | Absent> {
-      const ends = computeAll([addressAt(header.offset), first], object, context);
-      if (isAbsent(ends)) return void (yield ends);
-      const [end = 0n, begin = 0n] = ends;
-      let before = end;
-      let at = begin;
-      // Each node names the one before it, so that none is met twice.
-      for (let i = 0; at !== end && i < context.maxElements; i++) {
-        if (!isNodeAddress(at)) return void (yield corrupt('a node leads to no node', before));
-        const back = readWord(context, at + BigInt(previousAt));
-        if (isAbsent(back)) return void (yield back);
-        if (back !== before)
-          return void (yield corrupt('a node does not lead back to the one before it', at));
-        yield valueAt(element, at + BigInt(value));
-        before = at;
-        const following = readWord(context, at + BigInt(nextAt));
-        if (isAbsent(following)) return void (yield following);
-        at = following;
-      }
+    walk: {
+      kind: 'node-ring',
+      end: addressAt(header.offset),
+      first,
+      next: nextAt,
+      previous: previousAt,
+      element: value,
     },
   };
 }
@@ -82,21 +66,7 @@ export function forwardListView(type: Type): View | undefined {
     element: () => element,
     blocks: () =>
       nodeChain(first, link.offset, sizeOf(node ?? element) ?? 0, [{ type: () => element, offset: value }]),
-    walk: function* (object: ObjectView, context: ViewContext): Iterable<Value | Absent> {
-      const begin = computeAll([first], object, context);
-      if (isAbsent(begin)) return void (yield begin);
-      let [at = 0n] = begin;
-      const seen = new Set<bigint>();
-      while (at !== 0n && seen.size < context.maxElements) {
-        if (!isNodeAddress(at)) return void (yield corrupt('a node leads to no node', at));
-        if (seen.has(at)) return void (yield corrupt('its nodes lead in a circle', at));
-        seen.add(at);
-        const following = readWord(context, at + BigInt(link.offset));
-        if (isAbsent(following)) return void (yield following);
-        yield valueAt(element, at + BigInt(value));
-        at = following;
-      }
-    },
+    walk: { kind: 'node-chain', first, next: link.offset, element: value },
   };
 }
 

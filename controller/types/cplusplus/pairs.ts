@@ -1,17 +1,14 @@
 /** Key and value of a map's node: a std::pair, which libc++ before LLVM 20 has in a wrapper of its own. */
 import type { Held } from '../blocks.js';
 import type { Type } from '../type.js';
-import type { Entry } from '../view.js';
-import { valueAt } from './nodes.js';
 import { argument, firstPartOf, partOf } from './part.js';
 import { sizeOf } from '../layout.js';
 
 export interface KeyAndValue {
   readonly key: () => Type;
   readonly value: () => Type;
-  /** In a node. */
-  readonly keyOffset: number;
-  readonly valueOffset: number;
+  /** Offsets in a node. */
+  readonly holds: { readonly key: number; readonly value: number };
 }
 
 /** Where they lie in a node: by the pair that is the template argument of the node, laid where the node stores it. */
@@ -27,21 +24,14 @@ export function keyAndValue(container: Type, node: Type): KeyAndValue | undefine
     return undefined;
   if (whole === undefined || size === undefined || storage.offset + size > whole) return undefined;
   if (sizeOf(key) !== sizeOf(first.type) || sizeOf(value) !== sizeOf(second.type)) return undefined;
-  const [keyOffset, valueOffset] = [storage.offset + first.offset, storage.offset + second.offset];
-  return { key: () => key, value: () => value, keyOffset, valueOffset };
+  const holds = { key: storage.offset + first.offset, value: storage.offset + second.offset };
+  return { key: () => key, value: () => value, holds };
 }
 
 /** The same for a plan, which brings nodes whole. */
-export function heldEntry({ key, value, keyOffset, valueOffset }: KeyAndValue): Held {
+export function heldEntry({ key, value, holds }: KeyAndValue): Held {
   return [
-    { type: key, offset: keyOffset },
-    { type: value, offset: valueOffset },
+    { type: key, offset: holds.key },
+    { type: value, offset: holds.value },
   ];
-}
-
-export function entryOf(pair: KeyAndValue, node: bigint): Entry {
-  return {
-    key: valueAt(pair.key(), node + BigInt(pair.keyOffset)),
-    value: valueAt(pair.value(), node + BigInt(pair.valueOffset)),
-  };
 }

@@ -3,7 +3,7 @@
  * What is not there by its name makes the view undefined.
  */
 import { asComposite, findMember, isInteger, isPointer, isSigned, sizeOf } from '../layout.js';
-import { binary, constant, type IntegerSize, type Recipe } from '../recipe.js';
+import { binary, constant, type IntegerSize, type Recipe } from '../../../format/recipe/recipe.js';
 import type { Type } from '../type.js';
 
 export interface Part {

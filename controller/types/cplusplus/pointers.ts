@@ -1,6 +1,6 @@
 /** std::unique_ptr, shared_ptr, weak_ptr, reference_wrapper: what they point to, and who else does. */
 import { asComposite, asPointer, isVoid, stripType } from '../layout.js';
-import { binary, choose, constant, type Recipe } from '../recipe.js';
+import { binary, choose, constant, type Recipe } from '../../../format/recipe/recipe.js';
 import type { Type } from '../type.js';
 import type { Fact, View } from '../view.js';
 import { firstElement } from './records.js';

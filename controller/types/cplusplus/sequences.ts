@@ -1,6 +1,6 @@
 /** What lies one after another: std::vector, array, span, initializer_list. Bits are in bits.ts, deques in deques.ts. */
 import { asArray, asPointer } from '../layout.js';
-import { addressAt, binary, constant, type Recipe } from '../recipe.js';
+import { addressAt, binary, constant, type Recipe } from '../../../format/recipe/recipe.js';
 import type { Type } from '../type.js';
 import type { View } from '../view.js';
 import { strideOf } from './nodes.js';

@@ -1,20 +1,16 @@
 /** Channels (runtime/chan.go `hchan`): a ring of elements, of which `qcount` are queued from `recvx` on. */
-import { type Absent, isAbsent } from '../../../format/absent.js';
-import type { ObjectView } from '../object-view.js';
 import { sizeOf, stripType } from '../layout.js';
 import {
   type BinaryOperator,
   binary,
   choose,
-  computeRecipe,
   constant,
   pointerAt,
   type Recipe,
-} from '../recipe.js';
+} from '../../../format/recipe/recipe.js';
 import type { Type } from '../type.js';
-import type { Value } from '../value.js';
-import type { Block, ViewContext, WalkedView } from '../view.js';
-import { corrupt, maxBytes, readWords, wordsOf } from './record.js';
+import type { Block, WalkedView } from '../view.js';
+import { wordsOf } from './record.js';
 
 const pointer = pointerAt(0);
 
@@ -29,31 +25,20 @@ export function channelView(type: Type, element: () => Type): WalkedView | undef
     const { offset, size } = words[name];
     return orZero({ op: 'load', address: combine(pointer, '+', offset), size });
   };
-
-  function* walk(object: ObjectView, { memory, maxElements }: ViewContext): Generator<Value | Absent> {
-    const address = computeRecipe(pointer, object, memory);
-    if (isAbsent(address)) return yield address;
-    if (address === 0n || words === undefined) return;
-    const channel = readWords(words, address, memory);
-    if (isAbsent(channel)) return yield channel;
-    const { qcount, dataqsiz, buf, elemsize, recvx } = channel;
-    if (qcount > dataqsiz || dataqsiz * elemsize > maxBytes || (dataqsiz > 0n && recvx >= dataqsiz))
-      return yield corrupt(`${qcount} of ${dataqsiz} elements from ${recvx} on`, address);
-    if (elemsize !== BigInt(sizeOf(element()) ?? -1))
-      return yield corrupt(`elements of ${elemsize} bytes`, address);
-    for (let i = 0n; i < qcount && i < maxElements; i++) {
-      const at = buf + ((recvx + i) % dataqsiz) * elemsize;
-      yield { type: element(), place: { kind: 'memory', address: BigInt.asUintN(64, at) } };
-    }
-  }
-
+  const { qcount, dataqsiz, buf, elemsize, recvx } = words;
+  const stride = sizeOf(element());
   return {
     kind: 'walked',
     noun: 'channel',
     length: word('qcount'),
     element,
     blocks: () => ringBlocks(word, element(), sizeOf(plain.kind === 'pointer' ? plain.target() : plain) ?? 0),
-    walk,
+    walk: {
+      kind: 'channel',
+      channel: pointer,
+      words: { qcount, dataqsiz, buf, elemsize, recvx },
+      ...(stride === undefined ? {} : { stride }),
+    },
     facts: [
       { name: 'cap', value: word('dataqsiz') },
       { name: 'closed', value: word('closed') },

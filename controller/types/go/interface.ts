@@ -8,14 +8,21 @@ import type { MemoryReader } from '../../../format/memory.js';
 import { least } from '../blocks.js';
 import { asArray, asComposite, findMember, sizeOf, stripType } from '../layout.js';
 import { type ObjectView, slice } from '../object-view.js';
-import { binary, choose, computeRecipe, constant, pointerAt, type Recipe } from '../recipe.js';
-import { decodeInteger } from '../read.js';
+import {
+  binary,
+  choose,
+  computeRecipe,
+  constant,
+  pointerAt,
+  type Recipe,
+} from '../../../format/recipe/recipe.js';
+import { decodeInteger } from '../../../format/integer.js';
 import type { Type } from '../type.js';
 import { typeName } from '../type-name.js';
 import type { Value } from '../value.js';
 import type { Block, DynamicView, ViewContext } from '../view.js';
 import { GO_KIND, goFacts } from './kind.js';
-import { corrupt } from './record.js';
+import { corrupt } from '../../../format/walk/found.js';
 
 export function interfaceView(type: Type): DynamicView | undefined {
   const data = findMember(type, 'data');

@@ -1,24 +1,17 @@
 /** Keys and values in the slots of maps: in place, or behind a pointer where they are large. */
-import { isAbsent } from '../../../format/absent.js';
-import type { MemoryReader } from '../../../format/memory.js';
+import { binary, constant, type Recipe } from '../../../format/recipe/recipe.js';
+import type { GoSlotPart } from '../../../format/walk/go-slot.js';
 import { sizeOf, stripType } from '../layout.js';
-import { decodeInteger } from '../read.js';
-import { binary, constant, type Recipe } from '../recipe.js';
 import type { Type } from '../type.js';
-import type { Place, Value } from '../value.js';
 import type { Block } from '../view.js';
-import { corrupt } from './record.js';
 
 /** In bytes; larger ones stand behind a pointer (internal/abi MapMaxKeyBytes and MapMaxElemBytes, the same in both kinds of map). */
 const maxInPlace = 128;
 
-export interface SlotPart {
-  /** Within the bucket or group, of the first slot. */
-  readonly offset: number;
+export interface SlotPart extends GoSlotPart {
   /** From what stands in one slot to the next, where they stand side by side. */
   readonly stride: number;
   readonly type: Type;
-  readonly isIndirect: boolean;
 }
 
 /** `stored`: what debug information says stands in a slot. Undefined where that is not what the runtime would put there. */
@@ -41,24 +34,7 @@ export function slotObject(
   return [{ type: () => part.type, address: binary(base, '+', constant(part.offset + skip)), exists }];
 }
 
-/** `bytes`: those of the bucket or group at `base`. */
-export function valueIn(
-  part: SlotPart,
-  base: bigint,
-  bytes: Uint8Array,
-  skip: number,
-  memory: MemoryReader,
-): Value {
-  const offset = part.offset + skip;
-  const { type } = part;
-  const address = BigInt.asUintN(64, base + BigInt(offset));
-  if (!part.isIndirect) return { type, place: { kind: 'memory', address } };
-  return { type, place: behind(address, bytes.subarray(offset, offset + 8), memory) };
-}
-
-function behind(address: bigint, bytes: Uint8Array, memory: MemoryReader): Place {
-  const pointer = decodeInteger(bytes, false);
-  if (pointer === 0n) return { kind: 'absent', absent: corrupt('a slot in use leads nowhere', address) };
-  const first = memory.read(pointer, 1);
-  return isAbsent(first) ? { kind: 'absent', absent: first } : { kind: 'memory', address: pointer };
+/** What the walk needs of it: no type. */
+export function placeOf({ offset, isIndirect }: SlotPart): GoSlotPart {
+  return { offset, isIndirect };
 }

@@ -1,18 +1,13 @@
-/**
- * Maps since Go 1.24 (internal/runtime/maps): groups of eight slots with a byte of control for each. A small map is one group; a larger one has a directory of
- * tables, in which a table that was not split as often as others stands several times. Nothing is hashed.
- */
-import { absent, type Absent, isAbsent } from '../../../format/absent.js';
-import type { MemoryReader } from '../../../format/memory.js';
+/** Maps since Go 1.24 (internal/runtime/maps), as `format/walk/go-swiss-map.ts` walks them. */
+import { binary, choose, constant, pointerAt, type Recipe } from '../../../format/recipe/recipe.js';
+import { type GoSwissMapWalk, notInUse } from '../../../format/walk/go-swiss-map.js';
+import type { WordPlace } from '../../../format/walk/read.js';
 import { asArray, findMember, sizeOf, stripType } from '../layout.js';
-import type { ObjectView } from '../object-view.js';
-import { binary, choose, computeRecipe, constant, pointerAt, type Recipe } from '../recipe.js';
-import { decodeInteger } from '../read.js';
 import type { Type } from '../type.js';
-import type { Block, Entry, ViewContext, WalkedMapView } from '../view.js';
+import type { Block, WalkedMapView } from '../view.js';
 import { orZero } from './channel.js';
-import { slotObject, type SlotPart, slotPart, valueIn } from './map-slot.js';
-import { corrupt, readWords, type WordPlace, wordsOf } from './record.js';
+import { placeOf, slotObject, type SlotPart, slotPart } from './map-slot.js';
+import { wordsOf } from './record.js';
 
 const pointer = pointerAt(0);
 
@@ -43,7 +38,7 @@ export function swissMapView(map: Type, key: () => Type, element: () => Type): W
     key,
     value: element,
     blocks: () => groupBlocks(layout, sizeOf(map) ?? 0),
-    walk: (object, context) => walk(layout, object, context),
+    walk: walkOf(layout),
     isNil: binary(pointer, '==', constant(0)),
   };
 }
@@ -135,123 +130,14 @@ function groupLayout(group: Type, key: Type, element: Type): GroupLayout | undef
   };
 }
 
-/** A table has at most 1,024 slots: when it is full it is split in two. */
-const maxTableSlots = 1n << 16n;
-const maxTables = 1n << 24n;
-/** Groups that one walk looks at: eight million slots. */
-const maxGroups = 1 << 20;
-/** Tables or groups that are missing one after another; after so many the rest is taken for missing too. */
-const maxMissing = 16;
-
-function* walk(layout: Layout, object: ObjectView, context: ViewContext): Generator<Entry | Absent> {
-  const { memory } = context;
-  const address = computeRecipe(pointer, object, memory);
-  if (isAbsent(address)) return yield address;
-  if (address === 0n) return;
-  const map = readWords(layout.words, address, memory);
-  if (isAbsent(map)) return yield map;
-  const { used, dirPtr, dirLen, writing } = map;
-  if (used === 0n) return;
-  if (dirPtr === 0n || dirLen > maxTables || (dirLen & (dirLen - 1n)) !== 0n)
-    return yield corrupt(`${used} entries in ${dirLen} tables at ${dirPtr}`, address);
-  const entries =
-    dirLen === 0n
-      ? groupsAt(layout, { first: dirPtr, count: 1n }, { left: maxGroups, missing: 0 }, memory)
-      : tablesAt(layout, dirPtr, dirLen, memory);
-  let found = 0n;
-  let isWhole = true;
-  for (const entry of entries) {
-    if (isAbsent(entry)) {
-      yield entry;
-      isWhole = false;
-      continue;
-    }
-    if (found++ >= used) break;
-    yield entry;
-  }
-  if (found === used || (found < used && !isWhole)) return;
-  const how = found > used ? `more than ${used} entries` : `${found} entries where ${used} are said to be`;
-  yield corrupt(`${how}${writing === 0n ? '' : ': it was being changed'}`, address);
-}
-
-interface Budget {
-  left: number;
-  missing: number;
-}
-
-function* tablesAt(
-  layout: Layout,
-  directory: bigint,
-  count: bigint,
-  memory: MemoryReader,
-): Generator<Entry | Absent> {
-  const budget: Budget = { left: maxGroups, missing: 0 };
-  const seen = new Set<bigint>();
-  let before = 0n;
-  for (let i = 0n; i < count; i++) {
-    const read = memory.read(BigInt.asUintN(64, directory + i * 8n), 8);
-    const address = isAbsent(read) ? read : decodeInteger(read.bytes, false);
-    if (isAbsent(address)) {
-      yield address;
-      if (++budget.missing >= maxMissing) return;
-      continue;
-    }
-    // A table that was split less often than others stands several times, side by side.
-    if (address === before) continue;
-    before = address;
-    if (seen.has(address)) return yield corrupt('a table stands in two places', address);
-    seen.add(address);
-    yield* tableAt(layout, address, i, budget, memory);
-    if (budget.left <= 0 || budget.missing >= maxMissing) return;
-  }
-}
-
-function* tableAt(
-  layout: Layout,
-  address: bigint,
-  place: bigint,
-  budget: Budget,
-  memory: MemoryReader,
-): Generator<Entry | Absent> {
-  const table = readWords({ ...layout.table, ...layout.groups }, address, memory);
-  if (isAbsent(table)) {
-    budget.missing++;
-    return yield table;
-  }
-  const { capacity, used, index, data, lengthMask } = table;
-  const slots = (lengthMask + 1n) * BigInt(layout.group.slots);
-  if (slots > maxTableSlots || slots !== capacity || used > capacity || data === 0n)
-    return yield corrupt(`a table with ${used} entries in ${capacity} of ${slots} slots`, address);
-  if (index !== place) return yield corrupt(`table ${index} stands in the place of ${place}`, address);
-  yield* groupsAt(layout, { first: data, count: lengthMask + 1n }, budget, memory);
-}
-
-/** The top bit of a slot's byte of control: it is empty, or its entry was deleted. */
-const notInUse = 0x80;
-
-function* groupsAt(
-  { group }: Layout,
-  { first, count }: { readonly first: bigint; readonly count: bigint },
-  budget: Budget,
-  memory: MemoryReader,
-): Generator<Entry | Absent> {
-  for (let i = 0n; i < count; i++) {
-    const address = BigInt.asUintN(64, first + i * BigInt(group.groupBytes));
-    if (--budget.left < 0) return yield absent('limit', `the map has more than ${maxGroups} groups`);
-    const read = memory.read(address, group.groupBytes);
-    if (isAbsent(read)) {
-      yield read;
-      if (++budget.missing >= maxMissing) return;
-      continue;
-    }
-    budget.missing = 0;
-    for (let slot = 0; slot < group.slots; slot++) {
-      if (((read.bytes[group.control + slot] ?? notInUse) & notInUse) !== 0) continue;
-      const skip = slot * group.slotBytes;
-      yield {
-        key: valueIn(group.key, address, read.bytes, skip, memory),
-        value: valueIn(group.value, address, read.bytes, skip, memory),
-      };
-    }
-  }
+function walkOf({ words, table, groups, group }: Layout): GoSwissMapWalk {
+  const { groupBytes: bytes, control, slots, slotBytes } = group;
+  const [key, value] = [placeOf(group.key), placeOf(group.value)];
+  return {
+    kind: 'go-swiss-map',
+    map: pointer,
+    words,
+    table: { ...table, ...groups },
+    group: { bytes, control, slots, slotBytes, key, value },
+  };
 }

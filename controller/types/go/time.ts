@@ -2,7 +2,7 @@
 import { isAbsent } from '../../../format/absent.js';
 import { asComposite } from '../layout.js';
 import type { ObjectView } from '../object-view.js';
-import { computeRecipe, pointerAt } from '../recipe.js';
+import { computeRecipe, pointerAt } from '../../../format/recipe/recipe.js';
 import type { Type } from '../type.js';
 import type { RecordView, ViewContext } from '../view.js';
 import { wordsOf } from './record.js';

@@ -4,7 +4,7 @@
  */
 import { isAbsent } from '../../../format/absent.js';
 import { findMember, stripType } from '../layout.js';
-import { binary, computeRecipe, constant, pointerAt } from '../recipe.js';
+import { binary, computeRecipe, constant, pointerAt } from '../../../format/recipe/recipe.js';
 import type { Type } from '../type.js';
 import type { PointerView, SequenceView, StringView, View } from '../view.js';
 import { channelView, orZero } from './channel.js';

@@ -1,17 +1,9 @@
-/**
- * `BTreeMap` and `BTreeSet`: nodes of up to 11 keys. A leaf is a `LeafNode`; a node above is an `InternalNode`, which begins with one and has an edge more
- * than keys. Which of both a node is, only its height says, counted from the leaves. Each child knows its parent and its place there: that is checked.
- */
-import { type Absent, absent, isAbsent } from '../../../format/absent.js';
-import { hex } from '../../../format/address.js';
-import type { MemoryReader } from '../../../format/memory.js';
+/** `BTreeMap` and `BTreeSet`: nodes of up to 11 keys, as `format/walk/b-tree.ts` walks them. */
+import { binary, choose, constant, type Recipe } from '../../../format/recipe/recipe.js';
+import type { BTreeWalk } from '../../../format/walk/b-tree.js';
 import { asArray, sizeOf, stripType } from '../layout.js';
-import type { ObjectView } from '../object-view.js';
-import { binary, choose, computeRecipe, constant, type Recipe } from '../recipe.js';
-import { decodeInteger } from '../read.js';
 import type { CompositeType, Type } from '../type.js';
-import type { Value } from '../value.js';
-import type { Block, Entry, ViewContext, WalkedMapView, WalkedView } from '../view.js';
+import type { Block, WalkedMapView, WalkedView } from '../view.js';
 import { firstPart, innermost, partAt, type Part, targetOf, wordOf } from './layout.js';
 import { argument } from './vec.js';
 
@@ -45,7 +37,7 @@ export function btreeMapView(type: CompositeType): WalkedMapView | undefined {
     key: () => tree.key,
     value: () => tree.value,
     blocks: () => treeBlocks(tree, true),
-    walk: (object, context) => walkTree(object, tree, context),
+    walk: walkOf(tree, true),
   };
 }
 
@@ -59,9 +51,7 @@ export function btreeSetView(type: CompositeType): WalkedView | undefined {
     length: tree.length,
     element: () => tree.key,
     blocks: () => treeBlocks(tree, false),
-    walk: function* keys(object, context): Generator<Value | Absent> {
-      for (const entry of walkTree(object, tree, context)) yield isAbsent(entry) ? entry : entry.key;
-    },
+    walk: walkOf(tree, false),
   };
 }
 
@@ -169,89 +159,16 @@ function edgesOf(internal: Type, leaf: Type): number | undefined {
   return count === undefined ? undefined : edges.offset;
 }
 
-/** 2^64 elements would take a tree of height 25. */
-const maxHeight = 32n;
-
-function* walkTree(object: ObjectView, tree: Tree, context: ViewContext): Generator<Entry | Absent> {
-  const { memory } = context;
-  const length = computeRecipe(tree.length, object, memory);
-  if (isAbsent(length)) return yield length;
-  if (length === 0n) return;
-  const root = computeRecipe(tree.root, object, memory);
-  if (isAbsent(root)) return yield root;
-  const height = computeRecipe(tree.height, object, memory);
-  if (isAbsent(height)) return yield height;
-  if (root === 0n || height > maxHeight)
-    return yield corrupt(`${length} elements below a root at ${hex(root)} of height ${height}`);
-  const at = { address: root, height: Number(height), parent: undefined, index: 0 };
-  yield* walkNode(at, tree, memory);
-}
-
-interface NodeAt {
-  readonly address: bigint;
-  readonly height: number;
-  /** Undefined of the root. */
-  readonly parent: bigint | undefined;
-  readonly index: number;
-}
-
-/** Gives true where it could not go on. */
-function* walkNode(at: NodeAt, tree: Tree, memory: MemoryReader): Generator<Entry | Absent, boolean> {
-  const { node } = tree;
-  const edges = at.height === 0 ? 0 : node.edges();
-  if (edges === undefined) {
-    yield absent('no-debug-info', 'the debug information does not describe the nodes above the leaves');
-    return true;
-  }
-  const length = checkedLength(at, node, memory);
-  if (isAbsent(length)) {
-    yield length;
-    return true;
-  }
-  for (let i = 0; i <= length; i++) {
-    if (at.height > 0) {
-      const edge = readInteger(at.address + BigInt(edges + i * 8), 8, memory);
-      if (isAbsent(edge)) {
-        yield edge;
-        return true;
-      }
-      const child = { address: edge, height: at.height - 1, parent: at.address, index: i };
-      if (yield* walkNode(child, tree, memory)) return true;
-    }
-    if (i === length) break;
-    yield {
-      key: valueAt(tree.key, at.address + BigInt(node.keys), i),
-      value: valueAt(tree.value, at.address + BigInt(node.values), i),
-    };
-  }
-  return false;
-}
-
-/** How many keys a node has; absent where it is not the node that its parent takes it for. */
-function checkedLength(at: NodeAt, node: NodeLayout, memory: MemoryReader): number | Absent {
-  const length = readInteger(at.address + BigInt(node.length), 2, memory);
-  if (isAbsent(length)) return length;
-  const parent = readInteger(at.address + BigInt(node.parent), 8, memory);
-  if (isAbsent(parent)) return parent;
-  if (length > BigInt(node.capacity) || length === 0n)
-    return corrupt(`the node at ${hex(at.address)} says that it has ${length} keys`);
-  if (at.parent === undefined)
-    return parent === 0n ? Number(length) : corrupt(`the root at ${hex(at.address)} has a parent`);
-  const index = readInteger(at.address + BigInt(node.parentIndex), 2, memory);
-  if (isAbsent(index)) return index;
-  if (parent !== at.parent || index !== BigInt(at.index))
-    return corrupt(`the node at ${hex(at.address)} is not the child ${at.index} of ${hex(at.parent)}`);
-  return Number(length);
-}
-
-const corrupt = (why: string): Absent => absent('unreadable', `the tree is corrupt: ${why}`);
-
-function readInteger(address: bigint, size: number, memory: MemoryReader): bigint | Absent {
-  const read = memory.read(BigInt.asUintN(64, address), size);
-  return isAbsent(read) ? read : decodeInteger(read.bytes, false);
-}
-
-function valueAt(type: Type, base: bigint, index: number): Value {
-  const address = BigInt.asUintN(64, base + BigInt(index * (sizeOf(type) ?? 0)));
-  return { type, place: { kind: 'memory', address } };
+function walkOf({ length, root, height, node, key, value }: Tree, hasValues: boolean): BTreeWalk {
+  const edges = node.edges();
+  const { parent, parentIndex, length: count, capacity, keys, values } = node;
+  return {
+    kind: 'b-tree',
+    length,
+    root,
+    height,
+    node: { parent, parentIndex, length: count, capacity, ...(edges === undefined ? {} : { edges }) },
+    key: { offset: keys, stride: sizeOf(key) ?? 0 },
+    ...(hasValues ? { value: { offset: values, stride: sizeOf(value) ?? 0 } } : {}),
+  };
 }

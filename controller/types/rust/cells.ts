@@ -1,6 +1,6 @@
 /** What holds one object and is shown as it: cells, locks, atomics, `Pin`, `NonZero`. */
 import { sizeOf, stripType } from '../layout.js';
-import { binary, choose, constant, type Recipe } from '../recipe.js';
+import { binary, choose, constant, type Recipe } from '../../../format/recipe/recipe.js';
 import type { CompositeType } from '../type.js';
 import type { Fact, View, WrapperView } from '../view.js';
 import { firstPart, innermost, partAt, type Part, wordOf } from './layout.js';

@@ -1,11 +1,8 @@
 /** `VecDeque`: a ring in a buffer of `capacity` elements, `len` of them from `head` on. */
-import { type Absent, absent, isAbsent } from '../../../format/absent.js';
 import { sizeOf } from '../layout.js';
-import type { ObjectView } from '../object-view.js';
-import { binary, choose, computeRecipe, constant, type Recipe } from '../recipe.js';
+import { binary, choose, constant, type Recipe } from '../../../format/recipe/recipe.js';
 import type { CompositeType, Type } from '../type.js';
-import type { Value } from '../value.js';
-import type { Block, ViewContext, WalkedView } from '../view.js';
+import type { Block, WalkedView } from '../view.js';
 import { partAt, wordOf } from './layout.js';
 import { bufferParts } from './vec.js';
 
@@ -15,12 +12,20 @@ export function dequeView(type: CompositeType): WalkedView | undefined {
   const length = wordOf(partAt(type, 'len'));
   if (buffer === undefined || head === undefined || length === undefined) return undefined;
   const ring = { ...buffer, head, length };
+  const { data, capacity, element } = buffer;
   return {
     kind: 'walked',
     length,
-    element: () => buffer.element,
+    element: () => element,
     blocks: () => blocksOf(ring),
-    walk: (object, context) => walk(object, ring, context),
+    walk: {
+      kind: 'ring-buffer',
+      data,
+      head,
+      length,
+      stride: sizeOf(element) ?? 0,
+      ...(capacity === undefined ? {} : { capacity }),
+    },
   };
 }
 
@@ -62,26 +67,4 @@ function blocksOf({ data, head, length, capacity, element }: Ring): readonly Blo
       maxBytes: maxPieceBytes,
     },
   ];
-}
-
-function* walk(object: ObjectView, ring: Ring, { memory }: ViewContext): Generator<Value | Absent> {
-  const { element } = ring;
-  const numbers: bigint[] = [];
-  for (const recipe of [ring.data, ring.head, ring.length, ring.capacity ?? ring.length]) {
-    const number = computeRecipe(recipe, object, memory);
-    if (isAbsent(number)) return yield number;
-    numbers.push(number);
-  }
-  const [data = 0n, head = 0n, length = 0n, capacity = 0n] = numbers;
-  const stride = BigInt(sizeOf(element) ?? 0);
-  if (stride > 0n && (length > capacity || (head >= capacity && capacity > 0n)))
-    return yield absent(
-      'unreadable',
-      `the deque is corrupt: ${length} elements from ${head} on, in a buffer of ${capacity}`,
-    );
-  for (let i = 0n; i < length; i++) {
-    const at = stride === 0n ? 0n : (head + i) % capacity;
-    const address = BigInt.asUintN(64, data + at * stride);
-    yield { type: element, place: { kind: 'memory', address } };
-  }
 }

@@ -2,15 +2,13 @@
  * `HashMap` and `HashSet`: hashbrown's table. `ctrl` points to a byte for each bucket, whose top bit is clear where the bucket is in use; the buckets themselves
  * lie before it, the first one next to it, downwards.
  */
-import { type Absent, absent, isAbsent } from '../../../format/absent.js';
-import { sizeOf, stripType } from '../layout.js';
-import type { MemoryReader } from '../../../format/memory.js';
-import type { ObjectView } from '../object-view.js';
+import { binary, choose, constant, type Recipe } from '../../../format/recipe/recipe.js';
+import type { Holds } from '../../../format/walk/found.js';
+import type { HashTableWalk } from '../../../format/walk/hash-table.js';
 import { least } from '../blocks.js';
-import { binary, choose, computeRecipe, constant, type Recipe } from '../recipe.js';
+import { sizeOf, stripType } from '../layout.js';
 import type { CompositeType, Type } from '../type.js';
-import type { Value } from '../value.js';
-import type { Block, Entry, ViewContext, WalkedMapView, WalkedView } from '../view.js';
+import type { Block, WalkedMapView, WalkedView } from '../view.js';
 import { firstPart, partAt, type Part, wordOf } from './layout.js';
 import { argument } from './vec.js';
 
@@ -37,7 +35,7 @@ export function hashMapView(type: CompositeType): WalkedMapView | undefined {
     key: () => table.key.type,
     value: () => table.value.type,
     blocks: () => tableBlocks(table, [table.key, table.value]),
-    walk: (object, context) => entries(object, table, context),
+    walk: walkOf(table, { key: table.key.offset, value: table.value.offset }),
   };
 }
 
@@ -55,9 +53,7 @@ export function hashSetView(type: CompositeType): WalkedView | undefined {
     length: table.items,
     element: () => table.key.type,
     blocks: () => tableBlocks(table, [table.key]),
-    walk: function* keys(object, context): Generator<Value | Absent> {
-      for (const entry of entries(object, table, context)) yield isAbsent(entry) ? entry : entry.key;
-    },
+    walk: walkOf(table, { element: table.key.offset }),
   };
 }
 
@@ -127,93 +123,10 @@ function tableBlocks({ ctrl, bucketMask, items, pair }: Table, parts: readonly P
   ];
 }
 
-/** Control bytes that are looked at; a table of the library's with more has over eight million elements. */
-const maxBuckets = 1n << 24n;
-const chunkBytes = 64 * 1024;
-
-function* entries(object: ObjectView, table: Table, { memory }: ViewContext): Generator<Entry | Absent> {
-  const numbers: bigint[] = [];
-  for (const recipe of [table.ctrl, table.bucketMask, table.items, table.growthLeft]) {
-    const number = computeRecipe(recipe, object, memory);
-    if (isAbsent(number)) return yield number;
-    numbers.push(number);
-  }
-  const [ctrl = 0n, mask = 0n, items = 0n, growthLeft = 0n] = numbers;
-  if (items === 0n) return;
-  const buckets = mask + 1n;
-  if ((buckets & mask) !== 0n || items > buckets)
-    return yield corrupt(`${items} elements in ${buckets} buckets`);
-  if (buckets > maxBuckets)
-    return yield absent('limit', `a table of ${buckets} buckets: no more than ${maxBuckets} are looked at`);
-  const control = readControl(ctrl, Number(buckets), memory, table.groupWidths);
-  if (isAbsent(control)) return yield control;
-  const { used, deleted } = control;
-  if (BigInt(used.length) !== items)
-    return yield corrupt(`it says ${items} elements, and ${used.length} of its buckets are in use`);
-  // What is in use, was deleted or is left makes up the capacity, which leaves one of eight buckets empty.
-  const capacity = mask < 8n ? mask : (buckets / 8n) * 7n;
-  if (items + BigInt(deleted) + growthLeft !== capacity)
-    return yield corrupt(`${items} elements with room for ${growthLeft} more in ${buckets} buckets`);
-  const stride = BigInt(sizeOf(table.pair) ?? 0);
-  for (const index of used) {
-    const address = BigInt.asUintN(64, ctrl - BigInt(index + 1) * stride);
-    yield { key: valueAt(table.key, address), value: valueAt(table.value, address) };
-  }
-}
-
-const corrupt = (why: string): Absent => absent('unreadable', `the table is corrupt: ${why}`);
-
-function valueAt(part: Part, base: bigint): Value {
-  const address = BigInt.asUintN(64, base + BigInt(part.offset));
-  return { type: part.type, place: { kind: 'memory', address } };
-}
-
-const EMPTY = 0xff;
-const DELETED = 0x80;
-
-interface Control {
-  /** Indexes of the buckets in use. */
-  readonly used: readonly number[];
-  readonly deleted: number;
-}
-
-/** All control bytes: looked at before the first element is shown, so that none of a corrupt table is. */
-function readControl(
-  ctrl: bigint,
-  buckets: number,
-  memory: MemoryReader,
-  widths: readonly number[],
-): Control | Absent {
-  if (!widths.some((width) => isLaidOut(ctrl, buckets, memory, width)))
-    return corrupt(`no control bytes with their copy behind them are at 0x${ctrl.toString(16)}`);
-  const used: number[] = [];
-  let deleted = 0;
-  for (let start = 0; start < buckets; start += chunkBytes) {
-    const size = Math.min(chunkBytes, buckets - start);
-    const read = memory.read(BigInt.asUintN(64, ctrl + BigInt(start)), size);
-    if (isAbsent(read)) return read;
-    for (const [i, byte] of read.bytes.entries()) {
-      if (byte < DELETED) used.push(start + i);
-      else if (byte === DELETED) deleted++;
-      else if (byte !== EMPTY) return corrupt(`the control byte ${byte} of bucket ${start + i}`);
-    }
-  }
-  return { used, deleted };
-}
-
-/**
- * Whether control bytes lie as for steps of this width: aligned to it, and the first of them once more behind the last, for a step across the end. A pointer that leads
- * astray seldom leads to that. Bytes that were not captured prove nothing.
- */
-function isLaidOut(ctrl: bigint, buckets: number, memory: MemoryReader, width: number): boolean {
-  if (ctrl % BigInt(width) !== 0n) return false;
-  const first = memory.read(ctrl, Math.min(buckets, width));
-  const behind = memory.read(BigInt.asUintN(64, ctrl + BigInt(buckets)), width);
-  if (isAbsent(first) || isAbsent(behind)) return true;
-  // Of fewer buckets than a step has, the copy comes a step behind the beginning, and the places between are empty.
-  const copy = Math.max(0, width - buckets);
-  return behind.bytes.every((byte, i) => {
-    if (i < copy) return byte === EMPTY;
-    return i - copy >= first.bytes.length || byte === first.bytes[i - copy];
-  });
+function walkOf(
+  { ctrl, bucketMask, items, growthLeft, pair, groupWidths: widths }: Table,
+  holds: Holds,
+): HashTableWalk {
+  const stride = sizeOf(pair) ?? 0;
+  return { kind: 'hash-table', ctrl, bucketMask, items, growthLeft, stride, holds, groupWidths: widths };
 }

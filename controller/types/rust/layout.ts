@@ -1,6 +1,6 @@
 /** Where the parts of a library's type lie, by the names of members. What is not as we know it has no view. */
 import { findMember, sizeOf, stripType } from '../layout.js';
-import { binary, constant, type IntegerSize, type Recipe } from '../recipe.js';
+import { binary, constant, type IntegerSize, type Recipe } from '../../../format/recipe/recipe.js';
 import type { Type } from '../type.js';
 
 export interface Part {

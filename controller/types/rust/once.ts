@@ -1,5 +1,5 @@
 /** `OnceLock` and `LazyLock`: an object that is there once a `Once` says so. */
-import { binary, constant } from '../recipe.js';
+import { binary, constant } from '../../../format/recipe/recipe.js';
 import type { CompositeType } from '../type.js';
 import type { VariantView } from '../view.js';
 import { manuallyDropContent } from './cells.js';

@@ -1,6 +1,6 @@
 /** What owns, shares or borrows an object: `Rc`, `Arc`, `Weak`, `Ref`, and the guards of locks. A thin `Box` is a pointer and needs no view. */
 import { stripType } from '../layout.js';
-import { binary, choose, constant, type Recipe } from '../recipe.js';
+import { binary, choose, constant, type Recipe } from '../../../format/recipe/recipe.js';
 import type { CompositeType } from '../type.js';
 import type { Fact, PointerView, View } from '../view.js';
 import { byteOf } from './text.js';

@@ -1,6 +1,6 @@
 /** Strings: `String`, `&str`, `Box<str>`, `Rc<str>`, and those of the system: `OsString`, `PathBuf`, `CString`. UTF-8 or not: units are bytes. */
 import { sizeOf, stripType } from '../layout.js';
-import { binary, constant, type Recipe } from '../recipe.js';
+import { binary, constant, type Recipe } from '../../../format/recipe/recipe.js';
 import type { CompositeType, Type } from '../type.js';
 import type { StringView, View } from '../view.js';
 import { partAt, targetOf, wordOf } from './layout.js';

@@ -1,6 +1,6 @@
 /** `Vec` and what is a `Vec` inside: `BinaryHeap`. */
 import { sizeOf } from '../layout.js';
-import type { Recipe } from '../recipe.js';
+import type { Recipe } from '../../../format/recipe/recipe.js';
 import type { CompositeType, Type } from '../type.js';
 import type { SequenceView } from '../view.js';
 import { firstPart, partAt, wordOf } from './layout.js';

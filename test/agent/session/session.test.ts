@@ -546,3 +546,112 @@ test('more points than the limit are refused', async () => {
     'cannot arm point q: 200 points are armed already',
   );
 });
+
+describe('a point that costs too much', () => {
+  const spent = (ms: number): void => {
+    tracer.countersNow = { ...tracer.countersNow, hits: 1_000_000n, spentNs: BigInt(ms) * 1_000_000n };
+  };
+  const looks = async (count: number): Promise<void> => {
+    await vi.advanceTimersByTimeAsync(count * 1000);
+  };
+
+  beforeEach(async () => {
+    await session[Symbol.asyncDispose]();
+    vi.useFakeTimers();
+    session = makeSession();
+  });
+
+  test('is suspended, says so, leaves nothing armed, and can be resumed', async () => {
+    await session.arm(requestOf());
+    await looks(2);
+    spent(500);
+    await looks(1);
+    const [view] = await session.points();
+    expect(view?.phase).toBe('suspended');
+    expect(view?.why).toBe(
+      'suspended, for its hits took 50% of a CPU from the threads that pass, and the default limits allows a point 1% over 10 s (cpuPercent.point); `stillframe resume` arms it again',
+    );
+    expect(tracer.armed.size).toBe(0);
+    expect(views.at(-1)?.phase).toBe('suspended');
+    tracer.countersNow = { hits: 0n, conditionFalse: 0n, faults: 0n, dropped: 0n, delivered: 0n };
+    expect((await session.resume('p1')).phase).toBe('armed');
+    expect(tracer.armed.size).toBe(1);
+    // What it has counted before is not lost.
+    expect((await session.points())[0]?.counters.hits).toBe(1_000_000n);
+    await looks(20);
+    expect((await session.points())[0]?.phase).toBe('armed');
+  });
+
+  test('is left alone while what it takes is less than its share, and after a burst', async () => {
+    await session.arm(requestOf());
+    for (let i = 1; i <= 60; i++) {
+      spent(90 + i * 9);
+      await looks(1);
+    }
+    expect((await session.points())[0]?.phase).toBe('armed');
+  });
+
+  test('the dearest goes when all together take too much', async () => {
+    await session[Symbol.asyncDispose]();
+    session = makeSession({ ...defaultPolicy(), cpu: { name: 'the policy', point: 0, host: 5 } });
+    await session.arm(requestOf());
+    await session.arm(requestOf({ id: 'p2', pids: [200] }));
+    const costs = new Map([
+      ['p1', 20n],
+      ['p2', 50n],
+    ]);
+    let seconds = 0n;
+    tracer.counters = (ids) =>
+      Promise.resolve(
+        [...tracer.armed.values()]
+          .filter(({ pointId }) => ids.includes(pointId))
+          .map(({ pointId, pid }) => ({
+            pointId,
+            pid,
+            counters: { ...tracer.countersNow, spentNs: (costs.get(pointId) ?? 0n) * 1_000_000n * seconds },
+          })),
+      );
+    for (; seconds < 40n; seconds++) await looks(1);
+    const phases = (await session.points()).map(({ id, phase }) => [id, phase]);
+    expect(phases).toEqual([
+      ['p1', 'armed'],
+      ['p2', 'suspended'],
+    ]);
+  });
+
+  test('stays so when the tracer dies, is not armed in newcomers, and goes with its removal', async () => {
+    tracer.targets = [targetOf(100)];
+    await session.arm(requestOf({ selector: 'name:app', pids: [] }));
+    await looks(3);
+    expect(tracer.armed.size).toBe(1);
+    spent(500);
+    await looks(1);
+    tracer.listener.restarted('killed');
+    tracer.targets = [targetOf(100), targetOf(200)];
+    await looks(3);
+    expect((await session.points())[0]?.phase).toBe('suspended');
+    expect(tracer.armed.size).toBe(0);
+    spent(0);
+    await session.resume('p1');
+    await looks(3);
+    expect(tracer.armed.size).toBe(2);
+    expect((await session.remove('p1')).phase).toBe('ended');
+  });
+
+  test('is armed again by the agent after this one', async () => {
+    await session[Symbol.asyncDispose]();
+    const id = '0000000000p1';
+    const records = join(folder, 'points');
+    tracer.targets = [targetOf(100)];
+    session = makeSession(defaultPolicy(), new PointRecords(records));
+    await session.arm(requestOf({ id }));
+    spent(500);
+    await looks(2);
+    expect((await session.points())[0]?.phase).toBe('suspended');
+    spent(0);
+    const next = makeSession(defaultPolicy(), new PointRecords(records));
+    await next.restore();
+    expect((await next.points())[0]?.phase).toBe('armed');
+    await next[Symbol.asyncDispose]();
+  });
+});

@@ -100,6 +100,10 @@ export class FakePoints implements Points {
     return Promise.resolve(document);
   }
 
+  resume(id: string): Promise<PointDocument> {
+    return Promise.resolve(this.change(id, {}));
+  }
+
   listen(listener: PointListener): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };

@@ -246,7 +246,8 @@ a string to compare with cannot hold a NUL
 
 order->customer->name.matches("(")
                               ^^^
-invalid regular expression: /(/s: Unterminated group
+invalid regular expression: missing closing ): "("
+  patterns are written in RE2's syntax: no look-around, no back-references
 
 order + 1.5
       ^

@@ -420,7 +420,8 @@ say of which base: Shape::id, ns::Named<int>::id`,
       'name.matches("(")',
       `name.matches("(")
              ^^^
-invalid regular expression: /(/s: Unterminated group`,
+invalid regular expression: missing closing ): "("
+patterns are written in RE2's syntax: no look-around, no back-references`,
     ],
     [
       'squares.push(3)',

@@ -384,6 +384,16 @@ export class FakeAgent implements PointAgent {
           return view;
         });
       },
+      resume: (id) =>
+        answer(() => {
+          host.calls.push(`resume ${id}`);
+          const point = host.held.get(id);
+          if (point === undefined) throw new StillframeError('not-found', `this agent has no point ${id}`);
+          Object.assign(point, { phase: 'armed', why: 'armed' });
+          const view = host.view(id);
+          if (view === undefined) throw new Error('it is held');
+          return view;
+        }),
       fetch: (ids) => answer(() => host.deliver(ids ?? [])),
     };
   }

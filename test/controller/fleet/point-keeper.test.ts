@@ -455,3 +455,16 @@ describe('hits', () => {
     expect(bench.document(id)).toMatchObject({ hits: 13, why: 'removed (13 hits, condition false 5 times)' });
   });
 });
+
+test('what agents have suspended is armed again where it is, and nowhere else', async () => {
+  web1.start(shop(1));
+  web2.start(shop(7));
+  const { id } = await bench.set({}, true);
+  const arming = makeArmingIdentifier(id, build);
+  web1.suspend(arming, 'suspended, for its hits took 12% of a CPU');
+  await rest();
+  expect(bench.document(id).hosts?.[0]).toMatchObject({ host: 'web-1', state: 'suspended' });
+  expect((await bench.keeper.resume(id)).hosts?.[0]).toMatchObject({ host: 'web-1', state: 'armed' });
+  expect(web1.calls).toContain(`resume ${arming}`);
+  expect(web2.calls).not.toContain(`resume ${arming}`);
+});

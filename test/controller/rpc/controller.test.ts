@@ -115,6 +115,7 @@ const roundTrips: RoundTrip = {
   },
   points: { asked: ['0t3k'], answer: [point, pointNamed('0000000000p2', { note: 'a "note"' })] },
   removePoints: { asked: [['p1', 'p2']], answer: [point] },
+  resumePoints: { asked: [['p1', 'p2']], answer: [point] },
   snapshots: {
     asked: [{ point: 'p1', sinceNs: 1_748_649_600_000_000_001n }],
     answer: [summaryNamed('s1')],

@@ -396,12 +396,13 @@ describe('what is walked', () => {
     expect(document.absent).toBeUndefined();
   });
   test.each([
+    ['a node is missing', nodes.slice(0, 1), 3, ['1'], { reason: 'not-captured', address: '0x73000' }],
     [
-      'a node is missing',
-      nodes.slice(0, 1),
+      'a node is there, and its element and the next one are not',
+      [...nodes.slice(0, 1), at(0x73000n, u64(0x74000))],
       3,
       ['1', undefined],
-      { reason: 'not-captured', address: '0x73000' },
+      { reason: 'not-captured', address: '0x74000' },
     ],
     ['it has fewer than it says', nodes, 4, ['1', '2', '3'], { reason: 'unreadable' }],
     ['it has more than it says', nodes, 2, ['1', '2', '3'], { reason: 'unreadable' }],
@@ -410,7 +411,7 @@ describe('what is walked', () => {
       [at(0x72000n, u64(0x72000), ints(1))],
       3,
       ['1'],
-      { reason: 'unreadable', detail: 'the list leads in a circle' },
+      { reason: 'unreadable', detail: 'corrupt: its nodes lead in a circle' },
     ],
     ['an absurd size', nodes, -5, ['1', '2', '3'], { reason: 'unreadable' }],
   ])('%s', (_, ranges, size, values, absent) => {

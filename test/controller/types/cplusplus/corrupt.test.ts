@@ -17,6 +17,7 @@ import type { MemoryReader } from '../../../../format/memory.js';
 import { compileNative, cplusplus } from '../../../support/compile-native.js';
 import { crashCore } from '../../../support/core.js';
 import { fixtureText } from '../../../support/fixtures.js';
+import { sentWalks } from '../../../support/view-walks.js';
 
 class Library implements Disposable {
   readonly #core: ReturnType<typeof crashCore>;
@@ -62,6 +63,16 @@ class Library implements Disposable {
     if (shown === undefined || shown instanceof StillframeError) throw shown ?? new Error('nothing');
     if (shown.value === undefined) throw new Error(`${expression} has no value: ${JSON.stringify(shown)}`);
     return BigInt(shown.value);
+  }
+
+  /** All locals that have a place. */
+  *values(): Generator<Value> {
+    for (const { evaluation, source } of this.frames) {
+      if (evaluation === undefined) continue;
+      for (const variable of source?.scope?.variables ?? []) {
+        yield { type: variable.type(), place: variablePlace(evaluation, variable, source?.scope) };
+      }
+    }
   }
 
   show(name: string, memory: MemoryReader = this.snapshot.memory): ValueDocument {
@@ -217,9 +228,9 @@ function library(...flags: readonly string[]): Library {
 const whole = (document: ValueDocument): string => JSON.stringify(document);
 
 describe.each([
-  ['libstdc++', [], libstdcxx],
-  ['libc++', ['-stdlib=libc++'], libcxx],
-] as const)('%s', (_name, flags, rows) => {
+  ['libstdc++', [], libstdcxx, ['bit-range', 'block-range']],
+  ['libc++', ['-stdlib=libc++'], libcxx, ['bit-count', 'block-index']],
+] as const)('%s', (_name, flags, rows, ofItsOwn) => {
   const built = library(...flags);
 
   test.each(rows.map((row) => [...row]))('%s with %s %s', (local, place, becomes, says, size) => {
@@ -229,6 +240,12 @@ describe.each([
     const after = built.show(local, patched(built.snapshot.memory, [{ at, bytes: word(value, size) }]));
     expect(before.absent).toBeUndefined();
     expect(after.absent?.detail ?? '').toMatch(says);
+  });
+
+  test('walks can be sent, and find the same there', () => {
+    const kinds = sentWalks(built.values(), built.snapshot.memory);
+    const ofBoth = ['bit-fields', 'node-chain', 'node-hash', 'node-ring', 'tree'];
+    expect(kinds).toEqual([...ofItsOwn, ...ofBoth].toSorted());
   });
 
   test('whatever word of an object is wrong, it is bounded and throws nothing', { timeout: 60_000 }, () => {

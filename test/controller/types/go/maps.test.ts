@@ -5,11 +5,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openSnapshot, type Snapshot } from '../../../../controller/snapshot/open.js';
 import { type ObjectView, objectOf } from '../../../../controller/types/object-view.js';
 import { readInteger } from '../../../../controller/types/read.js';
-import { computeRecipe } from '../../../../controller/types/recipe.js';
+import { computeRecipe } from '../../../../format/recipe/recipe.js';
 import type { Value } from '../../../../controller/types/value.js';
 import { renderValue } from '../../../../controller/types/render.js';
 import type { Entry, WalkedMapView } from '../../../../controller/types/view.js';
 import { viewOf } from '../../../../controller/types/views.js';
+import { walkEntries } from '../../../../controller/types/walked.js';
 import { type Absent, isAbsent } from '../../../../format/absent.js';
 import { defaultLimits } from '../../../../format/limits.js';
 import type { MemoryReader } from '../../../../format/memory.js';
@@ -18,6 +19,7 @@ import { compileNative, go } from '../../../support/compile-native.js';
 import { type CoreFile, crashCore } from '../../../support/core.js';
 import { newerGo } from '../../../support/fixtures.js';
 import { localNamed } from '../../../support/locals.js';
+import { sentWalks } from '../../../support/view-walks.js';
 import { repositoryRoot } from '../../../support/paths.js';
 
 const source = readFileSync(join(repositoryRoot, 'native-fixtures/go-values/values.go'), 'utf8');
@@ -37,7 +39,7 @@ function mapNamed(snapshot: Snapshot, name: string): FoundMap {
 function walkAll({ view, object }: FoundMap, memory: MemoryReader): { entries: Entry[]; problems: Absent[] } {
   const entries: Entry[] = [];
   const problems: Absent[] = [];
-  for (const item of view.walk(object, { memory, maxElements: 100_000 })) {
+  for (const item of walkEntries(view, object, { memory, maxElements: 100_000 })) {
     if (isAbsent(item)) problems.push(item);
     else entries.push(item);
   }
@@ -107,6 +109,13 @@ describe.each(toolchains)('maps %s', (which, toolchain) => {
     expect(pairs.length).toBe(833);
     expect(new Set(pairs.map(([key]) => key)).size).toBe(833);
     expect(pairs.every(([key, value]) => value === key * key)).toBe(true);
+  });
+
+  test('walks can be sent, and find the same there', () => {
+    const values = ['eight', 'grow', 'huge'].map((name) => localNamed(snapshot, 'main.maps', name));
+    const channel = localNamed(snapshot, 'main.channels', 'full');
+    const map = isClassic ? 'go-map' : 'go-swiss-map';
+    expect(sentWalks([...values, channel], snapshot.memory)).toEqual(['channel', map]);
   });
 
   test('a length that is wrong is said', () => {

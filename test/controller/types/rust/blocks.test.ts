@@ -7,7 +7,7 @@ import { openSnapshot, type Snapshot } from '../../../../controller/snapshot/ope
 import { typeOfDescriptor } from '../../../../controller/snapshot/type-descriptors.js';
 import { sizeOf } from '../../../../controller/types/layout.js';
 import type { ObjectView } from '../../../../controller/types/object-view.js';
-import { computeRecipe, type Recipe } from '../../../../controller/types/recipe.js';
+import { computeRecipe, type Recipe } from '../../../../format/recipe/recipe.js';
 import { renderValue } from '../../../../controller/types/render.js';
 import type { Value } from '../../../../controller/types/value.js';
 import type { ValueDocument } from '../../../../controller/types/value-document.js';

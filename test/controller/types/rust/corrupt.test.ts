@@ -10,6 +10,7 @@ import { asComposite } from '../../../../controller/types/layout.js';
 import { partAt } from '../../../../controller/types/rust/layout.js';
 import type { Value } from '../../../../controller/types/value.js';
 import type { ValueDocument } from '../../../../controller/types/value-document.js';
+import { sentWalks } from '../../../support/view-walks.js';
 import { runRustValues, rustLocals, type RustRun } from '../../../support/rust-program.js';
 
 let run: RustRun;
@@ -132,6 +133,15 @@ describe('a word that cannot be', () => {
     });
     expect(raw.absent?.detail).toBe('the object is corrupt: no variant has the discriminant 4');
   });
+});
+
+test('walks can be sent, and find the same there', () => {
+  expect(sentWalks(variables.values(), snapshot.memory)).toEqual([
+    'b-tree',
+    'hash-table',
+    'linked-list',
+    'ring-buffer',
+  ]);
 });
 
 describe('a table whose pointer is a little off', () => {

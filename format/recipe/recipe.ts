@@ -1,13 +1,12 @@
 /**
  * Arithmetic over an object's own bytes and what they point to: how a library's type says where its elements are and how many.
- * As data and not as code, for three read it: the renderer and the evaluator here, and the lowering to DWARF, so that `name.length() > 3` is decided in the
+ * As data and not as code, for several read it: the renderer, the evaluator and the walks, and the lowering to DWARF, so that `name.length() > 3` is decided in the
  * kernel as `s->len > 3` is. All values are 64-bit integers that wrap.
  */
-import { type Absent, absent, isAbsent } from '../../format/absent.js';
-import type { MemoryReader } from '../../format/memory.js';
-import { type ObjectView, slice } from './object-view.js';
-import { missingBits } from './place.js';
-import { decodeInteger } from './read.js';
+import { type Absent, absent, isAbsent } from '../absent.js';
+import { decodeInteger } from '../integer.js';
+import type { MemoryReader } from '../memory.js';
+import { firstMissing, type RecipeObject } from './object.js';
 
 export type Recipe =
   | { readonly op: 'constant'; readonly value: bigint }
@@ -46,7 +45,7 @@ export function choose(condition: Recipe, yes: Recipe, no: Recipe): Recipe {
 }
 
 /** The value, from 0 to 2^64-1 (a signed field is extended to 64 bits). Recipes are ours and finite: what is foreign is only the memory. */
-export function computeRecipe(recipe: Recipe, object: ObjectView, memory: MemoryReader): bigint | Absent {
+export function computeRecipe(recipe: Recipe, object: RecipeObject, memory: MemoryReader): bigint | Absent {
   const compute = (part: Recipe): bigint | Absent => computeRecipe(part, object, memory);
   switch (recipe.op) {
     case 'constant':
@@ -78,17 +77,18 @@ export function computeRecipe(recipe: Recipe, object: ObjectView, memory: Memory
 type Integer = { readonly size: IntegerSize; readonly signed?: true };
 
 function fieldOf(
-  object: ObjectView,
+  object: RecipeObject,
   field: Integer & { readonly offset: number },
   memory: MemoryReader,
 ): bigint | Absent {
-  const part = slice(object, object.type, field.offset, field.size);
-  if (part.absent !== undefined) return part.absent;
-  const missing = missingBits(part.gaps, 0, field.size * 8);
-  if (missing !== undefined) return missing.absent;
-  if (part.bytes !== undefined && part.bytes.length >= field.size)
-    return integer(part.bytes.subarray(0, field.size), field);
-  if (part.address !== undefined) return loaded(part.address, field, memory);
+  const { address, bytes, gaps } = object;
+  if (object.absent !== undefined) return object.absent;
+  const { offset, size } = field;
+  if (bytes !== undefined && offset >= 0 && offset + size <= bytes.length) {
+    const missing = firstMissing(gaps, offset * 8, (offset + size) * 8);
+    return missing?.absent ?? integer(bytes.subarray(offset, offset + size), field);
+  }
+  if (address !== undefined) return loaded(BigInt.asUintN(64, address + BigInt(offset)), field, memory);
   return absent('unreadable', 'only a part of the object is known');
 }
 

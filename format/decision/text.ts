@@ -1,13 +1,18 @@
-import { decodeUtf8 } from '../../format/bytes.js';
-import { decodeWideUnits } from '../types/scalar.js';
-import type { TextOperator } from './typed.js';
+/** Comparisons of texts, by the bytes that they are in. */
+import { decodeUtf8, decodeWideUnits } from '../bytes.js';
+import type { RegularExpression } from '../regular-expression.js';
+
+export type TextOperator = '==' | '!=' | 'startsWith' | 'contains' | 'matches';
+
+/** Of a text that is searched. */
+export const maxSearchedBytes: number = 1 << 20;
 
 /** Both without their NUL. */
 export function compareText(
   operator: TextOperator,
   subject: Uint8Array,
   literal: Uint8Array,
-  pattern?: RegExp,
+  pattern?: Pick<RegularExpression, 'test'>,
   unitBytes: 1 | 2 | 4 = 1,
 ): boolean {
   switch (operator) {

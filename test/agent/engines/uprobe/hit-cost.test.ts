@@ -1,0 +1,62 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { createPointState } from '../../../../agent/bpf/point-state.js';
+import { attachWays } from '../../../../agent/engines/uprobe/attach.js';
+import { HitCosts } from '../../../../agent/engines/uprobe/hit-cost.js';
+import { attachCounting, callProbed, tryWay } from '../../../../agent/engines/uprobe/probe.js';
+import { StillframeError } from '../../../../format/error.js';
+import { requireFeature } from '../../../support/require-feature.js';
+
+const [way] = attachWays();
+
+function refusal(): string | undefined {
+  try {
+    if (way !== undefined) tryWay(way);
+    return undefined;
+  } catch (error) {
+    if (error instanceof StillframeError) return error.message;
+    throw error;
+  }
+}
+
+describe('what hits cost', () => {
+  test('the way into the kernel is measured once', (context) => {
+    requireFeature(context, 'uprobes', refusal());
+    if (way === undefined) return;
+    const costs = new HitCosts();
+    const passage = costs.passageNs(way);
+    // A probe costs more than a call, and less than a stop.
+    expect(passage).toBeGreaterThan(50);
+    expect(passage).toBeLessThan(1e6);
+    expect(costs.passageNs(way)).toBe(passage);
+    expect(costs.spentNs(way, 1000n, [])).toBe(BigInt(Math.round(passage)) * 1000n);
+    expect(costs.spentNs(way, 1000n, [{ count: 10n, timeNs: 5000n }])).toBe(
+      BigInt(Math.round(passage)) * 1000n + 500_000n,
+    );
+  });
+
+  test('the program by the count of the kernel, for a moment at a time', async (context) => {
+    requireFeature(context, 'uprobes', refusal());
+    if (way === undefined) return;
+    using state = createPointState(1);
+    using attachment = attachCounting(way, state.fd);
+    const costs = new HitCosts();
+    costs.sample();
+    for (let i = 0; i < 100; i++) callProbed();
+    const counted = attachment.runs();
+    expect(counted.count).toBe(100n);
+    expect(counted.timeNs).toBeGreaterThan(0n);
+    // Another process may have them counted meanwhile; by and by nobody does.
+    await expect
+      .poll(
+        async () => {
+          const before = attachment.runs().count;
+          callProbed();
+          await sleep(50);
+          return attachment.runs().count - before;
+        },
+        { timeout: 30_000 },
+      )
+      .toBe(0n);
+  });
+});
