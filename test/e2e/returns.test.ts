@@ -67,7 +67,13 @@ describe('C', { timeout: 120_000 }, () => {
 
   test('times are distributed', async () => {
     const documents = (await workplace.json(
-      ...['metric', pid, 'early:return', '--histogram', '$duration', '--for', '1s'],
+      'metric',
+      pid,
+      'early:return',
+      '--histogram',
+      '$duration',
+      '--for',
+      '1s',
     )) as { readonly final?: boolean; readonly hits: number }[];
     expect(documents.at(-1)?.final).toBe(true);
     expect(documents.at(-1)?.hits).toBeGreaterThan(0);
