@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const all = [
   'hit-cost',
+  'placement',
   'metric',
   'snapshots',
   'observe',
