@@ -58,14 +58,16 @@ export function renderSnapshot(document: SnapshotDocument, options: SnapshotText
 }
 
 function heading(document: SnapshotDocument): string {
-  const who = `${clean(document.comm)} (pid ${document.pid}, thread ${document.tid})`;
+  const thread = document.goroutine === undefined ? `, thread ${document.tid}` : '';
+  const who = `${clean(document.comm)} (pid ${document.pid}${thread})`;
   const where = document.host === '' ? '' : ` on ${clean(document.host)}`;
   const when = document.time === undefined ? '' : `  ${clean(document.time)}`;
   const first = `${colors.bold(`snapshot ${clean(document.id)}`)}  ${who}${where}${when}`;
   const { location } = document;
   const place = location.file === undefined ? '' : ` at ${shortFile(location.file)}:${location.line ?? '?'}`;
+  const goroutine = document.goroutine === undefined ? '' : `\n${goroutineTitle(document.goroutine)}`;
   const point = document.point === '' ? '' : `, point ${clean(document.point)}`;
-  return `${first}\nin ${clean(location.function ?? '??')}${place}, engine ${clean(document.engine)}${point}`;
+  return `${first}\nin ${clean(location.function ?? '??')}${place}, engine ${clean(document.engine)}${point}${goroutine}`;
 }
 
 function renderWritten(written: WrittenDocument): string {
@@ -108,7 +110,21 @@ function renderGoroutine(
   threads: readonly ThreadDocument[],
   options: SnapshotTextOptions,
 ): string {
-  const { id, state, waitReason, thread, absent } = goroutine;
+  const { thread } = goroutine;
+  const own = threads.find(({ tid }) => tid === thread);
+  const frames = isSameStack(goroutine.frames, own?.frames)
+    ? [colors.dim(`     the stack of thread ${thread}`)]
+    : goroutine.frames.map((frame) => renderFrame(frame, options));
+  return [goroutineTitle(goroutine), ...frames].join('\n');
+}
+
+function goroutineTitle({
+  id,
+  state,
+  waitReason,
+  thread,
+  absent,
+}: NonNullable<SnapshotDocument['goroutine']>): string {
   const title = colors.bold(`goroutine ${id === '' ? '?' : clean(id)}`);
   const details = [
     clean(state),
@@ -116,11 +132,7 @@ function renderGoroutine(
     ...(thread === undefined ? [] : [`thread ${thread}`]),
   ];
   const missing = absent === undefined ? [] : [`  ${colors.yellow(absentText(absent))}`];
-  const own = threads.find(({ tid }) => tid === thread);
-  const frames = isSameStack(goroutine.frames, own?.frames)
-    ? [colors.dim(`     the stack of thread ${thread}`)]
-    : goroutine.frames.map((frame) => renderFrame(frame, options));
-  return [`${title}  ${colors.dim(details.join(', '))}`, ...missing, ...frames].join('\n');
+  return [`${title}  ${colors.dim(details.join(', '))}`, ...missing].join('\n');
 }
 
 /** What was told of its thread is not told again. */

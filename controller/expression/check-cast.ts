@@ -60,6 +60,9 @@ export function castNode(operand: Typed, type: Type, style: Style, place: Place)
   if (style === 'as' && isCodePoint(type) && !(from.kind === 'integer' && from.size === 1 && !from.signed)) {
     throw refuse('only a u8 is a char: cast to u8 or u32');
   }
+  if (style === 'as' && to.kind === 'integer' && to.boolean && !(from.kind === 'integer' && from.boolean)) {
+    throw refuse(`ask whether it is zero: ${node.path} != 0`);
+  }
   if (style === 'as' && to.kind === 'integer' && from.kind === 'float') {
     return { ...saturated(value, type, to), ...place };
   }

@@ -432,6 +432,11 @@ export class Checker {
       case '*': {
         const held = heldNode(operand, place);
         if (held !== undefined) return held;
+        if (viewedAs(operand, 'dynamic') !== undefined) {
+          throw badExpression(`what type "${operand.path}" holds only the process knows`, operand.span, {
+            hint: `say which: ${operand.path}.(TYPE)`,
+          });
+        }
         const plain = stripType(operand.type);
         return plain.kind === 'function' ? operand : dereferenceNode(decay(operand), place);
       }

@@ -3,12 +3,13 @@ import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { decodeInteger } from '../../format/integer.js';
 import { findBaseClass } from '../types/class-member.js';
 import { isPolymorphic, partsOfClass, wholeObject } from '../types/cplusplus/dynamic-object.js';
-import { asComposite, stripType } from '../types/layout.js';
+import { binary, constant, pointerAt } from '../../format/recipe/recipe.js';
+import { asComposite, sizeOf, stripType } from '../types/layout.js';
 import type { ObjectView } from '../types/object-view.js';
 import { typeName } from '../types/type-name.js';
 import type { CompositeType, Type } from '../types/type.js';
 import type { Value } from '../types/value.js';
-import type { DynamicView, ViewContext } from '../types/view.js';
+import type { Block, DynamicView, ViewContext } from '../types/view.js';
 import { classCast, isSameType } from './class-cast.js';
 import { convert, decay, type Place } from './convert.js';
 import { badExpression } from './syntax-error.js';
@@ -59,6 +60,7 @@ function castView(from: Type, wanted: CompositeType | undefined, type: Type, pla
   };
   return {
     kind: 'dynamic',
+    blocks: () => [objectBlock(from, wanted)],
     resolve: (object, context) => {
       const address = pointerOf(object, context);
       if (isAbsent(address)) return address;
@@ -77,6 +79,17 @@ function castView(from: Type, wanted: CompositeType | undefined, type: Type, pla
     },
   };
 }
+
+/** For a plan: the object as it is if it is of the class that is wanted. */
+function objectBlock(from: Type, wanted: CompositeType | undefined): Block {
+  const base = wanted === undefined ? undefined : findBaseClass(wanted, from);
+  const before = base?.kind === 'member' && base.via.length === 0 ? base.path.byteOffset : 0;
+  const bytes = Math.min(Math.max(sizeOf(from) ?? 0, wanted?.byteSize ?? 0), maxObjectBytes);
+  const address = binary(pointerAt(0), '-', constant(before));
+  return { address, bytes: constant(bytes), maxBytes: maxObjectBytes };
+}
+
+const maxObjectBytes = 4096;
 
 function pointerOf(object: ObjectView, { memory }: ViewContext): bigint | Absent {
   if (object.absent !== undefined) return object.absent;

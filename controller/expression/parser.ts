@@ -192,15 +192,25 @@ class Parser {
 
   #sizeof(): Expression {
     const { start } = this.#tokens.next();
-    if (this.#tokens.is('(') && (this.#tokens.is('[', 1) || this.#tupleFollows() || this.#typeFollows(1))) {
+    const isPrefix = this.#tokens.is('(') && this.#prefixTypeFollows();
+    if (isPrefix || (this.#tokens.is('(') && this.#typeFollows(1))) {
       this.#tokens.next();
-      const isPrefix = this.#tokens.is('[') || this.#tokens.is('(');
       const type = isPrefix ? parsePrefixType(this.#tokens) : parseType(this.#tokens);
       this.#tokens.expect(')', 'after the type');
       return { kind: 'sizeof', operand: { kind: 'type', type }, ...this.#tokens.spanFrom(start) };
     }
     const expression = this.#unary();
     return { kind: 'sizeof', operand: { kind: 'expression', expression }, ...this.#tokens.spanFrom(start) };
+  }
+
+  /** `([]T)`, `(map[K]V)`, `(chan T)`, `((A, B))`: no expression begins so. */
+  #prefixTypeFollows(): boolean {
+    return (
+      this.#tokens.is('[', 1) ||
+      (this.#tokens.isWord('map', 1) && this.#tokens.is('[', 2) && !this.#isValue('map')) ||
+      (this.#tokens.isWord('chan', 1) && this.#tokens.peek(2).kind === 'name') ||
+      this.#tupleFollows()
+    );
   }
 
   /** `((i32, u8))`: no expression has a comma there. */

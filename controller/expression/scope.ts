@@ -129,7 +129,7 @@ function oneFunction(
     if (names.size === entries.length)
       throw severalNames(
         name,
-        entries.map((each) => spokenName(each)),
+        entries.map((each) => quotedPath(spokenName(each))),
       );
     if (signatures.size === entries.length) throw severalNames(name, [...signatures]);
     throw severalFiles(
@@ -145,6 +145,14 @@ function oneFunction(
     variadic: false,
   };
   return { address: found.entry, type };
+}
+
+/** A package of Go as an expression names it: `"crypto/rand".Read`. */
+function quotedPath(name: string): string {
+  const dot = name.indexOf('.', name.lastIndexOf('/') + 1);
+  return name.includes('/') && !name.includes('::') && dot > 0
+    ? `"${name.slice(0, dot)}"${name.slice(dot)}`
+    : name;
 }
 
 function severalFiles(name: string, files: readonly (string | undefined)[]): StillframeError {

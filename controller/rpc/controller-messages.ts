@@ -314,11 +314,19 @@ export function snapshotFilterMessage(filter: SnapshotFilter): Fields<'Snapshots
 
 const depthFrom = (depth: number): number => countFrom('depth', depth, requestLimits.maxDepth);
 
+function goroutineFrom(id: Long): number {
+  const wide = fromLong(id);
+  if (wide > BigInt(Number.MAX_SAFE_INTEGER))
+    throw new StillframeError('usage', `no goroutine has the id ${wide}`);
+  return Number(wide);
+}
+
 export function showOptionsFrom(request: Fields<'ShowRequest'>): ShowOptions {
   return {
     ...given('frame', request.frame, same),
     ...given('depth', request.depth, depthFrom),
     ...given('allThreads', request.allThreads, same),
+    ...given('goroutine', request.goroutine, goroutineFrom),
     raw: request.raw ?? false,
   };
 }
@@ -329,6 +337,7 @@ export function showMessage(snapshot: string, options: ShowOptions): Fields<'Sho
     ...given('frame', options.frame, same),
     ...given('depth', options.depth, same),
     ...given('allThreads', options.allThreads, same),
+    ...given('goroutine', options.goroutine, toLong),
     raw: options.raw ?? false,
   };
 }
@@ -350,6 +359,7 @@ export function evaluateOptionsFrom(request: Fields<'EvalRequest'>): EvaluateOpt
   return {
     frame: request.frame ?? 0,
     ...given('tid', request.tid, same),
+    ...given('goroutine', request.goroutine, goroutineFrom),
     ...given('depth', request.depth, depthFrom),
     ...given('format', request.format, formatFrom),
     raw: request.raw ?? false,
@@ -366,6 +376,7 @@ export function evalMessage(
     expressions: [...expressions],
     frame: options.frame ?? 0,
     ...given('tid', options.tid, same),
+    ...given('goroutine', options.goroutine, toLong),
     ...given('depth', options.depth, same),
     ...given('format', options.format, same),
     raw: options.raw ?? false,

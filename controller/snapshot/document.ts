@@ -15,12 +15,14 @@ export interface SnapshotDocument {
   /** An engine's name, or `core` for a core of others. */
   readonly engine: string;
   readonly location: LocationDocument;
-  /** Of the thread that hit, or crashed. */
+  /** Of the thread that hit, or crashed; of the goroutine that was asked for. */
   readonly frames: readonly FrameDocument[];
   readonly captures: readonly CaptureDocument[];
   /** Of a watch. */
   readonly written?: WrittenDocument;
   readonly threads: readonly ThreadDocument[];
+  /** The one whose frames they are, where one was asked for. */
+  readonly goroutine?: Omit<GoroutineDocument, 'frames'>;
   /** Of a Go program, where all threads were asked for and the core has them. */
   readonly goroutines?: readonly GoroutineDocument[];
   /** Missing in cores of others. */

@@ -203,5 +203,7 @@ function describedName(snapshot: Snapshot, address: bigint): string | undefined 
   const module = snapshot.modules.find(address);
   const symbols = module?.symbols();
   if (module === undefined || symbols === undefined || isAbsent(symbols)) return undefined;
-  return symbols.functionAt(toLink(runtimeAddress(address), module.bias))?.name;
+  const name = symbols.functionAt(toLink(runtimeAddress(address), module.bias))?.name;
+  // clang describes thunks, and gives them no name.
+  return name === '' ? undefined : name;
 }

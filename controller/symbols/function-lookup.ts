@@ -70,7 +70,8 @@ function splitParameters(text: string): { readonly name: string; readonly parame
 }
 
 function isNamed(whole: string, name: string): boolean {
-  return whole === name || whole.endsWith(`::${name}`) || withoutLastArguments(whole).endsWith(`::${name}`);
+  if (whole === name || whole.endsWith(`::${name}`)) return true;
+  return name.includes('<') ? isPath(whole, name) : withoutLastArguments(whole).endsWith(`::${name}`);
 }
 
 /** `ns::larger` for `ns::larger<int>`. */
@@ -110,10 +111,15 @@ function isPath(whole: string, written: string): boolean {
 /** Functions that a template became, and those of Go, whose names have packages and receivers in front. */
 function instancesOf(symbols: ModuleSymbols, name: string, last: string): FunctionSymbol[] {
   const names = new Set<string>();
+  const open = last.indexOf('<');
+  const bare = open > 0 ? last.slice(0, open) : last;
   let seen = 0;
   for (const candidate of symbols.functionNames()) {
     if (++seen > maxNames || names.size >= maxInstances) break;
-    const isInstance = candidate.startsWith(`${last}<`) && withoutArguments(candidate) === last;
+    const isInstance =
+      bare === last
+        ? candidate.startsWith(`${last}<`) && withoutArguments(candidate) === last
+        : candidate.startsWith(`${bare}<`) && canonicalName(candidate) === canonicalName(last);
     if (isInstance || isOfPackage(candidate, name)) names.add(candidate);
   }
   return [...names]
@@ -122,6 +128,7 @@ function instancesOf(symbols: ModuleSymbols, name: string, last: string): Functi
 }
 
 function isInstanceOf(whole: string, name: string): boolean {
+  if (name.includes('<')) return isPath(whole, name);
   const bare = withoutLastArguments(whole);
   return bare === name || bare.endsWith(`::${name}`);
 }

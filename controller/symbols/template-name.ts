@@ -75,7 +75,7 @@ function runText(run: readonly string[]): string {
   const rest = run
     .filter((word) => word !== 'const' && word !== 'volatile')
     .map((word) => (/^\d/.test(word) ? word.replace(/[uUlL]+$/, '') : word));
-  const [spelled] = rest.length === 0 ? [] : (spellingsOf(rest) ?? []);
+  const spelled = rest.length === 0 ? undefined : spellingsOf(rest)?.at(-1);
   return [...qualifiers, ...(spelled === undefined ? rest : [spelled])].join(' ');
 }
 

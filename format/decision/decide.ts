@@ -181,7 +181,7 @@ class Run {
     const index = 'index' in by ? this.integer(by.index) : undefined;
     if (isAbsent(index)) return index;
     let seen = 0n;
-    let last: bigint | undefined;
+    let last: bigint | Absent | undefined;
     for (const each of elementsOf(elements, this)) {
       if (isAbsent(each)) return inPath(each, path);
       if ('match' in by) {
@@ -201,7 +201,8 @@ class Run {
     );
   }
 
-  #matches(match: number, element: bigint): bigint | Absent {
+  #matches(match: number, element: bigint | Absent): bigint | Absent {
+    if (isAbsent(element)) return element;
     const outer = this.#around;
     this.#around = { element, known: new Map() };
     try {

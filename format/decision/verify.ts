@@ -5,7 +5,7 @@
 import { type StillframeError, badData } from '../error.js';
 import { verifyPlanExpression } from '../dwarf-op/verify.js';
 import { defaultLimits, type Limits } from '../limits.js';
-import { type Cell, type Decision, isFloatCell } from './decision.js';
+import { type Cell, type Decision, type Elements, isFloatCell } from './decision.js';
 import { patternOf } from './decide-text.js';
 import { elementCells, referencesOf } from './references.js';
 
@@ -16,6 +16,8 @@ const maxLiteralBytes = 4096;
 const maxTextCharacters = 1024;
 const maxShown = 8;
 const maxStride = 1 << 24;
+/** Of an object that is in a register. */
+const maxObjectBytes = 8;
 
 /** Throws `bad-data` that names the cell. `name`: what it is of. */
 export function verifyDecision(
@@ -82,7 +84,7 @@ function checkContent(cell: Cell, where: string): void {
     case 'count':
     case 'find':
       checkText(cell.path, where);
-      checkStride(cell.elements.stride, where);
+      checkElements(cell.elements, where);
       return;
     case 'ops':
     case 'fact':
@@ -97,9 +99,13 @@ function checkContent(cell: Cell, where: string): void {
   }
 }
 
-function checkStride(stride: number, where: string): void {
-  if (Number.isInteger(stride) && stride > 0 && stride <= maxStride) return;
-  throw wrong(where, `elements of ${stride} bytes`);
+function checkElements(elements: Elements, where: string): void {
+  const [what, bytes, most] =
+    elements.kind === 'walk'
+      ? ['an object', elements.bytes ?? 1, maxObjectBytes]
+      : ['elements', elements.stride, maxStride];
+  if (Number.isInteger(bytes) && bytes > 0 && bytes <= most) return;
+  throw wrong(where, `${what} of ${bytes} bytes`);
 }
 
 function checkText(text: string, where: string): void {
