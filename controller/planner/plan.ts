@@ -4,6 +4,7 @@
  */
 import { hex } from '../../format/address.js';
 import { StillframeError } from '../../format/error.js';
+import { listExpression } from '../../format/dwarf-op/list.js';
 import { defaultLimits, type Limits } from '../../format/limits.js';
 import { flattenRanges, type Plan, type PlanSite } from '../../format/plan/plan.js';
 import { isUnlowered, type Unlowered } from '../expression/lower.js';
@@ -117,7 +118,7 @@ function planWatchPoint(options: PlanRequestOptions, request: WatchRequest): Pla
   const { symbols, location: expression, captures = [], condition: text } = options;
   const { limits, depth, stackBytes, maxBytes } = settingsOf(options);
   const site = siteOfWatch(symbols);
-  const watch = planWatch(site, expression, request.onlyChanges);
+  const { watch, type } = planWatch(site, expression, request.onlyChanges);
   const condition = kernelCondition(site, options, 'a watch is decided where the write is');
   if (condition !== undefined && 'refusal' in condition) throw condition.refusal;
   const asked = collectAskedFor(site, [expression, ...captures], condition?.parts ?? [], {
@@ -136,7 +137,25 @@ function planWatchPoint(options: PlanRequestOptions, request: WatchRequest): Pla
   const asText = { location, ...(text === undefined ? {} : { condition: text }), captures };
   return {
     plan: { version: 3, module, sites, stackBytes, maxBytes, request: asText, watch },
-    explanation: { location, module, sites: [], dropped: [], stackBytes, maxBytes },
+    explanation: {
+      location,
+      module,
+      sites: [],
+      watch: {
+        expression,
+        type,
+        bytes: watch.bytes,
+        onlyChanges: watch.onlyChanges,
+        listing: listExpression(watch.address),
+        ...(condition?.kernel === undefined
+          ? {}
+          : { condition: { text: condition.text, listing: listExpression(condition.kernel) } }),
+        captures: asked.outcomes.slice(1),
+      },
+      dropped: [],
+      stackBytes,
+      maxBytes,
+    },
   };
 }
 
