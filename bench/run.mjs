@@ -9,7 +9,9 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const all = [
   'hit-cost',
   'metric',
+  'snapshots',
   'observe',
+  'at-rest',
   'arm-redis',
   'alert-to-armed',
   'fleet',

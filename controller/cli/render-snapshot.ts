@@ -10,8 +10,10 @@ import type {
   GoroutineDocument,
   SnapshotDocument,
   ThreadDocument,
+  WrittenDocument,
 } from '../snapshot/document.js';
-import type { VariableDocument } from '../types/value-document.js';
+import { briefText } from '../types/brief-text.js';
+import type { ValueDocument, VariableDocument } from '../types/value-document.js';
 import { rootPath } from '../types/path.js';
 import { absentText, renderValueText, type ValueTextOptions } from './render-value.js';
 import { bytesText, clean, colors, durationText, grouped, plural } from './style.js';
@@ -35,6 +37,7 @@ const maxSourceBytes = 4 * 1024 * 1024;
 
 export function renderSnapshot(document: SnapshotDocument, options: SnapshotTextOptions = {}): string {
   const parts = [heading(document)];
+  if (document.written !== undefined) parts.push(renderWritten(document.written));
   const shown = options.shown ?? new Set<string>();
   const frames = document.frames.filter(
     ({ index }) => options.frame === undefined || index === options.frame,
@@ -55,14 +58,28 @@ export function renderSnapshot(document: SnapshotDocument, options: SnapshotText
 }
 
 function heading(document: SnapshotDocument): string {
-  const who = `${clean(document.comm)} (pid ${document.pid}, thread ${document.tid})`;
+  const thread = document.goroutine === undefined ? `, thread ${document.tid}` : '';
+  const who = `${clean(document.comm)} (pid ${document.pid}${thread})`;
   const where = document.host === '' ? '' : ` on ${clean(document.host)}`;
   const when = document.time === undefined ? '' : `  ${clean(document.time)}`;
   const first = `${colors.bold(`snapshot ${clean(document.id)}`)}  ${who}${where}${when}`;
   const { location } = document;
   const place = location.file === undefined ? '' : ` at ${shortFile(location.file)}:${location.line ?? '?'}`;
+  const goroutine = document.goroutine === undefined ? '' : `\n${goroutineTitle(document.goroutine)}`;
   const point = document.point === '' ? '' : `, point ${clean(document.point)}`;
-  return `${first}\nin ${clean(location.function ?? '??')}${place}, engine ${clean(document.engine)}${point}`;
+  return `${first}\nin ${clean(location.function ?? '??')}${place}, engine ${clean(document.engine)}${point}${goroutine}`;
+}
+
+function renderWritten(written: WrittenDocument): string {
+  const { expression, before, after, changed, by, bytes, address } = written;
+  const values = changed ? `${oneLine(before)} → ${oneLine(after)}` : `${oneLine(after)}, as before`;
+  const file = by?.file === undefined ? '' : ` at ${shortFile(by.file)}:${by.line ?? '?'}`;
+  const place = by === undefined ? '' : `\nwritten by ${clean(by.function ?? '??')}${file}`;
+  return `${colors.bold(clean(expression))}  ${values}  ${colors.dim(`${bytes} bytes at ${clean(address)}`)}${place}`;
+}
+
+function oneLine(value: ValueDocument): string {
+  return clean(value.text ?? value.value ?? briefText(value));
 }
 
 /** `12,345 hits …, nothing stopped`: what the process felt. */
@@ -93,7 +110,21 @@ function renderGoroutine(
   threads: readonly ThreadDocument[],
   options: SnapshotTextOptions,
 ): string {
-  const { id, state, waitReason, thread, absent } = goroutine;
+  const { thread } = goroutine;
+  const own = threads.find(({ tid }) => tid === thread);
+  const frames = isSameStack(goroutine.frames, own?.frames)
+    ? [colors.dim(`     the stack of thread ${thread}`)]
+    : goroutine.frames.map((frame) => renderFrame(frame, options));
+  return [goroutineTitle(goroutine), ...frames].join('\n');
+}
+
+function goroutineTitle({
+  id,
+  state,
+  waitReason,
+  thread,
+  absent,
+}: NonNullable<SnapshotDocument['goroutine']>): string {
   const title = colors.bold(`goroutine ${id === '' ? '?' : clean(id)}`);
   const details = [
     clean(state),
@@ -101,11 +132,7 @@ function renderGoroutine(
     ...(thread === undefined ? [] : [`thread ${thread}`]),
   ];
   const missing = absent === undefined ? [] : [`  ${colors.yellow(absentText(absent))}`];
-  const own = threads.find(({ tid }) => tid === thread);
-  const frames = isSameStack(goroutine.frames, own?.frames)
-    ? [colors.dim(`     the stack of thread ${thread}`)]
-    : goroutine.frames.map((frame) => renderFrame(frame, options));
-  return [`${title}  ${colors.dim(details.join(', '))}`, ...missing, ...frames].join('\n');
+  return [`${title}  ${colors.dim(details.join(', '))}`, ...missing].join('\n');
 }
 
 /** What was told of its thread is not told again. */

@@ -18,6 +18,7 @@ interface ShowFlags extends SnapshotFlags {
   readonly frame?: string;
   readonly depth?: string;
   readonly allThreads?: boolean;
+  readonly goroutine?: string;
   readonly source?: boolean;
   readonly raw?: boolean;
 }
@@ -25,6 +26,7 @@ interface ShowFlags extends SnapshotFlags {
 interface EvalFlags extends SnapshotFlags {
   readonly frame?: string;
   readonly thread?: string;
+  readonly goroutine?: string;
   readonly depth?: string;
   readonly format?: string;
   readonly raw?: boolean;
@@ -64,11 +66,12 @@ export function addSnapshotCommands(program: Command): void {
     .option('--frame <number>', 'only this frame')
     .option('--depth <number>', 'how many pointers to follow')
     .option('--all-threads', 'the stacks of all threads')
+    .option('--goroutine <id>', 'the stack of this goroutine, of a core of all memory of a Go program')
     .option('--source', 'more of the source around each frame')
     .option('--raw', 'values as they are declared, without the view of their language')
     .addHelpText(
       'after',
-      '\nExamples:\n  stillframe show last\n  stillframe show 0t3k --frame 2 --source\n  stillframe show ./core.1234 --exe ./server --all-threads',
+      '\nExamples:\n  stillframe show last\n  stillframe show 0t3k --frame 2 --source\n  stillframe show ./core.1234 --exe ./server --all-threads\n  stillframe show ./core.1234 --goroutine 18',
     )
     .action(async (name: string, _: unknown, command: Command) => {
       const flags = command.optsWithGlobals<ShowFlags>();
@@ -79,6 +82,9 @@ export function addSnapshotCommands(program: Command): void {
           ...(frame === undefined ? {} : { frame }),
           ...(depth === undefined ? {} : { depth }),
           ...(flags.allThreads === true ? { allThreads: true } : {}),
+          ...(flags.goroutine === undefined
+            ? {}
+            : { goroutine: parseCount('--goroutine', flags.goroutine, 1) }),
           ...(flags.raw === true ? { raw: true } : {}),
         };
         const reference = snapshotReferenceFrom(name, flags);
@@ -86,7 +92,7 @@ export function addSnapshotCommands(program: Command): void {
         if (frame !== undefined && document.frames.length > 0 && frame >= document.frames.length) {
           throw new StillframeError(
             'not-found',
-            `there is no frame ${frame}: the thread has ${document.frames.length}`,
+            `there is no frame ${frame}: the ${document.goroutine === undefined ? 'thread' : 'goroutine'} has ${document.frames.length}`,
           );
         }
         output.result(document, () =>
@@ -108,6 +114,7 @@ export function addSnapshotCommands(program: Command): void {
   )
     .option('--frame <number>', 'in this frame', '0')
     .option('--thread <tid>', 'in this thread')
+    .option('--goroutine <id>', 'in this goroutine, of a core of all memory of a Go program')
     .option('--depth <number>', 'how many pointers to follow')
     .addOption(
       new Option('--format <letter>', `how scalars are written: ${formatHelp}`).choices(Object.keys(formats)),
@@ -115,14 +122,20 @@ export function addSnapshotCommands(program: Command): void {
     .option('--raw', 'values as they are declared, without the view of their language')
     .addHelpText(
       'after',
-      "\nExamples:\n  stillframe eval last 'order->items[0].quantity * 2' 'order->customer->name'\n  stillframe eval last flags --format x\n  stillframe eval ./core.1234 counter --frame 2",
+      "\nExamples:\n  stillframe eval last 'order->items[0].quantity * 2' 'order->customer->name'\n  stillframe eval last flags --format x\n  stillframe eval ./core.1234 counter --frame 2\n  stillframe eval ./core.1234 request --goroutine 18 --frame 3",
     )
     .action(async (name: string, expressions: readonly string[], _: unknown, command: Command) => {
       const flags = command.optsWithGlobals<EvalFlags>();
+      if (flags.thread !== undefined && flags.goroutine !== undefined) {
+        throw new StillframeError('usage', '--thread and --goroutine: only one of them can be looked into');
+      }
       await runCommand(flags, async ({ withSnapshot, output }) => {
         const options = {
           frame: parseCount('--frame', flags.frame ?? '0'),
           ...(flags.thread === undefined ? {} : { tid: parseCount('--thread', flags.thread, 1) }),
+          ...(flags.goroutine === undefined
+            ? {}
+            : { goroutine: parseCount('--goroutine', flags.goroutine, 1) }),
           ...(flags.depth === undefined ? {} : { depth: parseCount('--depth', flags.depth) }),
           ...(flags.raw === true ? { raw: true } : {}),
           ...(flags.format !== undefined && isFormat(flags.format) ? { format: flags.format } : {}),

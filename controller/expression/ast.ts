@@ -55,7 +55,7 @@ export interface StringLiteral extends Span {
   readonly bytes: Uint8Array;
 }
 
-/** `name`, `ns::name`, `::name`, `'file.c'::name`. */
+/** `name`, `ns::name`, `::name`, `'file.c'::name`, `T<int>::name`, `<T as Trait>::name`, `"path/of/package".name`. */
 export interface NameExpression extends Span {
   readonly kind: 'name';
   /** Joined by `::`. */
@@ -108,8 +108,12 @@ export interface RepeatExpression extends Span {
   readonly count: Expression;
 }
 
+/** `(T)x`; C++'s four by their names; Rust's `x as T`; `T(x)` of C++ and Go, also `(*T)(x)`. */
+export type CastStyle = 'plain' | 'static' | 'reinterpret' | 'const' | 'dynamic' | 'as' | 'conversion';
+
 export interface CastExpression extends Span {
   readonly kind: 'cast';
+  readonly style: CastStyle;
   readonly type: TypeSyntax;
   readonly operand: Expression;
 }
@@ -162,7 +166,11 @@ export interface CallExpression extends Span {
 export type TypeSyntax =
   | (Span & { readonly kind: 'named'; readonly name: string })
   | (Span & { readonly kind: 'pointer'; readonly target: TypeSyntax })
+  | (Span & { readonly kind: 'reference'; readonly target: TypeSyntax })
   | (Span & { readonly kind: 'array'; readonly element: TypeSyntax; readonly count?: number })
+  /** Go's `[]T`, `chan T`, `map[K]V`. */
+  | (Span & { readonly kind: 'slice' | 'channel'; readonly element: TypeSyntax })
+  | (Span & { readonly kind: 'map'; readonly key: TypeSyntax; readonly value: TypeSyntax })
   | (Span & {
       readonly kind: 'function';
       readonly result: TypeSyntax;

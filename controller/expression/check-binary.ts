@@ -1,17 +1,23 @@
 /** Binary operators: what each takes, and what comes out (C11 6.5.5 to 6.5.14). */
-import { isVoid, stripType } from '../types/layout.js';
+import { findBaseClass } from '../types/class-member.js';
+import { isComposite, isVoid, stripType } from '../types/layout.js';
+import { languageOf } from '../types/language.js';
 import { typeName } from '../types/type-name.js';
 import type { Type } from '../types/type.js';
 import type { BinaryExpression, ComparisonOperator } from './ast.js';
 import { intType, isArithmetic, isIntegral, longType, unsignedLongType } from './c-types.js';
 import type { Checker } from './check.js';
+import { checkAlternative } from './check-alternative.js';
 import { textNode, textsNode } from './check-text.js';
+import { classCast, isSameType } from './class-cast.js';
 import {
   arithmeticNode,
   balanced,
   convert,
   decay,
+  dereferenceNode,
   offsetNode,
+  placeOf,
   promoted,
   scalarOperand,
   shiftNode,
@@ -26,13 +32,19 @@ import { asOperand, asTruth, emptinessNode } from './view-node.js';
 export function checkBinary(checker: Checker, expression: BinaryExpression): Typed {
   const { operator } = expression;
   const place = checker.place(expression);
+  const alternative = checkAlternative(checker, expression, (left, right) =>
+    comparison('==', lentValue(asOperand(left)), lentValue(asOperand(right)), expression, place),
+  );
+  if (alternative !== undefined) return alternative;
   const [whole, other] = [checker.check(expression.left), checker.check(expression.right)];
   const isLogical = operator === '&&' || operator === '||';
   const parts = isLogical ? undefined : partsBinary(whole, other, expression, place);
   if (parts !== undefined) return parts;
   const emptiness = isLogical ? undefined : comparedWithNothing(operator, whole, other, place);
   if (emptiness !== undefined) return emptiness;
-  const [left, right] = isLogical ? [asTruth(whole), asTruth(other)] : [asOperand(whole), asOperand(other)];
+  const [left, right] = isLogical
+    ? [asTruth(whole), asTruth(other)]
+    : [lentValue(asOperand(whole)), lentValue(asOperand(other))];
   switch (operator) {
     case '&&':
     case '||':
@@ -91,6 +103,20 @@ function comparedWithNothing(
   if (empty === undefined || operator === '==') return empty;
   return { kind: 'not', operand: empty, type: intType, ...place };
 }
+
+/** What a reference of Rust to a number refers to: operators of Rust work on that, and never on where it is. */
+function lentValue(node: Typed): Typed {
+  let at = node;
+  for (let i = 0; i < maxReferences; i++) {
+    const plain = stripType(at.type);
+    if (plain.kind !== 'pointer' || plain.name?.startsWith('&') !== true) break;
+    at = dereferenceNode(at, placeOf(at));
+  }
+  return isArithmetic(at.type) ? at : node;
+}
+
+/** References to references. */
+const maxReferences = 8;
 
 function mismatch(expression: BinaryExpression, left: Typed, right: Typed): Error {
   return badExpression(
@@ -157,7 +183,31 @@ function comparison(
   }
   const address = (node: Typed): Typed =>
     convert(isAddress(node) ? decay(node) : promoted(node), unsignedLongType);
-  return { kind: 'compare', operator, left: address(left), right: address(right), type: intType, ...place };
+  const [a, b] = sameClass(left, right, expression);
+  return { kind: 'compare', operator, left: address(a), right: address(b), type: intType, ...place };
+}
+
+/** C++ [conv.ptr]: a pointer to a class becomes one to its base, which may lie elsewhere, before the two are compared. */
+function sameClass(left: Typed, right: Typed, expression: BinaryExpression): readonly [Typed, Typed] {
+  const [a, b] = [classBehind(left), classBehind(right)];
+  if (a === undefined || b === undefined || isSameType(a, b)) return [left, right];
+  if (findBaseClass(a, b) !== undefined) return [upcast(left, right.type), right];
+  if (findBaseClass(b, a) !== undefined) return [left, upcast(right, left.type)];
+  throw badExpression(
+    `cannot compare "${typeName(left.type)}" with "${typeName(right.type)}": neither is a base of the other`,
+    expression.operatorSpan,
+    { hint: `compare addresses: (void *)${left.path} ${expression.operator} (void *)${right.path}` },
+  );
+}
+
+function upcast(pointer: Typed, type: Type): Typed {
+  return classCast(pointer, type, placeOf(pointer)) ?? pointer;
+}
+
+function classBehind(node: Typed): Type | undefined {
+  const plain = stripType(node.type);
+  const target = plain.kind === 'pointer' ? plain.target() : undefined;
+  return target !== undefined && isComposite(target) && languageOf(target) === 'c++' ? target : undefined;
 }
 
 /** The type of `c ? a : b` when one of them is a pointer (C11 6.5.15p6); undefined when that is not so or they do not fit. */

@@ -10,6 +10,8 @@ import { viewOf } from '../types/views.js';
 import type { CallExpression } from './ast.js';
 import { intType, longType, unsignedLongType } from './c-types.js';
 import type { Checker } from './check.js';
+import { castNode } from './check-cast.js';
+import { pointingTo, typeCalled } from './check-type.js';
 import { heldNode, indexView, lookupKey, recordMember, valueOf } from './check-view.js';
 import { checkText, textOperators } from './check-text.js';
 import { arithmeticNode, constantNode, convert, dereferenceNode, placeOf, type Place } from './convert.js';
@@ -88,6 +90,8 @@ export function checkCall(checker: Checker, expression: CallExpression): Typed {
   const { callee, calleeSpan, method } = expression;
   const [first] = expression.arguments;
   const name = callee.replace(/^std::/, '');
+  const converted = conversion(checker, expression);
+  if (converted !== undefined) return converted;
   if (first !== undefined && (method || functions.has(name))) {
     const node = checkMethod(checker, name, expression);
     if (node !== undefined) return node;
@@ -96,6 +100,23 @@ export function checkCall(checker: Checker, expression: CallExpression): Typed {
   throw badExpression(`cannot call "${callee}": expressions never call into the target`, calleeSpan, {
     hint: `what can be called: ${[...textOperators].join(', ')}`,
   });
+}
+
+/** `T(x)` of C++, `pkg.T(x)` of Go: a cast. Undefined where what is called is no type. */
+function conversion(checker: Checker, expression: CallExpression): Typed | undefined {
+  const { callee, calleeSpan, method } = expression;
+  const operands = expression.arguments;
+  const [first, second] = operands;
+  const operand = method ? second : first;
+  if (operand === undefined || operands.length !== (method ? 2 : 1)) return undefined;
+  if (method && (first?.kind !== 'name' || checker.scope.findVariable(first.name) !== undefined))
+    return undefined;
+  const name = method && first?.kind === 'name' ? `${first.name}.${callee}` : callee;
+  if (!method && (meanings.has(callee) || textOperators.has(callee))) return undefined;
+  const isOther = checker.scope.findVariable(name) !== undefined;
+  const type = isOther ? undefined : pointingTo(calleeSpan, () => typeCalled(name, checker.scope));
+  if (type === undefined) return undefined;
+  return castNode(checker.check(operand), type, 'conversion', checker.place(expression));
 }
 
 /** Undefined where it is none of these, and perhaps something else. */
@@ -161,7 +182,10 @@ function methodOf(object: Typed, call: Call, nesting: number): Typed | undefined
   const view = viewOf(object.type);
   const plain = stripType(object.type);
   if (view === undefined) {
-    if (plain.kind === 'array' && call.meaning === 'length' && plain.count !== undefined) {
+    const isLength =
+      call.meaning === 'length' ||
+      (call.meaning === 'capacity' && plain.kind === 'array' && plain.name !== undefined);
+    if (plain.kind === 'array' && isLength && plain.count !== undefined) {
       return constantNode(BigInt(plain.count), lengthType(call), call.place);
     }
     if (plain.kind !== 'pointer' || viewOf(plain.target()) === undefined) return undefined;
@@ -197,7 +221,12 @@ function ownMethod(view: View, object: Typed, call: Call): Typed | undefined {
         case 'contains':
         case 'count':
           return counted(checker, view, object, view.element(), expression, place, meaning);
-        case 'capacity':
+        case 'capacity': {
+          const fact = view.facts?.find(({ name }) => name === 'cap');
+          return fact === undefined
+            ? undefined
+            : { ...convert(recipeNode(fact.value, object), lengthType(call)), ...place };
+        }
         case 'data':
         case 'empty':
         case 'error':
@@ -208,7 +237,7 @@ function ownMethod(view: View, object: Typed, call: Call): Typed | undefined {
         case 'length':
         case 'value':
         case undefined:
-          return walkedLength(view, object, call);
+          return walkedLength(view, object, call) ?? factMethod(view.facts, object, call);
       }
     case 'map':
       if (meaning === 'at') return indexedBy(object, call);
@@ -380,8 +409,10 @@ function methodsOf(view: View, nesting: number): string[] {
       return ['size()', 'empty()', 'at(i)', 'data()', 'startsWith("…")', 'contains("…")', 'matches("…")'];
     case 'sequence':
       return ['size()', 'empty()', 'front()', 'back()', 'at(i)', 'data()', 'contains(x)', 'count(x)'];
-    case 'walked':
-      return ['size()', 'empty()', 'front()', 'back()', 'at(i)', 'contains(x)', 'count(x)'];
+    case 'walked': {
+      const all = ['size()', 'empty()', 'front()', 'back()', 'at(i)', 'contains(x)', 'count(x)'];
+      return [...all, ...facts(view.facts)];
+    }
     case 'map':
       return ['size()', 'empty()', 'at(key)', 'contains(key)', 'count(key)'];
     case 'variant': {

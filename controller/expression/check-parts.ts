@@ -227,7 +227,7 @@ function isNode(value: unknown): value is Typed {
   return typeof value === 'object' && value !== null && 'kind' in value && 'span' in value;
 }
 
-function bounded(node: Typed, why: string): Typed {
+export function bounded(node: Typed, why: string): Typed {
   if (weightOf(node) > maxWeight) throw badExpression(why, node.span);
   return node;
 }

@@ -11,8 +11,6 @@ import type { VariableSymbol } from '../symbols/module-symbols.js';
 import type { Type } from '../types/type.js';
 import { viewOf } from '../types/views.js';
 import type {
-  AssertionExpression,
-  CastExpression,
   ConditionalExpression,
   Expression,
   FloatLiteral,
@@ -42,10 +40,13 @@ import { checkBinary, commonPointer } from './check-binary.js';
 import { checkIndex, checkRepeat, checkSlice } from './check-slice.js';
 import { checkCall } from './check-method.js';
 import { partsUnary } from './check-parts.js';
-import { classCast } from './class-cast.js';
-import { resolveType } from './check-type.js';
-import { alternativeMember, dynamicCast, heldNode, ownerOf, recordMember, valueOf } from './check-view.js';
+import { checkAssertion, checkCast } from './check-cast.js';
+import { isSameType } from './class-cast.js';
+import { derivedHint } from './derived-hint.js';
+import { pointingTo, resolveType, typeCalled } from './check-type.js';
+import { alternativeMember, heldNode, ownerOf, recordMember, valueOf } from './check-view.js';
 import {
+  addressOf,
   balanced,
   complemented,
   constantNode,
@@ -58,22 +59,36 @@ import {
   throughReference,
   type Place,
 } from './convert.js';
+import { goName, promotedMember } from './go-member.js';
 import { didYouMean, nearMatches } from './near-match.js';
 import { parseExpression } from './parser.js';
 import { findArgument, findRegister, registerNames } from './registers.js';
 import type { NameScope } from './scope.js';
 import { badExpression } from './syntax-error.js';
-import { isLvalue, type Typed } from './typed.js';
+import type { Typed } from './typed.js';
 import { binary32, WideFloat, x87 } from './wide-float.js';
 import { asOperand, asTruth, viewedAs, virtualBaseNode } from './view-node.js';
 
 /** Parses and checks; throws `bad-expression` pointing into the text. */
 export function checkExpression(text: string, scope: NameScope): Typed {
+  const isValue = (name: string): boolean =>
+    isKnown(() => scope.findVariable(name)) || scope.findEnumerator(name) !== undefined;
   const isType = (name: string): boolean =>
-    scope.findVariable(name) === undefined &&
-    scope.findEnumerator(name) === undefined &&
-    scope.findType(name) !== undefined;
-  return new Checker(text, scope).check(parseExpression(text, { isType }));
+    // Types of packages are Go's: elsewhere a dot takes a member.
+    (!name.includes('.') || scope.language === 'go') &&
+    !isValue(name) &&
+    isKnown(() => typeCalled(name, scope));
+  return new Checker(text, scope).check(parseExpression(text, { isType, isValue }));
+}
+
+/** Also where several are known, and the scope complains of that: whoever takes one of them says so at its place. */
+function isKnown(find: () => unknown): boolean {
+  try {
+    return find() !== undefined;
+  } catch (error) {
+    if (error instanceof StillframeError && error.code === 'bad-expression') return true;
+    throw error;
+  }
 }
 
 /** As `checkExpression`, and the result can be true or false. */
@@ -100,6 +115,8 @@ const pseudoConstants: ReadonlyMap<string, readonly [bigint, Type]> = new Map<
   ['false', [0n, builtinType('_Bool') ?? intType]],
 ]);
 
+const codePointType: Type = { kind: 'base', name: 'char32_t', byteSize: 4, encoding: 'utf' };
+
 /** A function of the symbol table: nothing is known of its type. */
 const unknownFunction: Type = {
   kind: 'function',
@@ -108,6 +125,8 @@ const unknownFunction: Type = {
   prototyped: false,
   variadic: false,
 };
+
+const returnHint = 'set a point at FUNCTION:return, and look at its innermost frame';
 
 export class Checker {
   readonly text: string;
@@ -133,7 +152,11 @@ export class Checker {
       }
       case 'character':
         // A character constant has type `int` in C; as in gdb it shows as a character.
-        return constantNode(expression.value, charType, this.place(expression));
+        return constantNode(
+          expression.value,
+          expression.value > 127n ? codePointType : charType,
+          this.place(expression),
+        );
       case 'string': {
         const bytes = Uint8Array.of(...expression.bytes, 0);
         const type: Type = { kind: 'array', element: () => charType, count: bytes.length };
@@ -154,9 +177,9 @@ export class Checker {
       case 'repeat':
         return checkRepeat(this, expression);
       case 'cast':
-        return this.#cast(expression);
+        return checkCast(this, expression);
       case 'assertion':
-        return this.#assertion(expression);
+        return checkAssertion(this, expression);
       case 'binary':
         return checkBinary(this, expression);
       case 'conditional':
@@ -180,7 +203,7 @@ export class Checker {
   #name(expression: NameExpression): Typed {
     const { name, file } = expression;
     const place = this.place(expression);
-    const variable = this.#located(expression, () =>
+    const variable = pointingTo(expression, () =>
       expression.global ? this.scope.findGlobal(name, file) : this.scope.findVariable(name, file),
     );
     const own = file === undefined && !expression.global ? this.#ownMember(expression, variable) : undefined;
@@ -192,7 +215,7 @@ export class Checker {
     if (enumerator !== undefined) {
       return { ...constantNode(enumerator.value, enumerator.type, place), enumerator: true };
     }
-    const target = this.#located(expression, () => this.scope.findFunction(name, file));
+    const target = pointingTo(expression, () => this.scope.findFunction(name, file));
     if (target !== undefined) {
       const type = target.type ?? unknownFunction;
       return { kind: 'function', address: target.address, type, ...place };
@@ -200,7 +223,7 @@ export class Checker {
     if (file === undefined) {
       const pseudo = pseudoConstants.get(name);
       if (pseudo !== undefined) return constantNode(pseudo[0], pseudo[1], place);
-      if (this.scope.findType(name) !== undefined) {
+      if (isKnown(() => this.scope.findType(name))) {
         throw badExpression(`"${name}" is a type, not a value`, place.span, {
           hint: `cast with (${name} *)p, or take sizeof(${name})`,
         });
@@ -245,16 +268,6 @@ export class Checker {
     }
   }
 
-  /** What the scope says of a name; its complaint that there are several points to the name. */
-  #located<T>(expression: NameExpression, find: () => T): T {
-    try {
-      return find();
-    } catch (error) {
-      if (!(error instanceof StillframeError) || error.code !== 'bad-expression') throw error;
-      throw badExpression(error.message, expression, { hint: error.hint, candidates: error.candidates });
-    }
-  }
-
   #register(expression: RegisterExpression): Typed {
     const { name } = expression;
     const place = this.place(expression);
@@ -263,11 +276,8 @@ export class Checker {
       const type: Type = { kind: 'array', element: () => charType, count: 16 };
       return { kind: 'fact', fact: name, type, ...place };
     }
-    if (name === 'return') {
-      throw badExpression('$return is not supported yet', place.span, {
-        hint: 'take the snapshot at FUNCTION:return and look at $rax',
-      });
-    }
+    if (name === 'return') return this.#returnValue(place);
+    if (name === 'duration') return this.#duration(place);
     const machine = this.scope.machine ?? x86_64Machine;
     const argument = findArgument(name, machine);
     if (argument !== undefined) this.#checkArgument(name, place.span);
@@ -276,13 +286,27 @@ export class Checker {
       const { register, shift, type } = found;
       return { kind: 'register', register, shift, type, ...place };
     }
-    const known = ['tid', 'pid', 'comm', ...registerNames(machine)];
+    const known = ['tid', 'pid', 'comm', 'return', 'duration', ...registerNames(machine)];
     const candidates = nearMatches(name, known).map((candidate) => `$${candidate}`);
     throw badExpression(`no register "$${name}"`, place.span, {
       candidates,
       hint:
-        didYouMean(candidates) ?? `general registers are ${machine.viewsHint}; facts are $tid, $pid, $comm`,
+        didYouMean(candidates) ??
+        `general registers are ${machine.viewsHint}; facts are $tid, $pid, $comm, and at returns $return and $duration`,
     });
+  }
+
+  #returnValue(place: { readonly span: Span; readonly path: string }): Typed {
+    const found = this.scope.returnValue?.() ?? 'there is no frame at hand';
+    if (typeof found !== 'string') return { kind: 'variable', variable: found, type: found.type(), ...place };
+    throw badExpression(`$return is not known: ${found}`, place.span, { hint: returnHint });
+  }
+
+  #duration(place: { readonly span: Span; readonly path: string }): Typed {
+    const { whyNoDuration } = this.scope;
+    const why = whyNoDuration === undefined ? 'there is no frame at hand' : whyNoDuration();
+    if (why === undefined) return { kind: 'fact', fact: 'duration', type: longType, ...place };
+    throw badExpression(`$duration is not known: ${why}`, place.span, { hint: returnHint });
   }
 
   #checkArgument(name: string, span: Span): void {
@@ -308,7 +332,8 @@ export class Checker {
       const value = viewedAs(object, 'variant');
       const held =
         value === undefined ? undefined : valueOf(value, object, { span: object.span, path: object.path });
-      if (held !== undefined) return this.memberOf(held, expression, place);
+      if (held !== undefined)
+        return this.memberOf(this.#pointed(ownerOf(held, name, false)), expression, place);
       throw badExpression(`"${typeName(object.type)}" is not a pointer`, object.span, {
         hint: isComposite(object.type) ? `use "." for a member of it` : undefined,
       });
@@ -317,13 +342,18 @@ export class Checker {
   }
 
   /** Go's `main.counter`: a package is no object. */
-  #dottedName({ object, name, arrow, ...span }: MemberExpression): Typed | undefined {
-    if (arrow || object.kind !== 'name' || object.global || object.file !== undefined) return undefined;
+  #dottedName(expression: MemberExpression): Typed | undefined {
+    const { object, name, arrow, start, end } = expression;
+    if (arrow) return undefined;
+    if (this.scope.language === 'go') {
+      const found = goName(this.scope, this.place(expression));
+      if (found !== undefined) return found;
+    }
+    if (object.kind !== 'name' || object.global || object.file !== undefined) return undefined;
     const whole = `${object.name}.${name}`;
     if (this.scope.findVariable(object.name) !== undefined || this.scope.findGlobal(whole) === undefined) {
       return undefined;
     }
-    const { start, end } = span;
     return this.#name({ kind: 'name', name: whole, global: true, start, end });
   }
 
@@ -358,6 +388,8 @@ export class Checker {
         nameSpan,
       );
     }
+    const embedded = promotedMember({ object, composite, name, nameSpan, place, scope: this.scope });
+    if (embedded !== undefined) return embedded;
     const found = findClassMember(composite, name);
     if (found?.kind === 'ambiguous') {
       throw badExpression(`"${typeName(composite)}" has more than one "${name}"`, nameSpan, {
@@ -367,9 +399,17 @@ export class Checker {
     }
     if (found === undefined) {
       const candidates = nearMatches(name, memberNames(composite));
+      const { path } = this.place(expression.object);
+      const derived = derivedHint({
+        object,
+        path,
+        isPointer: !isSameType(this.check(expression.object).type, object.type),
+        name,
+        wholeTypeOf: this.scope.wholeTypeOf,
+      });
       throw badExpression(`"${typeName(composite)}" has no member "${name}"`, nameSpan, {
         candidates,
-        hint: didYouMean(candidates),
+        hint: derived?.isKnown === true ? derived.hint : (didYouMean(candidates) ?? derived?.hint),
       });
     }
     const { type, byteOffset, bits } = found.path;
@@ -392,6 +432,11 @@ export class Checker {
       case '*': {
         const held = heldNode(operand, place);
         if (held !== undefined) return held;
+        if (viewedAs(operand, 'dynamic') !== undefined) {
+          throw badExpression(`what type "${operand.path}" holds only the process knows`, operand.span, {
+            hint: `say which: ${operand.path}.(TYPE)`,
+          });
+        }
         const plain = stripType(operand.type);
         return plain.kind === 'function' ? operand : dereferenceNode(decay(operand), place);
       }
@@ -414,50 +459,6 @@ export class Checker {
         return operator === '-' ? negated(value, place) : complemented(value, place);
       }
     }
-  }
-
-  #cast(expression: CastExpression): Typed {
-    const place = this.place(expression);
-    const type = resolveType(expression.type, this.scope);
-    const uncast = this.check(expression.operand);
-    const dynamic = dynamicCast(uncast, type, place);
-    if (dynamic !== undefined) return dynamic;
-    const node = stripType(type) === stripType(uncast.type) ? uncast : asOperand(uncast);
-    const refuse = (hint?: string): Error =>
-      badExpression(`cannot cast "${typeName(node.type)}" to "${typeName(type)}"`, place.span, { hint });
-    const target = stripType(type);
-    if (target === stripType(node.type) && isComposite(type)) return { ...node, ...place };
-    const to = numericOf(type);
-    if (to === undefined) {
-      const hint = isLvalue(node) && sizeOf(type) !== undefined;
-      throw refuse(
-        hint ? `read the bytes as that type: *(${typeName(pointerTo(type))})&${node.path}` : undefined,
-      );
-    }
-    const value = decay(node);
-    const from = numericOf(value.type);
-    if (from === undefined) throw refuse();
-    const pointers = target.kind === 'pointer' || stripType(value.type).kind === 'pointer';
-    if (pointers && (to.kind === 'float' || from.kind === 'float')) throw refuse();
-    return { ...(classCast(value, type, place) ?? convert(promotedIfBits(value), type)), ...place };
-  }
-
-  /** `x.(T)`: the object that an interface holds, as the type that it is said to be. */
-  #assertion(expression: AssertionExpression): Typed {
-    const place = this.place(expression);
-    const object = this.check(expression.object);
-    const view = viewedAs(object, 'dynamic');
-    if (view !== undefined) {
-      return { kind: 'dynamic', object, view, type: resolveType(expression.type, this.scope), ...place };
-    }
-    const named = expression.type.kind === 'named' ? expression.type.name : undefined;
-    const held =
-      named === undefined ? undefined : alternativeMember(object, named, expression.typeSpan, place);
-    if (held !== undefined) return held;
-    throw badExpression(
-      `"${typeName(object.type)}" is not an interface, a trait object or a variant`,
-      object.span,
-    );
   }
 
   #conditional(expression: ConditionalExpression): Typed {
@@ -505,22 +506,6 @@ export class Checker {
     }
     return constantNode(BigInt(size), unsignedLongType, place);
   }
-}
-
-/** A bit field becomes a whole integer before it is converted. */
-function promotedIfBits(node: Typed): Typed {
-  return node.kind === 'member' && node.bits !== undefined ? promoted(node) : node;
-}
-
-export function addressOf(operand: Typed, place: Place): Typed {
-  if (stripType(operand.type).kind === 'function') return { ...decay(operand), ...place };
-  if (!isLvalue(operand)) {
-    throw badExpression('cannot take the address of a value that is not in memory', operand.span);
-  }
-  if (operand.kind === 'member' && operand.bits !== undefined) {
-    throw badExpression('cannot take the address of a bit field', operand.span);
-  }
-  return { kind: 'address', operand, type: pointerTo(operand.type), ...place };
 }
 
 /** C11 6.4.4.1p5: the first type of the list that the value fits. */

@@ -1,6 +1,6 @@
 /** Casts between pointers to a class and to its base, which lie in different places (C++ [expr.static.cast]); null stays null. */
 import { findBaseClass } from '../types/class-member.js';
-import { asComposite, stripType } from '../types/layout.js';
+import { asComposite, sizeOf, stripType } from '../types/layout.js';
 import { typeName } from '../types/type-name.js';
 import type { Type } from '../types/type.js';
 import { charType, pointerTo, unsignedLongType } from './c-types.js';
@@ -30,7 +30,7 @@ export function classCast(pointer: Typed, type: Type, place: Place): Typed | und
     throw badExpression(
       `cannot cast from "${typeName(from)}" to "${typeName(to)}": it is a virtual base, and where the object around it begins only its vtable says`,
       place.span,
-      { hint: 'look at what the pointer leads to: it is shown as what it is' },
+      { hint: `ask the vtable: dynamic_cast<${typeName(to)} *>(${pointer.path})` },
     );
   }
   const object = virtualBaseNode(dereferenceNode(pointer, placeOf(pointer)), found.via);
@@ -55,4 +55,17 @@ function unlessNull(pointer: Typed, value: Typed, type: Type): Typed {
   const place = placeOf(pointer);
   const nothing = constantNode(0n, type, place);
   return { kind: 'conditional', condition: pointer, whenTrue: value, whenFalse: nothing, type, ...place };
+}
+
+/** Names of qualified types and of typedefs differ, those of what is beneath do not. */
+export function isSameType(a: Type, b: Type): boolean {
+  const [x, y] = [stripType(a), stripType(b)];
+  if (x === y) return true;
+  if (x.kind === 'pointer' && y.kind === 'pointer') return isSameTarget(x.target(), y.target());
+  return typeName(x) === typeName(y) && sizeOf(x) === sizeOf(y);
+}
+
+export function isSameTarget(a: Type, b: Type): boolean {
+  const [x, y] = [stripType(a), stripType(b)];
+  return x === y || typeName(x) === typeName(y);
 }

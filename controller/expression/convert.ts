@@ -167,12 +167,29 @@ export function dereferenceNode(pointer: Typed, place: Place): Typed {
   return throughReference({ kind: 'dereference', pointer, type, ...place });
 }
 
+/** `&x`. */
+export function addressOf(operand: Typed, place: Place): Typed {
+  if (stripType(operand.type).kind === 'function') return { ...decay(operand), ...place };
+  if (!isLvalue(operand)) {
+    throw badExpression('cannot take the address of a value that is not in memory', operand.span);
+  }
+  if (operand.kind === 'member' && operand.bits !== undefined) {
+    throw badExpression('cannot take the address of a bit field', operand.span);
+  }
+  return { kind: 'address', operand, type: pointerTo(operand.type), ...place };
+}
+
 /** A reference stands for the object that it refers to. */
 export function throughReference(node: Typed): Typed {
   const plain = stripType(node.type);
   if (plain.kind !== 'pointer' || plain.flavor === 'pointer') return node;
   const pointer: Typed = { ...pointerTyped(node, plain.target()) };
   return { kind: 'dereference', pointer, type: plain.target(), ...placeOf(node) };
+}
+
+/** The same under another name of its type. */
+export function retyped(node: Typed, type: Type, place: Place): Typed {
+  return node.kind === 'slice' ? { ...node, ...place } : { ...node, type, ...place };
 }
 
 function pointerTyped(node: Typed, target: Type): Typed {

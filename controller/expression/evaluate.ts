@@ -48,6 +48,11 @@ import {
   type ViewPageNode,
 } from './typed.js';
 
+/** Of a goroutine that waits. */
+function noThread(node: Typed): Absent {
+  return absent('not-in-scope', `${node.path} is not known: no thread runs the goroutine`);
+}
+
 /** Never throws for what the target's state is; an absent value says why. */
 export function evaluate(node: Typed, frame: EvaluationFrame): Value {
   return new Evaluator(frame).value(node);
@@ -137,6 +142,8 @@ class Evaluator {
       }
       case 'fact':
         if (node.fact === 'comm') return unreadable(node);
+        if (node.fact === 'duration') return this.#frame.durationNs ?? unreadable(node);
+        if (node.fact === 'tid' && this.#frame.tid === 0) return noThread(node);
         return BigInt(node.fact === 'tid' ? this.#frame.tid : this.#frame.pid);
       case 'address':
         return this.#address(node.operand);
@@ -241,7 +248,8 @@ class Evaluator {
     };
     return {
       context: { memory: noting, ...views },
-      object: (node) => objectOf({ type: node.type, ...this.#located(node) }),
+      object: (node) =>
+        objectOf(isPlaced(node) ? { type: node.type, ...this.#located(node) } : this.value(node)),
       scalar: (node) => this.scalar(node),
     };
   }
@@ -333,6 +341,7 @@ class Evaluator {
       case 'parts':
         return { place: this.#parts(node) };
       case 'fact': {
+        if (this.#frame.tid === 0) return atAddress(noThread(node));
         const bytes = new Uint8Array(16);
         bytes.set(new TextEncoder().encode(this.#frame.comm).subarray(0, 15));
         return { place: { kind: 'bytes', bytes } };

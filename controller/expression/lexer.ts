@@ -251,6 +251,11 @@ function characterAt(text: string, start: number): Token {
     return { kind: 'file', ...span, text: text.slice(start + 1, end - 1) };
   }
   const [byte] = bytes;
+  const [only, ...others] = new TextDecoder().decode(bytes);
+  // Beyond ASCII a character is its code point, as in Rust and Go.
+  if (bytes.length > 1 && only !== undefined && others.length === 0 && only !== '\ufffd') {
+    return { kind: 'character', value: BigInt(only.codePointAt(0) ?? 0), ...span };
+  }
   if (byte === undefined || bytes.length !== 1) {
     throw badExpression(
       bytes.length === 0 ? 'empty character' : `${span.text} is more than one character`,

@@ -125,6 +125,8 @@ export class DecisionCells implements Cells {
   integer(node: Typed): CellIndex | undefined {
     switch (node.kind) {
       case 'fact':
+        if (node.fact === 'duration')
+          this.refuse(node, 'how long the function took is known in the kernel alone');
         return node.fact === 'comm' ? undefined : this.add({ kind: 'fact', fact: node.fact });
       case 'text':
         return this.#text(node);

@@ -2,20 +2,23 @@
  * Text to syntax tree. The grammar is that of CLI.md: C's operators and precedences, `@` between shifts and sums (as in gdb),
  * `as` just below the unary operators (as in Rust). Nothing that writes or calls is part of it.
  */
-import type { BinaryOperator, Expression, Span, UnaryOperator } from './ast.js';
+import { canonicalName } from '../symbols/template-name.js';
+import type { BinaryOperator, CastStyle, Expression, Span, UnaryOperator } from './ast.js';
 import { badExpression } from './syntax-error.js';
 import { TokenStream } from './token-stream.js';
-import { parsePrefixType, parseType, startsType } from './type-syntax.js';
+import { nameAhead, parsePrefixType, parseType, startsType } from './type-syntax.js';
 
 export interface ParseOptions {
   /** Whether a name is a type where the expression is evaluated: C cannot be parsed without knowing. */
   readonly isType?: (name: string) => boolean;
+  /** Whether a name is a variable or an enumerator there: then a `<` behind it compares. */
+  readonly isValue?: (name: string) => boolean;
 }
 
 /** Throws `bad-expression` with the position of the first wrong token. */
 export function parseExpression(text: string, options: ParseOptions = {}): Expression {
-  const parser = new Parser(text, options.isType ?? (() => false));
-  return parser.parse();
+  const { isType = () => false, isValue = () => true } = options;
+  return new Parser(text, isType, isValue).parse();
 }
 
 /** Loosest first. `@` stands at its own level between shifts and sums. */
@@ -39,9 +42,12 @@ class Parser {
   readonly #tokens: TokenStream;
   readonly #isType: (name: string) => boolean;
 
-  constructor(text: string, isType: (name: string) => boolean) {
+  readonly #isValue: (name: string) => boolean;
+
+  constructor(text: string, isType: (name: string) => boolean, isValue: (name: string) => boolean) {
     this.#tokens = new TokenStream(text);
     this.#isType = isType;
+    this.#isValue = isValue;
   }
 
   parse(): Expression {
@@ -106,7 +112,7 @@ class Parser {
       const start = this.#startOf(operand);
       this.#tokens.next();
       const type = parsePrefixType(this.#tokens);
-      operand = { kind: 'cast', type, operand, ...this.#tokens.spanFrom(start) };
+      operand = { kind: 'cast', style: 'as', type, operand, ...this.#tokens.spanFrom(start) };
     }
     return operand;
   }
@@ -127,8 +133,9 @@ class Parser {
         const type = parseType(this.#tokens);
         this.#tokens.expect(')', 'after the type');
         const operand = this.#unary();
-        return { kind: 'cast', type, operand, ...this.#tokens.spanFrom(start) };
+        return { kind: 'cast', style: 'plain', type, operand, ...this.#tokens.spanFrom(start) };
       }
+      if (this.#tokens.is('(') && this.#pointerTypeFollows()) return this.#pointerCast();
       return this.#postfix();
     });
   }
@@ -136,32 +143,59 @@ class Parser {
   /** Whether a type begins `ahead` tokens from here and fills the parentheses that were opened before it. */
   #typeFollows(ahead: number): boolean {
     if (startsType(this.#tokens, ahead)) return true;
-    let at = ahead;
-    let name = '';
-    if (this.#tokens.is('::', at)) at++;
-    for (;;) {
-      const token = this.#tokens.peek(at);
-      if (token.kind !== 'name') return false;
-      name += token.text;
-      at++;
-      if (!this.#tokens.is('::', at)) break;
-      name += '::';
-      at++;
+    const found = nameAhead(this.#tokens, ahead);
+    if (found === undefined) return false;
+    const { name, end, hasArguments } = found;
+    let at = end;
+    // `(name *)`, `(name &)` can be nothing but a type; the checker says so when there is none of that name.
+    const isMark = (): boolean =>
+      this.#tokens.is('*', at) ||
+      this.#tokens.is('&', at) ||
+      this.#tokens.is('&&', at) ||
+      this.#tokens.isWord('const', at) ||
+      this.#tokens.isWord('volatile', at);
+    while (isMark()) at++;
+    if (this.#tokens.is(')', at)) return at > end || hasArguments || this.#isType(name);
+    return this.#tokens.is('(', at) && (at > end || !hasArguments) && this.#isType(name);
+  }
+
+  /** Go's `(*T)x` and `(*T)(x)`. */
+  #pointerTypeFollows(): boolean {
+    let at = 1;
+    while (this.#tokens.is('*', at)) at++;
+    const found = at === 1 ? undefined : nameAhead(this.#tokens, at);
+    if (found === undefined || !this.#tokens.is(')', found.end)) return false;
+    const { kind } = this.#tokens.peek(found.end + 1);
+    const isOperand = this.#tokens.is('(', found.end + 1) || ['name', 'integer', 'register'].includes(kind);
+    return isOperand && !this.#isValue(found.name) && this.#isType(found.name);
+  }
+
+  #pointerCast(): Expression {
+    const { start } = this.#tokens.next();
+    const type = parsePrefixType(this.#tokens);
+    this.#tokens.expect(')', 'after the type');
+    if (!this.#tokens.is('(')) {
+      const operand = this.#unary();
+      return { kind: 'cast', style: 'conversion', type, operand, ...this.#tokens.spanFrom(start) };
     }
-    // `(name *)` can be nothing but a type; the checker says so when there is none of that name.
-    if (this.#tokens.is('*', at)) {
-      while (this.#tokens.is('*', at) || this.#tokens.isWord('const', at)) at++;
-      if (this.#tokens.is(')', at)) return true;
-      return this.#tokens.is('(', at) && this.#isType(name);
-    }
-    return (this.#tokens.is(')', at) || this.#tokens.is('(', at)) && this.#isType(name);
+    // `(*T)(p).m` is a member of what was converted.
+    const operand = this.#primary();
+    const cast: Expression = {
+      kind: 'cast',
+      style: 'conversion',
+      type,
+      operand,
+      ...this.#tokens.spanFrom(start),
+    };
+    return this.#postfixOf(cast, start);
   }
 
   #sizeof(): Expression {
     const { start } = this.#tokens.next();
-    if (this.#tokens.is('(') && this.#typeFollows(1)) {
+    const isPrefix = this.#tokens.is('(') && this.#prefixTypeFollows();
+    if (isPrefix || (this.#tokens.is('(') && this.#typeFollows(1))) {
       this.#tokens.next();
-      const type = parseType(this.#tokens);
+      const type = isPrefix ? parsePrefixType(this.#tokens) : parseType(this.#tokens);
       this.#tokens.expect(')', 'after the type');
       return { kind: 'sizeof', operand: { kind: 'type', type }, ...this.#tokens.spanFrom(start) };
     }
@@ -169,9 +203,36 @@ class Parser {
     return { kind: 'sizeof', operand: { kind: 'expression', expression }, ...this.#tokens.spanFrom(start) };
   }
 
+  /** `([]T)`, `(map[K]V)`, `(chan T)`, `((A, B))`: no expression begins so. */
+  #prefixTypeFollows(): boolean {
+    return (
+      this.#tokens.is('[', 1) ||
+      (this.#tokens.isWord('map', 1) && this.#tokens.is('[', 2) && !this.#isValue('map')) ||
+      (this.#tokens.isWord('chan', 1) && this.#tokens.peek(2).kind === 'name') ||
+      this.#tupleFollows()
+    );
+  }
+
+  /** `((i32, u8))`: no expression has a comma there. */
+  #tupleFollows(): boolean {
+    if (!this.#tokens.is('(', 1)) return false;
+    let depth = 1;
+    for (let at = 2; depth > 0; at++) {
+      if (this.#tokens.peek(at).kind === 'end') return false;
+      if (this.#tokens.is('(', at)) depth++;
+      else if (this.#tokens.is(')', at)) depth--;
+      else if (depth === 1 && this.#tokens.is(',', at)) return true;
+    }
+    return false;
+  }
+
   #postfix(): Expression {
     const { start } = this.#tokens.peek();
-    let object = this.#primary();
+    return this.#postfixOf(this.#primary(), start);
+  }
+
+  #postfixOf(first: Expression, start: number): Expression {
+    let object = first;
     for (;;) {
       if (this.#tokens.is('.') || this.#tokens.is('->')) object = this.#member(object, start);
       else if (this.#tokens.accept('[')) object = this.#index(object, start);
@@ -184,6 +245,12 @@ class Parser {
     const dot = this.#tokens.next();
     if (dot.text === '.' && this.#tokens.is('(')) return this.#assertion(object, start);
     const first = this.#tokens.peek();
+    // Go's packages by their whole path: `"path/of/package".name`.
+    if (object.kind === 'string' && dot.text === '.' && first.kind === 'name') {
+      this.#tokens.next();
+      const name = `${new TextDecoder().decode(object.bytes)}.${first.text}`;
+      return { kind: 'name', name, global: true, ...this.#tokens.spanFrom(start) };
+    }
     let name = '';
     // `Base::member` names the base class that the member is taken of.
     do {
@@ -200,7 +267,10 @@ class Parser {
   #assertion(object: Expression, start: number): Expression {
     this.#tokens.next();
     const { start: typeStart } = this.#tokens.peek();
-    const isPrefix = this.#tokens.is('*') || this.#tokens.is('[');
+    const isPrefix =
+      this.#tokens.is('*') ||
+      this.#tokens.is('[') ||
+      ['map', 'chan', 'interface'].some((word) => this.#tokens.isWord(word));
     const type = isPrefix ? parsePrefixType(this.#tokens) : parseType(this.#tokens);
     const typeSpan = this.#tokens.spanFrom(typeStart);
     this.#tokens.expect(')', 'after the type');
@@ -289,6 +359,10 @@ class Parser {
         return this.#name();
       case 'punctuator':
         if (token.text === '::') return this.#name();
+        if (token.text === '<') {
+          const path = this.#traitPath();
+          if (path !== undefined) return path;
+        }
         if (token.text === '(') {
           this.#tokens.next();
           const inner = this.#expression();
@@ -316,22 +390,93 @@ class Parser {
 
   #name(): Expression {
     const first = this.#tokens.peek();
+    const style = castStyles.get(first.text);
+    if (style !== undefined && first.kind === 'name' && this.#tokens.is('<', 1))
+      return this.#namedCast(style);
     const file = first.kind === 'file' ? first.text : undefined;
     if (file !== undefined) this.#tokens.next();
     const global = this.#tokens.accept('::');
-    let name = '';
+    const name = this.#path('');
+    const span = this.#tokens.spanFrom(first.start);
+    return { kind: 'name', name, global, ...(file === undefined ? {} : { file }), ...span };
+  }
+
+  /** `a::b`, `T<int, 4>::b`, `twice<int>`, `Vec::<i32>::new`. */
+  #path(before: string): string {
+    let name = before;
+    let hasArguments = false;
     for (;;) {
       const token = this.#tokens.peek();
       if (token.kind !== 'name') throw this.#tokens.unexpected('expected a name after "::"');
       name += token.text;
       this.#tokens.next();
+      const isRust = this.#tokens.is('::') && this.#tokens.is('<', 1);
+      const end = isRust ? this.#tokens.afterArguments(1) : this.#argumentsFollow(name);
+      if (end !== undefined) {
+        if (isRust) this.#tokens.next();
+        name += this.#tokens.take(isRust ? end - 1 : end);
+        hasArguments = true;
+      }
       if (!this.#tokens.accept('::')) break;
       name += '::';
     }
-    const span = this.#tokens.spanFrom(first.start);
-    return { kind: 'name', name, global, ...(file === undefined ? {} : { file }), ...span };
+    return hasArguments ? canonicalName(name) : name;
+  }
+
+  /** Whether a `<` behind a name opens template arguments: where what follows could not be compared, or the name is no value. */
+  #argumentsFollow(name: string): number | undefined {
+    const end = this.#tokens.is('<') ? this.#tokens.afterArguments() : undefined;
+    if (end === undefined) return undefined;
+    const after = this.#tokens.peek(end);
+    if (after.kind === 'end') return end;
+    if (after.kind !== 'punctuator') return undefined;
+    if (after.text === '(') return this.#isValue(name) ? undefined : end;
+    return cannotBeCompared.has(after.text) ? end : undefined;
+  }
+
+  /** `static_cast<T>(x)` and its like. */
+  #namedCast(style: CastStyle): Expression {
+    const { start } = this.#tokens.next();
+    if (this.#tokens.afterArguments() === undefined) throw this.#tokens.unexpected('expected a type in "<>"');
+    this.#tokens.next();
+    const type = parseType(this.#tokens);
+    this.#tokens.expect('>', 'after the type');
+    this.#tokens.expect('(', 'before what is cast');
+    const operand = this.#expression();
+    this.#tokens.expect(')', 'after what is cast');
+    return { kind: 'cast', style, type, operand, ...this.#tokens.spanFrom(start) };
+  }
+
+  /** Rust's `<Circle as Shape>::area`. */
+  #traitPath(): Expression | undefined {
+    const { start } = this.#tokens.peek();
+    const end = this.#tokens.afterArguments();
+    if (end === undefined || !this.#tokens.is('::', end)) return undefined;
+    const name = this.#path(`${this.#tokens.take(end)}${this.#tokens.next().text}`);
+    return { kind: 'name', name, global: true, ...this.#tokens.spanFrom(start) };
   }
 }
+
+const castStyles: ReadonlyMap<string, CastStyle> = new Map<string, CastStyle>([
+  ['static_cast', 'static'],
+  ['reinterpret_cast', 'reinterpret'],
+  ['const_cast', 'const'],
+  ['dynamic_cast', 'dynamic'],
+]);
+
+/** No operand begins with these: a `>` before them ends arguments. */
+const cannotBeCompared: ReadonlySet<string> = new Set([
+  '::',
+  ')',
+  ']',
+  ',',
+  ':',
+  '?',
+  '==',
+  '!=',
+  '&&',
+  '||',
+]);
 
 function spanOf(expression: Expression): Span {
   return { start: expression.start, end: expression.end };

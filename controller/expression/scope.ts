@@ -8,12 +8,14 @@ import { StillframeError } from '../../format/error.js';
 import type { Limits } from '../../format/limits.js';
 import type { MemoryReader } from '../../format/memory.js';
 import type { Machine } from '../../format/registers/machine.js';
-import { lookUpFunctions } from '../symbols/function-lookup.js';
-import { scopesOf } from '../symbols/called.js';
+import { lookUpFunctions, signatureOf, spokenName } from '../symbols/function-lookup.js';
 import type { ModuleSymbols, SourceFrame, VariableSymbol } from '../symbols/module-symbols.js';
+import type { ViewLanguage } from '../types/language.js';
 import type { Type } from '../types/type.js';
 import type { Place } from '../types/value.js';
 import type { ViewContext } from '../types/view.js';
+import { findInScopes, type Surroundings } from './language-names.js';
+import type { Typed } from './typed.js';
 
 export interface NameScope {
   /** Locals innermost first, parameters, statics of the compile unit, globals. With `file`: statics of that file only. */
@@ -21,6 +23,12 @@ export interface NameScope {
   /** As `findVariable`, passing over what is local. */
   findGlobal(name: string, file?: string): VariableSymbol | undefined;
   findType(name: string): Type | undefined;
+  /** The only type that a template of that name became. */
+  findInstance?(name: string): Type | undefined;
+  /** What an object is that says so itself: the class that its vtable is of. Where there is no process nobody can tell. */
+  readonly wholeTypeOf?: (object: Typed) => Type | undefined;
+  /** What the code at hand was written in, where that is no C: what `int` and `char` mean there. */
+  readonly language?: ViewLanguage;
   findEnumerator(name: string): { readonly type: Type; readonly value: bigint } | undefined;
   /** With `file`: of that file only. */
   findFunction(name: string, file?: string): FunctionName | undefined;
@@ -28,6 +36,10 @@ export interface NameScope {
   readonly machine?: Machine;
   /** Why the registers of arguments, `$arg1` and its like, are not what the caller passed; undefined where they are. */
   readonly whyNoArguments?: () => string | undefined;
+  /** `$return`, where a function is about to return; a text says why there is none. */
+  readonly returnValue?: () => VariableSymbol | string;
+  /** Why `$duration` is not known; undefined where the time since the function was entered is. */
+  readonly whyNoDuration?: () => string | undefined;
   /** Names of variables and functions, for near matches; locals first. */
   names(): Iterable<string>;
 }
@@ -48,9 +60,11 @@ export interface EvaluationFrame {
   readonly pid: number;
   readonly tid: number;
   readonly comm: string;
+  /** Since the function was entered, where a point asked for it. */
+  readonly durationNs?: bigint | Absent;
   readonly limits: Limits;
   /** What views ask of the process's modules. */
-  readonly views?: Pick<ViewContext, 'linkSymbolAt' | 'typeOfDescriptor'>;
+  readonly views?: Pick<ViewContext, 'linkSymbolAt' | 'typeOfDescriptor' | 'dynamicTypeAt'>;
 }
 
 export interface ModuleScopeOptions {
@@ -108,12 +122,21 @@ function oneFunction(
     const symbol = file === undefined ? symbols.findSymbol(name) : undefined;
     return symbol === undefined ? undefined : { address: symbol.address };
   }
-  const entries = new Map(fitting.map((each) => [each.entry, each]));
-  if (entries.size > 1)
+  const entries = [...new Map(fitting.map((each) => [each.entry, each])).values()];
+  if (entries.length > 1) {
+    const names = new Set(entries.map((each) => each.name));
+    const signatures = new Set(entries.map((each) => signatureOf(each)));
+    if (names.size === entries.length)
+      throw severalNames(
+        name,
+        entries.map((each) => quotedPath(spokenName(each))),
+      );
+    if (signatures.size === entries.length) throw severalNames(name, [...signatures]);
     throw severalFiles(
       name,
-      [...entries.values()].map((each) => each.file),
+      entries.map((each) => each.file),
     );
+  }
   const type: Type = {
     kind: 'function',
     result: () => found.returnType(),
@@ -122,6 +145,14 @@ function oneFunction(
     variadic: false,
   };
   return { address: found.entry, type };
+}
+
+/** A package of Go as an expression names it: `"crypto/rand".Read`. */
+function quotedPath(name: string): string {
+  const dot = name.indexOf('.', name.lastIndexOf('/') + 1);
+  return name.includes('/') && !name.includes('::') && dot > 0
+    ? `"${name.slice(0, dot)}"${name.slice(dot)}`
+    : name;
 }
 
 function severalFiles(name: string, files: readonly (string | undefined)[]): StillframeError {
@@ -135,27 +166,22 @@ function severalFiles(name: string, files: readonly (string | undefined)[]): Sti
 export function moduleScope(symbols: ModuleSymbols, options: ModuleScopeOptions = {}): NameScope {
   const { frame, address } = options;
   const locals = frame?.scope?.variables ?? [];
-  // As C++ looks names up: in the class and the namespaces around the code at hand, innermost first.
-  const scopes = frame === undefined ? [] : scopesOf(frame.function);
-  const inScopes = <T>(name: string, find: (whole: string) => T | undefined): T | undefined => {
-    for (const scope of scopes) {
-      const found = find(`${scope}${name}`);
-      if (found !== undefined) return found;
-    }
-    return find(name);
+  const language = address === undefined ? undefined : symbols.languageAt?.(address);
+  const around: Surroundings = {
+    language,
+    function: frame?.function,
+    packages: () => symbols.goPackages?.() ?? [],
   };
+  const inScopes = <T>(name: string, find: (whole: string) => T | undefined): T | undefined =>
+    findInScopes(name, around, find);
+  const one = (name: string, file?: string): VariableSymbol | undefined =>
+    theOne(symbols.findGlobals(name, file), name, address ?? linkAddress(0n));
   const findGlobal = (name: string, file?: string): VariableSymbol | undefined => {
-    if (file === undefined && scopes.length > 0) {
-      for (const scope of scopes) {
-        const own = theOne(symbols.findGlobals(`${scope}${name}`), name, address ?? linkAddress(0n));
-        if (own !== undefined) return own;
-      }
-    }
-    if (file === undefined && frame?.file !== undefined) {
-      const own = theOne(symbols.findGlobals(name, frame.file), name, address ?? linkAddress(0n));
-      if (own !== undefined) return own;
-    }
-    return theOne(symbols.findGlobals(name, file), name, address ?? linkAddress(0n));
+    if (file !== undefined) return one(name, file);
+    // A file's own comes before what is global, but for what the scopes around the code have.
+    return inScopes(name, (whole) =>
+      whole === name && frame?.file !== undefined ? (one(name, frame.file) ?? one(name)) : one(whole),
+    );
   };
   return {
     findGlobal,
@@ -165,8 +191,18 @@ export function moduleScope(symbols: ModuleSymbols, options: ModuleScopeOptions 
           locals.find((local) => local.name === name))
         : undefined) ?? findGlobal(name, file),
     findType: (name) => inScopes(name, (whole) => symbols.findType(whole, address)),
+    findInstance: (name) => symbols.findInstance?.(name, address),
+    ...(language === undefined ? {} : { language }),
     findEnumerator: (name) => inScopes(name, (whole) => symbols.findEnumerator(whole, address)),
-    findFunction: (name, file) => oneFunction(symbols, name, file, frame?.file),
+    findFunction: (name, file) =>
+      file === undefined
+        ? inScopes(name, (whole) =>
+            // By the ends of their names functions are found where nobody has to say which scope is meant.
+            whole === name || language === 'go' || language === 'rust'
+              ? oneFunction(symbols, whole, undefined, frame?.file)
+              : undefined,
+          )
+        : oneFunction(symbols, name, file, frame?.file),
     *names() {
       for (const local of locals) yield local.name;
       yield* symbols.globalNames();

@@ -1,5 +1,6 @@
 /** Type names as casts and `sizeof` write them: `const struct order *`, `unsigned long[4]`, `int (*)(void)`. */
-import type { TypeSyntax } from './ast.js';
+import { canonicalName } from '../symbols/template-name.js';
+import type { Span, TypeSyntax } from './ast.js';
 import { badExpression } from './syntax-error.js';
 import type { TokenStream } from './token-stream.js';
 
@@ -34,21 +35,63 @@ export function startsType(tokens: TokenStream, ahead = 0): boolean {
   );
 }
 
-/** `ns::name` to one string; undefined and nothing consumed when the next token is no name. */
+/**
+ * `ns::name`, `ns::T<int, 4>::Inner`, Go's `main.Order` and `"path/of/package".Order` to one string, in the one spelling that names have; undefined and nothing
+ * consumed when no name is next.
+ */
 function qualifiedName(tokens: TokenStream): string | undefined {
-  if (tokens.peek().kind !== 'name' && !(tokens.is('::') && tokens.peek(1).kind === 'name')) return undefined;
-  tokens.accept('::');
-  let name = tokens.next().text;
-  while (tokens.is('::') && tokens.peek(1).kind === 'name') {
-    tokens.next();
-    name += `::${tokens.next().text}`;
+  const found = nameAhead(tokens, 0);
+  if (found === undefined) return undefined;
+  tokens.take(found.end);
+  return found.name;
+}
+
+export interface NameAhead {
+  readonly name: string;
+  /** How far the token behind it is. */
+  readonly end: number;
+  readonly hasArguments: boolean;
+}
+
+/** The name of a type that begins `ahead` tokens from here. */
+export function nameAhead(tokens: TokenStream, ahead: number): NameAhead | undefined {
+  let at = ahead;
+  let name = '';
+  let hasArguments = false;
+  const path = tokens.peek(at);
+  if (path.kind === 'string' && tokens.is('.', at + 1)) {
+    name = new TextDecoder().decode(path.bytes);
+    at++;
+  } else {
+    if (tokens.is('::', at)) at++;
+    for (;;) {
+      const token = tokens.peek(at);
+      if (token.kind !== 'name') return undefined;
+      name += token.text;
+      at++;
+      // Rust's `Vec::<i32>`, too.
+      const open = tokens.is('::', at) && tokens.is('<', at + 1) ? at + 1 : at;
+      const end = tokens.is('<', open) ? tokens.afterArguments(open) : undefined;
+      if (end !== undefined) {
+        name += textBetween(tokens, open, end);
+        hasArguments = true;
+        at = end;
+      }
+      if (!tokens.is('::', at) || tokens.peek(at + 1).kind !== 'name') break;
+      name += '::';
+      at++;
+    }
+    if (hasArguments) name = canonicalName(name);
   }
-  // Go's `main.Order`.
-  while (tokens.is('.') && tokens.peek(1).kind === 'name') {
-    tokens.next();
-    name += `.${tokens.next().text}`;
+  while (tokens.is('.', at) && tokens.peek(at + 1).kind === 'name') {
+    name += `.${tokens.peek(at + 1).text}`;
+    at += 2;
   }
-  return name;
+  return { name, end: at, hasArguments };
+}
+
+function textBetween(tokens: TokenStream, from: number, to: number): string {
+  return tokens.text.slice(tokens.peek(from).start, tokens.peek(to - 1).end);
 }
 
 function skipQualifiers(tokens: TokenStream): void {
@@ -116,16 +159,71 @@ export function parseType(tokens: TokenStream): TypeSyntax {
   return parseDeclarator(tokens, base.start)(base);
 }
 
-/** `*T`, `*const T`, `T`: what stands after `as`, where a following `*` multiplies. */
+/** `*T`, `*const T`, `[]T`, `map[K]V`, `[T; 4]`, `(A, B)`, `T`: what stands after `as` and in assertions, where a following `*` multiplies. */
 export function parsePrefixType(tokens: TokenStream): TypeSyntax {
   return tokens.nested(() => {
     const { start } = tokens.peek();
-    if (tokens.accept('*')) {
+    if (tokens.accept('*') || tokens.accept('&')) {
+      skipQualifiers(tokens);
       const target = parsePrefixType(tokens);
       return { kind: 'pointer', target, ...tokens.spanFrom(start) };
     }
+    if (tokens.is('[')) return parseBracketed(tokens);
+    if (tokens.is('(')) return parseTuple(tokens);
+    if (tokens.isWord('map') && tokens.is('[', 1)) {
+      tokens.take(2);
+      const key = parsePrefixType(tokens);
+      tokens.expect(']', 'after the type of the keys');
+      const value = parsePrefixType(tokens);
+      return { kind: 'map', key, value, ...tokens.spanFrom(start) };
+    }
+    if (tokens.isWord('chan') && tokens.peek(1).kind !== 'end' && !tokens.is(')', 1)) {
+      tokens.next();
+      return { kind: 'channel', element: parsePrefixType(tokens), ...tokens.spanFrom(start) };
+    }
+    if ((tokens.isWord('interface') || tokens.isWord('struct')) && tokens.is('{', 1) && tokens.is('}', 2)) {
+      const { text } = tokens.peek();
+      tokens.take(3);
+      return { kind: 'named', name: `${text} {}`, ...tokens.spanFrom(start) };
+    }
     return parseSpecifier(tokens);
   });
+}
+
+/** Go's `[]T` and `[4]T`, Rust's `[T; 4]`. */
+function parseBracketed(tokens: TokenStream): TypeSyntax {
+  const { start } = tokens.next();
+  const span = (): Span => tokens.spanFrom(start);
+  if (tokens.accept(']')) return { kind: 'slice', element: parsePrefixType(tokens), ...span() };
+  const first = tokens.peek();
+  if (first.kind === 'integer') {
+    tokens.next();
+    tokens.expect(']', 'after the array length');
+    return { kind: 'array', element: parsePrefixType(tokens), count: Number(first.value), ...span() };
+  }
+  const element = parsePrefixType(tokens);
+  tokens.expect(';', 'before the array length');
+  const length = tokens.peek();
+  if (length.kind !== 'integer') throw tokens.unexpected('expected the array length');
+  tokens.next();
+  tokens.expect(']', 'after the array length');
+  return { kind: 'array', element, count: Number(length.value), ...span() };
+}
+
+/** Rust's `(i32, u8)`: a type by that name. */
+function parseTuple(tokens: TokenStream): TypeSyntax {
+  const { start } = tokens.peek();
+  let depth = 0;
+  let ahead = 0;
+  do {
+    const token = tokens.peek(ahead);
+    if (token.kind === 'end') throw tokens.unexpected('expected a type');
+    if (tokens.is('(', ahead)) depth++;
+    else if (tokens.is(')', ahead)) depth--;
+    ahead++;
+  } while (depth > 0);
+  const name = canonicalName(tokens.take(ahead));
+  return { kind: 'named', name, ...tokens.spanFrom(start) };
 }
 
 type Wrap = (inner: TypeSyntax) => TypeSyntax;
@@ -137,6 +235,7 @@ function parseDeclarator(tokens: TokenStream, start: number): Wrap {
       pointers++;
       skipQualifiers(tokens);
     }
+    const isReference = tokens.accept('&') || tokens.accept('&&');
     let outer: Wrap = (inner) => inner;
     if (tokens.is('(') && (tokens.is('*', 1) || tokens.is('(', 1))) {
       tokens.next();
@@ -159,6 +258,7 @@ function parseDeclarator(tokens: TokenStream, start: number): Wrap {
     return (inner) => {
       let type = inner;
       for (let i = 0; i < pointers; i++) type = { kind: 'pointer', target: type, start, end };
+      if (isReference) type = { kind: 'reference', target: type, start, end };
       for (const suffix of suffixes.toReversed()) type = suffix(type);
       return outer(type);
     };

@@ -10,6 +10,7 @@ import type { Fields } from '../../proto/service.js';
 import type {
   ExplainOptions,
   FireOptions,
+  LogOptions,
   MetricOptions,
   CoreOptions,
   NowOptions,
@@ -246,6 +247,29 @@ export function metricMessage(options: MetricOptions): Fields<'MetricRequest'> {
   };
 }
 
+export function logOptionsFrom(request: Fields<'LogRequest'>): LogOptions {
+  const { captures: _, ...point } = pointOptionsFrom(request.point);
+  return {
+    ...point,
+    template: textFrom('template', request.template),
+    linesPerSecond: request.linesPerSecond ?? 0,
+    ...given('forMs', request.forMs, (value) => countFrom('milliseconds', value, maxBound)),
+    owner: bounded('owner', request.owner ?? '', requestLimits.maxOwnerLength),
+    note: textFrom('note', request.note),
+  };
+}
+
+export function logMessage(options: LogOptions): Fields<'LogRequest'> {
+  return {
+    point: pointMessage({ ...options, captures: [] }),
+    template: options.template,
+    linesPerSecond: options.linesPerSecond,
+    ...given('forMs', options.forMs, toLong),
+    owner: options.owner ?? '',
+    note: options.note ?? '',
+  };
+}
+
 export function nowOptionsFrom(request: Fields<'NowRequest'>): NowOptions {
   return {
     target: requiredName('target', request.target),
@@ -290,11 +314,19 @@ export function snapshotFilterMessage(filter: SnapshotFilter): Fields<'Snapshots
 
 const depthFrom = (depth: number): number => countFrom('depth', depth, requestLimits.maxDepth);
 
+function goroutineFrom(id: Long): number {
+  const wide = fromLong(id);
+  if (wide > BigInt(Number.MAX_SAFE_INTEGER))
+    throw new StillframeError('usage', `no goroutine has the id ${wide}`);
+  return Number(wide);
+}
+
 export function showOptionsFrom(request: Fields<'ShowRequest'>): ShowOptions {
   return {
     ...given('frame', request.frame, same),
     ...given('depth', request.depth, depthFrom),
     ...given('allThreads', request.allThreads, same),
+    ...given('goroutine', request.goroutine, goroutineFrom),
     raw: request.raw ?? false,
   };
 }
@@ -305,6 +337,7 @@ export function showMessage(snapshot: string, options: ShowOptions): Fields<'Sho
     ...given('frame', options.frame, same),
     ...given('depth', options.depth, same),
     ...given('allThreads', options.allThreads, same),
+    ...given('goroutine', options.goroutine, toLong),
     raw: options.raw ?? false,
   };
 }
@@ -326,6 +359,7 @@ export function evaluateOptionsFrom(request: Fields<'EvalRequest'>): EvaluateOpt
   return {
     frame: request.frame ?? 0,
     ...given('tid', request.tid, same),
+    ...given('goroutine', request.goroutine, goroutineFrom),
     ...given('depth', request.depth, depthFrom),
     ...given('format', request.format, formatFrom),
     raw: request.raw ?? false,
@@ -342,6 +376,7 @@ export function evalMessage(
     expressions: [...expressions],
     frame: options.frame ?? 0,
     ...given('tid', options.tid, same),
+    ...given('goroutine', options.goroutine, toLong),
     ...given('depth', options.depth, same),
     ...given('format', options.format, same),
     raw: options.raw ?? false,

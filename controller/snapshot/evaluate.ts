@@ -5,12 +5,15 @@ import { StillframeError } from '../../format/error.js';
 import { checkExpression } from '../expression/check.js';
 import { inText } from '../expression/in-text.js';
 import { evaluate } from '../expression/evaluate.js';
-import type { EvaluationFrame } from '../expression/scope.js';
+import type { EvaluationFrame, NameScope } from '../expression/scope.js';
+import type { Typed } from '../expression/typed.js';
 import { demangled, isMangled } from '../symbols/demangle.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
 import { hintToCapture, type RenderContext } from '../types/render.js';
 import type { Format } from '../types/format.js';
-import type { ArrayType } from '../types/type.js';
+import { wholeObject } from '../types/cplusplus/dynamic-object.js';
+import { objectOf } from '../types/object-view.js';
+import type { ArrayType, Type } from '../types/type.js';
 import type { Place, Value } from '../types/value.js';
 import { arrayCount, globalPlace, variablePlace } from './frame-evaluation.js';
 import type { LogicalFrame } from './frames.js';
@@ -26,10 +29,17 @@ export function evaluateText(
   frame: LogicalFrame | undefined,
 ): Value {
   const names = snapshotNames(snapshot, frame);
+  const at = evaluationFrame(snapshot, thread, frame, names);
+  const scope: NameScope = { ...names, wholeTypeOf: (object) => wholeTypeOf(object, at) };
   return evaluate(
-    inText(text, () => withReason(frame, () => checkExpression(text, names))),
-    evaluationFrame(snapshot, thread, frame, names),
+    inText(text, () => withReason(frame, () => checkExpression(text, scope))),
+    at,
   );
+}
+
+function wholeTypeOf(object: Typed, frame: EvaluationFrame): Type | undefined {
+  const view = objectOf(evaluate(object, frame));
+  return wholeObject(view, frame.memory, frame.views?.dynamicTypeAt)?.type;
 }
 
 /** A name that is not known in a frame without debug information is no slip of the finger. */
@@ -66,8 +76,30 @@ function evaluationFrame(
     tid: thread.tid,
     comm: thread.comm,
     limits: snapshot.limits,
+    durationNs: durationOf(snapshot, thread, frame),
     views: viewFacts(snapshot),
   };
+}
+
+/** Only of the frame that returned. */
+function durationOf(
+  snapshot: Snapshot,
+  thread: SnapshotThread,
+  frame: LogicalFrame | undefined,
+): bigint | Absent {
+  const { note } = snapshot.core;
+  if (note?.durationNs === undefined) {
+    return absent('not-captured', 'the time that the function took was not measured', {
+      hint: 'name $duration in a capture or condition of a point at FUNCTION:return',
+    });
+  }
+  if (thread.tid !== note.tid || frame?.frame.lookupPc !== frame?.frame.pc) {
+    return absent('not-in-scope', 'it is known of the function that returned only');
+  }
+  return (
+    note.durationNs ??
+    absent('not-captured', 'when the function was entered was not seen: the point may have been armed later')
+  );
 }
 
 function placeOf(
@@ -101,7 +133,6 @@ export function renderContext(
     limits: snapshot.limits,
     symbolize: (address) => symbolize(snapshot, address),
     ...viewFacts(snapshot),
-    dynamicTypeAt: (vtable) => dynamicTypeAt(snapshot, vtable),
     captureHint: (expression) => captureHint(snapshot, frame, expression),
     ...(options.depth === undefined ? {} : { depth: options.depth }),
     ...(options.raw === undefined ? {} : { raw: options.raw }),
@@ -123,6 +154,7 @@ function viewFacts(snapshot: Snapshot): NonNullable<EvaluationFrame['views']> {
   return {
     linkSymbolAt: (address) => linkSymbolAt(snapshot, address),
     typeOfDescriptor: (address, kind) => typeOfDescriptor(snapshot, address, kind),
+    dynamicTypeAt: (vtable) => dynamicTypeAt(snapshot, vtable),
   };
 }
 
@@ -171,5 +203,7 @@ function describedName(snapshot: Snapshot, address: bigint): string | undefined 
   const module = snapshot.modules.find(address);
   const symbols = module?.symbols();
   if (module === undefined || symbols === undefined || isAbsent(symbols)) return undefined;
-  return symbols.functionAt(toLink(runtimeAddress(address), module.bias))?.name;
+  const name = symbols.functionAt(toLink(runtimeAddress(address), module.bias))?.name;
+  // clang describes thunks, and gives them no name.
+  return name === '' ? undefined : name;
 }

@@ -5,6 +5,7 @@
  */
 import { absent, type Absent, isAbsent } from '../../format/absent.js';
 import { toRuntime } from '../../format/address.js';
+import { StillframeError } from '../../format/error.js';
 import type { MemoryReader } from '../../format/memory.js';
 import type { CoreThread } from '../../format/core/read.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
@@ -33,6 +34,34 @@ export function goroutines(snapshot: Snapshot): readonly (Goroutine | Absent)[] 
   if (runtime === undefined || isAbsent(runtime)) return runtime;
   return list(snapshot, runtime);
 }
+
+/** Throws `not-found` where there is no such goroutine, or none can be told. */
+export function findGoroutine(snapshot: Snapshot, id: number): Goroutine {
+  const all = goroutines(snapshot);
+  if (all === undefined) {
+    throw new StillframeError('not-found', `cannot find goroutine ${id}: the program is none of Go`);
+  }
+  if (isAbsent(all)) {
+    const hint =
+      snapshot.core.note === undefined
+        ? {}
+        : { hint: 'a core of the whole process has all goroutines: stillframe core TARGET --full' };
+    throw new StillframeError('not-found', `cannot find goroutine ${id}: ${all.detail}`, hint);
+  }
+  const found = all.find((each) => !isAbsent(each) && each.id === BigInt(id));
+  if (found !== undefined && !isAbsent(found)) return found;
+  const why = all.find((each) => isAbsent(each));
+  throw new StillframeError(
+    'not-found',
+    why === undefined
+      ? `cannot find goroutine ${id} in the core`
+      : `cannot find goroutine ${id} in the core, which does not have all: ${why.detail}`,
+    { candidates: all.flatMap((each) => (isAbsent(each) ? [] : [`${each.id}`])).slice(0, maxCandidates) },
+  );
+}
+
+/** Goroutines that a message lists. */
+const maxCandidates = 20;
 
 interface Runtime {
   readonly module: SnapshotModule;

@@ -2,7 +2,9 @@
 import { isAbsent, type Absent } from '../../format/absent.js';
 import { linkAddress, type LoadBias } from '../../format/address.js';
 import { moduleScope, type NameScope } from '../expression/scope.js';
+import { returnValueAt } from '../symbols/returns/return-value.js';
 import type { ModuleSymbols, VariableSymbol } from '../symbols/module-symbols.js';
+import type { ViewLanguage } from '../types/language.js';
 import { withLengths } from './array-lengths.js';
 import { arrayCount } from './frame-evaluation.js';
 import type { LogicalFrame } from './frames.js';
@@ -47,15 +49,21 @@ export function snapshotNames(snapshot: Snapshot, frame: LogicalFrame | undefine
     }
     return undefined;
   };
+  const language = languageOf(home, frame);
   return {
     bias,
     machine: snapshot.architecture,
     whyNoArguments: () => whyNoArguments(frame),
+    returnValue: () => returnValue(frame),
+    whyNoDuration: () =>
+      snapshot.core.note === undefined ? 'only a point at FUNCTION:return measures it' : undefined,
     moduleOf: (variable) => owners.get(variable),
     findVariable: (name, file) =>
       first(({ module, scope }) => remember(module, scope.findVariable(name, file))),
     findGlobal: (name, file) => first(({ module, scope }) => remember(module, scope.findGlobal(name, file))),
     findType: (name) => first(({ scope }) => scope.findType(name)),
+    findInstance: (name) => first(({ scope }) => scope.findInstance?.(name)),
+    ...(language === undefined ? {} : { language }),
     findEnumerator: (name) => first(({ scope }) => scope.findEnumerator(name)),
     findFunction: (name, file) =>
       first(({ module, scope }) => {
@@ -69,6 +77,16 @@ export function snapshotNames(snapshot: Snapshot, frame: LogicalFrame | undefine
   };
 }
 
+function languageOf(
+  home: SnapshotModule | undefined,
+  frame: LogicalFrame | undefined,
+): ViewLanguage | undefined {
+  const symbols = home?.symbols();
+  const address = frame?.evaluation?.address;
+  if (symbols === undefined || isAbsent(symbols) || address === undefined) return undefined;
+  return symbols.languageAt?.(address);
+}
+
 function whyNoArguments(frame: LogicalFrame | undefined): string | undefined {
   if (frame?.evaluation === undefined) return 'there is no frame at hand';
   if (frame.frame.lookupPc !== frame.frame.pc)
@@ -76,6 +94,14 @@ function whyNoArguments(frame: LogicalFrame | undefined): string | undefined {
   const symbols = frame.frame.module?.symbols();
   if (symbols === undefined || isAbsent(symbols)) return 'no symbol says where the function begins';
   return symbols.whyNoArguments(frame.evaluation.address);
+}
+
+function returnValue(frame: LogicalFrame | undefined): VariableSymbol | string {
+  if (frame?.evaluation === undefined) return 'there is no frame at hand';
+  if (frame.frame.lookupPc !== frame.frame.pc) return 'the frame has called on, and not returned';
+  const symbols = frame.frame.module?.symbols();
+  if (symbols === undefined || isAbsent(symbols)) return 'no symbol says what function it is';
+  return returnValueAt(symbols, frame.evaluation.address);
 }
 
 /** Opened one after another, as long as the name is not found. */

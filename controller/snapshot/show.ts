@@ -16,12 +16,14 @@ import {
   type LocationDocument,
   type SnapshotDocument,
   type ThreadDocument,
+  type WrittenDocument,
 } from './document.js';
 import { evaluateText, renderContext } from './evaluate.js';
 import { variablePlace } from './frame-evaluation.js';
 import { threadStack, type LogicalFrame } from './frames.js';
-import { goroutines } from './goroutines.js';
+import { findGoroutine, type Goroutine, goroutines } from './goroutines.js';
 import type { Snapshot, SnapshotThread } from './open.js';
+import { showWritten } from './written.js';
 
 export interface ShowOptions {
   /** For a core of others: what to call it. */
@@ -32,14 +34,23 @@ export interface ShowOptions {
   readonly frame?: number;
   /** Frames of all threads, not only of the first. */
   readonly allThreads?: boolean;
+  /** Frames of this goroutine, and not of a thread. */
+  readonly goroutine?: number;
   readonly raw?: boolean;
 }
 
 export function showSnapshot(snapshot: Snapshot, options: ShowOptions = {}): SnapshotDocument {
   const { note } = snapshot.core;
   const first = (note === undefined ? undefined : snapshot.findThread(note.tid)) ?? snapshot.threads[0];
-  const frames = first === undefined ? [] : threadFrames(snapshot, first, options);
+  const goroutine = options.goroutine === undefined ? undefined : findGoroutine(snapshot, options.goroutine);
+  const frames =
+    goroutine === undefined
+      ? first === undefined
+        ? []
+        : threadFrames(snapshot, first, options)
+      : goroutineFrames(snapshot, goroutine, options);
   const executable = snapshot.executable;
+  const written = writtenOf(snapshot, first);
   return {
     id: note?.snapshot ?? options.id ?? snapshot.core.elf.source.name,
     point: pointOfArming(note?.point ?? ''),
@@ -50,13 +61,21 @@ export function showSnapshot(snapshot: Snapshot, options: ShowOptions = {}): Sna
     buildId: note?.buildId ?? executable?.facts.buildId ?? '',
     ...(note === undefined ? {} : { time: formatTime(note.timeNs) }),
     engine: note?.engine ?? 'core',
-    location: locationOf(snapshot, frames[0]),
+    location: { ...locationOf(snapshot, frames[0]), ...written?.by },
     frames,
+    ...(goroutine === undefined ? {} : { goroutine: goroutineHead(goroutine) }),
     captures: first === undefined ? [] : showCaptures(snapshot, first, options),
+    ...(written === undefined ? {} : { written }),
     threads: snapshot.threads.map((thread) => showThread(snapshot, thread, options)),
     ...(options.allThreads === true ? showGoroutines(snapshot, options) : {}),
     ...(note === undefined ? {} : { cost: note.cost }),
   };
+}
+
+function writtenOf(snapshot: Snapshot, thread: SnapshotThread | undefined): WrittenDocument | undefined {
+  const written = snapshot.core.note?.written;
+  if (written === undefined || thread === undefined) return undefined;
+  return showWritten(snapshot, thread, written, threadStack(snapshot, thread).frames[0]);
 }
 
 /** Stacks of more goroutines than these are not told: somebody has to read them. */
@@ -73,21 +92,34 @@ function showGoroutines(
   return {
     goroutines: found.map((each, i): GoroutineDocument => {
       if (isAbsent(each)) return unknownGoroutine(each);
-      const { id, state, waitReason, thread, stack } = each;
-      const why =
-        i < maxGoroutineStacks
-          ? stack.absent
-          : absent('limit', `the stacks of ${maxGoroutineStacks} goroutines are shown`);
-      return {
-        id: id.toString(),
-        state,
-        ...(waitReason === undefined ? {} : { waitReason }),
-        ...(thread === undefined ? {} : { thread }),
-        frames: why === undefined ? threadFrames(snapshot, stack, options, isOfProgram) : [],
-        ...(why === undefined ? {} : { absent: absentDocument(why) }),
-      };
+      const head = goroutineHead(each);
+      if (i < maxGoroutineStacks) return { ...head, frames: goroutineFrames(snapshot, each, options) };
+      const why = absent('limit', `the stacks of ${maxGoroutineStacks} goroutines are shown`);
+      return { ...head, frames: [], absent: absentDocument(why) };
     }),
   };
+}
+
+function goroutineHead({
+  id,
+  state,
+  waitReason,
+  thread,
+  stack,
+}: Goroutine): Omit<GoroutineDocument, 'frames'> {
+  return {
+    id: id.toString(),
+    state,
+    ...(waitReason === undefined ? {} : { waitReason }),
+    ...(thread === undefined ? {} : { thread }),
+    ...(stack.absent === undefined ? {} : { absent: absentDocument(stack.absent) }),
+  };
+}
+
+/** Locals of the runtime's own frames only where such a frame was asked for. */
+function goroutineFrames(snapshot: Snapshot, { stack }: Goroutine, options: ShowOptions): FrameDocument[] {
+  if (stack.absent !== undefined) return [];
+  return threadFrames(snapshot, stack, options, (frame) => options.frame !== undefined || isOfProgram(frame));
 }
 
 /** What the scheduler keeps of a goroutine that it parks is told of no goroutine: it is the same for all of them. */
@@ -105,7 +137,14 @@ export function evaluateExpressions(
   expressions: readonly string[],
   options: EvaluateOptions = {},
 ): (ValueDocument | StillframeError)[] {
-  const thread = findThread(snapshot, options.tid);
+  const goroutine = options.goroutine === undefined ? undefined : findGoroutine(snapshot, options.goroutine);
+  const thread = goroutine?.stack ?? findThread(snapshot, options.tid);
+  if (goroutine !== undefined && thread.absent !== undefined) {
+    throw new StillframeError(
+      'not-found',
+      `cannot tell the frames of goroutine ${goroutine.id}: ${thread.absent.detail}`,
+    );
+  }
   const frame = findFrame(snapshot, thread, options.frame ?? 0);
   return expressions.map((text) => {
     try {
@@ -120,6 +159,8 @@ export function evaluateExpressions(
 
 export interface EvaluateOptions {
   readonly tid?: number | undefined;
+  /** In this goroutine, and in no thread. */
+  readonly goroutine?: number | undefined;
   readonly frame?: number | undefined;
   readonly depth?: number | undefined;
   readonly raw?: boolean | undefined;
@@ -142,7 +183,7 @@ function findFrame(snapshot: Snapshot, thread: SnapshotThread, index: number): L
   if (frame === undefined && (index !== 0 || frames.length > 0))
     throw new StillframeError(
       'not-found',
-      `cannot find frame ${index}: thread ${thread.tid} has ${frames.length} frames`,
+      `cannot find frame ${index}: ${thread.tid === 0 ? 'the goroutine' : `thread ${thread.tid}`} has ${frames.length} frames`,
     );
   return frame;
 }
@@ -252,7 +293,9 @@ function reasonOf(code: ErrorCode): AbsentReason {
 
 function showCaptures(snapshot: Snapshot, thread: SnapshotThread, options: ShowOptions): CaptureDocument[] {
   const captures = snapshot.core.note?.request.captures ?? [];
-  const [frame] = threadStack(snapshot, thread).frames;
+  // Those of a watch name globals, whatever the frame calls by that name.
+  const isWatch = snapshot.core.note?.written !== undefined;
+  const frame = isWatch ? undefined : threadStack(snapshot, thread).frames[0];
   return captures.map((expression) =>
     orAbsent<CaptureDocument>(
       () => {

@@ -21,13 +21,18 @@ export function wholeName(die: Die): string {
   return name ?? '';
 }
 
-function endsSo(whole: string, name: string): boolean {
+function endsSo(path: string, name: string): boolean {
+  // Inline namespaces of the standard library nobody writes: `std::__1::string`.
+  const whole = path.replace(inlineNamespace, 'std::');
+  if (whole === name) return true;
   if (whole.endsWith(`::${name}`)) return true;
   if (name.includes('<') || !whole.includes('<'))
     return unqualified(name) === name && unqualified(whole) === name;
   const bare = withoutArguments(whole);
   return bare === name || bare.endsWith(`::${name}`);
 }
+
+const inlineNamespace = /^std::(?:__\d+|__cxx11|__ndk1|_V2)::/;
 
 /** `shop::Box::area` of `shop::Box<int, 2>::area`; as it is where brackets are operators. */
 export function withoutArguments(name: string): string {

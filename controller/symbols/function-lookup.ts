@@ -5,7 +5,9 @@
 import { typeName } from '../types/type-name.js';
 import { withoutArguments } from '../types/class-member.js';
 import type { FunctionSymbol, ModuleSymbols } from './module-symbols.js';
+import { demangled } from './demangle.js';
 import { unqualified } from './qualified-name.js';
+import { canonicalName, matchName, nameParts } from './template-name.js';
 
 /** Names that are looked through for templates and for packages. */
 const maxNames = 500_000;
@@ -18,7 +20,8 @@ export function lookUpFunctions(symbols: ModuleSymbols, text: string): readonly 
   const last = unqualified(name);
   const named = symbols.findFunctions(last).filter((found) => isNamed(found.name, name));
   const exact = named.length > 0 ? named : last === name ? [] : symbols.findFunctions(name);
-  const found = exact.length > 0 ? exact : instancesOf(symbols, name, last);
+  const ofTrait = exact.length > 0 ? [] : traitMethods(symbols, name, last);
+  const found = exact.length > 0 ? exact : ofTrait.length > 0 ? ofTrait : instancesOf(symbols, name, last);
   if (parameters === undefined) return found;
   const wanted = normalized(parameters);
   const same = found.filter((each) => normalized(parametersText(each)) === wanted);
@@ -32,7 +35,12 @@ const constWord = /const(?=[^A-Za-z0-9_]|$)|(?<![A-Za-z0-9_])const/g;
 
 /** `shop::Counter::add(int)`: what tells one of several from the others. */
 export function signatureOf(found: FunctionSymbol): string {
-  return `${found.name}(${parametersText(found)})`;
+  return `${spokenName(found)}(${parametersText(found)})`;
+}
+
+/** By the type and the trait, where debug information has a number for what they are to each other: `<shapes::Circle as shapes::Shape>::area`. */
+export function spokenName({ name, linkageName }: FunctionSymbol): string {
+  return linkageName !== undefined && name.includes('{impl#') ? demangled(linkageName) : name;
 }
 
 function parametersText(found: FunctionSymbol): string {
@@ -62,7 +70,8 @@ function splitParameters(text: string): { readonly name: string; readonly parame
 }
 
 function isNamed(whole: string, name: string): boolean {
-  return whole === name || whole.endsWith(`::${name}`) || withoutLastArguments(whole).endsWith(`::${name}`);
+  if (whole === name || whole.endsWith(`::${name}`)) return true;
+  return name.includes('<') ? isPath(whole, name) : withoutLastArguments(whole).endsWith(`::${name}`);
 }
 
 /** `ns::larger` for `ns::larger<int>`. */
@@ -71,13 +80,46 @@ function withoutLastArguments(name: string): string {
   return name.slice(0, name.length - last.length) + withoutArguments(last);
 }
 
+const traitMethod = /^<(.+) as (.+)>::(\w+)$/;
+
+/**
+ * Rust: `<Circle as Shape>::area`, `Circle::area`, and of the trait `Shape::area`, for which all that have it are meant. Also what a trait does by itself for
+ * a type: `<Circle as Shape>::name`.
+ */
+function traitMethods(symbols: ModuleSymbols, name: string, last: string): FunctionSymbol[] {
+  const scope = name.slice(0, Math.max(0, name.length - last.length - 2));
+  if (scope === '') return [];
+  const [, self, trait] = traitMethod.exec(name) ?? [];
+  const found = symbols.findFunctions(last).filter((each) => {
+    const [, ofType = '', ofTrait = ''] = traitMethod.exec(spokenName(each)) ?? [];
+    if (ofType === '') return false;
+    if (self === undefined || trait === undefined) return isPath(ofType, scope) || isPath(ofTrait, scope);
+    return isPath(ofType, self) && isPath(ofTrait, trait);
+  });
+  if (found.length > 0 || self === undefined || trait === undefined) return found;
+  return instancesOf(symbols, `${trait}::${last}`, last).filter(({ name: whole }) =>
+    isPath(nameParts(canonicalName(whole)).at(-1)?.arguments?.[0] ?? '', self),
+  );
+}
+
+/** `shapes::Circle` is called `Circle`; `shapes::Wrapper<i32>` also `Wrapper`. */
+function isPath(whole: string, written: string): boolean {
+  const parts = nameParts(canonicalName(whole));
+  return matchName(parts, nameParts(canonicalName(written)), () => false) !== undefined;
+}
+
 /** Functions that a template became, and those of Go, whose names have packages and receivers in front. */
 function instancesOf(symbols: ModuleSymbols, name: string, last: string): FunctionSymbol[] {
   const names = new Set<string>();
+  const open = last.indexOf('<');
+  const bare = open > 0 ? last.slice(0, open) : last;
   let seen = 0;
   for (const candidate of symbols.functionNames()) {
     if (++seen > maxNames || names.size >= maxInstances) break;
-    const isInstance = candidate.startsWith(`${last}<`) && withoutArguments(candidate) === last;
+    const isInstance =
+      bare === last
+        ? candidate.startsWith(`${last}<`) && withoutArguments(candidate) === last
+        : candidate.startsWith(`${bare}<`) && canonicalName(candidate) === canonicalName(last);
     if (isInstance || isOfPackage(candidate, name)) names.add(candidate);
   }
   return [...names]
@@ -86,13 +128,15 @@ function instancesOf(symbols: ModuleSymbols, name: string, last: string): Functi
 }
 
 function isInstanceOf(whole: string, name: string): boolean {
+  if (name.includes('<')) return isPath(whole, name);
   const bare = withoutLastArguments(whole);
   return bare === name || bare.endsWith(`::${name}`);
 }
 
 /** `main.(*Request).handle` is also `(*Request).handle`, `Request.handle` and `handle`. */
 function isOfPackage(whole: string, name: string): boolean {
-  if (!whole.includes('.') || whole.includes('::')) return false;
+  // What the compiler makes for types (`type..eq.main.Order`, `type:.hash.main.Order`) nobody means by the names of these.
+  if (!whole.includes('.') || whole.includes('::') || /^(?:type|go)[.:]/.test(whole)) return false;
   if (whole.endsWith(`.${name}`) || whole.endsWith(`/${name}`)) return true;
   const bare = whole.replaceAll(/\(\*?(\w+)\)/g, '$1');
   return bare === name || bare.endsWith(`.${name}`) || bare.endsWith(`/${name}`);

@@ -7,6 +7,7 @@ import type { LinkAddress } from '../../format/address.js';
 import type { UnitContext } from '../../format/dwarf-op/context.js';
 import type { ElfFile } from '../../format/elf/file.js';
 import type { CallFrameTable } from '../dwarf/call-frame.js';
+import type { ViewLanguage } from '../types/language.js';
 import type { Type } from '../types/type.js';
 
 export interface ModuleSymbols {
@@ -52,6 +53,12 @@ export interface ModuleSymbols {
   globalNames(): Iterable<string>;
   /** `struct order`, `order` (typedef or struct), `unsigned int`, an enum; base types by any C spelling of them. `from`: prefer the compile unit of this address. */
   findType(name: string, from?: LinkAddress): Type | undefined;
+  /** The only type that a template or generic of that name became; throws where there are several. */
+  findInstance?(name: string, from?: LinkAddress): Type | undefined;
+  /** The language of the code at an address, where that is one with views. */
+  languageAt?(address: LinkAddress): ViewLanguage | undefined;
+  /** Paths of the packages of Go. */
+  goPackages?(): readonly string[];
   /** An enumerator by name, for constants in expressions. */
   findEnumerator(
     name: string,
@@ -85,6 +92,8 @@ export interface VtablePlace {
 
 export interface FunctionSymbol {
   readonly name: string;
+  /** As the linker knows it: of a method of a trait of Rust nothing else says whose it is. */
+  readonly linkageName?: string;
   readonly file?: string;
   readonly line?: number;
   /** Address ranges, the entry's first; empty for a function that exists only inlined. */
@@ -106,11 +115,23 @@ export interface FunctionSymbol {
    * (DW_AT_call_all_calls and the like); undefined for a function of which only the symbol is known.
    */
   readonly tailCallSites?: () => readonly TailCallSite[];
+  /** Whether debug information promises to tell all of them. */
+  readonly tellsTailCalls?: () => boolean;
   /**
    * The compiler says that this is where the program begins (DW_AT_main_subprogram). `hidden`: a namespace has the same name, as in Rust that
    * of the closures in `main`; gdb 13 finds that instead, and ends a stack neither there nor in the `main` around it.
    */
   readonly beginsProgram?: 'known' | 'hidden';
+  /** By what convention it returns; undefined of a function of which only the symbol is known. */
+  readonly convention?: ReturnConvention;
+}
+
+export interface ReturnConvention {
+  readonly language: 'c' | 'c++' | 'rust' | 'go' | 'other';
+  /** DW_AT_producer of its unit. */
+  readonly producer: string;
+  /** Of Go: its results, in order. */
+  readonly results: () => readonly VariableSymbol[];
 }
 
 export interface TailCallSite {

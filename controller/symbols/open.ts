@@ -8,6 +8,7 @@ import type { ElfFile } from '../../format/elf/file.js';
 import { type Limits, defaultLimits } from '../../format/limits.js';
 import type { CallFrameTable } from '../dwarf/call-frame.js';
 import { toPc } from '../dwarf/sections.js';
+import type { ViewLanguage } from '../types/language.js';
 import type { Type } from '../types/type.js';
 import { type DebugFileOpener, noDebugFiles } from './debug-file-opener.js';
 import { DebugFiles } from './debug-files.js';
@@ -25,6 +26,8 @@ import type {
   VariableSymbol,
   VtablePlace,
 } from './module-symbols.js';
+import { once } from './once.js';
+import { viewLanguage } from './origin.js';
 import { RustVtables } from './rust-vtables.js';
 import { CplusplusClasses } from './cplusplus-classes.js';
 import { SourceStacks } from './source-stack.js';
@@ -144,6 +147,23 @@ class OpenedSymbols implements ModuleSymbols {
   findType(name: string, from?: LinkAddress): Type | undefined {
     return this.#types.find(name, from);
   }
+
+  findInstance(name: string, from?: LinkAddress): Type | undefined {
+    return this.#types.findInstance(name, from);
+  }
+
+  languageAt(address: LinkAddress): ViewLanguage | undefined {
+    const unit = this.#context.unitAt(toPc(address));
+    return unit === undefined ? undefined : viewLanguage(unit.language);
+  }
+
+  goPackages(): readonly string[] {
+    return this.#goPackages();
+  }
+
+  readonly #goPackages = once(() =>
+    this.#files.units.flatMap((unit) => (viewLanguage(unit.language) === 'go' ? (unit.root.name ?? []) : [])),
+  );
 
   findEnumerator(name: string, from?: LinkAddress): FoundEnumerator | undefined {
     return this.#types.findEnumerator(name, from);

@@ -4,15 +4,16 @@ import { DW_AT, DW_TAG } from '../dwarf/constants.js';
 import type { Die } from '../dwarf/die.js';
 import { toPc } from '../dwarf/sections.js';
 import type { Unit } from '../dwarf/unit.js';
-import { StillframeError } from '../../format/error.js';
 import type { Type } from '../types/type.js';
 import { builtinType, spellingsOf } from './base-types.js';
 import { type Block, innermostBlock } from './block.js';
 import type { ModuleContext } from './module-context.js';
 import { KIND } from './file-names.js';
+import { GoConstants } from './go-constants.js';
 import { qualifiedNameOf } from './origin.js';
 import { calledSo, wholeName } from './called.js';
 import { scopePrefix, unqualified } from './qualified-name.js';
+import { severalTypes, TemplateFinder } from './template-finder.js';
 
 export interface FoundEnumerator {
   readonly type: Type;
@@ -37,21 +38,23 @@ const plainTags: readonly number[] = [
   DW_TAG.unspecified_type,
 ];
 
-/** Names that a message lists. */
-const maxCandidates = 10;
-
 export class TypeFinder {
   readonly #context: ModuleContext;
   readonly #enumerators = new Map<string, readonly Die[]>();
 
+  readonly #templates: TemplateFinder;
+  readonly #goConstants: GoConstants;
+
   constructor(context: ModuleContext) {
     this.#context = context;
+    this.#goConstants = new GoConstants(context.files);
+    this.#templates = new TemplateFinder(context.names, (name, from) => this.find(name, from));
   }
 
   find(name: string, from: LinkAddress | undefined): Type | undefined {
     const words = name.trim().split(/\s+/);
-    const tags = words.length === 2 ? keywords.get(words[0] ?? '') : undefined;
-    if (tags !== undefined) return this.#named(words[1] ?? '', tags, from);
+    const tags = words.length > 1 ? keywords.get(words[0] ?? '') : undefined;
+    if (tags !== undefined) return this.#named(words.slice(1).join(' '), tags, from);
     const spellings = spellingsOf(words);
     if (spellings === undefined) return this.#named(words.join(' '), plainTags, from);
     for (const spelling of spellings) {
@@ -70,17 +73,14 @@ export class TypeFinder {
       ? [KIND.type, KIND.enumeration]
       : ([KIND.type] as const);
     const known = kinds.flatMap((kind) => names.find(kind, own));
-    const dies = calledSo(
+    const exact = calledSo(
       known.filter((die) => !die.flag(DW_AT.declaration)),
       name,
     );
+    const dies = exact.length > 0 || !name.includes('<') ? exact : this.#templates.called(name, from);
     // Types of one name in several namespaces, and nothing says which is meant.
     const wholes = [...new Set(dies.filter((die) => tags.includes(die.tag)).map((die) => wholeName(die)))];
-    if (wholes.length > 1)
-      throw new StillframeError('bad-expression', `"${name}" can be one of ${wholes.length} types`, {
-        hint: `say which: ${wholes.slice(0, maxCandidates).join(', ')}`,
-        candidates: wholes.slice(0, maxCandidates),
-      });
+    if (wholes.length > 1) throw severalTypes(name, wholes);
     const unit = from === undefined ? undefined : this.#context.unitAt(toPc(from));
     for (const tag of tags) {
       const fitting = dies.filter((die) => die.tag === tag && !die.flag(DW_AT.declaration));
@@ -88,6 +88,12 @@ export class TypeFinder {
       if (found !== undefined) return this.#context.types.typeAt(found);
     }
     return undefined;
+  }
+
+  /** The only type that a template became, by the template's name alone. */
+  findInstance(name: string, from: LinkAddress | undefined): Type | undefined {
+    const found = this.#nearest(this.#templates.called(name, from), undefined);
+    return found === undefined ? undefined : this.#context.types.typeAt(found);
   }
 
   /** The one of the unit at hand, or of a unit that it imports; else the first. */
@@ -119,6 +125,11 @@ export class TypeFinder {
 
   findEnumerator(name: string, from: LinkAddress | undefined): FoundEnumerator | undefined {
     const { types } = this.#context;
+    const constant = name.includes('.') ? this.#goConstants.find(name) : undefined;
+    const constantValue = constant?.value(DW_AT.const_value);
+    if (constant !== undefined && constantValue?.kind === 'constant') {
+      return { type: types.typeOf(constant), value: constantValue.value };
+    }
     const own = unqualified(name);
     const local = from === undefined || own !== name ? undefined : this.#localEnumeration(name, from);
     const dies =

@@ -190,4 +190,8 @@ export interface ViewContext {
     address: bigint,
     kind: 'go-type' | 'go-closure' | 'c++-vtable' | 'c++-member' | 'rust-vtable',
   ) => Type | undefined;
+  /** What an object of C++ is as a whole, by the vtable that it points to. */
+  readonly dynamicTypeAt?: (
+    vtable: bigint,
+  ) => { readonly type: Type; readonly offsetToTop: bigint } | undefined;
 }

@@ -52,6 +52,7 @@ class UprobeEngine implements Engine {
   }
 
   refusal(plan: Plan): string | undefined {
+    if (plan.watch !== undefined) return 'it probes places in code, and this is memory';
     return plan.sites.length === 0 ? 'the plan has no sites' : undefined;
   }
 

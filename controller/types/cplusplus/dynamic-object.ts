@@ -28,20 +28,29 @@ export function dynamicObject(
   memory: MemoryReader,
   dynamicTypeAt: DynamicTypes | undefined,
 ): ObjectView {
+  return wholeObject(object, memory, dynamicTypeAt) ?? object;
+}
+
+/** What an object is that its vtable says; undefined where nothing says what it is. */
+export function wholeObject(
+  object: ObjectView,
+  memory: MemoryReader,
+  dynamicTypeAt: DynamicTypes | undefined,
+): ObjectView | undefined {
   const { address } = object;
-  if (dynamicTypeAt === undefined || address === undefined) return object;
+  if (dynamicTypeAt === undefined || address === undefined) return undefined;
   const declared = asComposite(object.type);
   const pointerAt = declared?.origin?.language === 'c++' ? vtablePointer(declared) : undefined;
-  if (declared === undefined || pointerAt === undefined) return object;
+  if (declared === undefined || pointerAt === undefined) return undefined;
   const place = BigInt.asUintN(64, address + BigInt(pointerAt));
   const read = memory.read(place, 8);
-  if (isAbsent(read)) return object;
+  if (isAbsent(read)) return undefined;
   const dynamic = dynamicTypeAt(decodeInteger(read.bytes, false));
   const whole = dynamic === undefined ? undefined : asComposite(dynamic.type);
-  if (dynamic === undefined || whole === undefined || whole.incomplete) return object;
-  if (isSame(whole, declared)) return object;
+  if (dynamic === undefined || whole === undefined || whole.incomplete) return undefined;
   const top = BigInt.asUintN(64, place + dynamic.offsetToTop);
-  if (!hasBaseAt({ type: dynamic.type, address: top }, declared, address, memory)) return object;
+  if (isSame(whole, declared)) return top === address ? object : undefined;
+  if (!hasBaseAt({ type: dynamic.type, address: top }, declared, address, memory)) return undefined;
   return { type: qualifiedAs(object.type, dynamic.type), address: top };
 }
 
@@ -66,18 +75,30 @@ function vtablePointer(type: CompositeType): number | undefined {
 }
 
 function hasBaseAt(whole: ObjectView, base: CompositeType, address: bigint, memory: MemoryReader): boolean {
+  return partsOfClass(whole, base, memory).has(address);
+}
+
+/** Where an object has parts that are of a class: the object itself, and bases of it however far up. */
+export function partsOfClass(whole: ObjectView, wanted: CompositeType, memory: MemoryReader): Set<bigint> {
+  const found = new Set<bigint>();
   const queue: ObjectView[] = [whole];
   for (let i = 0; i < queue.length && i < maxBases; i++) {
     const at = queue[i];
     const type = at === undefined ? undefined : asComposite(at.type);
     if (at?.address === undefined || type === undefined) continue;
-    if (at.address === address && isSame(type, base)) return true;
+    if (isSame(type, wanted)) found.add(at.address);
     for (const member of type.members()) {
       const place = member.base ? baseObject(at, member, memory) : undefined;
       if (place !== undefined) queue.push(place);
     }
   }
-  return false;
+  return found;
+}
+
+/** Whether objects of a class say what they are: whether it or a base of it has virtual functions. */
+export function isPolymorphic(type: Type): boolean {
+  const composite = asComposite(type);
+  return composite?.origin?.language === 'c++' && vtablePointer(composite) !== undefined;
 }
 
 /** A base of an object that is in memory; undefined where it is not known where it lies. */

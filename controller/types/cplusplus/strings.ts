@@ -1,10 +1,11 @@
 /** std::basic_string of libstdc++ (of both ABIs) and libc++ (in both orders of its words), std::basic_string_view, std::filesystem::path. */
-import { asArray, asPointer, sizeOf, stripType } from '../layout.js';
+import { asArray, asComposite, asPointer, sizeOf, stripType } from '../layout.js';
 import { addressAt, binary, choose, constant, type Recipe } from '../../../format/recipe/recipe.js';
+import { typeName } from '../type-name.js';
 import type { Type } from '../type.js';
 import type { StringView } from '../view.js';
 import { strideOf } from './nodes.js';
-import { atMost, firstPartOf, minus, type Part, partOf, plus, pointerIn, wordAt } from './part.js';
+import { argument, atMost, firstPartOf, minus, type Part, partOf, plus, pointerIn, wordAt } from './part.js';
 
 export function stringView(type: Type): StringView | undefined {
   return stringIn({ type, offset: 0 });
@@ -16,8 +17,8 @@ function stringIn(string: Part): StringView | undefined {
 
 /** libstdc++ since gcc 5: a pointer, a length, and a buffer of 16 bytes that is also the capacity of what does not fit it. */
 function newString(string: Part): StringView | undefined {
-  const pointer = partOf(string, '_M_dataplus', '_M_p');
   const local = partOf(string, '_M_local_buf');
+  const pointer = partOf(string, '_M_dataplus', '_M_p') ?? declaredPointer(string, local);
   const data = pointerIn(pointer);
   const length = wordAt(partOf(string, '_M_string_length'));
   const allocated = wordAt(partOf(string, '_M_allocated_capacity'));
@@ -29,6 +30,26 @@ function newString(string: Part): StringView | undefined {
   const isLocal = binary(data, '==', addressAt(local.offset));
   const capacity = choose(isLocal, constant(room - 1), allocated);
   return { kind: 'string', data, length, unit, capacity, valid: atMost(length, capacity) };
+}
+
+/**
+ * clang leaves out the type of `_M_dataplus`, which lies in the library, and tells all others: where these leave it one word at the beginning, that is the pointer, for
+ * an allocator that takes room has a place of its own in a string's size.
+ */
+function declaredPointer(string: Part, local: Part | undefined): Part | undefined {
+  const holder = partOf(string, '_M_dataplus');
+  const length = partOf(string, '_M_string_length');
+  const unit = local === undefined ? undefined : asArray(local.type)?.element();
+  if (holder === undefined || asComposite(holder.type)?.incomplete !== true || unit === undefined)
+    return undefined;
+  const allocator = argument(string.type, 2);
+  const isWord = holder.offset === string.offset && length?.offset === holder.offset + 8;
+  if (!isWord || sizeOf(string.type) !== 32 || allocator === undefined) return undefined;
+  const isStandard = typeName(allocator).startsWith('std::allocator<');
+  const target = (): Type => unit;
+  return isStandard
+    ? { type: { kind: 'pointer', flavor: 'pointer', byteSize: 8, target }, offset: holder.offset }
+    : undefined;
 }
 
 /** libstdc++ before gcc 5, and since then with _GLIBCXX_USE_CXX11_ABI=0: length and capacity stand before the characters. */

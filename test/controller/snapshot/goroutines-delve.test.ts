@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { FrameDocument, GoroutineDocument } from '../../../controller/snapshot/document.js';
 import { openSnapshot } from '../../../controller/snapshot/open.js';
-import { showSnapshot } from '../../../controller/snapshot/show.js';
+import { evaluateExpressions, showSnapshot } from '../../../controller/snapshot/show.js';
 import { isAbsent } from '../../../format/absent.js';
+import { StillframeError } from '../../../format/error.js';
 import { runtimeAddress, toLink } from '../../../format/address.js';
 import { compileNative, go } from '../../support/compile-native.js';
 import { crashCore, liveCore } from '../../support/core.js';
@@ -87,6 +88,56 @@ describe('goroutines', () => {
     expect(handle?.locals.find(({ name }) => name === 'n')).toMatchObject({ kind: 'int', value: '5' });
   });
 
+  test('that wait have their variables, and answer expressions', async () => {
+    const text = readFileSync(join(repositoryRoot, 'native-fixtures/casts/casts.go'), 'utf8');
+    const program = compileNative(text, 'casts', go('-gcflags=-N -l'));
+    using core = crashCore('/usr/bin/env', ['GOTRACEBACK=crash', program]);
+    using snapshot = openSnapshot(core.path);
+    const waiting = (showSnapshot(snapshot, { allThreads: true }).goroutines ?? []).filter(({ frames }) =>
+      frames.some((frame) => frame.function === 'main.worker'),
+    );
+    expect(waiting.length).toBe(3);
+    await using delve = await Delve.open(program, core.path);
+    const seen = new Set<string>();
+    for (const { id, frames } of waiting) {
+      const goroutine = Number(id);
+      const frame = frames.findIndex((each) => each.function === 'main.worker');
+      const theirs = await delve.variables(goroutine, frame, {
+        depth: 1,
+        maxStringBytes: 100,
+        maxElements: 10,
+      });
+      const wanted = new Map(theirs.map(({ name, value }) => [name, value]));
+      const names = ['n', 'local', 'text'];
+      const ours = evaluateExpressions(snapshot, names, { goroutine, frame }).map((each) =>
+        each instanceof StillframeError ? each.message : (each.text?.replaceAll('"', '') ?? each.value),
+      );
+      expect(ours).toEqual(names.map((name) => wanted.get(name)));
+      seen.add(String(ours[2]));
+      const document = showSnapshot(snapshot, { goroutine, frame });
+      expect(document).toMatchObject({ goroutine: { id, state: 'waiting', waitReason: 'chan receive' } });
+      expect(document.frames[frame]?.locals.find(({ name }) => name === 'n')?.value).toBe(ours[0]);
+      const facts = evaluateExpressions(
+        snapshot,
+        ['local == n * 10', 'text == "worker 1"', '$tid', '$comm'],
+        {
+          goroutine,
+          frame,
+        },
+      ).map((each) => (each instanceof StillframeError ? each.message : (each.value ?? each.absent?.detail)));
+      expect(facts).toEqual([
+        '1',
+        ours[0] === '1' ? '1' : '0',
+        '$tid is not known: no thread runs the goroutine',
+        '$comm is not known: no thread runs the goroutine',
+      ]);
+    }
+    expect([...seen].toSorted()).toEqual(['worker 0', 'worker 1', 'worker 2']);
+    expect(() => evaluateExpressions(snapshot, ['n'], { goroutine: 9999 })).toThrow(
+      'cannot find goroutine 9999 in the core',
+    );
+  });
+
   test('have nothing in registers but where they stand', () => {
     const program = compileNative(source, 'values', go());
     using core = crashCore('/usr/bin/env', ['GOTRACEBACK=crash', program]);
@@ -122,5 +173,8 @@ describe('goroutines', () => {
     using core = crashCore(program, []);
     using snapshot = openSnapshot(core.path);
     expect(showSnapshot(snapshot, { allThreads: true })).not.toHaveProperty('goroutines');
+    expect(() => showSnapshot(snapshot, { goroutine: 1 })).toThrow(
+      'cannot find goroutine 1: the program is none of Go',
+    );
   });
 });
