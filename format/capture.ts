@@ -5,7 +5,7 @@
 import type { AbsentReason } from './absent.js';
 import type { Provenance } from './memory.js';
 
-export const engineNames = ['uprobe', 'observe', 'ptrace', 'fork', 'mem'] as const;
+export const engineNames = ['uprobe', 'observe', 'ptrace', 'fork', 'mem', 'watch'] as const;
 export type EngineName = (typeof engineNames)[number];
 
 export interface CapturedThread {
@@ -71,6 +71,20 @@ export interface Capture {
   readonly ranges: readonly CapturedRange[];
   readonly missing: readonly MissingRange[];
   readonly cost: CaptureCost;
+  /** Of a plan with timing: since the function was entered; null where its entry was not seen. */
+  readonly durationNs?: bigint | null;
+  /** Of a watch. */
+  readonly written?: WrittenMemory;
+}
+
+/** What was written, as far as bytes go. */
+export interface WrittenMemory {
+  readonly expression: string;
+  readonly address: bigint;
+  readonly bytes: number;
+  /** As it was when it was last looked at: when the watch was armed, or at the last write that was seen. */
+  readonly before: bigint;
+  readonly after: bigint;
 }
 
 /** A line of /proc/PID/maps. */

@@ -100,10 +100,30 @@ export const integer64: Shape<bigint> = (from, at) => {
 };
 
 /** What JSON can say: bigints become decimal strings. */
-export function toJson(data: unknown): unknown {
-  return JSON.parse(
-    JSON.stringify(data, (_, value: unknown) => (typeof value === 'bigint' ? `${value}` : value)),
-  );
+export function toJson(data: object): unknown {
+  return JSON.parse(jsonText(data));
+}
+
+function jsonText(data: object): string {
+  return JSON.stringify(data, (_, value: unknown) => (typeof value === 'bigint' ? `${value}` : value));
+}
+
+/** As bytes of UTF-8. */
+export function encodeJson(data: object): Uint8Array {
+  return new TextEncoder().encode(jsonText(data));
+}
+
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** What bytes that somebody else sent say, where they are no more than `maxBytes` and JSON at all. */
+export function decodeJson(what: string, bytes: Uint8Array, maxBytes: number): unknown {
+  if (bytes.length > maxBytes)
+    throw badData(`cannot read ${what}: it has ${bytes.length} bytes, and may have ${maxBytes}`);
+  try {
+    return JSON.parse(strictUtf8.decode(bytes));
+  } catch (cause) {
+    throw badData(`cannot read ${what}: it is no JSON`, { cause });
+  }
 }
 
 export function wrong(at: JsonPlace, why: string): Error {

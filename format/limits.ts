@@ -42,6 +42,8 @@ export interface Limits {
   readonly maxCells: number;
   /** Hits of one point: at most. */
   readonly maxHits: number;
+  /** Lines a second of one log point. */
+  readonly maxLogRate: number;
   /** How long a point lives: by default, at least and at most. */
   readonly defaultExpiryMs: number;
   readonly minExpiryMs: number;
@@ -76,6 +78,7 @@ export const defaultLimits: Limits = {
   maxBuckets: 1000,
   maxCells: 200_000,
   maxHits: 1000,
+  maxLogRate: 1000,
   defaultExpiryMs: dayMs,
   minExpiryMs: 5 * 60 * 1000,
   maxExpiryMs: 30 * dayMs,

@@ -98,6 +98,7 @@ export const controllerMethods: {
   readonly explain: Method<Fields<'ExplainRequest'>, Fields<'Document'>>;
   readonly snap: Method<Fields<'SnapRequest'>, Fields<'SnapUpdate'>>;
   readonly metric: Method<Fields<'MetricRequest'>, Fields<'Document'>>;
+  readonly log: Method<Fields<'LogRequest'>, Fields<'LogUpdate'>>;
   readonly now: Method<Fields<'NowRequest'>, Fields<'NowResponse'>>;
   readonly core: Method<Fields<'CoreRequest'>, Fields<'NowResponse'>>;
   readonly points: Method<Fields<'PointsRequest'>, Fields<'Documents'>>;
@@ -120,6 +121,7 @@ export const controllerMethods: {
   explain: method(controller.explain, v1.ExplainRequest, v1.Document),
   snap: method(controller.snap, v1.SnapRequest, v1.SnapUpdate, 'stream'),
   metric: method(controller.metric, v1.MetricRequest, v1.Document, 'stream'),
+  log: method(controller.log, v1.LogRequest, v1.LogUpdate, 'stream'),
   now: method(controller.now, v1.NowRequest, v1.NowResponse),
   core: method(controller.core, v1.CoreRequest, v1.NowResponse),
   points: method(controller.points, v1.PointsRequest, v1.Documents),

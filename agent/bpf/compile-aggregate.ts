@@ -9,7 +9,7 @@ import type { Assembler, Label, Register } from './assembler.js';
 import { compileExpression } from './compile-expression.js';
 import { frameScratch } from './frame.js';
 import { bpfHelpers } from './helper-calls.js';
-import { scratchSpillOffset } from './thread-scratch.js';
+import { scratchDurationOffset, scratchSpillOffset } from './thread-scratch.js';
 import { emitUserRead } from './user-read.js';
 
 const BPF_NOEXIST = 1n;
@@ -22,6 +22,8 @@ export interface AggregateContext {
   readonly copyStringBtfId?: number;
   /** r9 is an entry of the thread scratch. */
   readonly hasScratch: boolean;
+  /** r8 is the time since the function was entered. */
+  readonly isTimed: boolean;
   /** Where to go when value or group cannot be read. */
   readonly unreadable: Label;
 }
@@ -43,6 +45,7 @@ class AggregateCompiler {
 
   compile(): void {
     const { value, group } = this.#site.aggregate ?? {};
+    this.#keepDuration();
     if (value !== undefined) {
       this.#expression(value, 'the value');
       this.#asm.mov(8, 7);
@@ -57,8 +60,17 @@ class AggregateCompiler {
     this.#add();
   }
 
+  /** r8 becomes the value; r9 is free where there is no scratch. */
+  #keepDuration(): void {
+    const { isTimed, hasScratch } = this.#context;
+    if (!isTimed) return;
+    if (hasScratch) this.#asm.storeMemory(8, 9, scratchDurationOffset, 8);
+    else this.#asm.mov(9, 8);
+  }
+
   #expression(bytes: Uint8Array, name: string): void {
-    const { sleepable, unreadable, hasScratch } = this.#context;
+    const { sleepable, unreadable, hasScratch, isTimed } = this.#context;
+    const duration = hasScratch ? { offset: scratchDurationOffset } : ({ register: 9 } as const);
     compileExpression(bytes, {
       assembler: this.#asm.section(name),
       name,
@@ -67,6 +79,7 @@ class AggregateCompiler {
       readFault: unreadable,
       divisionFault: unreadable,
       ...(hasScratch ? { spillOffset: scratchSpillOffset } : {}),
+      ...(isTimed ? { duration } : {}),
     });
   }
 

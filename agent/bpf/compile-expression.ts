@@ -9,6 +9,7 @@ import { hex } from '../../format/address.js';
 import { decodeExpression, type Operation } from '../../format/dwarf-op/decode.js';
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import { StillframeError, badData } from '../../format/error.js';
+import { durationRegister } from '../../format/plan/timing.js';
 import { dwarfRegisterOffset } from '../../format/registers/x86-64.js';
 import type { AluOp, Assembler, JumpOp, Label, Register, Width } from './assembler.js';
 import { frameScratch as scratch, frameSlots, maxDepth } from './frame.js';
@@ -24,16 +25,20 @@ export interface ExpressionContext {
   readonly name: string;
   /** The site's link address: the load bias is `rip - linkAddress`. */
   readonly linkAddress: bigint;
+  /** The load bias where it is known: of a watch, whose hits can come from other modules. */
+  readonly bias?: bigint | undefined;
   /** Sleepable programs read pages that are not resident; others cannot. */
   readonly sleepable: boolean;
   /** Where to go when memory is unreadable; r7 is then its address. */
   readonly readFault: Label;
-  /** Where to go when something is divided by zero. */
+  /** Where to go when something is divided by zero, or asks for a time that is not known. */
   readonly divisionFault: Label;
   /** Offset in the record (r9) of the parent's address; undefined where there is no parent. */
   readonly objectAddressOffset?: number;
   /** Offset from r9 of {@link spillBytes}; may be left out where there are none. */
   readonly spillOffset?: number;
+  /** Where the time since the function was entered is, negative where it is not known: a register that stays, or an offset from r9. */
+  readonly duration?: { readonly register: Register } | { readonly offset: number };
   /** What the first operations give, where it is known: they are not compiled. */
   readonly known?: KnownBeginning;
   /** What the expression reads first, where the record may hold it already. */
@@ -198,10 +203,21 @@ class ExpressionCompiler {
   }
 
   #register(dwarfNumber: number, offset: bigint): void {
+    if (dwarfNumber === durationRegister) return this.#duration(offset);
     const at = dwarfRegisterOffset(dwarfNumber);
     if (at === undefined) throw this.#bad(`register ${dwarfNumber} is not known at a probe`);
     this.#push();
     this.#asm.loadMemory(8, 7, 6, at);
+    this.#addConstant(offset);
+  }
+
+  #duration(offset: bigint): void {
+    const { duration, divisionFault } = this.#context;
+    if (duration === undefined) throw this.#bad('the plan has no timing');
+    this.#push();
+    if ('register' in duration) this.#asm.mov(7, duration.register);
+    else this.#asm.loadMemory(8, 7, 9, duration.offset);
+    this.#asm.jumpIfImm('slt', 7, 0, divisionFault);
     this.#addConstant(offset);
   }
 
@@ -325,9 +341,14 @@ class ExpressionCompiler {
   }
 
   #linkAddress(address: bigint): void {
+    const { linkAddress, bias } = this.#context;
     this.#push();
-    this.#asm.loadMemory(8, 7, 6, ripOffset);
-    this.#addConstant(address - this.#context.linkAddress);
+    if (bias === undefined) {
+      this.#asm.loadMemory(8, 7, 6, ripOffset);
+      this.#addConstant(address - linkAddress);
+    } else {
+      this.#asm.load(7, BigInt.asUintN(64, address + bias));
+    }
   }
 
   #branch(target: number): void {

@@ -22,7 +22,7 @@ export interface ParentRange {
 
 /** Emits the reads that are shared, each with whether it could be made. */
 export function compileSharedReads(context: CollectContext): void {
-  const { assembler: asm, linkAddress, sleepable } = context;
+  const { assembler: asm, linkAddress, bias, sleepable } = context;
   for (const read of context.layout.sharedReads) {
     asm.section('what several expressions read');
     const missing = asm.label('not readable');
@@ -31,6 +31,7 @@ export function compileSharedReads(context: CollectContext): void {
       assembler: asm,
       name: 'the address of what several expressions read',
       linkAddress,
+      bias,
       sleepable,
       readFault: missing,
       divisionFault: missing,

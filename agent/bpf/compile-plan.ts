@@ -6,7 +6,7 @@
  * what became of its parent, instead of being jumped over.
  */
 import { StillframeError } from '../../format/error.js';
-import { flattenRanges, type Plan } from '../../format/plan/plan.js';
+import { flattenRanges, hasDecisions, type Plan } from '../../format/plan/plan.js';
 import { ptRegsBytes } from '../../format/registers/x86-64.js';
 import { type AssembledProgram, Assembler } from './assembler.js';
 import type { AggregateMaps } from './aggregate-maps.js';
@@ -16,7 +16,9 @@ import { compileSharedReads } from './compile-held.js';
 import { type CollectContext, compileRange, compileStack } from './compile-range.js';
 import { bpfHelpers } from './helper-calls.js';
 import { type CounterName, counterNames, slotBytes, stateOffsets, wakeWindowNs } from './point-state.js';
+import { compileWritten, storeWritten, type WatchOptions } from './compile-written.js';
 import { layoutRecord, recordHead, type RecordLayout } from './record-layout.js';
+import { emitDuration } from './timing.js';
 import {
   aggregateNeedsScratch,
   hasDeepCondition,
@@ -41,10 +43,14 @@ export interface CompileOptions {
   readonly delivery: DeliveryOptions | undefined;
   /** Where hits of a plan with an aggregate are added up. */
   readonly aggregate?: AggregateMaps;
+  /** Of a plan with timing: the map of the calls that go on. */
+  readonly timesFd?: number;
   /** Sleepable programs read pages that are not resident. */
   readonly sleepable: boolean;
   /** BTF id of `bpf_copy_from_user_str`, where the kernel has it and the program is sleepable. */
   readonly copyStringBtfId?: number;
+  /** Of a plan with a watch. */
+  readonly watch?: WatchOptions;
   /** Count only hits of this process; where the attachment itself does not filter. */
   readonly onlyPid?: number;
 }
@@ -87,6 +93,8 @@ class SiteCompiler {
   compile(): AssembledProgram {
     const asm = this.#asm.section('start').mov(6, 1);
     if (this.#options.onlyPid !== undefined) this.#filterPid(this.#options.onlyPid);
+    this.#timeCall();
+    this.#written();
     this.#condition();
     asm.section('budget');
     this.#count('wanted');
@@ -95,6 +103,25 @@ class SiteCompiler {
     if (this.#options.aggregate === undefined) this.#leave();
     else this.#addUp(this.#options.aggregate);
     return asm.assemble();
+  }
+
+  #written(): void {
+    const { watch, stateFd } = this.#options;
+    if (watch === undefined) return;
+    compileWritten(this.#asm, watch, {
+      stateFd,
+      count: (name) => this.#count(name),
+      leave: () => this.#leave(),
+    });
+  }
+
+  /** r8 becomes the time since the function was entered, until it is stored in the record. */
+  #timeCall(): void {
+    const { timesFd, sleepable } = this.#options;
+    const { timing } = this.#plan;
+    if (timing === undefined) return;
+    if (timesFd === undefined) throw new StillframeError('internal', 'a plan with timing and no map for it');
+    emitDuration(this.#asm, { timing, timesFd, sleepable });
   }
 
   #addUp(maps: AggregateMaps): void {
@@ -111,6 +138,7 @@ class SiteCompiler {
       sleepable,
       unreadable,
       hasScratch: needsScratch,
+      isTimed: this.#plan.timing !== undefined,
       ...(copyStringBtfId === undefined ? {} : { copyStringBtfId }),
     });
     if (needsScratch) returnScratch(asm, scratchFd);
@@ -137,6 +165,7 @@ class SiteCompiler {
       assembler: asm,
       layout: this.#layout,
       linkAddress: this.#site.linkAddress,
+      bias: this.#options.watch?.bias,
       sleepable: this.#options.sleepable,
       ...(this.#options.copyStringBtfId === undefined
         ? {}
@@ -196,10 +225,12 @@ class SiteCompiler {
       assembler: asm,
       name: 'the condition',
       linkAddress: this.#site.linkAddress,
+      bias: this.#options.watch?.bias,
       sleepable: this.#options.sleepable,
       readFault: fault,
       divisionFault: fault,
       ...(isDeep ? { spillOffset: scratchSpillOffset } : {}),
+      ...(this.#plan.timing === undefined ? {} : { duration: { register: 8 } }),
     });
     if (isDeep) returnScratch(asm, scratchFd);
     asm.jumpIfImm('ne', 7, 0, hit);
@@ -230,16 +261,18 @@ class SiteCompiler {
     asm
       .call(bpfHelpers.bpf_ktime_get_ns)
       .mov(7, 0)
-      .loadMapValue(8, stateFd, 0)
-      .loadMemory(8, 0, 8, stateOffsets.lastTime)
+      .loadMapValue(3, stateFd, 0)
+      .loadMemory(8, 0, 3, stateOffsets.lastTime)
       .jumpIfImm('eq', 0, 0, first)
       .mov(1, 7)
       .alu('sub', 1, 0)
-      .load(2, minIntervalNs)
+      .load(2, minIntervalNs);
+    if (hasDecisions(this.#plan)) this.#spread(minIntervalNs);
+    asm
       .jumpIf('slt', 1, 2, limited)
       .bind(first)
       .mov(1, 0)
-      .atomic('cmpxchg', 8, 8, stateOffsets.lastTime, 7)
+      .atomic('cmpxchg', 8, 3, stateOffsets.lastTime, 7)
       .jumpIf('eq', 0, 1, go)
       .bind(limited);
     this.#count('rateLimited');
@@ -247,12 +280,28 @@ class SiteCompiler {
     asm.bind(go);
   }
 
+  /**
+   * Of candidates the interval in register 2 becomes up to twice as long, by chance (bits of the time in register 7): what comes at a steady pace would
+   * else always show the same of its phases.
+   */
+  #spread(minIntervalNs: bigint): void {
+    // Fibonacci hashing; 30 bits of it, times the interval, as a part of 2^30.
+    this.#asm
+      .load(3, 0x9e37_79b9_7f4a_7c15n)
+      .alu('mul', 3, 7)
+      .aluImm('rsh', 3, 34)
+      .load(4, minIntervalNs)
+      .alu('mul', 3, 4)
+      .aluImm('rsh', 3, 30)
+      .alu('add', 2, 3);
+  }
+
   /** Leaves where `maxHits` are taken already, so that what comes then costs the ring nothing. */
   #stopWhenEnough({ maxHits }: DeliveryOptions): void {
     const go = this.#asm.label('within budget');
     this.#asm
-      .loadMapValue(8, this.#options.stateFd, 0)
-      .loadMemory(8, 1, 8, stateOffsets.taken)
+      .loadMapValue(3, this.#options.stateFd, 0)
+      .loadMemory(8, 1, 3, stateOffsets.taken)
       .jumpIfImm('lt', 1, maxHits, go);
     this.#leave();
     this.#asm.bind(go);
@@ -280,8 +329,9 @@ class SiteCompiler {
     const asm = this.#asm;
     const go = asm.label('taken');
     asm
+      .loadMapValue(3, this.#options.stateFd, 0)
       .load(1, 1n)
-      .atomic('fetchAdd', 8, 8, stateOffsets.taken, 1)
+      .atomic('fetchAdd', 8, 3, stateOffsets.taken, 1)
       .jumpIfImm('lt', 1, maxHits, go)
       .mov(1, 9)
       .load(2, BPF_RB_NO_WAKEUP)
@@ -300,6 +350,8 @@ class SiteCompiler {
       .storeImm(4, 9, recordHead.stackLength, 0)
       .storeImm(8, 9, recordHead.stackAddress, 0)
       .storeImm(8, 9, recordHead.dataLength, 0);
+    if (this.#plan.timing !== undefined) asm.storeMemory(8, 9, recordHead.duration, 8);
+    if (this.#options.watch !== undefined) storeWritten(asm);
     for (let offset = 0; offset < ptRegsBytes; offset += 8)
       asm.loadMemory(8, 1, 6, offset).storeMemory(8, 9, recordHead.registers + offset, 1);
   }

@@ -30,6 +30,7 @@ export interface CollectContext {
   readonly assembler: Assembler;
   readonly layout: RecordLayout;
   readonly linkAddress: bigint;
+  readonly bias?: bigint | undefined;
   readonly sleepable: boolean;
   readonly copyStringBtfId?: number;
 }
@@ -126,6 +127,7 @@ class RangeCompiler {
       assembler: asm,
       name: `the ${what} of "${this.#range.path}"`,
       linkAddress: this.#context.linkAddress,
+      bias: this.#context.bias,
       sleepable: this.#context.sleepable,
       readFault,
       divisionFault,

@@ -18,6 +18,7 @@ export const bpfHelpers = {
   bpf_ringbuf_discard: 133,
   bpf_ringbuf_query: 134,
   bpf_copy_from_user: 148,
+  bpf_get_attach_cookie: 174,
   bpf_task_pt_regs: 175,
   bpf_copy_from_user_task: 191,
 } as const;

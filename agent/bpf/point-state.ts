@@ -25,6 +25,9 @@ export const stateOffsets = {
   lastTime: 8,
   /** u64: time of the last hit that sent a record. */
   lastRecord: 16,
+  /** u64, of a watch: the value as it was last seen, and whether it was. */
+  watched: 24,
+  isWatched: 32,
   slots: 64,
 } as const;
 /**

@@ -17,6 +17,11 @@ export interface HitRecord {
   readonly tid: number;
   readonly comm: string;
   readonly site: number;
+  /** Of a plan with timing: since the function was entered, undefined where that is not known. */
+  readonly durationNs: bigint | undefined;
+  /** Of a watch. */
+  readonly before: bigint;
+  readonly after: bigint;
   /** `struct pt_regs`, as it was at the probe. */
   readonly registers: Uint8Array;
   readonly stackAddress: bigint;
@@ -75,12 +80,16 @@ export function readRecord(bytes: Uint8Array, layout: RecordLayout): HitRecord {
     });
     if (collected) at += length;
   }
+  const durationNs = view.getBigInt64(recordHead.duration, true);
   return {
+    durationNs: durationNs < 0n ? undefined : durationNs,
     timeNs: view.getBigUint64(recordHead.time, true),
     pid: Number(pidTgid >> 32n),
     tid: Number(pidTgid & 0xffff_ffffn),
     comm: Buffer.from(comm.subarray(0, nul < 0 ? 16 : nul)).toString('utf8'),
     site: view.getUint32(recordHead.site, true),
+    before: view.getBigUint64(recordHead.before, true),
+    after: view.getBigUint64(recordHead.after, true),
     registers: bytes.subarray(recordHead.registers, recordHead.registers + ptRegsBytes),
     stackAddress: view.getBigUint64(recordHead.stackAddress, true),
     stack: bytes.subarray(layout.stackOffset, layout.stackOffset + stackLength),

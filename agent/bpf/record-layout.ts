@@ -24,8 +24,13 @@ export const recordHead = {
   stackAddress: 40,
   /** u32: bytes of `data` in use. */
   dataLength: 48,
+  /** u64: nanoseconds since the function was entered, negative where that is not known; of plans with timing. */
+  duration: 56,
+  /** u64, of a watch: the values before the write and after it. The first lies where other plans have a duration. */
+  before: 56,
+  after: 64,
   /** `struct pt_regs`. */
-  registers: 56,
+  registers: 72,
 } as const;
 
 const statusesOffset = recordHead.registers + ptRegsBytes;

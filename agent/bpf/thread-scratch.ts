@@ -19,7 +19,9 @@ const keyOffset = -8;
 const maxKeyBytes = 8 + Math.ceil((defaultLimits.maxGroupBytes + 2) / 8) * 8;
 /** Where expressions spill to within an entry: behind a group's string. */
 export const scratchSpillOffset: number = maxKeyBytes;
-export const scratchBytes: number = maxKeyBytes + maxSpillBytes;
+/** Where the time since the function was entered is kept, of a plan with timing. */
+export const scratchDurationOffset: number = maxKeyBytes + maxSpillBytes;
+export const scratchBytes: number = scratchDurationOffset + 8;
 
 function isDeep(expression: Uint8Array | undefined): boolean {
   if (expression === undefined) return false;

@@ -5,6 +5,7 @@ import { observeEngine } from './observe/engine.js';
 import { type PtraceOptions, ptraceEngine } from './ptrace/engine.js';
 import { Turns } from './turns.js';
 import { uprobeEngine } from './uprobe/engine.js';
+import { watchEngine } from './watch/engine.js';
 
 /** All engines of this build, in the order in which people see them. Which is preferred for what is in `agent/tracer/choose.ts`. */
 export function allEngines(options: PtraceOptions = {}): readonly Engine[] {
@@ -15,5 +16,6 @@ export function allEngines(options: PtraceOptions = {}): readonly Engine[] {
     ptraceEngine({ ...options, turns }),
     forkEngine(turns),
     memEngine(),
+    watchEngine(),
   ];
 }

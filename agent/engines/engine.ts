@@ -42,6 +42,8 @@ export interface CopiedProcess extends AsyncDisposable {
   readonly copyNs: number;
   readonly mappings: readonly Mapping[];
   readonly memory: ProcessMemory;
+  /** To be called often while it is read: throws, with the copy killed, when it may not stay any longer. */
+  checkStay(): void;
 }
 
 export interface ArmRequest {

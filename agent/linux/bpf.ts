@@ -27,12 +27,18 @@ export const mapTypes = {
   BPF_MAP_TYPE_HASH: 1,
   BPF_MAP_TYPE_ARRAY: 2,
   BPF_MAP_TYPE_PERCPU_HASH: 5,
+  BPF_MAP_TYPE_LRU_HASH: 9,
   BPF_MAP_TYPE_RINGBUF: 27,
 } as const;
-export const programTypes = { BPF_PROG_TYPE_KPROBE: 2, BPF_PROG_TYPE_TRACING: 26 } as const;
+export const programTypes = {
+  BPF_PROG_TYPE_KPROBE: 2,
+  BPF_PROG_TYPE_PERF_EVENT: 7,
+  BPF_PROG_TYPE_TRACING: 26,
+} as const;
 export const attachTypes = {
   BPF_CGROUP_INET_INGRESS: 0,
   BPF_TRACE_ITER: 28,
+  BPF_PERF_EVENT: 41,
   BPF_TRACE_UPROBE_MULTI: 48,
 } as const;
 
@@ -154,6 +160,15 @@ export class BpfMap extends BpfObject {
       .pointer(16, Buffer.from(value));
     const result = bpf('BPF_MAP_UPDATE_ELEM', attributes);
     if (result.value < 0n) throw systemError(`cannot write map "${this.spec.name}"`, 'bpf', result.errno);
+  }
+
+  /** Whether there was one. */
+  delete(key: Uint8Array): boolean {
+    const attributes = new Attributes().u32(0, this.fd).pointer(8, Buffer.from(key));
+    const result = bpf('BPF_MAP_DELETE_ELEM', attributes);
+    if (result.value === 0n) return true;
+    if (result.errno === 2) return false;
+    throw systemError(`cannot delete from map "${this.spec.name}"`, 'bpf', result.errno);
   }
 
   /**
@@ -332,6 +347,22 @@ export function linkUprobeMulti(spec: UprobeMultiSpec): BpfLink {
       pid: spec.pid,
       ...(result.errno === 1 ? { hint: privilegeHint } : {}),
     });
+  }
+  return new BpfLink(Number(result.value));
+}
+
+/** Runs a program at each sample of a perf event (`BPF_PERF_EVENT`; Linux 5.15). What threads inherit of the event has the program, and no cookie. */
+export function linkPerfEvent(program: BpfObject, eventFd: number, cookie: bigint): BpfLink {
+  const attributes = new Attributes()
+    .u32(0, program.fd)
+    .u32(4, eventFd)
+    .u32(8, attachTypes.BPF_PERF_EVENT)
+    .u32(16, Number(cookie & 0xffff_ffffn))
+    .u32(20, Number(cookie >> 32n));
+  const result = bpf('BPF_LINK_CREATE', attributes);
+  if (result.value < 0n) {
+    const options = result.errno === 1 ? { hint: privilegeHint } : {};
+    throw systemError('cannot attach to a perf event', 'bpf', result.errno, options);
   }
   return new BpfLink(Number(result.value));
 }

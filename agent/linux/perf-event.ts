@@ -25,6 +25,10 @@ const flagBits = {
   excludeKernel: 5,
   excludeHypervisor: 6,
   frequency: 10,
+  /** With `inherit`: by threads, not by processes (Linux 5.13). */
+  inheritThread: 35,
+  /** It goes when the process runs another program (Linux 5.13). */
+  removeOnExec: 36,
 } as const;
 
 /** `PERF_ATTR_SIZE_VER5`: what every kernel since 4.1 takes. */

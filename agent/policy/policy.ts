@@ -22,6 +22,8 @@ const schema = z.strictObject({
   maxHitBytes: z.int().positive().max(defaultLimits.maxHitBytes).default(defaultLimits.maxHitBytes),
   /** Patterns of files whose lines may be watched, links followed; none unless they are named. Without a policy, all. */
   logFiles: z.array(z.string()).default([]),
+  /** Lines a second that a log point may tell in one process; 0 for no log points. Without a policy, as many as anybody may ask. */
+  logRate: z.number().nonnegative().max(defaultLimits.maxLogRate).default(0),
   /** False: only planned ranges leave the host, no raw stack windows. */
   rawStack: z.boolean().default(true),
   /**
@@ -54,6 +56,9 @@ export interface Policy {
     readonly plan: Plan;
     readonly engine?: EngineName;
     readonly maxHits: number;
+    /** It tells each hit, without end: `maxHits` says nothing of it, `minIntervalNs` how often. */
+    readonly stream?: boolean;
+    readonly minIntervalNs?: bigint;
     readonly expiresMs: number;
   }): void;
   checkNow(request: { readonly engine?: EngineName; readonly stackBytes: number }): void;
@@ -81,7 +86,13 @@ export function readPolicy(path: string): Policy {
 }
 
 export function defaultPolicy(): Policy {
-  return makePolicy({ ...schema.parse({ wholeMemory: true }), logFiles: undefined }, 'the default limits');
+  return makePolicy(
+    {
+      ...schema.parse({ wholeMemory: true, logRate: defaultLimits.maxLogRate }),
+      logFiles: undefined,
+    },
+    'the default limits',
+  );
 }
 
 interface Rules extends Omit<z.infer<typeof schema>, 'logFiles'> {
@@ -101,14 +112,25 @@ function makePolicy(rules: Rules, name: string, limits: Limits = defaultLimits):
   const checkStack = (stackBytes: number): void => {
     if (stackBytes > 0 && !rules.rawStack) throw denied('raw stack windows (rawStack: false)');
   };
+  const checkLog = (minIntervalNs: bigint): void => {
+    const { logRate } = rules;
+    if (logRate === 0) throw denied('log points (logRate: 0)');
+    const asked = minIntervalNs <= 0n ? Infinity : 1e9 / Number(minIntervalNs);
+    // What is as much but for rounding is as much.
+    if (asked > logRate * 1.001) {
+      const what = Number.isFinite(asked) ? `${Math.ceil(asked)}` : 'any number of';
+      throw denied(`${what} log lines a second (logRate: ${logRate})`);
+    }
+  };
   return {
     restrictsPrograms: allow.length + deny.length > 0,
     engines: rules.engines,
     logFiles: { name, patterns: rules.logFiles },
     cpu: { name, ...rules.cpuPercent },
-    checkPoint({ plan, engine, maxHits, expiresMs }) {
+    checkPoint({ plan, engine, maxHits, expiresMs, stream, minIntervalNs = 0n }) {
       checkEngine(engine);
       checkStack(plan.stackBytes);
+      if (stream === true) checkLog(minIntervalNs);
       if (maxHits < 1 || maxHits > rules.maxHits) throw denied(`${maxHits} hits (1 to ${rules.maxHits})`);
       if (plan.maxBytes > rules.maxHitBytes) {
         throw denied(`${plan.maxBytes} bytes a hit (maxHitBytes: ${rules.maxHitBytes})`);

@@ -24,9 +24,8 @@ export function whyLine(facts: WhyFacts): string {
   }
   if (facts.phase !== 'armed') return facts.detail;
   const where = `armed at ${count(facts.addresses, 'address', 'addresses')} in ${processes(facts.pids)} by ${facts.engine}`;
-  return counters.hits === 0n
-    ? `${where}: 0 hits, no thread has passed there yet`
-    : `${where}: ${hitsOf(facts)}`;
+  const never = facts.engine === 'watch' ? 'nobody has written there yet' : 'no thread has passed there yet';
+  return counters.hits === 0n ? `${where}: 0 hits, ${never}` : `${where}: ${hitsOf(facts)}`;
 }
 
 function hitsOf({ counters, hasCondition, maxHits, phase }: WhyFacts): string {

@@ -1,7 +1,7 @@
 /** Finds where a plan's module lies in a process, and proves that it is the file that the plan was made for. */
 import type { Mapping } from '../../format/capture.js';
 import { StillframeError } from '../../format/error.js';
-import type { Plan } from '../../format/plan/plan.js';
+import type { Plan, PlanSite } from '../../format/plan/plan.js';
 import { findMapping, readMaps, readStat } from '../linux/proc.js';
 import type { ElfFactsCache } from './elf-facts.js';
 import { openMappedFile } from './mapped-file.js';
@@ -25,13 +25,25 @@ export function findProbeFile(pid: number, plan: Plan, cache: ElfFactsCache): Pr
   const { startTicks } = readStat(pid);
   const mappings = readMaps(pid);
   const module = chooseModule(pid, plan, readModules(pid, mappings, cache));
-  const sites = plan.sites.map((site) => {
+  const placed = (site: Pick<PlanSite, 'linkAddress' | 'fileOffset'>): ProbeFile['sites'][number] => {
     const address = BigInt.asUintN(64, site.linkAddress + module.bias);
     checkSite(module, findMapping(mappings, address), address, site.fileOffset);
     return { address, fileOffset: site.fileOffset };
-  });
+  };
+  const sites = plan.sites.map((site) => placed(site));
+  for (const entry of plan.timing?.entries ?? []) placed(entry);
   using opened = openMappedFile(pid, module.code);
   return { pid, startTicks, path: opened.path, buildId: module.buildId, bias: module.bias, sites };
+}
+
+/** Where the plan's module lies in the process. Throws as {@link findProbeFile}. */
+export function findPlanModule(
+  pid: number,
+  plan: Plan,
+  mappings: readonly Mapping[],
+  cache: ElfFactsCache,
+): ModuleFacts {
+  return chooseModule(pid, plan, readModules(pid, mappings, cache));
 }
 
 function chooseModule(pid: number, plan: Plan, modules: readonly ModuleFacts[]): ModuleFacts {

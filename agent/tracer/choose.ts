@@ -19,11 +19,13 @@ export interface ChoiceRequest {
 }
 
 export const pointOrder: readonly EngineName[] = ['uprobe', 'ptrace'];
+export const watchOrder: readonly EngineName[] = ['watch'];
 export const nowOrder: readonly EngineName[] = ['observe', 'ptrace', 'mem'];
 export const coreOrder: readonly EngineName[] = ['fork'];
 
 export function chooseForPoint(request: ChoiceRequest, plan: Plan): Choice {
-  return choose(request, pointOrder, 'run this point', (engine) =>
+  const order = plan.watch === undefined ? pointOrder : watchOrder;
+  return choose(request, order, 'run this point', (engine) =>
     engine.arm === undefined ? 'it has no points' : engine.refusal(plan),
   );
 }

@@ -15,6 +15,8 @@ export interface CoreFileContent {
   readonly size: number;
   /** Where the memory is read from. */
   readonly pid: number;
+  /** Asked before each chunk: throws when no more may be read. */
+  readonly checkStay: () => void;
 }
 
 export interface WrittenCore {
@@ -74,6 +76,7 @@ async function copyMemory(
       const buffer = buffers[turn++ % 2];
       if (buffer === undefined) return;
       const chunk = buffer.subarray(0, Math.min(chunkBytes, piece.length - at));
+      content.checkStay();
       await fill(memory, chunk, piece.address + BigInt(at));
       await writing;
       writing = writer.writeSparse(chunk, (offsets[i] ?? 0) + at);

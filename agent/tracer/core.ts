@@ -65,7 +65,7 @@ export async function writeCopiedCore(
   const layout = layoutCore(content, { note, segments, alignment: pageBytes });
   const { storedBytes, durationMs } = await writeCoreFile(
     order.file,
-    { ...layout, pieces, pid: copied.pid },
+    { ...layout, pieces, pid: copied.pid, checkStay: () => copied.checkStay() },
     progress,
   );
   return {

@@ -27,7 +27,8 @@ export function makeHeading(
     host,
     buildId: module?.buildId ?? plan?.module.buildId ?? '',
     modulePath: module?.path ?? plan?.module.path ?? '',
-    ...(site === undefined || module === undefined
+    // A watch is no place in code: where the write came from says the program counter.
+    ...(site === undefined || module === undefined || plan?.watch !== undefined
       ? {}
       : {
           location: {

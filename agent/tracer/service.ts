@@ -8,6 +8,7 @@ import type { ArmedPoint, Engine, EngineSupport, NowRequest, PointSink } from '.
 import { readMaps, readStat } from '../linux/proc.js';
 import { ElfFactsCache } from '../targets/elf-facts.js';
 import { readProcessFacts } from '../targets/process-facts.js';
+import { refuse32Bit } from '../targets/program-class.js';
 import { readUsage } from '../targets/usage.js';
 import { ProcessTable, hostProcesses } from '../targets/process-table.js';
 import { findProcess, listProcesses } from '../targets/processes.js';
@@ -136,6 +137,7 @@ export class TracerService {
   }
 
   async now(request: NowRequest & { readonly engine?: EngineName }): Promise<CapturedProcess> {
+    refuse32Bit(request.pid);
     const { engines } = chooseForNow(await this.#choice(request.engine));
     const failures: StillframeError[] = [];
     for (const engine of engines) {
@@ -152,6 +154,7 @@ export class TracerService {
   }
 
   async core(order: CoreOrder, progress: CoreProgress): Promise<MadeCore> {
+    refuse32Bit(order.pid);
     const { engines } = chooseForCore(await this.#choice(order.engine));
     let first: StillframeError | undefined;
     for (const engine of engines) {

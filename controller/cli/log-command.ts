@@ -62,7 +62,8 @@ async function log(
       armed: (why) => output.progress(why),
       line: (line) =>
         output.result({ level, ...line }, () => {
-          const where = colors.dim(`${clean(line.comm)}[${line.tid}]`);
+          const host = line.host === undefined ? '' : `@${clean(line.host)}`;
+          const where = colors.dim(`${clean(line.comm)}[${line.tid}]${host}`);
           return `${line.time} ${clean(level)} ${where} ${clean(line.text)}`;
         }),
       dropped: (count, why) => {

@@ -1,37 +1,14 @@
 /** Commands that look into processes: snap, now; and what becomes of points: points, rm. */
 import type { Command } from 'commander';
-import { StillframeError, toStillframeError } from '../../format/error.js';
-import type { SnapshotId } from '../service/controller-api.js';
-import { parseCount, parseDuration, parseEngine } from './arguments.js';
-import {
-  addBounds,
-  addPointOptions,
-  boundsFrom,
-  collect,
-  pointOptionsFrom,
-  runCommand,
-  type PointFlags,
-} from './command.js';
+import { parseCount, parseEngine } from './arguments.js';
+import { addBounds, addPointOptions, boundsFrom, collect, runCommand, type PointFlags } from './command.js';
 import { exitStatus } from './exit-status.js';
-import { catchInterrupt } from './interrupt.js';
-import { defaultOwner } from './owner.js';
-import { renderPoint, renderPoints } from './render-lists.js';
+import { renderPoints } from './render-lists.js';
 import { renderSnapshot } from './render-snapshot.js';
+import { snap, type SnapFlags } from './snap.js';
 import { clean } from './style.js';
 import { watchPoints } from './watch-points.js';
-import type { SharedOptions, Workplace } from './workplace.js';
-
-interface SnapFlags extends PointFlags {
-  readonly hits: string;
-  readonly every: string;
-  readonly expire?: string;
-  readonly wait?: string;
-  readonly detach?: boolean;
-  readonly everyProcess?: boolean;
-  readonly note?: string;
-}
-
-const defaultWaitMs = 60_000;
+import type { SharedOptions } from './workplace.js';
 
 export function addPointCommands(program: Command): void {
   addPointOptions(
@@ -126,62 +103,4 @@ export function addPointCommands(program: Command): void {
         }
       });
     });
-}
-
-async function snap(
-  { controller, output }: Workplace,
-  target: string,
-  location: string,
-  flags: SnapFlags,
-): Promise<number> {
-  const detach = flags.detach === true;
-  if (detach && flags.wait !== undefined) {
-    throw new StillframeError('usage', '--wait and --detach exclude each other');
-  }
-  const options = {
-    ...pointOptionsFrom(target, location, flags),
-    hits: parseCount('--hits', flags.hits, 1),
-    minIntervalNs: BigInt(parseDuration('--every', flags.every)) * 1_000_000n,
-    everyProcess: flags.everyProcess === true,
-    waitMs: flags.wait === undefined ? defaultWaitMs : parseDuration('--wait', flags.wait),
-    detach,
-    owner: defaultOwner(),
-    ...(flags.note === undefined ? {} : { note: flags.note }),
-    ...(flags.expire === undefined ? {} : { expireMs: parseDuration('--expire', flags.expire) }),
-  };
-  using interrupt = catchInterrupt();
-  const showing: Promise<void>[] = [];
-  let shown: Promise<void> = Promise.resolve();
-  const show = async (record: SnapshotId): Promise<void> => {
-    const depth = options.bounds.depth;
-    const document = await controller.show(
-      { name: record.id, exe: options.exe },
-      depth === undefined ? {} : { depth },
-    );
-    output.result(document, () => renderSnapshot(document));
-  };
-  try {
-    const outcome = await controller.snap(options, {
-      signal: interrupt.signal,
-      armed: (point) => {
-        if (!detach) output.progress(`point ${point.id} ${point.why}`);
-      },
-      progress: (why) => output.progress(why),
-      snapshot: (record) => {
-        // In the order in which they came, each as soon as it is there.
-        shown = shown.then(() => show(record));
-        showing.push(shown);
-      },
-    });
-    await Promise.all(showing);
-    if (detach) output.result(outcome.point, () => renderPoint(outcome.point));
-    else if (outcome.snapshots.length < options.hits && !options.everyProcess) {
-      output.notify(`${outcome.snapshots.length} of ${options.hits} snapshots came: ${outcome.point.why}`);
-    }
-    return interrupt.signal.aborted ? exitStatus.interrupted : exitStatus.done;
-  } catch (error) {
-    if (!interrupt.signal.aborted) throw error;
-    output.error(toStillframeError(error));
-    return exitStatus.interrupted;
-  }
 }

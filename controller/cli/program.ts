@@ -10,6 +10,7 @@ import { addMetricCommand } from './metric-command.js';
 import { addPointCommands } from './point-commands.js';
 import { addRulesCommands } from './rules-commands.js';
 import { addSnapshotCommands } from './snapshot-commands.js';
+import { addWatchCommand } from './watch-command.js';
 import { reportError } from './command.js';
 import { StillframeError, toStillframeError } from '../../format/error.js';
 
@@ -51,6 +52,7 @@ export function makeProgram(): Command {
     .allowExcessArguments();
   addLookCommands(program);
   addPointCommands(program);
+  addWatchCommand(program);
   addLogCommand(program);
   addMetricCommand(program);
   addCoreCommand(program);

@@ -10,8 +10,10 @@ import type {
   GoroutineDocument,
   SnapshotDocument,
   ThreadDocument,
+  WrittenDocument,
 } from '../snapshot/document.js';
-import type { VariableDocument } from '../types/value-document.js';
+import { briefText } from '../types/brief-text.js';
+import type { ValueDocument, VariableDocument } from '../types/value-document.js';
 import { rootPath } from '../types/path.js';
 import { absentText, renderValueText, type ValueTextOptions } from './render-value.js';
 import { bytesText, clean, colors, durationText, grouped, plural } from './style.js';
@@ -35,6 +37,7 @@ const maxSourceBytes = 4 * 1024 * 1024;
 
 export function renderSnapshot(document: SnapshotDocument, options: SnapshotTextOptions = {}): string {
   const parts = [heading(document)];
+  if (document.written !== undefined) parts.push(renderWritten(document.written));
   const shown = options.shown ?? new Set<string>();
   const frames = document.frames.filter(
     ({ index }) => options.frame === undefined || index === options.frame,
@@ -65,6 +68,18 @@ function heading(document: SnapshotDocument): string {
   const goroutine = document.goroutine === undefined ? '' : `\n${goroutineTitle(document.goroutine)}`;
   const point = document.point === '' ? '' : `, point ${clean(document.point)}`;
   return `${first}\nin ${clean(location.function ?? '??')}${place}, engine ${clean(document.engine)}${point}${goroutine}`;
+}
+
+function renderWritten(written: WrittenDocument): string {
+  const { expression, before, after, changed, by, bytes, address } = written;
+  const values = changed ? `${oneLine(before)} → ${oneLine(after)}` : `${oneLine(after)}, as before`;
+  const file = by?.file === undefined ? '' : ` at ${shortFile(by.file)}:${by.line ?? '?'}`;
+  const place = by === undefined ? '' : `\nwritten by ${clean(by.function ?? '??')}${file}`;
+  return `${colors.bold(clean(expression))}  ${values}  ${colors.dim(`${bytes} bytes at ${clean(address)}`)}${place}`;
+}
+
+function oneLine(value: ValueDocument): string {
+  return clean(value.text ?? value.value ?? briefText(value));
 }
 
 /** `12,345 hits …, nothing stopped`: what the process felt. */

@@ -126,6 +126,8 @@ const unknownFunction: Type = {
   variadic: false,
 };
 
+const returnHint = 'set a point at FUNCTION:return, and look at its innermost frame';
+
 export class Checker {
   readonly text: string;
   readonly scope: NameScope;
@@ -274,11 +276,8 @@ export class Checker {
       const type: Type = { kind: 'array', element: () => charType, count: 16 };
       return { kind: 'fact', fact: name, type, ...place };
     }
-    if (name === 'return') {
-      throw badExpression('$return is not supported yet', place.span, {
-        hint: 'take the snapshot at FUNCTION:return and look at $rax',
-      });
-    }
+    if (name === 'return') return this.#returnValue(place);
+    if (name === 'duration') return this.#duration(place);
     const machine = this.scope.machine ?? x86_64Machine;
     const argument = findArgument(name, machine);
     if (argument !== undefined) this.#checkArgument(name, place.span);
@@ -287,13 +286,27 @@ export class Checker {
       const { register, shift, type } = found;
       return { kind: 'register', register, shift, type, ...place };
     }
-    const known = ['tid', 'pid', 'comm', ...registerNames(machine)];
+    const known = ['tid', 'pid', 'comm', 'return', 'duration', ...registerNames(machine)];
     const candidates = nearMatches(name, known).map((candidate) => `$${candidate}`);
     throw badExpression(`no register "$${name}"`, place.span, {
       candidates,
       hint:
-        didYouMean(candidates) ?? `general registers are ${machine.viewsHint}; facts are $tid, $pid, $comm`,
+        didYouMean(candidates) ??
+        `general registers are ${machine.viewsHint}; facts are $tid, $pid, $comm, and at returns $return and $duration`,
     });
+  }
+
+  #returnValue(place: { readonly span: Span; readonly path: string }): Typed {
+    const found = this.scope.returnValue?.() ?? 'there is no frame at hand';
+    if (typeof found !== 'string') return { kind: 'variable', variable: found, type: found.type(), ...place };
+    throw badExpression(`$return is not known: ${found}`, place.span, { hint: returnHint });
+  }
+
+  #duration(place: { readonly span: Span; readonly path: string }): Typed {
+    const { whyNoDuration } = this.scope;
+    const why = whyNoDuration === undefined ? 'there is no frame at hand' : whyNoDuration();
+    if (why === undefined) return { kind: 'fact', fact: 'duration', type: longType, ...place };
+    throw badExpression(`$duration is not known: ${why}`, place.span, { hint: returnHint });
   }
 
   #checkArgument(name: string, span: Span): void {

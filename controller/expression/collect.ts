@@ -7,7 +7,9 @@ import type { PlanRange } from '../../format/plan/plan.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
 import { sizeOf, stripType } from '../types/layout.js';
 import { elementOf, pathText, rootPath } from '../types/path.js';
+import type { SequenceView } from '../types/view.js';
 import { numericOf } from './c-types.js';
+import { dataNode, lengthNode } from './view-node.js';
 import { childrenOf } from './children.js';
 import {
   followPage,
@@ -55,6 +57,9 @@ export interface CollectOptions {
 export const maxWholeStructBytes = 256;
 /** Of a slice whose length only the process knows. */
 export const maxDynamicSliceBytes = 4096;
+
+/** Of the elements of a sequence that is looked through. */
+export const maxSearchedElementBytes: number = 16 * 1024;
 
 /** One tree for all that one site collects. */
 export class Collector {
@@ -117,6 +122,7 @@ export class Collector {
 
   #value(node: Typed, depth: number, explicit: boolean): void {
     if (node.kind === 'slice') return this.#slice(node, depth);
+    if (isFoundByWalk(node)) return this.#found(node);
     if (node.kind === 'let') return this.#value(node.body, depth, explicit);
     if (node.kind === 'guarded') {
       this.#reads(node.condition);
@@ -184,9 +190,18 @@ export class Collector {
   /** The characters that are compared, or searched. */
   #countedText(node: Pick<TextNode, 'subject' | 'unitBytes'>, length: Typed): void {
     this.#reads(length);
+    const units = lowerValue(length, this.#context);
+    if (isUnlowered(units) && units.absent === undefined) {
+      // What is walked brings the texts in it, as far as it is brought itself.
+      this.#reads(node.subject);
+      return;
+    }
     const at = this.#pointer(node.subject);
-    const units = this.#lowered(lowerValue(length, this.#context));
-    const bytes = new OpWriter().raw(units).constant(BigInt(node.unitBytes)).op(DW_OP.DW_OP_mul).finish();
+    const bytes = new OpWriter()
+      .raw(this.#lowered(units))
+      .constant(BigInt(node.unitBytes))
+      .op(DW_OP.DW_OP_mul)
+      .finish();
     const { isSecret = () => false, limits } = this.#options;
     const path = node.subject.path;
     this.#tree.ensure(at, {
@@ -197,10 +212,44 @@ export class Collector {
     });
   }
 
+  /** What lies in something that is walked comes with it. */
+  #found(node: Typed): void {
+    if (isWalked(node)) this.#walked(node);
+    else if (node.kind === 'member') this.#found(node.object);
+    else if (node.kind === 'let') this.#found(node.body);
+    else if (node.kind === 'element') {
+      this.#reads(node.index);
+      this.#found(node.array);
+    } else if (node.kind === 'guarded') {
+      this.#reads(node.condition);
+      this.#found(node.operand);
+    } else if (node.kind === 'dereference' && node.pointer.kind === 'bound') {
+      this.#found(node.pointer.object);
+    }
+  }
+
   /** What is walked is brought as far as its view can say, and the index or the key that is looked for. */
   #walked(node: WalkedNode | ViewCountNode): void {
+    if (node.kind === 'view-count' && node.view.kind === 'sequence') this.#elements(node.object, node.view);
     this.#value(node.object, 1, false);
     for (const child of childrenOf(node)) if (child !== node.object) this.#reads(child);
+  }
+
+  /** All elements that are looked through, not only those that are shown. */
+  #elements(object: Typed, view: SequenceView): void {
+    const length = lengthNode(view, object);
+    const count = lowerValue(length, this.#context);
+    const stride = sizeOf(view.element()) ?? 0;
+    if (stride === 0 || isFoundByWalk(object) || isUnlowered(count)) return;
+    this.#reads(length);
+    const { isSecret = () => false } = this.#options;
+    const bytes = new OpWriter().raw(count).constant(BigInt(stride)).op(DW_OP.DW_OP_mul).finish();
+    this.#tree.ensure(this.#pointer(dataNode(view, object)), {
+      path: object.path,
+      length: bytes,
+      maxBytes: maxSearchedElementBytes,
+      secret: isSecret(object.path),
+    });
   }
 
   /** Brings every object that an expression reads. */
@@ -226,6 +275,10 @@ export class Collector {
    * own bytes are what is wanted; otherwise it is on the way to something.
    */
   #covered(node: ObjectNode, whole: boolean): At | undefined {
+    if (isFoundByWalk(node)) {
+      this.#found(node);
+      return undefined;
+    }
     if (node.kind === 'dereference' && node.pointer.kind === 'bound' && isObject(node.pointer.object)) {
       return this.#covered(node.pointer.object, whole);
     }
@@ -254,12 +307,20 @@ export class Collector {
   }
 
   #boundObject({ object }: BoundNode): At | undefined {
+    if (isFoundByWalk(object)) {
+      this.#found(object);
+      return undefined;
+    }
     return isObject(object) ? this.#covered(object, false) : this.#address(object);
   }
 
   /** Undefined when the object is not in memory. */
   #address(node: Typed): At | undefined {
     if (!isPlaced(node)) return undefined;
+    if (isFoundByWalk(node)) {
+      this.#found(node);
+      return undefined;
+    }
     switch (node.kind) {
       case 'variable': {
         const location = this.#context.variableLocation(node.variable);
@@ -361,6 +422,17 @@ class Unreachable extends Error {
     super(why.unsupported);
     this.why = why;
   }
+}
+
+/** Whether a walk finds the object that a node is, or is a part of. */
+function isFoundByWalk(node: Typed): boolean {
+  if (isWalked(node)) return node.kind !== 'view-page';
+  if (node.kind === 'member') return isFoundByWalk(node.object);
+  if (node.kind === 'element') return isFoundByWalk(node.array);
+  if (node.kind === 'guarded') return isFoundByWalk(node.operand);
+  if (node.kind === 'let') return isFoundByWalk(node.body);
+  const bound = node.kind === 'dereference' && node.pointer.kind === 'bound' ? node.pointer : undefined;
+  return bound !== undefined && isFoundByWalk(bound.object);
 }
 
 function bitFieldBytes(bits: { readonly offset: number; readonly size: number }): number {

@@ -1,11 +1,11 @@
 /** C++'s `dynamic_cast` (C++ [expr.dynamic.cast]): what the object is its vtable says, so that only the process knows. */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
+import { decodeInteger } from '../../format/integer.js';
 import { findBaseClass } from '../types/class-member.js';
 import { isPolymorphic, partsOfClass, wholeObject } from '../types/cplusplus/dynamic-object.js';
 import { binary, constant, pointerAt } from '../../format/recipe/recipe.js';
 import { asComposite, sizeOf, stripType } from '../types/layout.js';
 import type { ObjectView } from '../types/object-view.js';
-import { decodeInteger } from '../../format/integer.js';
 import { typeName } from '../types/type-name.js';
 import type { CompositeType, Type } from '../types/type.js';
 import type { Value } from '../types/value.js';

@@ -142,6 +142,7 @@ class Evaluator {
       }
       case 'fact':
         if (node.fact === 'comm') return unreadable(node);
+        if (node.fact === 'duration') return this.#frame.durationNs ?? unreadable(node);
         if (node.fact === 'tid' && this.#frame.tid === 0) return noThread(node);
         return BigInt(node.fact === 'tid' ? this.#frame.tid : this.#frame.pid);
       case 'address':

@@ -4,11 +4,21 @@
  */
 import { decodeWideUnits } from '../../format/bytes.js';
 import { firstCellRegister } from '../../format/dwarf-op/verify.js';
-import type { Cell, CellIndex, CountedText, Decision, Text } from '../../format/decision/decision.js';
-import { maxDecisionCells } from '../../format/decision/verify.js';
-import { StillframeError } from '../../format/error.js';
+import type {
+  Cell,
+  CellIndex,
+  CountedText,
+  Decision,
+  Elements,
+  Text,
+  WalkElements,
+} from '../../format/decision/decision.js';
+import { maxDecisionCells, verifyDecision } from '../../format/decision/verify.js';
+import { StillframeError, toStillframeError } from '../../format/error.js';
+import type { Walk } from '../../format/walk/walk.js';
 import { sizeOf, stripType } from '../types/layout.js';
 import type { Type } from '../types/type.js';
+import type { SequenceView, WalkedMapView, WalkedView } from '../types/view.js';
 import { numericOf } from './c-types.js';
 import { placeOf } from './convert.js';
 import { FloatCells } from './decision-float.js';
@@ -28,13 +38,20 @@ import type {
   ViewCountNode,
   WalkedNode,
 } from './typed.js';
-import { dataNode, elementOf, lengthNode, withObject } from './view-node.js';
+import { dataNode, lengthNode, withObject } from './view-node.js';
 
 /** The agent's answer to a condition, or why it can have none. */
 export function lowerDecision(node: Typed, context: LoweringContext): Decision | Unlowered {
   return orUnlowered(() => {
     const cells = new DecisionCells(context);
-    return cells.finish(cells.truth(node));
+    const decision = cells.finish(cells.truth(node));
+    try {
+      verifyDecision(decision, { name: 'the decision' });
+    } catch (error) {
+      // Within what its agent takes, or not at all.
+      throw new StillframeError('limit', toStillframeError(error).message);
+    }
+    return decision;
   });
 }
 
@@ -108,6 +125,8 @@ export class DecisionCells implements Cells {
   integer(node: Typed): CellIndex | undefined {
     switch (node.kind) {
       case 'fact':
+        if (node.fact === 'duration')
+          this.refuse(node, 'how long the function took is known in the kernel alone');
         return node.fact === 'comm' ? undefined : this.add({ kind: 'fact', fact: node.fact });
       case 'text':
         return this.#text(node);
@@ -156,8 +175,44 @@ export class DecisionCells implements Cells {
     }
   }
 
-  address(_node: WalkedNode): CellIndex | undefined {
-    return undefined;
+  address(node: WalkedNode): CellIndex | undefined {
+    const path = node.path.slice(0, maxDetail);
+    switch (node.kind) {
+      case 'view-element': {
+        const elements = this.#walk(node);
+        if (elements === undefined) return undefined;
+        const { index } = node;
+        const by = index === undefined ? { last: true as const } : { index: this.value(index) };
+        return this.add({ kind: 'find', elements, by, path });
+      }
+      case 'view-lookup': {
+        const elements = this.#walk(node);
+        if (elements === undefined) return undefined;
+        const match = this.#match(node, node.view.key(), node.key);
+        return this.add({ kind: 'find', elements, by: { match }, path });
+      }
+      case 'view-page':
+      case 'dynamic':
+        return undefined;
+    }
+  }
+
+  /** Undefined where what is found has no place. */
+  #walk({
+    object,
+    view,
+  }: {
+    readonly object: Typed;
+    readonly view: WalkedView | WalkedMapView;
+  }): WalkElements | undefined {
+    if (hasBits(view.walk)) return undefined;
+    const lowerer = new Lowerer(this.context, { cells: this });
+    const inMemory = locate(lowerer, object);
+    const place = this.ops(lowerer.out.finish());
+    const elements = { kind: 'walk' as const, walk: view.walk, object: place };
+    if (inMemory) return elements;
+    const bytes = sizeOf(object.type) ?? 0;
+    return bytes > 0 && bytes <= 8 ? { ...elements, bytes } : undefined;
   }
 
   bound(node: BoundNode): CellIndex | 'element' | undefined {
@@ -227,19 +282,23 @@ export class DecisionCells implements Cells {
 
   #count(node: ViewCountNode, any: boolean): CellIndex | undefined {
     const { object, view, key } = node;
-    if (view.kind !== 'sequence') return undefined;
-    const element = elementOf(view);
-    const stride = sizeOf(element);
+    const elements = view.kind === 'sequence' ? this.#sequence(object, view) : this.#walk({ object, view });
+    if (elements === undefined) return undefined;
+    const element = view.kind === 'map' ? view.key() : view.element();
+    const match = key === undefined ? undefined : this.#match(node, element, key);
+    const path = object.path.slice(0, maxDetail);
+    return this.add({ kind: 'count', elements, ...(match === undefined ? {} : { match }), any, path });
+  }
+
+  #sequence(object: Typed, view: SequenceView): Elements | undefined {
+    const stride = sizeOf(view.element());
     if (stride === undefined || stride === 0) return undefined;
-    const elements = {
-      kind: 'sequence' as const,
+    return {
+      kind: 'sequence',
       data: this.value(withObject(object, (near) => dataNode(view, near))),
       length: this.value(withObject(object, (near) => lengthNode(view, near))),
       stride,
     };
-    const match = key === undefined ? undefined : this.#match(node, element, key);
-    const path = object.path.slice(0, maxDetail);
-    return this.add({ kind: 'count', elements, ...(match === undefined ? {} : { match }), any, path });
   }
 
   #match(node: Typed, type: Type, key: LookupKey): CellIndex {
@@ -251,3 +310,8 @@ export class DecisionCells implements Cells {
 
 /** Characters of texts for people. */
 const maxDetail = 1000;
+
+function hasBits(walk: Walk): boolean {
+  if (walk.kind === 'page') return hasBits(walk.of);
+  return walk.kind === 'bit-count' || walk.kind === 'bit-fields' || walk.kind === 'bit-range';
+}

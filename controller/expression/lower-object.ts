@@ -4,6 +4,8 @@ import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import { sizeOf } from '../types/layout.js';
 import type { Numeric } from './c-types.js';
 import type { Lowerer } from './lower.js';
+import type { PlanLocation } from './lower-location.js';
+import { partOf } from './lower-part.js';
 import type { OpWriter } from './op-writer.js';
 import { bitWindow, wholeOf } from './scalar.js';
 import { isPlaced, type Typed } from './typed.js';
@@ -11,6 +13,11 @@ import { isPlaced, type Typed } from './typed.js';
 /** Pushes the address of an object (true) or its bytes as a number (false). */
 export function locate(lowerer: Lowerer, node: Typed): boolean {
   const { out } = lowerer;
+  const part = node.kind === 'member' || node.kind === 'element' ? pieceOf(lowerer, node) : undefined;
+  if (part !== undefined) {
+    out.raw(part.expression);
+    return part.kind === 'address';
+  }
   if (!isPlaced(node)) return lowerer.refuse(node, `${node.path} has no place in the target`);
   switch (node.kind) {
     case 'variable': {
@@ -76,6 +83,11 @@ export function locate(lowerer: Lowerer, node: Typed): boolean {
     case 'fact':
       return lowerer.refuse(node, `${node.path} has no place in the target`);
   }
+}
+
+function pieceOf({ context }: Lowerer, node: Typed): PlanLocation | undefined {
+  const part = context.variablePart === undefined ? undefined : partOf(node);
+  return part === undefined ? undefined : context.variablePart?.(part);
 }
 
 /** NB: an offset can be any that 64 bits hold, and more: an index is whatever somebody wrote. */

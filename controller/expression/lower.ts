@@ -8,6 +8,7 @@
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import { firstCellRegister } from '../../format/dwarf-op/verify.js';
 import { StillframeError } from '../../format/error.js';
+import { durationRegister } from '../../format/plan/timing.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
 import { stripType } from '../types/layout.js';
 import { typeName } from '../types/type-name.js';
@@ -17,6 +18,7 @@ import { lowerFloatComparison } from './lower-float.js';
 import { load, locate } from './lower-object.js';
 import { emitComparison, emitRemainder, emitUnsignedDivision } from './lower-integer.js';
 import type { PlanLocation } from './lower-location.js';
+import type { VariablePart } from './lower-part.js';
 import { emitCountedComparison, emitTextComparison } from './lower-text.js';
 import { OpWriter } from './op-writer.js';
 import {
@@ -35,6 +37,10 @@ import { wholeOf } from './scalar.js';
 export interface LoweringContext {
   /** Where a variable is at the site, as `rewriteVariable` gives it. */
   variableLocation(variable: VariableSymbol): PlanLocation | Absent;
+  /** A part of a variable that lies in several pieces, where one of them has all of it. */
+  variablePart?(part: VariablePart): PlanLocation | undefined;
+  /** Whether the plan knows the time since the function was entered. */
+  readonly timed?: boolean;
 }
 
 /** A part of the expression that the kernel cannot compute. */
@@ -201,6 +207,10 @@ export class Lowerer {
         return;
       }
       case 'fact':
+        if (node.fact === 'duration' && this.context.timed === true) {
+          out.register(durationRegister, 0n);
+          return;
+        }
         return this.refuse(node, `$${node.fact} is not known in the kernel`);
       case 'address':
         this.pushAddress(node.operand);

@@ -36,6 +36,10 @@ export interface NameScope {
   readonly machine?: Machine;
   /** Why the registers of arguments, `$arg1` and its like, are not what the caller passed; undefined where they are. */
   readonly whyNoArguments?: () => string | undefined;
+  /** `$return`, where a function is about to return; a text says why there is none. */
+  readonly returnValue?: () => VariableSymbol | string;
+  /** Why `$duration` is not known; undefined where the time since the function was entered is. */
+  readonly whyNoDuration?: () => string | undefined;
   /** Names of variables and functions, for near matches; locals first. */
   names(): Iterable<string>;
 }
@@ -56,6 +60,8 @@ export interface EvaluationFrame {
   readonly pid: number;
   readonly tid: number;
   readonly comm: string;
+  /** Since the function was entered, where a point asked for it. */
+  readonly durationNs?: bigint | Absent;
   readonly limits: Limits;
   /** What views ask of the process's modules. */
   readonly views?: Pick<ViewContext, 'linkSymbolAt' | 'typeOfDescriptor' | 'dynamicTypeAt'>;

@@ -85,7 +85,8 @@ export interface RegisterNode extends Node {
 
 export interface FactNode extends Node {
   readonly kind: 'fact';
-  readonly fact: 'tid' | 'pid' | 'comm';
+  /** `duration`: nanoseconds since the function was entered. */
+  readonly fact: 'tid' | 'pid' | 'comm' | 'duration';
 }
 
 export interface DereferenceNode extends Node {

@@ -53,6 +53,8 @@ export class AgentFleet implements Fleet, AsyncDisposable {
   readonly #board: WatchBoard;
   readonly #dialings: Dialing<AgentClient>[] = [];
   readonly #listeners = new Set<FleetListener>();
+  /** Who takes hits that are not for the store, by point. */
+  readonly #takers = new Map<string, (announced: ComingSnapshot) => SnapshotWriter>();
   /** Dialed in the first round, in the order of their answers; undefined when it is over. */
   #early: AgentClient[] | undefined = [];
   #ungreeted = 0;
@@ -82,6 +84,11 @@ export class AgentFleet implements Fleet, AsyncDisposable {
   listen(listener: FleetListener): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  take(pointId: string, receive: (announced: ComingSnapshot) => SnapshotWriter): Disposable {
+    this.#takers.set(pointId, receive);
+    return { [Symbol.dispose]: () => void this.#takers.delete(pointId) };
   }
 
   /** Throws `usage`. */
@@ -241,6 +248,8 @@ export class AgentFleet implements Fleet, AsyncDisposable {
   /** Takes only what this controller asked for: a point of its own, or all threads of a process. */
   #receive(announced: ComingSnapshot): SnapshotWriter {
     const { id, point, asked } = announced;
+    const take = this.#takers.get(point);
+    if (take !== undefined) return take(announced);
     const { store } = this.#options;
     const known = point === '' ? undefined : store.getPoint(pointOfArming(point));
     if (point === '' ? !asked : known === undefined || !isOfFleet(known)) {

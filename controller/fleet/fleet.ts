@@ -4,6 +4,8 @@
  */
 import type { AgentConversation } from '../rpc/agent-client.js';
 import type { AgentTarget } from '../rpc/agent-facts.js';
+import type { ComingSnapshot } from '../rpc/incoming-snapshots.js';
+import type { SnapshotWriter } from '../store/store.js';
 
 export interface FleetAgent {
   /** What its hello says; with a number behind it where two agents say the same. */
@@ -40,6 +42,8 @@ export interface Fleet extends FleetWatches {
   /** All that are configured or were ever here. */
   statuses(): readonly AgentStatus[];
   listen(listener: FleetListener): Disposable;
+  /** Hits of this point go to `receive` until it is disposed, not to the store. */
+  take(pointId: string, receive: (announced: ComingSnapshot) => SnapshotWriter): Disposable;
 }
 
 export interface FleetListener {

@@ -20,7 +20,7 @@ export function instructionAt(symbols: ModuleSymbols, address: LinkAddress): Pla
 }
 
 /** At most `length` bytes; fewer where the segment ends before. */
-function codeAt(symbols: ModuleSymbols, address: LinkAddress, length: number): Uint8Array | undefined {
+export function codeAt(symbols: ModuleSymbols, address: LinkAddress, length: number): Uint8Array | undefined {
   const segment = symbols.elf.segments.find(
     ({ type, flags, virtualAddress, fileSize }) =>
       type === 1 &&

@@ -33,13 +33,15 @@ export function planCondition(
   text: string,
 ): PlannedCondition | (Unlowered & { readonly node: Typed }) {
   const node = inText(text, () => checkCondition(text, site.names));
-  const whole = lowerCondition(node, site);
+  // How long the function took only the kernel knows.
+  const inKernel = { ...site, timed: site.isTimed };
+  const whole = lowerCondition(node, inKernel);
   if (!isUnlowered(whole)) return { text, parts: [{ text, node, runsIn: 'kernel' }], kernel: whole };
-  const conjuncts = conjunctsOf(node).map((part) => ({ part, lowered: lowerCondition(part, site) }));
+  const conjuncts = conjunctsOf(node).map((part) => ({ part, lowered: lowerCondition(part, inKernel) }));
   const own = conjuncts.filter(({ lowered }) => !isUnlowered(lowered)).map(({ part }) => part);
   const rest = conjuncts.filter(({ lowered }) => isUnlowered(lowered)).map(({ part }) => part);
   const kernelNode = joined(own);
-  const kernel = kernelNode === undefined ? undefined : lowerCondition(kernelNode, site);
+  const kernel = kernelNode === undefined ? undefined : lowerCondition(kernelNode, inKernel);
   const agentNode = joined(rest) ?? node;
   const agent = lowerDecision(agentNode, site);
   if (isUnlowered(agent)) return { ...agent, node };

@@ -8,6 +8,7 @@ import { didYouMean, nearMatches } from '../expression/near-match.js';
 import { lookUpFunctions, signatureOf } from '../symbols/function-lookup.js';
 import type { FunctionSymbol, ModuleSymbols } from '../symbols/module-symbols.js';
 import { boundaryFault } from './boundary.js';
+import { type FunctionExit, functionExits, type UnseenExit } from './exits.js';
 import { findFile, shortNames } from './source-file.js';
 
 export interface LocatedSite {
@@ -17,11 +18,22 @@ export interface LocatedSite {
   readonly inlined: boolean;
   /** True when the point was moved from the function's first instruction to the one after the prologue. */
   readonly afterPrologue: boolean;
+  /** The address that the location means, where another one costs less and is the same. */
+  readonly movedFrom?: LinkAddress;
+  /** Where the function is left, of `function:return`. */
+  readonly exit?: FunctionExit;
+}
+
+export interface Located {
+  /** Ascending. */
+  readonly sites: readonly LocatedSite[];
+  /** Of `function:return`: where the function is left, or may be, and no probe can be. */
+  readonly unseen: readonly (UnseenExit & { readonly function: string })[];
 }
 
 export type ParsedLocation =
   | { readonly kind: 'line'; readonly file: string; readonly line: number }
-  | { readonly kind: 'function'; readonly name: string; readonly file?: string }
+  | { readonly kind: 'function' | 'return'; readonly name: string; readonly file?: string }
   | { readonly kind: 'address'; readonly address: LinkAddress };
 
 /** Reads the text of a location; throws `usage` or `unsupported`. */
@@ -38,9 +50,9 @@ export function parseLocation(text: string): ParsedLocation {
     return { kind: 'address', address: linkAddress(BigInt(digits)) };
   }
   if (rest.endsWith(':return') && !rest.endsWith('::return')) {
-    throw failure('unsupported', text, 'points at the return of a function are not supported', {
-      hint: 'name the line of the return statement',
-    });
+    const of = parseLocation(rest.slice(0, -':return'.length));
+    if (of.kind === 'function') return { ...of, kind: 'return' };
+    throw failure('usage', text, 'only functions return', { hint: 'write FUNCTION:return' });
   }
   const line = /^(.+[^:]):(\d+)$/.exec(rest);
   if (line?.[1] !== undefined && line[2] !== undefined) {
@@ -57,10 +69,63 @@ export function parseLocation(text: string): ParsedLocation {
 
 /** Addresses of a location in this module, ascending; throws `not-found` or `ambiguous` with candidates. */
 export function resolveLocation(symbols: ModuleSymbols, text: string): readonly LocatedSite[] {
+  return locate(symbols, text).sites;
+}
+
+/** As `resolveLocation`, with what no probe can see. */
+export function locate(symbols: ModuleSymbols, text: string): Located {
   const parsed = parseLocation(text);
-  const sites = sitesOf(symbols, text, parsed);
+  const { sites, unseen } =
+    parsed.kind === 'return'
+      ? returnSites(symbols, text, parsed)
+      : { sites: sitesOf(symbols, text, parsed), unseen: [] };
   const distinct = new Map(sites.map((site) => [site.address, site]));
-  return [...distinct.values()].toSorted((a, b) => (a.address < b.address ? -1 : 1));
+  return { sites: [...distinct.values()].toSorted((a, b) => (a.address < b.address ? -1 : 1)), unseen };
+}
+
+function returnSites(
+  symbols: ModuleSymbols,
+  text: string,
+  { name, file: wantedFile }: { readonly name: string; readonly file?: string },
+): Located {
+  const functions = functionsNamed(
+    symbols,
+    name,
+    wantedFile === undefined ? undefined : fileOrThrow(symbols, text, wantedFile),
+  );
+  if (functions.length === 0) {
+    // Says what there is of that name.
+    symbolSite(symbols, text, name, wantedFile);
+    throw failure(
+      'unsupported',
+      text,
+      'the function has no debug information, so where it ends is not known',
+    );
+  }
+  refuseSeveral(text, name, functions);
+  const sites: LocatedSite[] = [];
+  const unseen: Located['unseen'][number][] = [];
+  for (const found of functions) {
+    for (const copy of found.inlinedCopies) {
+      unseen.push({
+        address: copy.entry,
+        function: copy.into,
+        reason: `inlined into "${copy.into}": it ends without an instruction of its own`,
+      });
+    }
+    if (found.entry === undefined) continue;
+    const exits = functionExits(symbols, found);
+    if (typeof exits === 'string') throw failure('unsupported', text, exits);
+    for (const exit of exits.exits) {
+      sites.push({ address: exit.address, function: found.name, inlined: false, afterPrologue: false, exit });
+    }
+    unseen.push(...exits.unseen.map((each) => ({ ...each, function: found.name })));
+  }
+  if (sites.length > 0) return { sites, unseen };
+  const [first] = unseen;
+  throw failure('unsupported', text, first === undefined ? 'the function never returns' : first.reason, {
+    hint: 'name the lines of its return statements',
+  });
 }
 
 function sitesOf(symbols: ModuleSymbols, text: string, parsed: ParsedLocation): readonly LocatedSite[] {
@@ -69,9 +134,11 @@ function sitesOf(symbols: ModuleSymbols, text: string, parsed: ParsedLocation): 
       return lineSites(symbols, text, parsed.file, parsed.line);
     case 'function':
       return functionSites(symbols, text, parsed.name, parsed.file);
+    case 'return':
     case 'address':
       break;
   }
+  if (parsed.kind !== 'address') return [];
   const fault = boundaryFault(symbols, parsed.address);
   if (fault !== undefined) {
     const nearest = (fault.nearest ?? []).map((address) => hex(address));
@@ -166,9 +233,7 @@ function functionSites(
   wantedFile?: string,
 ): readonly LocatedSite[] {
   const file = wantedFile === undefined ? undefined : fileOrThrow(symbols, text, wantedFile);
-  const functions = lookUpFunctions(symbols, name)
-    .filter((candidate) => file === undefined || candidate.file === file)
-    .filter((candidate) => candidate.entry !== undefined || candidate.inlinedCopies.length > 0);
+  const functions = functionsNamed(symbols, name, file);
   if (functions.length === 0) return symbolSite(symbols, text, name, wantedFile);
   refuseSeveral(text, name, functions);
   return functions.flatMap((found) => [
@@ -189,6 +254,16 @@ function functionSites(
       afterPrologue: false,
     })),
   ]);
+}
+
+function functionsNamed(
+  symbols: ModuleSymbols,
+  name: string,
+  file: string | undefined,
+): readonly FunctionSymbol[] {
+  return lookUpFunctions(symbols, name)
+    .filter((candidate) => file === undefined || candidate.file === file)
+    .filter((candidate) => candidate.entry !== undefined || candidate.inlinedCopies.length > 0);
 }
 
 /** Functions of one name that stand in several places of the source are several functions. */

@@ -13,6 +13,7 @@ import type {
   SnapshotSummary,
   TargetDocument,
 } from '../service/documents.js';
+import type { LogLine, LogSummary } from '../service/controller-api.js';
 import type { MetricDocument } from '../service/metric-document.js';
 import type { SnapshotDocument } from '../snapshot/document.js';
 import type { ValueDocument } from '../types/value-document.js';
@@ -35,6 +36,8 @@ export const documentKinds: {
   readonly target: DocumentKind<TargetDocument>;
   readonly explain: DocumentKind<ExplainDocument>;
   readonly metric: DocumentKind<MetricDocument>;
+  readonly logLine: DocumentKind<LogLine>;
+  readonly logSummary: DocumentKind<LogSummary>;
   readonly point: DocumentKind<PointDocument>;
   readonly summary: DocumentKind<SnapshotSummary>;
   readonly snapshot: DocumentKind<SnapshotDocument>;
@@ -53,6 +56,10 @@ export const documentKinds: {
     elapsedMs: 'number', hits: 'number', conditionFalse: 'number', conditionUnreadable: 'number',
     unreadable: 'number', total: 'object', processes: 'array', notes: 'array',
   }), // prettier-ignore
+  logLine: kind('a log line', {
+    time: 'string', pid: 'number', tid: 'number', comm: 'string', text: 'string', values: 'array',
+  }), // prettier-ignore
+  logSummary: kind('the end of a log', { lines: 'number', dropped: 'number', why: 'string' }),
   point: kind('a point', {
     id: 'string', state: 'string', why: 'string', target: 'string', location: 'string',
     captures: 'array', processes: 'array', hits: 'number', expires: 'string', kind: 'string',

@@ -5,11 +5,12 @@
 import { Client, connectivityState, type ClientReadableStream, type ServiceError } from '@grpc/grpc-js';
 import { grpcTarget, refuseExposure, type Endpoint } from '../../format/endpoint.js';
 import { StillframeError } from '../../format/error.js';
-import { toLong } from '../../proto/long.js';
+import { numberFromLong, toLong } from '../../proto/long.js';
 import { controllerMethods, type Fields, type Method } from '../../proto/service.js';
 import type {
   ControllerApi,
   Exported,
+  LogSummary,
   SnapHooks,
   SnapOptions,
   SnapOutcome,
@@ -20,6 +21,7 @@ import { documentKinds, readDocument, readDocuments, readValue } from './answers
 import {
   evalMessage,
   explainMessage,
+  logMessage,
   metricMessage,
   coreMessage,
   nowMessage,
@@ -83,12 +85,14 @@ export class ControllerClient implements ControllerApi, Disposable {
   };
 
   readonly explain: ControllerApi['explain'] = async (options) => {
+    refuseWatch(options);
     const waitMs = answerMs + (options.measureMs ?? 0);
     const { json } = await this.#call(controllerMethods.explain, explainMessage(options), waitMs);
     return readDocument(documentKinds.explain, json);
   };
 
   async snap(options: SnapOptions, hooks: SnapHooks): Promise<SnapOutcome> {
+    refuseWatch(options);
     const request = snapMessage(options);
     const open: SnapContext['open'] = (listener, hangUp) =>
       this.#stream(controllerMethods.snap, request, listener, hangUp);
@@ -118,12 +122,32 @@ export class ControllerClient implements ControllerApi, Disposable {
     );
   };
 
-  readonly log: ControllerApi['log'] = () =>
-    Promise.reject(
-      new StillframeError('unsupported', 'a controller that runs on tells no log lines yet', {
-        hint: 'log without --controller, on the host or with --agent ADDRESS',
-      }),
+  /** Interrupted, it is what was told so far. */
+  readonly log: ControllerApi['log'] = async (options, hooks) => {
+    let summary: LogSummary | undefined;
+    let [lines, missed] = [0, 0];
+    await this.#stream(
+      controllerMethods.log,
+      logMessage(options),
+      ({ armed, lineJson, dropped, doneJson }) => {
+        if (typeof armed === 'string') hooks.armed?.(armed);
+        if (typeof lineJson === 'string') {
+          hooks.line(readDocument(documentKinds.logLine, lineJson));
+          lines += 1;
+        }
+        if (dropped !== null && dropped !== undefined) {
+          const count = numberFromLong(dropped.count);
+          missed += count;
+          hooks.dropped(count, dropped.why ?? '');
+        }
+        if (typeof doneJson === 'string') summary = readDocument(documentKinds.logSummary, doneJson);
+      },
+      hooks.signal,
     );
+    if (summary !== undefined) return summary;
+    if (hooks.signal?.aborted === true) return { lines, dropped: missed, why: 'interrupted' };
+    throw new StillframeError('unreachable', `the controller at ${this.address} went away`);
+  };
 
   readonly now: ControllerApi['now'] = async (options) => {
     const { snapshotId } = await this.#call(controllerMethods.now, nowMessage(options));
@@ -326,5 +350,12 @@ function stored({ name, exe, sysroot }: SnapshotReference): string {
   if (exe === undefined && sysroot === undefined) return name;
   throw new StillframeError('unsupported', 'cannot give a controller files with --exe or --sysroot', {
     hint: 'export the snapshot and show the file: `stillframe export ID -o FILE`, `stillframe show FILE`',
+  });
+}
+
+function refuseWatch({ watch }: Pick<SnapOptions, 'watch'>): void {
+  if (watch === undefined) return;
+  throw new StillframeError('unsupported', 'a controller that runs on keeps no watches', {
+    hint: 'watch without --controller, on the host or with --agent ADDRESS',
   });
 }

@@ -10,6 +10,7 @@ import type { Fields } from '../../proto/service.js';
 import type {
   ExplainOptions,
   FireOptions,
+  LogOptions,
   MetricOptions,
   CoreOptions,
   NowOptions,
@@ -240,6 +241,29 @@ export function metricMessage(options: MetricOptions): Fields<'MetricRequest'> {
       ? { linear: { base: toLong(buckets.base), width: toLong(buckets.width), count: buckets.count } }
       : {}),
     everyMs: toLong(options.everyMs),
+    ...given('forMs', options.forMs, toLong),
+    owner: options.owner ?? '',
+    note: options.note ?? '',
+  };
+}
+
+export function logOptionsFrom(request: Fields<'LogRequest'>): LogOptions {
+  const { captures: _, ...point } = pointOptionsFrom(request.point);
+  return {
+    ...point,
+    template: textFrom('template', request.template),
+    linesPerSecond: request.linesPerSecond ?? 0,
+    ...given('forMs', request.forMs, (value) => countFrom('milliseconds', value, maxBound)),
+    owner: bounded('owner', request.owner ?? '', requestLimits.maxOwnerLength),
+    note: textFrom('note', request.note),
+  };
+}
+
+export function logMessage(options: LogOptions): Fields<'LogRequest'> {
+  return {
+    point: pointMessage({ ...options, captures: [] }),
+    template: options.template,
+    linesPerSecond: options.linesPerSecond,
     ...given('forMs', options.forMs, toLong),
     owner: options.owner ?? '',
     note: options.note ?? '',

@@ -10,7 +10,13 @@ import { StillframeError } from '../../format/error.js';
 import { failureOf } from '../../format/failure.js';
 import { fromLong, toLong } from '../../proto/long.js';
 import { controllerMethods, type Fields } from '../../proto/service.js';
-import type { ControllerApi, Exported, IncidentFilter, SnapOptions } from '../service/controller-api.js';
+import type {
+  ControllerApi,
+  Exported,
+  IncidentFilter,
+  LogOptions,
+  SnapOptions,
+} from '../service/controller-api.js';
 import type { PointDocument } from '../service/documents.js';
 import {
   evaluateOptionsFrom,
@@ -23,6 +29,7 @@ import {
   pointReferencesFrom,
   requiredName,
   showOptionsFrom,
+  logOptionsFrom,
   metricOptionsFrom,
   snapOptionsFrom,
   snapshotFilterFrom,
@@ -73,6 +80,7 @@ export function serveController(
       const { signal } = channel;
       tell(await api.metric(metricOptionsFrom(request), { signal, armed: tell, sample: tell }));
     }),
+    log: calls.stream(m.log, (request, channel) => tellLog(api, logOptionsFrom(request), channel)),
     watchPoints: calls.stream(m.watchPoints, ({ point }, channel) =>
       watchPoints(api, optional(nameFrom('point', point)), channel),
     ),
@@ -140,9 +148,13 @@ function incidentFilterFrom(rule: string, sinceNs: bigint): IncidentFilter {
 }
 
 function document(value: object): Fields<'Document'> {
+  return { json: jsonOf(value) };
+}
+
+function jsonOf(value: object): string {
   const json = JSON.stringify(value);
   checkSize(Buffer.byteLength(json));
-  return { json };
+  return json;
 }
 
 function documents(values: readonly object[]): Fields<'Documents'> {
@@ -189,6 +201,42 @@ async function snap(
   });
   for (const snapshot of outcome.snapshots) sendSnapshot(snapshot);
   send({ doneJson: JSON.stringify(outcome.point) });
+}
+
+/** Lines that the caller does not read in time are counted, and told when it reads again. */
+async function tellLog(
+  api: ControllerApi,
+  options: LogOptions,
+  channel: AnswerChannel<Fields<'LogUpdate'>>,
+): Promise<void> {
+  const { signal } = channel;
+  let writable = true;
+  let [missed, allMissed] = [0, 0];
+  const send = (update: Fields<'LogUpdate'>): void => {
+    writable = channel.write(update);
+    if (!writable) channel.drained().then(readsAgain, () => undefined);
+  };
+  const readsAgain = (): void => {
+    writable = true;
+    if (missed === 0) return;
+    const count = toLong(missed);
+    missed = 0;
+    send({ dropped: { count, why: 'faster than they are read' } });
+  };
+  const summary = await api.log(options, {
+    signal,
+    armed: (armed) => send({ armed }),
+    line: (line) => {
+      if (writable) send({ lineJson: jsonOf(line) });
+      else [missed, allMissed] = [missed + 1, allMissed + 1];
+    },
+    dropped: (count, why) => send({ dropped: { count: toLong(count), why } }),
+  });
+  if (signal.aborted) return;
+  if (!writable) await channel.drained();
+  readsAgain();
+  const dropped = summary.dropped + allMissed;
+  send({ doneJson: JSON.stringify({ ...summary, lines: summary.lines - allMissed, dropped }) });
 }
 
 /** Of a point that changes faster than the caller reads, only how it stands last is kept. */

@@ -3,6 +3,7 @@ import { open, rename, rm, stat } from 'node:fs/promises';
 import { badData, withContext } from '../../format/error.js';
 import { numberFromLong } from '../../proto/long.js';
 import type { Fields } from '../../proto/service.js';
+import { endSparse, writeSparse } from '../store/sparse-file.js';
 import type { Exported } from '../service/controller-api.js';
 
 /** The stream ends, or throws what it failed with. */
@@ -11,7 +12,7 @@ export async function writeFileFrom(chunks: AsyncIterable<Fields<'Chunk'>>, file
   const isPlain = (await stat(file).catch(() => undefined))?.isFile() ?? true;
   const path = isPlain ? `${file}.part-${process.pid}` : file;
   try {
-    const exported = await receive(chunks, path);
+    const exported = await receive(chunks, path, isPlain);
     if (isPlain) await rename(path, file);
     return exported;
   } catch (error) {
@@ -20,7 +21,11 @@ export async function writeFileFrom(chunks: AsyncIterable<Fields<'Chunk'>>, file
   }
 }
 
-async function receive(chunks: AsyncIterable<Fields<'Chunk'>>, path: string): Promise<Exported> {
+async function receive(
+  chunks: AsyncIterable<Fields<'Chunk'>>,
+  path: string,
+  isPlain: boolean,
+): Promise<Exported> {
   await using file = await openFile(path);
   let head: { readonly id: string; readonly size: number } | undefined;
   let bytes = 0;
@@ -30,12 +35,14 @@ async function receive(chunks: AsyncIterable<Fields<'Chunk'>>, path: string): Pr
     if (numberFromLong(offset) !== bytes || bytes + piece.length > head.size) {
       throw badData(`cannot write "${path}": a piece that does not follow came after ${bytes} bytes`);
     }
-    await file.handle.writeFile(piece);
+    if (isPlain) writeSparse(file.handle.fd, piece, bytes);
+    else await file.handle.writeFile(piece);
     bytes += piece.length;
   }
   if (head === undefined || bytes !== head.size) {
     throw badData(`cannot write "${path}": ${bytes} of ${head?.size ?? 'unknown'} bytes came`);
   }
+  if (isPlain) endSparse(file.handle.fd, bytes);
   return { id: head.id, bytes };
 }
 

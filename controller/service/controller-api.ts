@@ -124,6 +124,8 @@ export interface LogLine {
   readonly pid: number;
   readonly tid: number;
   readonly comm: string;
+  /** Where there are several. */
+  readonly host?: string;
   readonly text: string;
   readonly values: readonly (ValueDocument & { readonly expression: string })[];
 }

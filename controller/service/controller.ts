@@ -144,7 +144,7 @@ export class Controller implements ControllerApi {
     try {
       await using agent = await this.#reach((announced) => run.receive(announced));
       const planned = await planFor(agent.client, run.pointOptions, symbols);
-      return await run.run(agent.client, planned);
+      return await run.run([{ client: agent.client, planned }]);
     } finally {
       run[Symbol.dispose]();
     }

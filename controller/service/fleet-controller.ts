@@ -15,6 +15,9 @@ import type {
   ControllerApi,
   ExplainOptions,
   Exported,
+  LogHooks,
+  LogOptions,
+  LogSummary,
   MetricHooks,
   MetricOptions,
   CoreHooks,
@@ -37,9 +40,10 @@ import {
   type SnapshotSummary,
   type TargetDocument,
 } from './documents.js';
+import { planOnEachHost } from './each-host.js';
 import { explainInFleet } from './fleet-explain.js';
-import { planMetricInFleet } from './fleet-metric.js';
 import { snapInFleet } from './fleet-snap.js';
+import { LogRun } from './log.js';
 import type { MetricDocument } from './metric-document.js';
 import { checkMetricOptions, runMetric } from './metric.js';
 import { isLocal, nowOrder } from './planning.js';
@@ -122,15 +126,16 @@ export class FleetController implements ControllerApi {
     refuseFiles(options.exe);
     checkMetricOptions(options);
     const { fleet, symbols } = this.#options;
-    return await runMetric(await planMetricInFleet(fleet, options, symbols), options, hooks);
+    return await runMetric(await planOnEachHost(fleet, options, symbols), options, hooks);
   }
 
-  readonly log: ControllerApi['log'] = () =>
-    Promise.reject(
-      new StillframeError('unsupported', 'a controller that runs on tells no log lines yet', {
-        hint: 'log without --controller, on the host or with --agent ADDRESS',
-      }),
-    );
+  async log(options: LogOptions, hooks: LogHooks): Promise<LogSummary> {
+    refuseFiles(options.exe);
+    const { fleet, symbols } = this.#options;
+    using run = new LogRun(options, hooks, symbols);
+    using _taken = fleet.take(run.id, (announced) => run.receive(announced));
+    return await run.run(await planOnEachHost(fleet, run.pointOptions, symbols));
+  }
 
   async now(options: NowOptions): Promise<SnapshotId> {
     const { agent, target } = await findOneInFleet(this.#options.fleet, options.target);

@@ -10,7 +10,7 @@ import { badData, StillframeError, toStillframeError } from '../../format/error.
 import { makeIdentifier } from '../../format/identifier.js';
 import { defaultLimits } from '../../format/limits.js';
 import type { AgentConversation } from '../rpc/agent-client.js';
-import type { AgentPoint } from '../rpc/agent-facts.js';
+import type { AgentPoint, ArmOrder } from '../rpc/agent-facts.js';
 import type { ComingSnapshot } from '../rpc/incoming-snapshots.js';
 import { openFileSource } from '../snapshot/file-source.js';
 import { formatTime } from '../snapshot/show.js';
@@ -25,7 +25,6 @@ import { makeUnnamedFile } from './unnamed-file.js';
 
 /** Text of lines, a second. */
 const maxTextBytes = 20 * 1024;
-const maxLinesPerSecond = 1000;
 /** Hits that wait here for their line. */
 const maxWaiting = 256;
 const maxCoreBytes = 8 * 1024 * 1024;
@@ -33,6 +32,13 @@ const maxCoreBytes = 8 * 1024 * 1024;
 const maxSeen = 10_000;
 const lookMs = 1000;
 const graceMs = 30_000;
+
+export interface LogAgent {
+  /** Undefined where there is one agent only. */
+  readonly host?: string;
+  readonly client: Pick<AgentConversation, 'arm' | 'disarm' | 'points' | 'fetch'>;
+  readonly planned: Planned;
+}
 
 export class LogRun implements Disposable {
   readonly pointOptions: PointOptions;
@@ -44,6 +50,7 @@ export class LogRun implements Disposable {
   readonly #held: Disposable;
   #working: Promise<void> = Promise.resolve();
   #waiting = 0;
+  #isFleet = false;
   readonly #seen = new Set<string>();
   #received = 0;
   #lines = 0;
@@ -54,8 +61,11 @@ export class LogRun implements Disposable {
   /** Throws `usage`. */
   constructor(options: LogOptions, hooks: LogHooks, symbols: SymbolAnswers) {
     const { linesPerSecond } = options;
-    if (!(linesPerSecond > 0) || linesPerSecond > maxLinesPerSecond) {
-      throw new StillframeError('usage', `--rate must be above 0/s, and at most ${maxLinesPerSecond}/s`);
+    if (!(linesPerSecond > 0) || linesPerSecond > defaultLimits.maxLogRate) {
+      throw new StillframeError(
+        'usage',
+        `--rate must be above 0/s, and at most ${defaultLimits.maxLogRate}/s`,
+      );
     }
     this.#options = options;
     this.#hooks = hooks;
@@ -64,7 +74,8 @@ export class LogRun implements Disposable {
     const captures = [
       ...new Set(this.#parts.flatMap((part) => ('expression' in part ? [part.expression] : []))),
     ];
-    this.pointOptions = { ...options, captures, locals: false };
+    // Only what the template names leaves the host: no stack window either.
+    this.pointOptions = { ...options, captures, locals: false, bounds: { stackBytes: 0, ...options.bounds } };
     this.#held = symbols.hold();
   }
 
@@ -72,13 +83,56 @@ export class LogRun implements Disposable {
     this.#held[Symbol.dispose]();
   }
 
-  async run(
-    client: Pick<AgentConversation, 'arm' | 'disarm' | 'points' | 'fetch' | 'closed'>,
-    planned: Planned,
-  ): Promise<LogSummary> {
-    const { forMs, linesPerSecond, engine, owner, note } = this.#options;
+  /** By which agents call its hits. */
+  get id(): string {
+    return this.#id;
+  }
+
+  /** Until the time is over, nobody listens any longer, or it is armed nowhere any more. */
+  async run(agents: readonly LogAgent[]): Promise<LogSummary> {
+    const { forMs } = this.#options;
     const { signal } = this.#hooks;
-    let view = await client.arm({
+    this.#isFleet = agents.some(({ host }) => host !== undefined);
+    const armed = await this.#armAll(agents);
+    const views = [...armed.values()];
+    this.#hooks.armed?.(whyOf(views));
+    const endMs = forMs === undefined ? Infinity : Date.now() + forMs;
+    const isOver = (): boolean => Date.now() >= endMs || signal?.aborted === true;
+    try {
+      while (!isOver() && [...armed.values()].some(isAlive)) {
+        await pause(Math.min(lookMs, endMs - Date.now()), signal);
+        if (!isOver()) await this.#look(armed);
+      }
+    } finally {
+      await this.#disarmAll(armed);
+    }
+    await this.#working;
+    const last = [...armed.values()];
+    const delivered = last.reduce((sum, { counters }) => sum + Number(counters.delivered), 0);
+    this.#drop('as it ended', delivered - this.#received, true);
+    this.#see(last);
+    const dropped = [...this.#dropped.values()].reduce((sum, { all }) => sum + all, 0);
+    return { lines: this.#lines, dropped, why: whyOf(last) };
+  }
+
+  /** Throws the first refusal where no agent can arm it. */
+  async #armAll(agents: readonly LogAgent[]): Promise<Map<LogAgent, AgentPoint>> {
+    const armed = new Map<LogAgent, AgentPoint>();
+    let failure: StillframeError | undefined;
+    for (const agent of agents) {
+      try {
+        armed.set(agent, await agent.client.arm(this.#order(agent.planned)));
+      } catch (error) {
+        failure ??= toStillframeError(error);
+      }
+    }
+    if (armed.size === 0) throw failure ?? new StillframeError('internal', 'a log of no agent');
+    return armed;
+  }
+
+  #order(planned: Planned): ArmOrder {
+    const { forMs, linesPerSecond, engine, owner, note } = this.#options;
+    return {
       id: this.#id,
       pids: planned.targets.map(({ pid }) => pid),
       selector: '',
@@ -93,36 +147,49 @@ export class LogRun implements Disposable {
       stream: true,
       owner: owner ?? '',
       note: note ?? '',
-    });
-    this.#hooks.armed?.(view.why);
-    const endMs = forMs === undefined ? Infinity : Date.now() + forMs;
-    const isOver = (): boolean => Date.now() >= endMs || signal?.aborted === true;
-    while (!isOver()) {
-      await sleep(
-        Math.min(lookMs, endMs - Date.now()),
-        undefined,
-        signal === undefined ? {} : { signal },
-      ).catch(() => undefined);
-      if (isOver()) break;
-      const [now] = await client.points([this.#id]);
-      if (now !== undefined) view = now;
-      this.#see(view);
-      if (view.phase === 'ended' || view.phase === 'failed') break;
-    }
-    const last = await client.disarm(this.#id);
-    // What hit before is still told.
-    await client.fetch([this.#id]);
-    await this.#working;
-    this.#drop('as it ended', Number(last.counters.delivered) - this.#received, true);
-    this.#see(last);
-    const dropped = [...this.#dropped.values()].reduce((sum, { all }) => sum + all, 0);
-    return { lines: this.#lines, dropped, why: view.phase === 'armed' ? last.why : view.why };
+    };
   }
 
-  #see({ counters }: AgentPoint): void {
+  async #look(armed: Map<LogAgent, AgentPoint>): Promise<void> {
+    for (const [agent, view] of armed) {
+      if (!isAlive(view)) continue;
+      try {
+        const [now] = await agent.client.points([this.#id]);
+        if (now !== undefined) armed.set(agent, now);
+      } catch (error) {
+        const { code, message } = toStillframeError(error);
+        if (code !== 'unreachable' || armed.size === 1) throw error;
+        // The others go on telling.
+        armed.set(agent, { ...view, phase: 'failed', why: message });
+      }
+    }
+    this.#see([...armed.values()]);
+  }
+
+  /** What hit before is still told. */
+  async #disarmAll(armed: Map<LogAgent, AgentPoint>): Promise<void> {
+    for (const [agent, view] of armed) {
+      try {
+        const last = await agent.client.disarm(this.#id);
+        armed.set(agent, isAlive(view) ? last : { ...last, why: view.why });
+        await agent.client.fetch([this.#id]);
+      } catch (error) {
+        // Nobody to disarm it is there: it ends with the conversation.
+        const { code, message } = toStillframeError(error);
+        if (code !== 'unreachable') throw error;
+        armed.set(agent, { ...view, phase: 'failed', why: message });
+      }
+    }
+  }
+
+  #see(views: readonly AgentPoint[]): void {
     const { linesPerSecond } = this.#options;
-    this.#drop(`more than ${linesPerSecond} a second`, Number(counters.limited ?? 0n), true);
-    this.#drop('for want of room', Number(counters.dropped), true);
+    const limited = views.reduce((sum, { counters }) => sum + Number(counters.limited ?? 0n), 0);
+    const undecided = views.reduce((sum, { counters }) => sum + Number(counters.undecided ?? 0n), 0);
+    const dropped = views.reduce((sum, { counters }) => sum + Number(counters.dropped), 0);
+    this.#drop(`more than ${linesPerSecond} a second`, limited, true);
+    this.#drop('for want of room', dropped, true);
+    this.#drop('whose condition was not decided', undecided, true);
     for (const [why, count] of this.#dropped) {
       if (count.all > count.told) this.#hooks.dropped(count.all - count.told, why);
       count.told = count.all;
@@ -202,6 +269,7 @@ export class LogRun implements Disposable {
       pid: note.pid,
       tid: note.tid,
       comm: note.comm,
+      ...(this.#isFleet ? { host: note.host } : {}),
       text,
       values: this.#parts.flatMap((part) => {
         const value = 'expression' in part ? values.get(keyOf(part)) : undefined;
@@ -228,6 +296,17 @@ export class LogRun implements Disposable {
     }
     return values;
   }
+}
+
+/** One that is suspended tells nothing more: `why` says so, and what allows more. */
+const isAlive = ({ phase }: AgentPoint): boolean => phase === 'armed' || phase === 'pending';
+
+/** Of several agents each thing once. */
+const whyOf = (views: readonly AgentPoint[]): string => [...new Set(views.map(({ why }) => why))].join('; ');
+
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  const options = signal === undefined ? {} : { signal };
+  await sleep(Math.max(1, ms), undefined, options).catch(() => undefined);
 }
 
 const keyOf = ({ expression, format }: Extract<TemplatePart, { expression: string }>): string =>

@@ -6,6 +6,7 @@ import { defaultLimits } from '../../format/limits.js';
 import { encodePlan } from '../../format/plan/encode.js';
 import type { MetricRequest } from '../planner/metric.js';
 import { planPoint, type PlannedPoint } from '../planner/plan.js';
+import type { WatchRequest } from '../planner/watch.js';
 import type { AgentConversation } from '../rpc/agent-client.js';
 import type { AgentFacts, AgentModule, AgentTarget, NowOrder, TargetFacts } from '../rpc/agent-facts.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
@@ -25,6 +26,8 @@ export interface PointOptions {
   readonly metric?: MetricRequest;
   /** False: only what is asked for, no parameters and locals. */
   readonly locals?: boolean;
+  /** The location is an expression, and hits are writes of it. */
+  readonly watch?: WatchRequest;
 }
 
 export interface CaptureBounds {
@@ -113,7 +116,7 @@ export async function planChosen(
     throw refusal ?? new StillframeError('not-found', `no process fits "${options.target}"`);
   }
   const { module, isExecutable } = first;
-  const { location, condition, captures, bounds, metric, locals } = options;
+  const { location, condition, captures, bounds, metric, locals, watch } = options;
   const planned = await symbols.plan({
     pid: first.target.pid,
     module,
@@ -127,6 +130,7 @@ export async function planChosen(
       ...(condition === undefined ? {} : { condition }),
       ...(metric === undefined ? {} : { metric }),
       ...(locals === undefined ? {} : { locals }),
+      ...(watch === undefined ? {} : { watch }),
     },
   });
   if (planned instanceof StillframeError) throw planned;
@@ -135,7 +139,7 @@ export async function planChosen(
 
 export interface PlanTexts extends Pick<
   PointOptions,
-  'location' | 'condition' | 'captures' | 'bounds' | 'metric' | 'locals'
+  'location' | 'condition' | 'captures' | 'bounds' | 'metric' | 'locals' | 'watch'
 > {
   /** Hits are counted: nothing is collected but what the condition needs. */
   readonly countOnly?: boolean;
@@ -159,6 +163,7 @@ export function planModule(
     ...(bytes === undefined ? {} : { maxBytes: bytes }),
     ...(texts.countOnly === true || texts.locals === false ? { locals: false } : {}),
     ...(texts.metric === undefined ? {} : { metric: texts.metric }),
+    ...(texts.watch === undefined ? {} : { watch: texts.watch }),
   });
   return { ...planned, encoded: encodePlan(planned.plan) };
 }

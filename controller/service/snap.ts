@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import { makeIdentifier } from '../../format/identifier.js';
+import { writesOf } from '../planner/watch.js';
 import type { AgentPoint, ArmOrder } from '../rpc/agent-facts.js';
 import type { SnapshotRecord, Store } from '../store/store.js';
 import type { ReachedAgent } from './agent.js';
@@ -54,7 +55,7 @@ export async function snap(
     id,
     createdMs: nowMs,
     target: options.target,
-    location: options.location,
+    location: options.watch === undefined ? options.location : writesOf(options.location, options.watch),
     ...(options.condition === undefined ? {} : { condition: options.condition }),
     captures: options.captures,
     engine: options.engine,

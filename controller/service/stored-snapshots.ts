@@ -1,10 +1,11 @@
 /** What can be asked of snapshots that are in a store, or in a core file that somebody names: the same for every controller. */
-import { constants, copyFileSync, existsSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, renameSync, rmSync, statSync } from 'node:fs';
 import { StillframeError } from '../../format/error.js';
 import { isIdentifier } from '../../format/identifier.js';
 import type { SnapshotDocument } from '../snapshot/document.js';
 import type { EvaluateOptions, ShowOptions } from '../snapshot/show.js';
 import type { SnapshotFilter, Store } from '../store/store.js';
+import { copySparse } from '../store/sparse-file.js';
 import type { ValueDocument } from '../types/value-document.js';
 import type { Exported, SnapshotReference } from './controller-api.js';
 import { snapshotSummary, type SnapshotSummary } from './documents.js';
@@ -30,7 +31,7 @@ function copyWhole(path: string, file: string): void {
   const isPlain = statSync(file, { throwIfNoEntry: false })?.isFile() ?? true;
   const part = isPlain ? `${file}.part-${process.pid}` : file;
   try {
-    copyFileSync(path, part, constants.COPYFILE_FICLONE);
+    copySparse(path, part, { isPlain });
     if (isPlain) renameSync(part, file);
   } catch (error) {
     if (isPlain) rmSync(part, { force: true });

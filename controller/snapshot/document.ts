@@ -18,6 +18,8 @@ export interface SnapshotDocument {
   /** Of the thread that hit, or crashed; of the goroutine that was asked for. */
   readonly frames: readonly FrameDocument[];
   readonly captures: readonly CaptureDocument[];
+  /** Of a watch. */
+  readonly written?: WrittenDocument;
   readonly threads: readonly ThreadDocument[];
   /** The one whose frames they are, where one was asked for. */
   readonly goroutine?: Omit<GoroutineDocument, 'frames'>;
@@ -25,6 +27,18 @@ export interface SnapshotDocument {
   readonly goroutines?: readonly GoroutineDocument[];
   /** Missing in cores of others. */
   readonly cost?: CaptureCost;
+}
+
+export interface WrittenDocument {
+  readonly expression: string;
+  readonly address: string;
+  readonly bytes: number;
+  /** When it was last looked at: when the watch was armed, or at the last write that was seen. */
+  readonly before: ValueDocument;
+  readonly after: ValueDocument;
+  readonly changed: boolean;
+  /** The instruction that wrote, which the program counter is behind; missing where that is not certain. */
+  readonly by?: LocationDocument;
 }
 
 export interface LocationDocument {

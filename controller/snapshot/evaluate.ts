@@ -76,8 +76,30 @@ function evaluationFrame(
     tid: thread.tid,
     comm: thread.comm,
     limits: snapshot.limits,
+    durationNs: durationOf(snapshot, thread, frame),
     views: viewFacts(snapshot),
   };
+}
+
+/** Only of the frame that returned. */
+function durationOf(
+  snapshot: Snapshot,
+  thread: SnapshotThread,
+  frame: LogicalFrame | undefined,
+): bigint | Absent {
+  const { note } = snapshot.core;
+  if (note?.durationNs === undefined) {
+    return absent('not-captured', 'the time that the function took was not measured', {
+      hint: 'name $duration in a capture or condition of a point at FUNCTION:return',
+    });
+  }
+  if (thread.tid !== note.tid || frame?.frame.lookupPc !== frame?.frame.pc) {
+    return absent('not-in-scope', 'it is known of the function that returned only');
+  }
+  return (
+    note.durationNs ??
+    absent('not-captured', 'when the function was entered was not seen: the point may have been armed later')
+  );
 }
 
 function placeOf(

@@ -2,6 +2,7 @@
 import { isAbsent, type Absent } from '../../format/absent.js';
 import { linkAddress, type LoadBias } from '../../format/address.js';
 import { moduleScope, type NameScope } from '../expression/scope.js';
+import { returnValueAt } from '../symbols/returns/return-value.js';
 import type { ModuleSymbols, VariableSymbol } from '../symbols/module-symbols.js';
 import type { ViewLanguage } from '../types/language.js';
 import { withLengths } from './array-lengths.js';
@@ -53,6 +54,9 @@ export function snapshotNames(snapshot: Snapshot, frame: LogicalFrame | undefine
     bias,
     machine: snapshot.architecture,
     whyNoArguments: () => whyNoArguments(frame),
+    returnValue: () => returnValue(frame),
+    whyNoDuration: () =>
+      snapshot.core.note === undefined ? 'only a point at FUNCTION:return measures it' : undefined,
     moduleOf: (variable) => owners.get(variable),
     findVariable: (name, file) =>
       first(({ module, scope }) => remember(module, scope.findVariable(name, file))),
@@ -90,6 +94,14 @@ function whyNoArguments(frame: LogicalFrame | undefined): string | undefined {
   const symbols = frame.frame.module?.symbols();
   if (symbols === undefined || isAbsent(symbols)) return 'no symbol says where the function begins';
   return symbols.whyNoArguments(frame.evaluation.address);
+}
+
+function returnValue(frame: LogicalFrame | undefined): VariableSymbol | string {
+  if (frame?.evaluation === undefined) return 'there is no frame at hand';
+  if (frame.frame.lookupPc !== frame.frame.pc) return 'the frame has called on, and not returned';
+  const symbols = frame.frame.module?.symbols();
+  if (symbols === undefined || isAbsent(symbols)) return 'no symbol says what function it is';
+  return returnValueAt(symbols, frame.evaluation.address);
 }
 
 /** Opened one after another, as long as the name is not found. */

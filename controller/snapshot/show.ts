@@ -16,12 +16,14 @@ import {
   type LocationDocument,
   type SnapshotDocument,
   type ThreadDocument,
+  type WrittenDocument,
 } from './document.js';
 import { evaluateText, renderContext } from './evaluate.js';
 import { variablePlace } from './frame-evaluation.js';
 import { threadStack, type LogicalFrame } from './frames.js';
 import { findGoroutine, type Goroutine, goroutines } from './goroutines.js';
 import type { Snapshot, SnapshotThread } from './open.js';
+import { showWritten } from './written.js';
 
 export interface ShowOptions {
   /** For a core of others: what to call it. */
@@ -48,6 +50,7 @@ export function showSnapshot(snapshot: Snapshot, options: ShowOptions = {}): Sna
         : threadFrames(snapshot, first, options)
       : goroutineFrames(snapshot, goroutine, options);
   const executable = snapshot.executable;
+  const written = writtenOf(snapshot, first);
   return {
     id: note?.snapshot ?? options.id ?? snapshot.core.elf.source.name,
     point: pointOfArming(note?.point ?? ''),
@@ -58,14 +61,21 @@ export function showSnapshot(snapshot: Snapshot, options: ShowOptions = {}): Sna
     buildId: note?.buildId ?? executable?.facts.buildId ?? '',
     ...(note === undefined ? {} : { time: formatTime(note.timeNs) }),
     engine: note?.engine ?? 'core',
-    location: locationOf(snapshot, frames[0]),
+    location: { ...locationOf(snapshot, frames[0]), ...written?.by },
     frames,
     ...(goroutine === undefined ? {} : { goroutine: goroutineHead(goroutine) }),
     captures: first === undefined ? [] : showCaptures(snapshot, first, options),
+    ...(written === undefined ? {} : { written }),
     threads: snapshot.threads.map((thread) => showThread(snapshot, thread, options)),
     ...(options.allThreads === true ? showGoroutines(snapshot, options) : {}),
     ...(note === undefined ? {} : { cost: note.cost }),
   };
+}
+
+function writtenOf(snapshot: Snapshot, thread: SnapshotThread | undefined): WrittenDocument | undefined {
+  const written = snapshot.core.note?.written;
+  if (written === undefined || thread === undefined) return undefined;
+  return showWritten(snapshot, thread, written, threadStack(snapshot, thread).frames[0]);
 }
 
 /** Stacks of more goroutines than these are not told: somebody has to read them. */
@@ -283,7 +293,9 @@ function reasonOf(code: ErrorCode): AbsentReason {
 
 function showCaptures(snapshot: Snapshot, thread: SnapshotThread, options: ShowOptions): CaptureDocument[] {
   const captures = snapshot.core.note?.request.captures ?? [];
-  const [frame] = threadStack(snapshot, thread).frames;
+  // Those of a watch name globals, whatever the frame calls by that name.
+  const isWatch = snapshot.core.note?.written !== undefined;
+  const frame = isWatch ? undefined : threadStack(snapshot, thread).frames[0];
   return captures.map((expression) =>
     orAbsent<CaptureDocument>(
       () => {

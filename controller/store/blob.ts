@@ -13,10 +13,10 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { badData } from '../../format/error.js';
+import { endSparse, writeSparse } from './sparse-file.js';
 
 const namePattern = /^[0-9a-f]{64}$/;
 const incomingAgeMs = 3600_000;
@@ -53,12 +53,13 @@ export function writeBlob(
   return {
     write(bytes) {
       if (fd === undefined) throw new Error('the blob is closed');
+      const position = size;
       size += bytes.length;
       if (size > announced.size) {
         throw badData(`cannot store a snapshot: more than the announced ${announced.size} bytes came`);
       }
       hash.update(bytes);
-      for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done);
+      writeSparse(fd, bytes, position);
     },
     commit() {
       if (fd === undefined) throw new Error('the blob is closed');
@@ -69,6 +70,7 @@ export function writeBlob(
       if (sha256 !== announced.sha256) {
         throw badData(`cannot store a snapshot: its SHA-256 is ${sha256}, ${announced.sha256} was announced`);
       }
+      endSparse(fd, size);
       fsyncSync(fd);
       close();
       const parent = dirname(path);

@@ -18,7 +18,7 @@ export function isTailCall(die: Die): boolean {
 }
 
 /** Whether a function's DIE promises that all tail calls in it are described. */
-function tellsAllTailCalls(die: Die): boolean {
+export function tellsAllTailCalls(die: Die): boolean {
   return completeness.some((attribute) => owner(die, attribute)?.flag(attribute) === true);
 }
 

@@ -5,14 +5,14 @@ import type { Die } from '../dwarf/die.js';
 import { rangesOf } from '../dwarf/range-list.js';
 import { contains } from './block.js';
 import { functionsCalled } from './called-functions.js';
-import { callTargetOf, isTailCall, tailCallSitesOf } from './call-site.js';
+import { callTargetOf, isTailCall, tailCallSitesOf, tellsAllTailCalls } from './call-site.js';
 import { InlinedIndex } from './inlined-copies.js';
 import { type ConcreteFunction, type ModuleContext, toAddressRanges } from './module-context.js';
 import { toPc } from '../dwarf/sections.js';
 import type { FunctionSymbol, InlinedCopy, VariableSymbol } from './module-symbols.js';
 import { KIND } from './file-names.js';
 import { once } from './once.js';
-import { functionNameOf, nameOf, owner, rootOf } from './origin.js';
+import { functionNameOf, isC, isGo, nameOf, owner, rootOf, viewLanguage } from './origin.js';
 import { hasNamespaceBeside } from './qualified-name.js';
 import { hasValidLocations, prologueEnd } from './prologue.js';
 import { endOfFramePrologue, isBeforeArgumentsMove } from './prologue-code.js';
@@ -176,12 +176,18 @@ export class FunctionFinder {
       },
       returnType: once(() => context.typeOf(owner(die, DW_AT.type) ?? die)),
       parameters,
+      convention: {
+        language: isC(die.unit.language) ? 'c' : (viewLanguage(die.unit.language) ?? 'other'),
+        producer: die.unit.producer,
+        results: once(() => this.#results(die, concrete)),
+      },
       ...(owner(die, DW_AT.main_subprogram)?.flag(DW_AT.main_subprogram) === true
         ? { beginsProgram: hasNamespaceBeside(die) ? 'hidden' : 'known' }
         : {}),
       ...(concrete === undefined
         ? {}
         : {
+            tellsTailCalls: once(() => tellsAllTailCalls(die)),
             tailCallSites: once(() => tailCallSitesOf(context, die, context.blocks(concrete).callSites)),
           }),
       tailCalls: once(() =>
@@ -193,6 +199,16 @@ export class FunctionFinder {
               .map((site) => callTargetOf(context, site)),
       ),
     };
+  }
+
+  #results(die: Die, concrete: ConcreteFunction | undefined): VariableSymbol[] {
+    if (concrete === undefined || !isGo(die)) return [];
+    return this.#context
+      .blocks(concrete)
+      .root.variables.filter((child) =>
+        owner(child, DW_AT.variable_parameter)?.flag(DW_AT.variable_parameter),
+      )
+      .map((child) => makeVariable(this.#context, child, { functionEntry: concrete.entry }));
   }
 
   #parameters(die: Die, concrete: ConcreteFunction | undefined): VariableSymbol[] {

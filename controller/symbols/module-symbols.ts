@@ -115,11 +115,23 @@ export interface FunctionSymbol {
    * (DW_AT_call_all_calls and the like); undefined for a function of which only the symbol is known.
    */
   readonly tailCallSites?: () => readonly TailCallSite[];
+  /** Whether debug information promises to tell all of them. */
+  readonly tellsTailCalls?: () => boolean;
   /**
    * The compiler says that this is where the program begins (DW_AT_main_subprogram). `hidden`: a namespace has the same name, as in Rust that
    * of the closures in `main`; gdb 13 finds that instead, and ends a stack neither there nor in the `main` around it.
    */
   readonly beginsProgram?: 'known' | 'hidden';
+  /** By what convention it returns; undefined of a function of which only the symbol is known. */
+  readonly convention?: ReturnConvention;
+}
+
+export interface ReturnConvention {
+  readonly language: 'c' | 'c++' | 'rust' | 'go' | 'other';
+  /** DW_AT_producer of its unit. */
+  readonly producer: string;
+  /** Of Go: its results, in order. */
+  readonly results: () => readonly VariableSymbol[];
 }
 
 export interface TailCallSite {

@@ -190,6 +190,7 @@ export class TypeReader {
       ...(viewLanguage(die.unit.language) === 'c++'
         ? { constants: once(() => constantsOf(die, (child) => this.typeOf(child))) }
         : {}),
+      ...passedBy(die),
       ...this.#originOf(die),
     };
   }
@@ -303,6 +304,15 @@ export class TypeReader {
     const result = once(() => this.typeOf(die));
     return { kind: 'function', ...named, result, parameters, prototyped, variadic };
   }
+}
+
+const DW_CC_pass_by_reference = 4;
+const DW_CC_pass_by_value = 5;
+
+function passedBy(die: Die): Pick<CompositeType, 'passedBy'> {
+  const convention = die.size(DW_AT.calling_convention);
+  if (convention === DW_CC_pass_by_reference) return { passedBy: 'reference' };
+  return convention === DW_CC_pass_by_value ? { passedBy: 'value' } : {};
 }
 
 const bounds = [

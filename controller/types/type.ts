@@ -71,6 +71,8 @@ export interface CompositeType {
   readonly constants?: () => ReadonlyMap<string, { readonly type: Type; readonly value: bigint }>;
   /** Of a language whose types have views; undefined in C. */
   readonly origin?: TypeOrigin;
+  /** DW_AT_calling_convention: in C++ what has a copy constructor or a destructor of its own is passed and returned in memory. */
+  readonly passedBy?: 'value' | 'reference';
 }
 
 /** What views need to know of a type besides its members. */

@@ -1,17 +1,20 @@
 /**
- * The note of our own in a snapshot's core: owner `STILLFRAME`, type 1, JSON in UTF-8. It says what a core cannot: the point, the
+ * The note of our own in a snapshot's core: owner `STILLFRAME`, JSON in UTF-8. It says what a core cannot: the point, the
  * time, where each range came from and how trustworthy it is, what was asked for and could not be read.
  * A core may come from anybody, so the note is validated before it is believed.
  */
 import { z } from 'zod';
 import { absentReasons, type AbsentReason } from '../absent.js';
 import { decodeUtf8 } from '../bytes.js';
-import { engineNames, type CaptureCost, type EngineName } from '../capture.js';
+import { engineNames, type CaptureCost, type EngineName, type WrittenMemory } from '../capture.js';
 import { badData } from '../error.js';
 import { provenances, type Provenance } from '../memory.js';
 
 export const stillframeNoteOwner = 'STILLFRAME';
-export const stillframeNoteType = 1;
+/** NB: not a small number. Delve looks at types alone, and would take a note of type 1 for one more thread. */
+export const stillframeNoteType = 0x5346_0001;
+/** Of cores that were written before. */
+export const formerNoteType = 1;
 
 /** Addresses are hex strings in the JSON, bigint here. */
 export interface StillframeNote {
@@ -53,6 +56,10 @@ export interface StillframeNote {
     readonly deleted: boolean;
   }[];
   readonly cost: CaptureCost;
+  /** Of a point that times functions: since the entry, or null where that was not seen. */
+  readonly durationNs?: bigint | null;
+  /** Of a watch: the program counter is behind the instruction that wrote. */
+  readonly written?: WrittenMemory;
 }
 
 export interface NoteRange {
@@ -167,13 +174,24 @@ const schema: z.ZodType<StillframeNote> = z.object({
     bytes: count,
     stoppedNs: z.number().nonnegative(),
   }),
+  durationNs: z
+    .string()
+    .regex(/^\d{1,19}$/)
+    .transform((digits) => BigInt(digits))
+    .nullable()
+    .exactOptional(),
+  written: z
+    .object({ expression: text, address, bytes: count.max(8), before: address, after: address })
+    .exactOptional(),
 });
 
 /** JSON in UTF-8; addresses as hex strings, the time in decimal, for a number of JSON holds 53 bits. */
 export function encodeStillframeNote(note: StillframeNote): Uint8Array {
   const json = JSON.stringify(note, (key, value: unknown) => {
     if (typeof value !== 'bigint') return value;
-    return key === 'timeNs' ? value.toString() : `0x${BigInt.asUintN(64, value).toString(16)}`;
+    return key === 'timeNs' || key === 'durationNs'
+      ? value.toString()
+      : `0x${BigInt.asUintN(64, value).toString(16)}`;
   });
   return new TextEncoder().encode(json);
 }

@@ -145,6 +145,8 @@ function noteOf(
     })),
     modules: facts.modules,
     cost: capture.cost,
+    ...(capture.written === undefined ? {} : { written: capture.written }),
+    ...(capture.durationNs === undefined ? {} : { durationNs: capture.durationNs }),
   };
 }
 

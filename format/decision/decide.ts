@@ -181,7 +181,7 @@ class Run {
     const index = 'index' in by ? this.integer(by.index) : undefined;
     if (isAbsent(index)) return index;
     let seen = 0n;
-    let last: bigint | undefined;
+    let last: bigint | Absent | undefined;
     for (const each of elementsOf(elements, this)) {
       if (isAbsent(each)) return inPath(each, path);
       if ('match' in by) {
@@ -201,7 +201,8 @@ class Run {
     );
   }
 
-  #matches(match: number, element: bigint): bigint | Absent {
+  #matches(match: number, element: bigint | Absent): bigint | Absent {
+    if (isAbsent(element)) return element;
     const outer = this.#around;
     this.#around = { element, known: new Map() };
     try {
@@ -232,7 +233,8 @@ function truth(value: boolean | Absent): bigint | Absent {
 }
 
 function inPath(why: Absent, path: string): Absent {
-  return { ...why, detail: `${path}: ${why.detail}` };
+  // What a guard says names the object itself.
+  return why.detail.startsWith(path) ? why : { ...why, detail: `${path}: ${why.detail}` };
 }
 
 function toInteger(

@@ -6,6 +6,7 @@
  * A cell is computed when it is asked for and not before, so that `p != 0 && ...` protects what follows it; what cannot be computed is absent, with its reason, and a
  * condition that needs it is undecided: neither true nor false.
  */
+import type { Walk } from '../walk/walk.js';
 import type { ComparisonOperator, FloatOperator } from './number.js';
 import type { TextOperator } from './text.js';
 
@@ -112,7 +113,16 @@ export interface SequenceElements {
   readonly stride: number;
 }
 
-export type Elements = SequenceElements;
+/** What a walk finds in an object; of a map its entries. */
+export interface WalkElements {
+  readonly kind: 'walk';
+  readonly walk: Walk;
+  /** Where the object is; with `bytes` its own bytes, so many of them. */
+  readonly object: CellIndex;
+  readonly bytes?: number;
+}
+
+export type Elements = SequenceElements | WalkElements;
 
 /** How many elements there are for which a cell is not zero. */
 export interface CountCell {

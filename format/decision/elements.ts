@@ -1,17 +1,25 @@
 /** The elements of containers, by their addresses. */
 import { absent, isAbsent, type Absent } from '../absent.js';
+import type { MemoryReader } from '../memory.js';
+import type { RecipeObject } from '../recipe/object.js';
+import type { Found } from '../walk/found.js';
+import { maxWalkedElements, walk } from '../walk/walk.js';
 import type { RunningDecision } from './decide.js';
-import type { Elements } from './decision.js';
+import type { Elements, SequenceElements, WalkElements } from './decision.js';
 
 export interface ElementAddress {
   /** Of the element itself where it has no key. */
-  readonly key: bigint;
-  readonly value: bigint;
+  readonly key: bigint | Absent;
+  readonly value: bigint | Absent;
 }
 
-/** Ends with an absent where it cannot go on. */
-export function* elementsOf(
-  { data, length, stride }: Elements,
+/** Each with where it is; ends with an absent where it cannot go on. */
+export function elementsOf(elements: Elements, run: RunningDecision): Iterable<ElementAddress | Absent> {
+  return elements.kind === 'walk' ? walkedElements(elements, run) : sequence(elements, run);
+}
+
+function* sequence(
+  { data, length, stride }: SequenceElements,
   run: RunningDecision,
 ): Generator<ElementAddress | Absent> {
   const count = run.integer(length);
@@ -27,3 +35,37 @@ export function* elementsOf(
     yield { key: address, value: address };
   }
 }
+
+function* walkedElements(elements: WalkElements, run: RunningDecision): Generator<ElementAddress | Absent> {
+  const object = objectOf(elements, run);
+  if (isAbsent(object)) return yield object;
+  const memory = countedMemory(run);
+  for (const found of walk(elements.walk, object, { memory, maxElements: maxWalkedElements })) {
+    const over = run.steps.take(1);
+    if (over !== undefined) return yield over;
+    yield isAbsent(found) ? found : addressOf(found);
+  }
+}
+
+function objectOf({ object, bytes }: WalkElements, run: RunningDecision): RecipeObject | Absent {
+  const value = run.integer(object);
+  if (isAbsent(value)) return value;
+  if (bytes === undefined) return { address: value };
+  const own = new Uint8Array(8);
+  new DataView(own.buffer).setBigUint64(0, value, true);
+  return { bytes: own.subarray(0, bytes) };
+}
+
+function addressOf(found: Found): ElementAddress | Absent {
+  if ('element' in found) return { key: found.element, value: found.element };
+  return 'key' in found ? found : absent('unsupported', 'bits have no addresses of their own');
+}
+
+/** Reads of memory are steps as well: a walk goes on only by what it reads. */
+function countedMemory({ memory, steps }: RunningDecision): MemoryReader {
+  return {
+    read: (address, length) => steps.take(1 + length / bytesOfStep) ?? memory.read(address, length),
+  };
+}
+
+const bytesOfStep = 256;

@@ -10,6 +10,9 @@ import {
   type Text,
   type TextCell,
 } from './decision.js';
+import { toJson } from '../json-shape.js';
+import { parseWalk } from '../walk/check.js';
+import type { Walk } from '../walk/walk.js';
 import { maxDecisionCells } from './verify.js';
 
 /** A cell begins with the number of its kind here. */
@@ -40,6 +43,7 @@ const floatSizes = [4, 8] as const;
 const unitSizes = [1, 2, 4] as const;
 const textSources = ['memory', 'comm'] as const;
 const findings = ['match', 'index', 'last'] as const;
+const elementKinds = ['sequence', 'walk'] as const;
 const truths = [false, true] as const;
 
 export function writeDecision(out: ByteWriter, { cells }: Decision): void {
@@ -211,17 +215,41 @@ function readCounted(cursor: ByteCursor): CountedText {
   return { address: cursor.ulebNumber(), length: cursor.ulebNumber(), path: readText(cursor) };
 }
 
-function writeElements(out: ByteWriter, { data, length, stride }: Elements): void {
-  out.uleb(data).uleb(length).uleb(stride);
+function writeElements(out: ByteWriter, elements: Elements): void {
+  out.u8(elementKinds.indexOf(elements.kind));
+  if (elements.kind === 'walk') {
+    writeText(out, JSON.stringify(toJson(elements.walk)));
+    out.uleb(elements.object);
+    out.uleb(elements.bytes ?? 0);
+  } else out.uleb(elements.data).uleb(elements.length).uleb(elements.stride);
 }
 
 function readElements(cursor: ByteCursor): Elements {
-  return {
-    kind: 'sequence',
-    data: cursor.ulebNumber(),
-    length: cursor.ulebNumber(),
-    stride: cursor.ulebNumber(),
-  };
+  const kind = choice(cursor, elementKinds);
+  if (kind === 'sequence') {
+    const data = cursor.ulebNumber();
+    return { kind, data, length: cursor.ulebNumber(), stride: cursor.ulebNumber() };
+  }
+  const walk = readWalk(cursor);
+  const object = cursor.ulebNumber();
+  const bytes = cursor.ulebNumber();
+  return { kind, walk, object, ...(bytes === 0 ? {} : { bytes }) };
+}
+
+/** Longer than what the shapes of walks allow. */
+const maxWalkCharacters = 64 * 1024;
+
+function readWalk(cursor: ByteCursor): Walk {
+  const at = cursor.offset;
+  const text = readText(cursor);
+  if (text.length > maxWalkCharacters) throw cursor.error(`a walk of ${text.length} characters`, at);
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw cursor.error('a walk that is no JSON', at);
+  }
+  return parseWalk(json);
 }
 
 function writeFind(out: ByteWriter, { elements, by, path }: FindCell): void {

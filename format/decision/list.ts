@@ -53,7 +53,12 @@ function listText({ operator, text, literal, unitBytes }: TextCell): string {
   return `text at ${nameOf(text.address)}, ${length}${units}, ${operator} ${shown}`;
 }
 
-function listElements({ data, length, stride }: Elements): string {
+function listElements(elements: Elements): string {
+  if (elements.kind === 'walk') {
+    const object = nameOf(elements.object);
+    return `what the walk of a ${elements.walk.kind} ${elements.bytes === undefined ? 'at' : 'in'} ${object} finds`;
+  }
+  const { data, length, stride } = elements;
   return `${nameOf(length)} elements of ${stride} bytes at ${nameOf(data)}`;
 }
 

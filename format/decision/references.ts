@@ -75,8 +75,8 @@ function ofFind({ elements, by }: FindCell): References {
   return { ...none, integers: 'index' in by ? [...integers, by.index] : integers };
 }
 
-function cellsOfElements({ data, length }: Elements): CellIndex[] {
-  return [data, length];
+function cellsOfElements(elements: Elements): CellIndex[] {
+  return elements.kind === 'walk' ? [elements.object] : [elements.data, elements.length];
 }
 
 function given(...indices: readonly (CellIndex | undefined)[]): CellIndex[] {

@@ -5,17 +5,21 @@
 import { type StillframeError, badData } from '../error.js';
 import { verifyPlanExpression } from '../dwarf-op/verify.js';
 import { defaultLimits, type Limits } from '../limits.js';
-import { type Cell, type Decision, isFloatCell } from './decision.js';
+import { type Cell, type Decision, type Elements, isFloatCell } from './decision.js';
 import { patternOf } from './decide-text.js';
 import { elementCells, referencesOf } from './references.js';
 
 /** Cells of one decision, and the bytes of its programs. */
 export const maxDecisionCells = 1024;
 const maxProgramBytes = 128 * 1024;
+/** Cells within cells: each is a few calls on the stack of whoever decides. */
+const maxDepth = 200;
 const maxLiteralBytes = 4096;
 const maxTextCharacters = 1024;
 const maxShown = 8;
 const maxStride = 1 << 24;
+/** Of an object that is in a register. */
+const maxObjectBytes = 8;
 
 /** Throws `bad-data` that names the cell. `name`: what it is of. */
 export function verifyDecision(
@@ -27,6 +31,7 @@ export function verifyDecision(
     throw wrong(name, `${cells.length} cells, 1 to ${maxDecisionCells} are allowed`);
   }
   let programBytes = 0;
+  const depths: number[] = [];
   for (const [index, cell] of cells.entries()) {
     const where = `${name}: cell ${index}`;
     if (cell.kind === 'ops') {
@@ -36,11 +41,20 @@ export function verifyDecision(
     }
     checkReferences(cells, index, where);
     checkContent(cell, where);
+    const depth = depthOf(cell, depths);
+    if (depth > maxDepth) throw wrong(where, `nested deeper than ${maxDepth}`);
+    depths.push(depth);
   }
   const last = cells.length - 1;
   const result = cells[last];
   if (result === undefined || isFloatCell(result)) throw wrong(name, 'its last cell is a float');
   if (elementCells(decision)[last] === true) throw wrong(name, 'its last cell depends on an element');
+}
+
+function depthOf(cell: Cell, depths: readonly number[]): number {
+  const { integers, floats, any, match } = referencesOf(cell);
+  const inner = [...integers, ...floats, ...any, ...(match === undefined ? [] : [match])];
+  return 1 + inner.reduce((most, index) => Math.max(most, depths[index] ?? 0), 0);
 }
 
 function checkReferences(cells: readonly Cell[], index: number, where: string): void {
@@ -82,7 +96,7 @@ function checkContent(cell: Cell, where: string): void {
     case 'count':
     case 'find':
       checkText(cell.path, where);
-      checkStride(cell.elements.stride, where);
+      checkElements(cell.elements, where);
       return;
     case 'ops':
     case 'fact':
@@ -97,9 +111,13 @@ function checkContent(cell: Cell, where: string): void {
   }
 }
 
-function checkStride(stride: number, where: string): void {
-  if (Number.isInteger(stride) && stride > 0 && stride <= maxStride) return;
-  throw wrong(where, `elements of ${stride} bytes`);
+function checkElements(elements: Elements, where: string): void {
+  const [what, bytes, most] =
+    elements.kind === 'walk'
+      ? ['an object', elements.bytes ?? 1, maxObjectBytes]
+      : ['elements', elements.stride, maxStride];
+  if (Number.isInteger(bytes) && bytes > 0 && bytes <= most) return;
+  throw wrong(where, `${what} of ${bytes} bytes`);
 }
 
 function checkText(text: string, where: string): void {

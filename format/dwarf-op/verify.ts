@@ -12,6 +12,8 @@ export interface VerifyOptions {
   readonly hasObject: boolean;
   /** Of a decision: how many cells stand before it, which it may use as registers. */
   readonly cells?: number;
+  /** A register more than those of the machine, for DW_OP_bregx. */
+  readonly extraRegister?: number;
   /** What it is, for messages. */
   readonly name?: string;
   readonly limits?: Pick<Limits, 'maxExpressionStack' | 'maxExpressionSteps'>;
@@ -121,7 +123,7 @@ export function verifyPlanExpression(bytes: Uint8Array, options: VerifyOptions):
 function refusal(
   operation: Operation,
   depth: number,
-  { hasObject, cells = 0 }: VerifyOptions,
+  { hasObject, cells = 0, extraRegister }: VerifyOptions,
 ): string | undefined {
   const { code, a } = operation;
   const name = operationName(code) ?? `0x${code.toString(16)}`;
@@ -131,7 +133,8 @@ function refusal(
   if (!operation.known || !effects.has(code)) return `${name} is not allowed in a plan`;
   if (code === DW_OP.DW_OP_bregx && a > BigInt(maxPlanRegister)) {
     const isCell = a >= BigInt(firstCellRegister) && a < BigInt(firstCellRegister + cells);
-    return isCell ? undefined : `register ${a} is not in a plan`;
+    const isExtra = extraRegister !== undefined && a === BigInt(extraRegister);
+    return isCell || isExtra ? undefined : `register ${a} is not in a plan`;
   }
   if (code === DW_OP.DW_OP_deref_size && ![1n, 2n, 4n, 8n].includes(a)) return `${name} of ${a} bytes`;
   if (code === DW_OP.DW_OP_push_object_address && !hasObject) return `${name} where there is no object`;

@@ -1,8 +1,9 @@
 /**
  * Plans as bytes: the same plan always gives the same bytes, so that plans can be compared and digested. Our own compact form: magic
  * `SFPL`, version, then fields in the order of `plan.ts`; numbers in ULEB128, texts and expressions with their length before them.
- * Version 2 is version 1 with an aggregate: after the captures and, of each site, after the ranges. Version 3 is version 1 with decisions: each site has a byte
- * after its ranges that says whether it has one, and then that. A plan with neither is version 1.
+ * Version 2 is version 1 with an aggregate: after the captures and, of each site, after the ranges. Version 3 has after the captures a byte of
+ * flags that say what there is of an aggregate (as in version 2), of timing (after all sites), of decisions (of each site, last, whether it has one, and
+ * then that) and of a watch (before the rest). A plan with none of the last three is version 1 or 2.
  * Decoding checks the form only; {@link ./verify.ts verifyPlan} checks the sense.
  */
 import { ByteCursor, ByteWriter } from '../bytes.js';
@@ -11,23 +12,27 @@ import { readDecision, writeDecision } from '../decision/encode.js';
 import { readBytes, readList, readText, writeBytes, writeText } from '../encoded-fields.js';
 import { defaultLimits } from '../limits.js';
 import type { AggregateBuckets, AggregateGrouping, PlanAggregate, SiteAggregate } from './aggregate.js';
-import type { Plan, PlanRange, PlanSite } from './plan.js';
+import { hasDecisions, type Plan, type PlanRange, type PlanSite } from './plan.js';
+import type { PlanTiming } from './timing.js';
+import { type PlanWatch, watchBytes } from './watch.js';
 
 const magic = 0x4c504653;
-/** Without and with an aggregate; with decisions. */
+/** Without an aggregate, with one, and with timing, decisions or a watch. */
 const versions = [1, 2, 3] as const;
 
+const partFlags = { aggregate: 1, timing: 2, decisions: 4, watch: 8 } as const;
 const siteFlags = { inlined: 1, file: 2, line: 4, condition: 8 } as const;
 const rangeFlags = { untilNul: 1, secret: 2 } as const;
 const aggregateFlags = { signed: 1, group: 2, metric: 4 } as const;
 const aggregateKinds = ['count', 'sum', 'histogram'] as const;
 const bucketKinds = ['log2', 'linear'] as const;
 const groupKinds = ['number', 'text'] as const;
+const timingKeys = ['stack', 'goroutine'] as const;
 const expressionFlags = { value: 1, group: 2, groupLength: 4 } as const;
 
 export function encodePlan(plan: Plan): Uint8Array {
   const out = new ByteWriter();
-  const { aggregate } = plan;
+  const { aggregate, timing, watch } = plan;
   out.u32(magic).uleb(plan.version);
   writeText(out, plan.module.buildId);
   writeText(out, plan.module.path);
@@ -38,13 +43,24 @@ export function encodePlan(plan: Plan): Uint8Array {
   if (condition !== undefined) writeText(out, condition);
   out.uleb(captures.length);
   for (const capture of captures) writeText(out, capture);
+  const isDecided = hasDecisions(plan);
+  if (plan.version === 3) {
+    out.u8(
+      (aggregate === undefined ? 0 : partFlags.aggregate) |
+        (timing === undefined ? 0 : partFlags.timing) |
+        (isDecided ? partFlags.decisions : 0) |
+        (watch === undefined ? 0 : partFlags.watch),
+    );
+  }
+  if (watch !== undefined) writeWatch(out, watch);
   if (aggregate !== undefined) writeAggregate(out, aggregate, plan.request.metric);
   out.uleb(plan.sites.length);
   for (const site of plan.sites) {
     writeSite(out, site);
     if (aggregate !== undefined) writeSiteAggregate(out, site.aggregate ?? {});
-    if (plan.version === 3) writeSiteDecision(out, site.decision);
+    if (isDecided) writeSiteDecision(out, site.decision);
   }
+  if (timing !== undefined) writeTiming(out, timing);
   return out.finish();
 }
 
@@ -62,18 +78,37 @@ export function decodePlan(bytes: Uint8Array): Plan {
   const condition = readFlags(cursor, 1) === 1 ? readText(cursor) : undefined;
   const captures = readList(cursor, () => readText(cursor));
   const asked = { location, ...(condition === undefined ? {} : { condition }), captures };
-  const summed = version === 2 ? readAggregate(cursor) : undefined;
+  const parts = version === 3 ? readFlags(cursor, 15) : version === 2 ? partFlags.aggregate : 0;
+  const has = (flag: number): boolean => (parts & flag) !== 0;
+  const watched = has(partFlags.watch) ? { watch: readWatch(cursor) } : {};
+  const summed = has(partFlags.aggregate) ? readAggregate(cursor) : undefined;
   const sites = readList(cursor, () => {
     const site = readSite(cursor);
-    if (version === 2) return { ...site, aggregate: readSiteAggregate(cursor) };
-    if (version === 1 || readFlags(cursor, 1) === 0) return site;
-    return { ...site, decision: readDecision(cursor) };
+    const aggregate = has(partFlags.aggregate) ? { aggregate: readSiteAggregate(cursor) } : {};
+    return { ...site, ...aggregate, ...(has(partFlags.decisions) ? readSiteDecision(cursor) : {}) };
   });
+  const timed = has(partFlags.timing) ? { timing: readTiming(cursor) } : {};
   if (!cursor.atEnd) throw cursor.error('bytes after the plan');
-  const plain = { version, module, sites, stackBytes, maxBytes };
+  const plain = { version, module, sites, stackBytes, maxBytes, ...timed, ...watched };
   if (summed === undefined) return { ...plain, request: asked };
   const { aggregate, metric } = summed;
   return { ...plain, request: { ...asked, ...(metric === undefined ? {} : { metric }) }, aggregate };
+}
+
+function writeWatch(out: ByteWriter, { expression, address, bytes, onlyChanges }: PlanWatch): void {
+  writeText(out, expression);
+  writeBytes(out, address);
+  out.uleb(bytes).u8(onlyChanges ? 1 : 0);
+}
+
+function readWatch(cursor: ByteCursor): PlanWatch {
+  const expression = readText(cursor);
+  const address = readBytes(cursor);
+  const at = cursor.offset;
+  const length = cursor.ulebNumber();
+  const bytes = watchBytes.find((known) => known === length);
+  if (bytes === undefined) throw cursor.error(`a watch of ${length} bytes`, at);
+  return { expression, address, bytes, onlyChanges: readFlags(cursor, 1) === 1 };
 }
 
 function writeAggregate(out: ByteWriter, aggregate: PlanAggregate, metric: string | undefined): void {
@@ -146,6 +181,28 @@ function readSiteAggregate(cursor: ByteCursor): SiteAggregate {
 function writeSiteDecision(out: ByteWriter, decision: Decision | undefined): void {
   out.u8(decision === undefined ? 0 : 1);
   if (decision !== undefined) writeDecision(out, decision);
+}
+
+function readSiteDecision(cursor: ByteCursor): Pick<PlanSite, 'decision'> {
+  return readFlags(cursor, 1) === 0 ? {} : { decision: readDecision(cursor) };
+}
+
+function writeTiming(out: ByteWriter, { key, entries }: PlanTiming): void {
+  out.u8(timingKeys.indexOf(key)).uleb(entries.length);
+  for (const entry of entries) {
+    out.uleb(entry.linkAddress).uleb(entry.fileOffset);
+    writeText(out, entry.function);
+  }
+}
+
+function readTiming(cursor: ByteCursor): PlanTiming {
+  const key = readKind(cursor, timingKeys);
+  const entries = readList(cursor, () => ({
+    linkAddress: cursor.uleb(),
+    fileOffset: cursor.ulebNumber(),
+    function: readText(cursor),
+  }));
+  return { key, entries };
 }
 
 function readKind<K extends string>(cursor: ByteCursor, kinds: readonly K[]): K {

@@ -14,6 +14,11 @@ export function listPlan(plan: Plan): string {
       ? `  stack window ${plan.stackBytes} bytes, at most ${plan.maxBytes} bytes a hit`
       : `  ${aggregateText(plan.aggregate)}`,
   ];
+  const { watch } = plan;
+  if (watch !== undefined) {
+    const which = watch.onlyChanges ? 'changes' : 'writes';
+    lines.push(`  ${which} of ${watch.expression}, ${watch.bytes} bytes at ${listExpression(watch.address)}`);
+  }
   for (const site of plan.sites) {
     const line = site.line === undefined ? '' : `:${site.line}`;
     const source = site.file === undefined ? '' : ` at ${site.file}${line}`;

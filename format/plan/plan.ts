@@ -1,5 +1,7 @@
 import type { Decision } from '../decision/decision.js';
 import type { PlanAggregate, SiteAggregate } from './aggregate.js';
+import type { PlanTiming } from './timing.js';
+import type { PlanWatch } from './watch.js';
 
 /**
  * A capture plan: what to probe, when it counts as a hit, and which memory to collect. Every address, length and
@@ -22,6 +24,11 @@ import type { PlanAggregate, SiteAggregate } from './aggregate.js';
  *
  * A plan with a {@link Decision} at some of its sites is version 3: what the engine brings from there is a candidate, and the agent decides on its bytes whether it
  * is a hit. An engine does not look at decisions.
+ *
+ * A plan with {@link PlanTiming timing} knows how long functions took that return at its sites; conditions and what is added up may ask for
+ * {@link durationRegister}. That is version 3, too, with an aggregate or without.
+ *
+ * A plan with a {@link PlanWatch watch} has hits when memory is written, wherever the code is that writes. That is version 3, too.
  */
 export interface Plan {
   readonly version: 1 | 2 | 3;
@@ -35,6 +42,10 @@ export interface Plan {
   readonly request: PlanRequest;
   /** What hits are added up to; then there are no ranges and no stack window. */
   readonly aggregate?: PlanAggregate;
+  /** Where the functions are entered that return at the sites. */
+  readonly timing?: PlanTiming;
+  /** The memory whose writes are hits. */
+  readonly watch?: PlanWatch;
 }
 
 export interface PlanModule {
@@ -113,7 +124,7 @@ export function hasDecisions(plan: Plan): boolean {
 export function withoutRanges(plan: Plan): Plan {
   return {
     ...plan,
-    version: plan.aggregate === undefined ? 1 : 2,
+    version: plan.timing !== undefined || plan.watch !== undefined ? 3 : plan.aggregate === undefined ? 1 : 2,
     stackBytes: 0,
     maxBytes: 1,
     sites: plan.sites.map(countedSite),

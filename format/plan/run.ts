@@ -11,6 +11,7 @@ import { type MemoryReader, weaker } from '../memory.js';
 import { dwarfRegisterOffset, readUserRegister } from '../registers/x86-64.js';
 import type { AggregateGrouping, GroupKey, PlanAggregate } from './aggregate.js';
 import type { Plan, PlanRange, PlanSite } from './plan.js';
+import { durationRegister } from './timing.js';
 
 export interface PlanSiteState {
   /** The hitting thread's `user_regs_struct`, or its first 168 bytes. */
@@ -18,6 +19,8 @@ export interface PlanSiteState {
   readonly memory: MemoryReader;
   /** Bytes that the ranges of a hit may bring: {@link rangeBytes} of the plan. */
   readonly maxBytes: number;
+  /** Since the function was entered, where that is known. */
+  readonly durationNs?: bigint;
 }
 
 export interface PlanSiteResult {
@@ -69,6 +72,8 @@ export function runSiteAggregate(
   return new SiteRun(site, state).sample(site.aggregate ?? {}, aggregate);
 }
 
+const noDuration: Absent = { absent: 'not-captured', detail: 'when the function was entered is not known' };
+
 class SiteRun {
   readonly ranges: CapturedRange[] = [];
   readonly missing: MissingRange[] = [];
@@ -89,6 +94,7 @@ class SiteRun {
   context(objectAddress: bigint | undefined): ExpressionContext {
     return {
       register: (number) => {
+        if (number === durationRegister) return this.#state.durationNs ?? noDuration;
         const offset = dwarfRegisterOffset(number);
         return offset === undefined
           ? { absent: 'unsupported', detail: `register ${number} is not in a plan` }

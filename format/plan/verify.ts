@@ -1,9 +1,13 @@
+import { decodeExpression } from '../dwarf-op/decode.js';
+import { DW_OP } from '../dwarf-op/opcodes.js';
 import { type VerifiedExpression, verifyPlanExpression } from '../dwarf-op/verify.js';
 import { verifyDecision } from '../decision/verify.js';
 import { type StillframeError, badData } from '../error.js';
 import { type Limits, defaultLimits } from '../limits.js';
 import { type PlanAggregate, type SiteAggregate, bucketCount } from './aggregate.js';
 import { hasDecisions, type Plan, type PlanRange, type PlanSite } from './plan.js';
+import { durationRegister, type PlanTiming } from './timing.js';
+import { type PlanWatch, watchBytes } from './watch.js';
 
 /** Bounds of texts in a plan, and of its sites. */
 const maxTextBytes = 16 * 1024;
@@ -26,11 +30,25 @@ export interface VerifiedSite {
 export function verifyPlan(plan: Plan, limits: Limits = defaultLimits): VerifiedPlan {
   const version: number = plan.version;
   if (version !== 1 && version !== 2 && version !== 3) throw wrong(`version ${version} is not known`);
-  if ((version === 2) !== (plan.aggregate !== undefined)) {
-    throw wrong(`version ${version} ${version === 2 ? 'without' : 'with'} an aggregate`);
+  const third =
+    plan.watch !== undefined
+      ? 'a watch'
+      : plan.timing !== undefined
+        ? 'timing'
+        : hasDecisions(plan)
+          ? 'a decision'
+          : undefined;
+  const isThird = third !== undefined;
+  if ((version === 3) !== isThird) {
+    throw wrong(
+      `version ${version} ${version === 3 ? 'without timing, a decision or a watch' : `with ${third ?? 'nothing'}`}`,
+    );
   }
-  if ((version === 3) !== hasDecisions(plan)) {
-    throw wrong(`version ${version} ${version === 3 ? 'without' : 'with'} a decision`);
+  if (plan.aggregate !== undefined && hasDecisions(plan)) {
+    throw wrong('a decision in a plan with an aggregate: hits that are added up never leave the kernel');
+  }
+  if (version !== 3 && (version === 2) !== (plan.aggregate !== undefined)) {
+    throw wrong(`version ${version} ${version === 2 ? 'without' : 'with'} an aggregate`);
   }
   if (!/^([0-9a-f]{2}){0,64}$/.test(plan.module.buildId)) {
     throw wrong(`build id ${JSON.stringify(plan.module.buildId.slice(0, 140))} is not lower-case hex`);
@@ -44,6 +62,7 @@ export function verifyPlan(plan: Plan, limits: Limits = defaultLimits): Verified
   if (plan.request.captures.length > maxCaptures) throw wrong(`more than ${maxCaptures} captures`);
   for (const capture of plan.request.captures) text('request capture', capture);
   if (plan.request.metric !== undefined) text('request metric', plan.request.metric);
+  if (plan.watch !== undefined) verifyWatch(plan, plan.watch, limits);
   if (plan.aggregate !== undefined) verifyAggregate(plan, plan.aggregate, limits);
   if (plan.sites.length === 0) throw wrong('it has no sites');
   if (plan.sites.length > maxSites) throw wrong(`more than ${maxSites} sites`);
@@ -59,7 +78,45 @@ export function verifyPlan(plan: Plan, limits: Limits = defaultLimits): Verified
     offsets.add(site.fileOffset);
     sites.push(verifySite(plan, site, limits));
   }
+  if (plan.timing !== undefined) verifyTiming(plan.timing, offsets);
   return { sites };
+}
+
+function verifyWatch(plan: Plan, watch: PlanWatch, limits: Limits): void {
+  const { expression, address, bytes } = watch;
+  text('watched expression', expression);
+  if (!watchBytes.includes(bytes)) throw wrong(`a watch of ${bytes} bytes`);
+  const name = 'plan: watched address';
+  verifyPlanExpression(address, { hasObject: false, name, limits });
+  if (decodeExpression(address, { addressSize: 8, name }).some(({ code }) => readsRegister(code)))
+    throw wrong('the watched address depends on registers');
+  const [site, ...others] = plan.sites;
+  if (others.length > 0 || site?.linkAddress !== 0n || site.fileOffset !== 0)
+    throw wrong('a watch with places in code');
+  if (plan.timing !== undefined || plan.aggregate !== undefined || hasDecisions(plan))
+    throw wrong('a watch with timing, an aggregate or a decision');
+}
+
+const readsRegister = (code: number): boolean =>
+  (code >= DW_OP.DW_OP_breg0 && code <= DW_OP.DW_OP_breg31) || code === DW_OP.DW_OP_bregx;
+
+function verifyTiming({ entries }: PlanTiming, sites: ReadonlySet<number>): void {
+  if (entries.length === 0) throw wrong('timing without entries');
+  if (entries.length > maxSites) throw wrong(`more than ${maxSites} entries`);
+  const offsets = new Set(sites);
+  for (const { linkAddress, fileOffset, function: name } of entries) {
+    const where = `entry 0x${linkAddress.toString(16)}`;
+    if (linkAddress < 0n || linkAddress >= 1n << 64n) throw wrong(`${where}: address of more than 64 bits`);
+    whole(`${where}: fileOffset`, fileOffset, 0, Number.MAX_SAFE_INTEGER);
+    text(`${where}: function`, name);
+    if (offsets.has(fileOffset)) throw wrong(`${where}: a site or another entry has the same address`);
+    offsets.add(fileOffset);
+  }
+}
+
+/** What conditions and what is added up may read beyond the registers of the machine. */
+function extraRegister({ timing }: Plan): { readonly extraRegister?: number } {
+  return timing === undefined ? {} : { extraRegister: durationRegister };
 }
 
 function verifySite(plan: Plan, site: PlanSite, limits: Limits): VerifiedSite {
@@ -73,7 +130,12 @@ function verifySite(plan: Plan, site: PlanSite, limits: Limits): VerifiedSite {
   const condition =
     site.condition === undefined
       ? undefined
-      : verifyPlanExpression(site.condition, { hasObject: false, name: `plan: ${name}: condition`, limits });
+      : verifyPlanExpression(site.condition, {
+          hasObject: false,
+          ...extraRegister(plan),
+          name: `plan: ${name}: condition`,
+          limits,
+        });
 
   const ranges: { address: VerifiedExpression; length: VerifiedExpression }[] = [];
   let totalBytes = plan.stackBytes;
@@ -94,7 +156,7 @@ function verifySite(plan: Plan, site: PlanSite, limits: Limits): VerifiedSite {
     }
   };
   walk(site.ranges, 0);
-  verifySiteAggregate(plan.aggregate, site, limits);
+  verifySiteAggregate(plan, site, limits);
   if (site.decision !== undefined) verifyDecision(site.decision, { name: `plan: ${name}: decision`, limits });
   return { condition, ranges, totalBytes };
 }
@@ -118,7 +180,8 @@ function verifyAggregate({ stackBytes }: Plan, aggregate: PlanAggregate, limits:
   if (cells > limits.maxCells) throw wrong(`${cells} buckets in all, ${limits.maxCells} are the most`);
 }
 
-function verifySiteAggregate(aggregate: PlanAggregate | undefined, site: PlanSite, limits: Limits): void {
+function verifySiteAggregate(plan: Plan, site: PlanSite, limits: Limits): void {
+  const { aggregate } = plan;
   const name = nameOf(site);
   const own: SiteAggregate | undefined = site.aggregate;
   if (aggregate === undefined) {
@@ -135,7 +198,8 @@ function verifySiteAggregate(aggregate: PlanAggregate | undefined, site: PlanSit
     throw wrong(`${name}: a length without a string`);
   for (const [what, expression] of Object.entries({ value, group, 'group length': groupLength })) {
     if (expression === undefined) continue;
-    verifyPlanExpression(expression, { hasObject: false, name: `plan: ${name}: ${what}`, limits });
+    const about = { hasObject: false, ...extraRegister(plan), name: `plan: ${name}: ${what}`, limits };
+    verifyPlanExpression(expression, about);
   }
 }
 

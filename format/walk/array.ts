@@ -18,7 +18,7 @@ export interface ArrayWalk {
 }
 
 /** User space of x86-64 and AArch64 ends there or before: what is longer lies nowhere. */
-export const maxExtentBytes: bigint = 1n << 47n;
+const maxExtentBytes = 1n << 47n;
 
 export function* walkArray(
   walk: ArrayWalk,

@@ -3,6 +3,8 @@
  * ({@link ./limited-memory.ts}), and reads nothing of a bucket that is not in it.
  */
 import {
+  decodeJson,
+  encodeJson,
   type Fields,
   flag,
   integer,
@@ -258,4 +260,15 @@ const walks: Shape<Walk> = oneOf<Walk>('kind', shapes);
 /** `json`: what `toJson` makes of a walk. Throws bad data where it is none. */
 export function parseWalk(json: unknown): Walk {
   return parseShape('walk', walkShape, json);
+}
+
+const maxWalkBytes = 64 * 1024;
+
+export function encodeWalk(walk: Walk): Uint8Array {
+  return encodeJson(walk);
+}
+
+/** What {@link encodeWalk} made. Throws bad data where it is no walk. */
+export function decodeWalk(bytes: Uint8Array): Walk {
+  return parseWalk(decodeJson('walk', bytes, maxWalkBytes));
 }

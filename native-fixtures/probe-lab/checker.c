@@ -26,7 +26,7 @@ static const char *const names[3] = {"red", "green", "blue"};
 __attribute__((noinline, noipa)) void step(struct work *work) {
   __asm__ volatile("nop" : : "r"(work) : "memory"); /* PROBE: step */
   work->result = work->number * 3 + work->kind;
-  latest = work->result;
+  latest = work->result; /* PROBE: latest */
 }
 
 static uint64_t now(void) {

@@ -79,6 +79,7 @@ test('with all five: uprobe, observe, a program that was replaced, and nothing l
     ptrace: 'yes',
     fork: 'yes',
     mem: 'yes',
+    watch: 'yes',
   });
 
   const [snapshot] = (await workplace.json(

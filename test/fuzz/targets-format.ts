@@ -1,6 +1,7 @@
 /** Targets of `format`: files, notes, compression, plans, DWARF operations. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { isAbsent } from '../../format/absent.js';
 import { decompressXz } from '../../format/compress/xz.js';
 import { decompressZstd } from '../../format/compress/zstd.js';
 import { parseAuxv } from '../../format/core/auxv.js';
@@ -20,7 +21,11 @@ import { bufferSource, openElf } from '../../format/elf/open.js';
 import { decodePlan, encodePlan } from '../../format/plan/encode.js';
 import { verifyPlan } from '../../format/plan/verify.js';
 import { x86_64Machine } from '../../format/registers/x86-64.js';
+import { decodeWalk, encodeWalk } from '../../format/walk/check.js';
+import { limitedMemory } from '../../format/walk/limited-memory.js';
+import { walk } from '../../format/walk/walk.js';
 import { captureOf, factsOf, heading, rangeOf as capturedRange } from '../support/captures.js';
+import { literalContainers } from '../support/literal-walks.js';
 import { planOf, rangeOf, siteOf } from '../support/plan.js';
 import { ask, type FuzzTarget } from './fuzz-target.js';
 import { patternMemory } from './pattern-memory.js';
@@ -85,6 +90,13 @@ function evaluateAll(bytes: Uint8Array): void {
   ask(() => evaluateLocation(bytes, context));
   ask(() => evaluateValue(bytes, context));
   ask(() => evaluateTyped(bytes, context));
+}
+
+/** Walks of others over memory that says anything. */
+function followWalk(bytes: Uint8Array): void {
+  const memory = limitedMemory(patternMemory, { maxReads: 1000, maxBytes: 1 << 20 });
+  for (const each of walk(decodeWalk(bytes), { address: 0x1000n }, { memory, maxElements: 1000 }))
+    if (isAbsent(each) && each.absent === 'limit') return;
 }
 
 const expressions = (): Uint8Array[] => [
@@ -191,6 +203,11 @@ export const formatTargets: readonly FuzzTarget[] = [
     run: (bytes) => verifyPlan(decodePlan(bytes)),
     // A plan of another version is one that this agent cannot run.
     codes: ['bad-data', 'limit', 'unsupported'],
+  },
+  {
+    name: 'walk',
+    seeds: () => Object.values(literalContainers).map((container) => encodeWalk(container.walk)),
+    run: followWalk,
   },
   {
     name: 'expression-verify',

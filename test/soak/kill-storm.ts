@@ -1,5 +1,5 @@
 /**
- * Tracers killed with -9 at random instants of their lives, while they arm points, log lines and metrics in a service under load, and while hits come. After
+ * Tracers killed with -9 at random instants of their lives, while they arm points, log lines, metrics and a watch in a service under load, and while hits come. After
  * each kill: nothing of it is in the kernel or in the service's code, and the service says that it computes and answers as it should.
  *
  * The tracers are spoken to as their front does; no front is started, which makes a kill cheap. Some are the very process that an agent runs, the
@@ -7,13 +7,14 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FromTracer, ToTracer } from '../../agent/tracer/protocol.js';
 import type { TracerArmRequest } from '../../agent/tracer/client.js';
 import { planPoint, type PlanRequestOptions } from '../../controller/planner/plan.js';
+import { takenAddressRegisters } from '../support/address-registers.js';
 import { breakpointsAt, disturbedThreads } from '../support/code-bytes.js';
 import { compileFixture } from '../support/compile.js';
 import { probeLinksOf } from '../support/kernel-links.js';
@@ -42,6 +43,9 @@ export interface Verdict {
   readonly p50Ns: number;
   readonly p99Ns: number;
 }
+
+/** Points of one life. */
+export const stormPoints = 5;
 
 export interface StormResult {
   readonly lives: readonly Life[];
@@ -76,6 +80,12 @@ export function stormOrders(program: string, pid: number): TracerArmRequest[] {
       pointId: 'metric',
       countOnly: true,
       plan: plan({ metric: { kind: 'histogram', value: 'work->number', by: 'work->name' } }),
+    },
+    {
+      ...common,
+      pointId: 'watch',
+      minIntervalNs: 5_000_000n,
+      plan: plan({ location: 'latest', watch: { onlyChanges: true } }),
     },
     { ...common, pointId: 'count', countOnly: true, plan: plan({ condition: 'work->number < 0' }) },
   ];
@@ -115,7 +125,9 @@ class Storm {
       else if (message.kind === 'ended') failures.push(`ended: ${message.reason.detail}`);
       else if (message.kind === 'reply') {
         armed++;
-        this.#addresses = (message.result as { readonly addresses: readonly bigint[] }).addresses;
+        const { addresses } = message.result as { readonly addresses: readonly bigint[] };
+        // Of the watch it is data.
+        if (this.#orders[message.id]?.pointId !== 'watch') this.#addresses = addresses;
       }
     });
     // Half of the lives end on the way to where all is armed, half while hits come. The first says how long the way is.
@@ -149,6 +161,7 @@ class Storm {
       left = [
         ...probeLinksOf(pid).map((link) => `link ${link}`),
         ...(breakpointsAt(pid, this.#addresses) > 0 ? ['a breakpoint in the code'] : []),
+        ...takenRegisters(pid),
         ...disturbedThreads(pid).map((tid) => `thread ${tid} stands still or is traced`),
       ];
       if (left.length === 0) break;
@@ -160,6 +173,13 @@ class Storm {
   verdict(): Promise<Verdict> {
     return askVerdict(this.#service);
   }
+}
+
+function takenRegisters(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((tid) => {
+    const taken = takenAddressRegisters(Number(tid));
+    return taken === 0 ? [] : [`${taken} address registers of thread ${tid}`];
+  });
 }
 
 /** So many kills, on two services at once; one in `realEvery` of the tracers is an agent's. */

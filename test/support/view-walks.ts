@@ -1,7 +1,6 @@
 /** Whether walks of views are data that can be sent: each comes through as it is, and finds the same. */
 import { expect } from 'vitest';
-import { toJson } from '../../format/json-shape.js';
-import { parseWalk } from '../../format/walk/check.js';
+import { decodeWalk, encodeWalk } from '../../format/walk/check.js';
 import { walk, type Walk } from '../../format/walk/walk.js';
 import type { MemoryReader } from '../../format/memory.js';
 import { objectOf } from '../../controller/types/object-view.js';
@@ -14,7 +13,7 @@ export function sentWalks(values: Iterable<Value>, memory: MemoryReader): string
   for (const value of values) {
     const view = viewOf(value.type);
     if (view?.kind !== 'walked' && view?.kind !== 'map') continue;
-    const sent = parseWalk(JSON.parse(JSON.stringify(toJson(view.walk))));
+    const sent = decodeWalk(encodeWalk(view.walk));
     expect(sent).toEqual(view.walk);
     const [object, context] = [objectOf(value), { memory, maxElements: 1000 }];
     expect([...walk(sent, object, context)]).toEqual([...walk(view.walk, object, context)]);

@@ -2,11 +2,12 @@
  * The tracing thread's part of the `fork` engine: every thread stopped, its registers read, the twin made by one of them, all let go. What can
  * be found out before is found out before the first thread stops, so that a process that cannot be copied is not touched.
  */
+import { writeFileSync } from 'node:fs';
 import type { Capture, Mapping } from '../../../format/capture.js';
 import { StillframeError, toStillframeError } from '../../../format/error.js';
 import { readUserRegister } from '../../../format/registers/x86-64.js';
 import { ProcessMemory } from '../../linux/memory.js';
-import { readMaps, readThreadStatus } from '../../linux/proc.js';
+import { procError, readMaps, readThreadStatus } from '../../linux/proc.js';
 import {
   PTRACE_EVENT_STOP,
   detach,
@@ -72,6 +73,8 @@ export function copyProcess(request: CopyRequest, tracees: Tracees): Copied {
   }
 }
 
+const mostKillable = '1000';
+
 /** Threads whose filters are read, while all stand still, until one may make the calls. */
 const maxAskedThreads = 8;
 
@@ -124,6 +127,7 @@ class Copier implements Disposable {
     const injected = injection.run();
     this.copyNs = Number(process.hrtime.bigint() - beganNs);
     this.twin = injected.twin;
+    offerToOomKiller(this.twin);
     return { holds: tid, finish: () => injected.finish() };
   }
 
@@ -181,6 +185,18 @@ class Copier implements Disposable {
 
   [Symbol.dispose](): void {
     this.#injection?.[Symbol.dispose]();
+  }
+}
+
+/**
+ * While the copy is there, each page that the process writes to is another one in its control group. Where that is too much, the copy is
+ * to be killed, and nobody else.
+ */
+function offerToOomKiller(twin: number): void {
+  try {
+    writeFileSync(`/proc/${twin}/oom_score_adj`, mostKillable);
+  } catch (error) {
+    throw procError('cannot offer the copy to the OOM killer', twin, error);
   }
 }
 

@@ -5,7 +5,7 @@
  * refuses what it is not sure of before it touches anything (refusal.ts).
  */
 import type { Mapping } from '../../../format/capture.js';
-import { toStillframeError } from '../../../format/error.js';
+import { toStillframeError, type StillframeError } from '../../../format/error.js';
 import { ownProcessesOnly } from '../../linux/capabilities.js';
 import { monotonicToRealtime } from '../../linux/clock.js';
 import { ProcessMemory } from '../../linux/memory.js';
@@ -15,6 +15,7 @@ import { defaultJournalFolder } from '../ptrace/journal.js';
 import { startOrphan, TracingThread } from '../ptrace/thread.js';
 import { Turns } from '../turns.js';
 import type { Copied } from './copy.js';
+import { MemoryGuard } from './memory-guard.js';
 import { checkCopyable } from './refusal.js';
 
 const noEvents = { report: () => undefined, exited: () => undefined };
@@ -25,6 +26,8 @@ const retryMs = 20;
 /** Giving back hundreds of gigabytes takes longer, and is not waited for. */
 const maxGoneChecks = 200;
 const goneCheckMs = 5;
+/** Memory can be used up within some milliseconds. */
+const stayCheckMs = 2;
 
 export function forkEngine(turns: Turns = new Turns()): Engine {
   return {
@@ -77,10 +80,12 @@ function isReading(pid: number): boolean {
 
 async function copy({ pid }: CopyOrder): Promise<CopiedProcess> {
   checkCopyable(pid);
+  const guard = new MemoryGuard(pid);
+  guard.checkBefore();
   const thread = await TracingThread.open(pid, defaultJournalFolder(), noEvents);
   try {
     const result = await tryCopy(pid, thread);
-    return new Twin(result, thread);
+    return new Twin(result, thread, guard);
   } catch (error) {
     await thread[Symbol.asyncDispose]();
     throw error;
@@ -107,8 +112,10 @@ class Twin implements CopiedProcess {
   readonly memory: ProcessMemory;
   readonly #thread: TracingThread;
   readonly #startTicks: bigint;
+  readonly #guard: MemoryGuard;
+  #checkMs = 0;
 
-  constructor({ capture, twin, copyNs }: Copied, thread: TracingThread) {
+  constructor({ capture, twin, copyNs }: Copied, thread: TracingThread, guard: MemoryGuard) {
     this.capture = { ...capture, timeNs: monotonicToRealtime(capture.timeNs) };
     this.pid = twin;
     this.copyNs = copyNs;
@@ -116,6 +123,28 @@ class Twin implements CopiedProcess {
     this.mappings = readMaps(twin);
     this.memory = new ProcessMemory(twin, 'stopped');
     this.#thread = thread;
+    this.#guard = guard;
+  }
+
+  checkStay(): void {
+    const nowMs = performance.now();
+    if (nowMs < this.#checkMs) return;
+    this.#checkMs = nowMs + stayCheckMs;
+    const error = this.#whyGiveUp();
+    if (error === undefined) return;
+    // At once, and not when all who hold it have let go.
+    if (this.#isThere()) process.kill(this.pid, 'SIGKILL');
+    throw error;
+  }
+
+  #whyGiveUp(): StillframeError | undefined {
+    try {
+      return this.#guard.whyGiveUp();
+    } catch (error) {
+      // A process that ends meanwhile needs no room.
+      if (toStillframeError(error).code === 'target-gone') return undefined;
+      throw error;
+    }
   }
 
   /** Ends the thread that traces the twin, and so the twin; to give back its memory takes the kernel a moment, which is waited for. */

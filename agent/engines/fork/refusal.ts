@@ -1,10 +1,8 @@
 /** What of a process is known to make a copy of it impossible, or harmful, before anything of it is touched. */
-import { closeSync, openSync, readSync } from 'node:fs';
 import { StillframeError } from '../../../format/error.js';
 import { readStatus, readThreadStatus, readTids } from '../../linux/proc.js';
+import { ELFCLASS64, readElfClass } from '../../targets/program-class.js';
 import { SECCOMP_MODE_STRICT, whyUnreadable } from '../seccomp/thread-filters.js';
-
-const ELFCLASS64 = 2;
 
 /** What to do about a process that cannot be led through system calls. */
 export const noCalls = 'an engine that makes no call in the process: --stacks with observe or ptrace';
@@ -52,14 +50,8 @@ function seccompOf(pid: number, tid: number): number {
 }
 
 function elfClass(pid: number): number | undefined {
-  const head = Buffer.alloc(5);
   try {
-    const fd = openSync(`/proc/${pid}/exe`, 'r');
-    try {
-      readSync(fd, head, 0, head.length, 0);
-    } finally {
-      closeSync(fd);
-    }
+    return readElfClass(pid);
   } catch (error) {
     throw new StillframeError('denied', `cannot copy process ${pid}: its program cannot be read`, {
       detail: { pid },
@@ -67,5 +59,4 @@ function elfClass(pid: number): number | undefined {
       hint: 'run as the user of the process, or with CAP_SYS_PTRACE',
     });
   }
-  return head[4];
 }

@@ -77,8 +77,12 @@ class PtraceEngine implements Engine {
 
   refusal(plan: Plan): string | undefined {
     if (plan.sites.length === 0) return 'the plan has no sites';
+    if (plan.watch !== undefined) return 'its breakpoints are for places in code, and this is memory';
     if (plan.aggregate !== undefined) {
       return 'it would stop a thread at each hit of a metric, which is for places with many; metrics need eBPF';
+    }
+    if (plan.timing !== undefined) {
+      return 'how long a function took is known only in the kernel; a stop at each entry would be most of the time';
     }
     const addresses = new Set(plan.sites.map((site) => site.linkAddress)).size;
     return addresses > maxSoftwareBreakpoints

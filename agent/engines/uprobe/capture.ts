@@ -14,6 +14,7 @@ export interface CaptureSurroundings {
   readonly stackBytes: number;
   /** Whether pages that are not resident could be read: a short window then ends where the stack does. */
   readonly sleepable: boolean;
+  readonly isTimed: boolean;
   /** Nanoseconds since the epoch. */
   readonly timeNs: bigint;
   readonly cost: Omit<CaptureCost, 'bytes'>;
@@ -61,6 +62,7 @@ export function captureOfRecord(record: HitRecord, around: CaptureSurroundings):
     ranges,
     missing,
     cost: { ...around.cost, bytes: ranges.reduce((sum, { bytes }) => sum + bytes.length, 0) },
+    ...(around.isTimed ? { durationNs: record.durationNs ?? null } : {}),
   };
 }
 

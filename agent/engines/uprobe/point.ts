@@ -1,10 +1,12 @@
 /** A point armed by uprobes: one program and one attachment a site, one ring and one set of counters for all. */
+import type { PlanTiming } from '../../../format/plan/timing.js';
 import type { PointCounters, PointSink, ArmedPoint, ArmRequest } from '../engine.js';
 import { StillframeError, toStillframeError } from '../../../format/error.js';
 import { AggregateMaps } from '../../bpf/aggregate-maps.js';
 import { compileSite } from '../../bpf/compile-plan.js';
 import { counterSlots, createPointState, readCounters } from '../../bpf/point-state.js';
 import { readRecord, siteOfRecord } from '../../bpf/read-record.js';
+import { compileEntry, createCallTimes } from '../../bpf/timing.js';
 import { layoutRecord, rangeCodes, type RecordLayout } from '../../bpf/record-layout.js';
 import { createThreadScratch } from '../../bpf/thread-scratch.js';
 import type { PumpedRing, RecordPump } from '../../bpf/record-pump.js';
@@ -15,6 +17,7 @@ import { monotonicToRealtime } from '../../linux/clock.js';
 import { PidFd } from '../../linux/pidfd.js';
 import type { ElfFactsCache } from '../../targets/elf-facts.js';
 import { findProbeFile, type ProbeFile } from '../../targets/probe-file.js';
+import { ProgramImage } from '../../targets/program-image.js';
 import { type Attachment, type AttachWay, attach } from './attach.js';
 import { captureOfRecord } from './capture.js';
 import type { HitCosts } from './hit-cost.js';
@@ -35,6 +38,9 @@ export interface PointMeans {
   readonly costs: HitCosts;
 }
 
+/** How soon it is seen that a process executes another program where nobody hits. */
+const imageCheckMs = 1000;
+
 export class UprobePoint implements ArmedPoint {
   readonly engine = 'uprobe';
   readonly #request: ArmRequest;
@@ -43,6 +49,8 @@ export class UprobePoint implements ArmedPoint {
   readonly #costs: HitCosts;
   readonly #layouts: readonly RecordLayout[];
   readonly #file: ProbeFile;
+  readonly #image: ProgramImage;
+  readonly #imageCheck: NodeJS.Timeout;
   readonly #slots = counterSlots();
   readonly #held: Holder;
   readonly #attachments: Attachment[] = [];
@@ -68,6 +76,7 @@ export class UprobePoint implements ArmedPoint {
     this.#layouts = plan.sites.map((site) => layoutRecord(plan, site));
     using undo = new Holder();
     const process = undo.use(new PidFd(pid));
+    this.#image = new ProgramImage(pid);
     this.#file = findProbeFile(pid, plan, means.elfFacts);
     const { maxHits, minIntervalNs } = request;
     const ring = request.countOnly ? undefined : undo.use(this.#makeRing());
@@ -79,8 +88,11 @@ export class UprobePoint implements ArmedPoint {
     const { aggregate } = plan;
     this.#aggregate =
       aggregate === undefined ? undefined : undo.use(new AggregateMaps(aggregate, this.#slots));
+    const { timing } = plan;
+    const times = timing === undefined ? undefined : undo.use(createCallTimes());
     const scratch = createThreadScratch(plan);
     if (scratch !== undefined) undo.use(scratch);
+    if (timing !== undefined && times !== undefined) this.#attachEntries(timing, times.fd, undo);
     plan.sites.forEach((site, siteIndex) => {
       const program = compileSite(plan, {
         siteIndex,
@@ -89,6 +101,7 @@ export class UprobePoint implements ArmedPoint {
         counterSlots: this.#slots,
         delivery,
         ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate }),
+        ...(times === undefined ? {} : { timesFd: times.fd }),
         sleepable: way.sleepable,
         ...(way.copyStringBtfId === undefined ? {} : { copyStringBtfId: way.copyStringBtfId }),
         ...(way.name === 'perf uprobe' ? { onlyPid: pid } : {}),
@@ -96,6 +109,9 @@ export class UprobePoint implements ArmedPoint {
       const { path } = this.#file;
       this.#attachments.push(undo.use(attach(way, { program, path, fileOffset: site.fileOffset, pid })));
     });
+    if (this.#image.isAnother()) {
+      throw new StillframeError('target-gone', this.#executed, { detail: { pid } });
+    }
     this.#pumped = pump.add(
       ring,
       {
@@ -112,6 +128,40 @@ export class UprobePoint implements ArmedPoint {
       process.fd,
     );
     this.#held = undo.move();
+    this.#imageCheck = setInterval(() => this.#checkImage(), imageCheckMs);
+    this.#imageCheck.unref();
+  }
+
+  get #executed(): string {
+    return `process ${this.#request.pid} executed another program`;
+  }
+
+  /**
+   * NB: probes belong to the file, and go on in a process that executes the same one again, where the plan's addresses are wrong. True when
+   * what was recorded is of the program that the plan was made for.
+   */
+  #checkImage(): boolean {
+    if (!this.#image.isAnother()) return true;
+    this.#end({ kind: 'target-gone', detail: this.#executed });
+    return false;
+  }
+
+  /**
+   * NB: attached before the returns, and detached after them: a return that finds a note of its place must be sure that it is of its own call, so no
+   * call may be entered unseen while returns are looked at.
+   */
+  #attachEntries(timing: PlanTiming, timesFd: number, undo: Holder): void {
+    const { pid } = this.#request;
+    const { sleepable, name } = this.#way;
+    const program = compileEntry({
+      timing,
+      timesFd,
+      sleepable,
+      ...(name === 'perf uprobe' ? { onlyPid: pid } : {}),
+    });
+    const { path } = this.#file;
+    for (const { fileOffset } of timing.entries)
+      this.#attachments.push(undo.use(attach(this.#way, { program, path, fileOffset, pid })));
   }
 
   #makeRing(): RingBuffer {
@@ -162,7 +212,9 @@ export class UprobePoint implements ArmedPoint {
     this.#costs.sample();
     const attached = this.#disarmed === undefined ? this.#attachments : [];
     if (attached.length > 0) this.#runs = attached.map((attachment) => attachment.runs());
-    return this.#costs.spentNs(this.#way, hits, this.#runs);
+    // Of a plan with timing, threads pass the entries as well.
+    const passages = this.#request.plan.timing === undefined ? hits : 2n * hits;
+    return this.#costs.spentNs(this.#way, passages, this.#runs);
   }
 
   disarm(): Promise<void> {
@@ -171,7 +223,8 @@ export class UprobePoint implements ArmedPoint {
   }
 
   async #disarm(): Promise<void> {
-    for (const attachment of this.#attachments) attachment[Symbol.dispose]();
+    clearInterval(this.#imageCheck);
+    for (const attachment of this.#attachments.toReversed()) attachment[Symbol.dispose]();
     await this.#pumped.remove();
     this.#last = this.counters();
     this.#held[Symbol.dispose]();
@@ -197,7 +250,7 @@ export class UprobePoint implements ArmedPoint {
     const siteIndex = siteOfRecord(bytes);
     const site = this.#request.plan.sites[siteIndex];
     const layout = this.#layouts[siteIndex];
-    if (site === undefined || layout === undefined) return;
+    if (site === undefined || layout === undefined || !this.#checkImage()) return;
     const record = readRecord(bytes, layout);
     this.#delivered++;
     this.#rangeFaults += record.ranges.filter(
@@ -209,6 +262,7 @@ export class UprobePoint implements ArmedPoint {
         site,
         stackBytes: layout.stackBytes,
         sleepable: this.#way.sleepable,
+        isTimed: this.#request.plan.timing !== undefined,
         timeNs: monotonicToRealtime(record.timeNs),
         cost: {
           hits: Number(hits),

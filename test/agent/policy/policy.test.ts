@@ -45,6 +45,21 @@ describe('rules', () => {
     ],
     [{ maxHits: 5 }, (policy: Policy) => policy.checkPoint({ ...point, maxHits: 6 }), '6 hits (1 to 5)'],
     [
+      {},
+      (policy: Policy) => policy.checkPoint({ ...point, stream: true, minIntervalNs: 1_000_000_000n }),
+      'log points (logRate: 0)',
+    ],
+    [
+      { logRate: 5 },
+      (policy: Policy) => policy.checkPoint({ ...point, stream: true, minIntervalNs: 100_000_000n }),
+      '10 log lines a second (logRate: 5)',
+    ],
+    [
+      { logRate: 1000 },
+      (policy: Policy) => policy.checkPoint({ ...point, stream: true }),
+      'any number of log lines a second (logRate: 1000)',
+    ],
+    [
       { maxHitBytes: 100 },
       (policy: Policy) => policy.checkPoint(point),
       '4096 bytes a hit (maxHitBytes: 100)',

@@ -419,7 +419,7 @@ describe('what is wrong, and where', () => {
       'an unknown engine',
       snapshot("at: 'f', engine: §uprob"),
       [
-        'rules[0].what[0].snapshot.engine: must be one of uprobe, observe, ptrace, fork, mem: did you mean "uprobe"?',
+        'rules[0].what[0].snapshot.engine: must be one of uprobe, observe, ptrace, fork, mem, watch: did you mean "uprobe"?',
       ],
     ],
     [

@@ -68,7 +68,7 @@ describe('usage, status 2', () => {
       error: {
         code: 'usage',
         message:
-          "option '--engine <name>' argument 'magic' is invalid. Allowed choices are uprobe, observe, ptrace, fork, mem.",
+          "option '--engine <name>' argument 'magic' is invalid. Allowed choices are uprobe, observe, ptrace, fork, mem, watch.",
         hint: 'stillframe --help lists the commands',
       },
     },

@@ -180,12 +180,17 @@ no register "$rpi"
 $xmm0
 ^^^^^
 no register "$xmm0"
-  general registers are $rax to $r15, $rsp, $rip; facts are $tid, $pid, $comm
+  general registers are $rax to $r15, $rsp, $rip; facts are $tid, $pid, $comm, and at returns $return and $duration
 
 $return
 ^^^^^^^
-$return is not supported yet
-  take the snapshot at FUNCTION:return and look at $rax
+$return is not known: there is no frame at hand
+  set a point at FUNCTION:return, and look at its innermost frame
+
+$duration
+^^^^^^^^^
+$duration is not known: there is no frame at hand
+  set a point at FUNCTION:return, and look at its innermost frame
 
 strlen(order->customer->name)
 ^^^^^^

@@ -90,10 +90,11 @@ describe('what does not', () => {
     [
       'main:return',
       'unsupported',
-      'points at the return of a function are not supported',
-      'name the line of the return statement',
+      'the function never returns',
+      'name the lines of its return statements',
       [],
     ],
+    ['main.c:13:return', 'usage', 'only functions return', 'write FUNCTION:return', []],
     [
       'main.c:15',
       'not-found',

@@ -9,7 +9,8 @@ import type { Plan, PlanRange } from '../../../format/plan/plan.js';
 import { runPlanSite } from '../../../format/plan/run.js';
 import { verifyPlan } from '../../../format/plan/verify.js';
 import { registersOf } from '../../support/captures.js';
-import { expression as e, sleb, u16, u64 } from '../../support/dwarf-expression.js';
+import { durationRegister, type PlanTiming } from '../../../format/plan/timing.js';
+import { expression as e, sleb, u16, u64, uleb } from '../../support/dwarf-expression.js';
 import { memoryOf } from '../../support/memory.js';
 import { planOf, rangeOf, siteOf } from '../../support/plan.js';
 import { thrown } from '../../support/thrown.js';
@@ -21,6 +22,11 @@ const name = rangeOf('order->name', e(DW_OP.DW_OP_push_object_address, DW_OP.DW_
   secret: true,
 });
 const order = rangeOf('order', rdi(), lit(16), { children: [name] });
+const duration = e(DW_OP.DW_OP_bregx, uleb(durationRegister), sleb(0));
+const timingOf = (...offsets: number[]): PlanTiming => ({
+  key: 'goroutine',
+  entries: offsets.map((fileOffset) => ({ linkAddress: BigInt(fileOffset), fileOffset, function: 'f' })),
+});
 const full = planOf(
   [
     siteOf({ file: 'app.c', line: 12, condition: rdi(), ranges: [order] }),
@@ -43,7 +49,33 @@ describe('verifyPlan', () => {
     rangeOf(`d${depth}`, rdi(), lit(1), depth === 0 ? {} : { children: [deep(depth - 1)] });
   test.each<[string, Plan, string]>([
     ['version', { ...full, version: 4 as 1 }, 'version 4 is not known'],
-    ['no decision', { ...full, version: 3 }, 'version 3 without a decision'],
+    ['version without timing', { ...full, version: 3 }, 'version 3 without timing, a decision or a watch'],
+    ['timing in version 1', { ...full, timing: timingOf(0x10) }, 'version 1 with timing'],
+    ['no entries', { ...full, version: 3, timing: timingOf() }, 'timing without entries'],
+    [
+      'an entry at a site',
+      { ...planOf([siteOf()]), version: 3, timing: timingOf(siteOf().fileOffset) },
+      'entry 0x136: a site or another entry has the same address',
+    ],
+    [
+      'the same entry twice',
+      { ...full, version: 3, timing: timingOf(0x10, 0x10) },
+      'entry 0x10: a site or another entry has the same address',
+    ],
+    [
+      'a duration without timing',
+      planOf([siteOf({ condition: duration })]),
+      'site 0x1136: condition: register 128 is not in a plan at offset 0x0',
+    ],
+    [
+      'a duration in an address',
+      {
+        ...planOf([siteOf({ ranges: [rangeOf('a', duration, lit(1))] })]),
+        version: 3,
+        timing: timingOf(0x10),
+      },
+      'site 0x1136: range "a": address: register 128 is not in a plan at offset 0x0',
+    ],
     [
       'build id',
       planOf([siteOf()], { module: { buildId: 'ABC', path: '/x' } }),
@@ -121,6 +153,15 @@ describe('encodePlan', () => {
     const bytes = encodePlan(full);
     expect(decodePlan(bytes)).toEqual(full);
     expect(encodePlan(decodePlan(bytes))).toEqual(bytes);
+  });
+
+  test('with timing, and with an aggregate', () => {
+    const timed: Plan = { ...full, version: 3, timing: timingOf(0x10, 0x20) };
+    expect(decodePlan(encodePlan(timed))).toEqual(timed);
+    const aggregate = { kind: 'sum', signed: true, maxGroups: 1 } as const;
+    const both = { ...timed, aggregate, sites: [siteOf({ aggregate: { value: duration } })] };
+    expect(decodePlan(encodePlan(both))).toEqual(both);
+    verifyPlan(decodePlan(encodePlan({ ...both, stackBytes: 0 })));
   });
 
   const text = fc.string({ unit: 'binary', maxLength: 20 });

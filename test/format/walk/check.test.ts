@@ -4,7 +4,7 @@ import { StillframeError } from '../../../format/error.js';
 import { toJson } from '../../../format/json-shape.js';
 import { parseRecipe } from '../../../format/recipe/check.js';
 import { binary, choose, constant, pointerAt, type Recipe } from '../../../format/recipe/recipe.js';
-import { parseWalk } from '../../../format/walk/check.js';
+import { decodeWalk, encodeWalk, parseWalk } from '../../../format/walk/check.js';
 import type { Walk } from '../../../format/walk/walk.js';
 import { thrown } from '../../support/thrown.js';
 import { recipes, walks } from '../../support/walks.js';
@@ -203,10 +203,21 @@ describe('walks of others', () => {
     expect(thrown(() => parseWalk(json))).toBe(`bad-data: ${message}`);
   });
 
+  test.each<[string, Uint8Array, string]>([
+    ['nothing', new Uint8Array(), 'cannot read walk: it is no JSON'],
+    ['half of it', encodeWalk(table).subarray(0, 40), 'cannot read walk: it is no JSON'],
+    ['other text', Uint8Array.of(0x22, 0xff, 0x22), 'cannot read walk: it is no JSON'],
+    ['much', new Uint8Array(70_000).fill(0x5b), 'cannot read walk: it has 70000 bytes, and may have 65536'],
+    ['nested lists', new Uint8Array(60_000).fill(0x5b), 'cannot read walk: it is no JSON'],
+    ['no walk', Buffer.from('{"kind":"list"}'), 'cannot read walk.kind: it is none that is known'],
+  ])('bytes: %s', (_, bytes, message) => {
+    expect(thrown(() => decodeWalk(bytes))).toBe(`bad-data: ${message}`);
+  });
+
   test('every walk comes through as it is', () => {
     fc.assert(
       fc.property(walks, (walk) => {
-        expect(parseWalk(JSON.parse(JSON.stringify(toJson(walk))))).toEqual(walk);
+        expect(decodeWalk(encodeWalk(walk))).toEqual(walk);
       }),
       { numRuns: 400 },
     );

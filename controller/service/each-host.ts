@@ -1,20 +1,25 @@
-/** A metric over a fleet: planned for each host on its own, one build a host. */
+/** A metric or a log over a fleet: planned for each host on its own, one build a host. */
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import type { Fleet } from '../fleet/fleet.js';
 import { findInFleet } from '../fleet/target-search.js';
-import type { MetricOptions } from './controller-api.js';
-import type { MetricAgent } from './metric.js';
-import { chooseProcesses, maxTargets, planChosen } from './planning.js';
+import type { AgentConversation } from '../rpc/agent-client.js';
+import { chooseProcesses, maxTargets, planChosen, type Planned, type PointOptions } from './planning.js';
 import type { SymbolAnswers } from './symbol-answers.js';
 
+export interface PlannedHost {
+  readonly host: string;
+  readonly client: AgentConversation;
+  readonly planned: Planned;
+}
+
 /** Throws the first refusal where no host can be planned for. */
-export async function planMetricInFleet(
+export async function planOnEachHost(
   fleet: Fleet,
-  options: MetricOptions,
+  options: PointOptions,
   symbols: SymbolAnswers,
-): Promise<readonly MetricAgent[]> {
+): Promise<readonly PlannedHost[]> {
   const found = (await findInFleet(fleet, options.target)).slice(0, maxTargets);
-  const agents: MetricAgent[] = [];
+  const agents: PlannedHost[] = [];
   let failure: StillframeError | undefined;
   for (const agent of new Set(found.map((each) => each.agent))) {
     const targets = found.filter((each) => each.agent === agent).map(({ target }) => target);

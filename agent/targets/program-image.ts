@@ -1,0 +1,30 @@
+/**
+ * Which program a process runs, so that it is seen when it executes another one: its number and its start stay the same, its addresses mean
+ * something else. Told by the auxiliary vector, which names where program, dynamic linker, vdso and stack were put: where that is the
+ * same after all, the same program lies at the same addresses.
+ */
+import { toStillframeError } from '../../format/error.js';
+import { readProcBytes } from '../linux/proc.js';
+
+export class ProgramImage {
+  readonly #pid: number;
+  readonly #auxv: Buffer;
+
+  /** Throws `target-gone`, `denied`. */
+  constructor(pid: number) {
+    this.#pid = pid;
+    this.#auxv = readProcBytes(pid, 'auxv');
+  }
+
+  /** Whether the process runs another program by now. One that is gone runs none. */
+  isAnother(): boolean {
+    try {
+      const auxv = readProcBytes(this.#pid, 'auxv');
+      // A process that ends has lost its memory, and the vector with it, before it is gone.
+      return auxv.length > 0 && !auxv.equals(this.#auxv);
+    } catch (error) {
+      if (toStillframeError(error).code === 'target-gone') return false;
+      throw error;
+    }
+  }
+}

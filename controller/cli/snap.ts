@@ -1,0 +1,85 @@
+/** How a point is waited for: `snap` and `watch`. */
+import { StillframeError, toStillframeError } from '../../format/error.js';
+import type { WatchRequest } from '../planner/watch.js';
+import type { SnapshotId } from '../service/controller-api.js';
+import { parseCount, parseDuration } from './arguments.js';
+import { pointOptionsFrom, type PointFlags } from './command.js';
+import { exitStatus } from './exit-status.js';
+import { catchInterrupt } from './interrupt.js';
+import { defaultOwner } from './owner.js';
+import { renderPoint } from './render-lists.js';
+import { renderSnapshot } from './render-snapshot.js';
+import type { Workplace } from './workplace.js';
+
+export interface SnapFlags extends PointFlags {
+  readonly hits: string;
+  readonly every: string;
+  readonly expire?: string;
+  readonly wait?: string;
+  readonly detach?: boolean;
+  readonly everyProcess?: boolean;
+  readonly note?: string;
+}
+
+const defaultWaitMs = 60_000;
+
+/** Sets a point, waits for it and shows what comes. With `watch` the location is an expression. */
+export async function snap(
+  { controller, output }: Workplace,
+  target: string,
+  location: string,
+  flags: SnapFlags,
+  watch?: WatchRequest,
+): Promise<number> {
+  const detach = flags.detach === true;
+  if (detach && flags.wait !== undefined) {
+    throw new StillframeError('usage', '--wait and --detach exclude each other');
+  }
+  const options = {
+    ...pointOptionsFrom(target, location, flags),
+    ...(watch === undefined ? {} : { watch }),
+    hits: parseCount('--hits', flags.hits, 1),
+    minIntervalNs: BigInt(parseDuration('--every', flags.every)) * 1_000_000n,
+    everyProcess: flags.everyProcess === true,
+    waitMs: flags.wait === undefined ? defaultWaitMs : parseDuration('--wait', flags.wait),
+    detach,
+    owner: defaultOwner(),
+    ...(flags.note === undefined ? {} : { note: flags.note }),
+    ...(flags.expire === undefined ? {} : { expireMs: parseDuration('--expire', flags.expire) }),
+  };
+  using interrupt = catchInterrupt();
+  const showing: Promise<void>[] = [];
+  let shown: Promise<void> = Promise.resolve();
+  const show = async (record: SnapshotId): Promise<void> => {
+    const depth = options.bounds.depth;
+    const document = await controller.show(
+      { name: record.id, exe: options.exe },
+      depth === undefined ? {} : { depth },
+    );
+    output.result(document, () => renderSnapshot(document));
+  };
+  try {
+    const outcome = await controller.snap(options, {
+      signal: interrupt.signal,
+      armed: (point) => {
+        if (!detach) output.progress(`point ${point.id} ${point.why}`);
+      },
+      progress: (why) => output.progress(why),
+      snapshot: (record) => {
+        // In the order in which they came, each as soon as it is there.
+        shown = shown.then(() => show(record));
+        showing.push(shown);
+      },
+    });
+    await Promise.all(showing);
+    if (detach) output.result(outcome.point, () => renderPoint(outcome.point));
+    else if (outcome.snapshots.length < options.hits && !options.everyProcess) {
+      output.notify(`${outcome.snapshots.length} of ${options.hits} snapshots came: ${outcome.point.why}`);
+    }
+    return interrupt.signal.aborted ? exitStatus.interrupted : exitStatus.done;
+  } catch (error) {
+    if (!interrupt.signal.aborted) throw error;
+    output.error(toStillframeError(error));
+    return exitStatus.interrupted;
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * Stops a process (its first argument) again and again, for tests that kill it: `now` takes all threads, `points` has a hardware breakpoint set and unset in
+ * the function whose address is given, and takes what hits meanwhile. Without the threads and messages of an engine, so that
+ * nearly all of its time is spent where a kill matters. Says first how much of it that is, in percent.
+ */
+import { tmpdir } from 'node:os';
+import { releaseLate } from '../../../../agent/engines/ptrace/late-threads.js';
+import { TracedProcess } from '../../../../agent/engines/ptrace/traced-process.js';
+import { captureNow } from '../../../../agent/engines/ptrace/now.js';
+import { counterSlots, type PointSpec } from '../../../../agent/engines/ptrace/messages.js';
+import { Tracees, pendingSignal, type Stop } from '../../../../agent/engines/ptrace/tracees.js';
+import { WALL, WNOHANG, WNOTHREAD, detach, wait, yieldProcessor } from '../../../../agent/linux/ptrace.js';
+import { planFor } from './target.js';
+
+const [mode = 'now', target = '', address = '0'] = process.argv.slice(2);
+const pid = Number(target);
+const request = { pid, tids: [], stackBytes: 4096, maxBytes: 1 << 20 };
+const rehearsals = 5;
+const status = Buffer.alloc(4);
+
+/** Nanoseconds that threads stood still. */
+function takeAll(): number {
+  const tracees = new Tracees(pid);
+  const letGo = (stop: Stop): void => {
+    detach(stop.tid, pendingSignal(stop));
+    tracees.forget(stop.tid);
+  };
+  const { cost } = captureNow(request, { tracees, letGo });
+  // On a machine that is busier than an engine would bear with, some take long to stop.
+  for (let i = 0; i < 30 && tracees.tids.size > 0; i++) releaseLate(tracees);
+  return cost.stoppedNs;
+}
+
+const traced = new TracedProcess(pid, tmpdir(), { hit: () => undefined, ended: () => undefined });
+const counters = new SharedArrayBuffer(8 * counterSlots.length);
+const never = Uint8Array.of(0x30);
+const spec: PointSpec | undefined =
+  mode === 'points'
+    ? {
+        pointId: 'p',
+        plan: planFor(['work'], never),
+        addresses: [BigInt(address)],
+        countOnly: false,
+        maxHits: 1000,
+        minIntervalNs: 0n,
+        allowSoftware: false,
+        counters,
+      }
+    : undefined;
+const armedNs = 3_000_000n;
+
+/** Nanoseconds from arming to the end of it. */
+function passPoints(armed: PointSpec): number {
+  const beganNs = process.hrtime.bigint();
+  traced.arm(armed);
+  while (process.hrtime.bigint() - beganNs < armedNs) {
+    const result = wait(-1, WALL | WNOTHREAD | WNOHANG, status);
+    if (result.kind === 'none') yieldProcessor();
+    else traced.handle(result);
+  }
+  traced.disarm('p');
+  return Number(process.hrtime.bigint() - beganNs);
+}
+
+const next = (): number => (spec === undefined ? takeAll() : passPoints(spec));
+
+let began = process.hrtime.bigint();
+let heldNs = 0;
+for (let i = 0; i < rehearsals; i++) {
+  // The first one compiles.
+  if (i === 1) {
+    began = process.hrtime.bigint();
+    heldNs = 0;
+  }
+  heldNs += next();
+}
+const percent = (100 * heldNs) / Number(process.hrtime.bigint() - began);
+process.stdout.write(`${percent.toFixed(0)}\n`, () => {
+  for (;;) next();
+});
