@@ -19,6 +19,8 @@ const all = [
   'reader',
   'values',
   'core',
+  'redis-core',
+  'ptrace',
 ];
 const names = process.argv.length > 2 ? process.argv.slice(2) : all;
 

@@ -18,11 +18,24 @@ export interface Explanation {
   readonly location: string;
   readonly module: { readonly path: string; readonly buildId: string };
   readonly sites: readonly SiteExplanation[];
+  /** Of a watch, which has no sites. */
+  readonly watch?: WatchExplanation;
   /** Addresses of the location that are not probed, and why. */
   readonly dropped: readonly DroppedSite[];
   readonly stackBytes: number;
   /** What one hit brings at most, whatever its ranges say. */
   readonly maxBytes: number;
+}
+
+export interface WatchExplanation {
+  readonly expression: string;
+  readonly type: string;
+  readonly bytes: number;
+  readonly onlyChanges: boolean;
+  /** How its address is computed, once, when it is armed. */
+  readonly listing: string;
+  readonly condition?: { readonly text: string; readonly listing: string };
+  readonly captures: readonly CaptureOutcome[];
 }
 
 export interface DroppedSite {

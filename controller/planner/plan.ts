@@ -4,6 +4,7 @@
  */
 import { hex } from '../../format/address.js';
 import { StillframeError } from '../../format/error.js';
+import { listExpression } from '../../format/dwarf-op/list.js';
 import { defaultLimits, type Limits } from '../../format/limits.js';
 import { flattenRanges, type Plan, type PlanSite } from '../../format/plan/plan.js';
 import { isUnlowered, type Unlowered } from '../expression/lower.js';
@@ -117,7 +118,7 @@ function planWatchPoint(options: PlanRequestOptions, request: WatchRequest): Pla
   const { symbols, location: expression, captures = [], condition: text } = options;
   const { limits, depth, stackBytes, maxBytes } = settingsOf(options);
   const site = siteOfWatch(symbols);
-  const watch = planWatch(site, expression, request.onlyChanges);
+  const { watch, type } = planWatch(site, expression, request.onlyChanges);
   const condition = kernelCondition(site, options, 'a watch is decided where the write is');
   if (condition !== undefined && 'refusal' in condition) throw condition.refusal;
   const asked = collectAskedFor(site, [expression, ...captures], condition?.parts ?? [], {
@@ -136,7 +137,25 @@ function planWatchPoint(options: PlanRequestOptions, request: WatchRequest): Pla
   const asText = { location, ...(text === undefined ? {} : { condition: text }), captures };
   return {
     plan: { version: 3, module, sites, stackBytes, maxBytes, request: asText, watch },
-    explanation: { location, module, sites: [], dropped: [], stackBytes, maxBytes },
+    explanation: {
+      location,
+      module,
+      sites: [],
+      watch: {
+        expression,
+        type,
+        bytes: watch.bytes,
+        onlyChanges: watch.onlyChanges,
+        listing: listExpression(watch.address),
+        ...(condition?.kernel === undefined
+          ? {}
+          : { condition: { text: condition.text, listing: listExpression(condition.kernel) } }),
+        captures: asked.outcomes.slice(1),
+      },
+      dropped: [],
+      stackBytes,
+      maxBytes,
+    },
   };
 }
 
@@ -200,6 +219,8 @@ function within(what: string, value: number, least: number, most: number): void 
 
 /** What parameters and locals lead to nobody asked for by name: each range delays the hitting thread, so there is an end sooner. */
 const maxLocalRanges = 256;
+/** The same of a point whose candidates bring them, whether they turn out to be hits or not. */
+const maxCandidateRanges = 64;
 
 interface PlannedSite {
   readonly site: PlanSite;
@@ -233,8 +254,9 @@ function planSite(
   if (asked.undecidable !== undefined) {
     return { refusal: cannotDecide(site, options.condition ?? '', asked.undecidable) };
   }
+  const localRanges = condition?.agent === undefined ? maxLocalRanges : maxCandidateRanges;
   const drafts = new Drafts({
-    maxRanges: Math.min(limits.maxRanges, flattenRanges(asked.ranges).length + maxLocalRanges),
+    maxRanges: Math.min(limits.maxRanges, flattenRanges(asked.ranges).length + localRanges),
     maxBytes: maxBytes - stackBytes,
   });
   drafts.adopt(asked.ranges);
