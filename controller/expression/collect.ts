@@ -27,6 +27,8 @@ import {
   type Unlowered,
 } from './lower.js';
 import { leadsOn, maxFollowedElements } from './follow-view.js';
+import type { PlanLocation } from './lower-location.js';
+import { partOf } from './lower-part.js';
 import { OpWriter } from './op-writer.js';
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import { beginningOf, followed, guarded, moved, RangeTree, type At } from './range-tree.js';
@@ -288,7 +290,8 @@ export class Collector {
       return this.#address(node);
     const { root, offset } = outermost(node);
     const rootSize = sizeOf(root.type);
-    if (root !== node && rootSize !== undefined && rootSize <= maxWholeStructBytes) {
+    const isPiece = this.#piece(node) !== undefined;
+    if (!isPiece && root !== node && rootSize !== undefined && rootSize <= maxWholeStructBytes) {
       const at = this.#covered(root, whole);
       return at === undefined ? undefined : moved(at, offset);
     }
@@ -314,9 +317,19 @@ export class Collector {
     return isObject(object) ? this.#covered(object, false) : this.#address(object);
   }
 
+  /** Of a part of a variable that lies in several pieces. */
+  #piece(node: Typed): PlanLocation | undefined {
+    const part = node.kind === 'member' || node.kind === 'element' ? partOf(node) : undefined;
+    return part === undefined ? undefined : this.#context.variablePart?.(part);
+  }
+
   /** Undefined when the object is not in memory. */
   #address(node: Typed): At | undefined {
     if (!isPlaced(node)) return undefined;
+    const place = this.#piece(node);
+    if (place !== undefined) {
+      return place.kind === 'address' ? { owner: undefined, code: place.expression } : undefined;
+    }
     if (isFoundByWalk(node)) {
       this.#found(node);
       return undefined;

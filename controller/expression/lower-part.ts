@@ -63,6 +63,10 @@ export function rewritePart(
   return undefined;
 }
 
+export function hasPieces(location: VariableLocation | Absent): boolean {
+  return !isAbsent(location) && location.kind === 'expression' && piecesOf(location.expression).length > 0;
+}
+
 interface Piece {
   readonly offset: number;
   readonly size: number;

@@ -14,6 +14,7 @@ import { sizeOf } from '../types/layout.js';
 import { rootPath } from '../types/path.js';
 import { typeName } from '../types/type-name.js';
 import type { ConditionPart } from './condition.js';
+import { captureParts, isInPieces } from './capture-parts.js';
 import { constantLength, type Draft, type Drafts } from './draft.js';
 import { Follower, shownSize } from './follow.js';
 import type { Site } from './site.js';
@@ -59,7 +60,10 @@ export function collectAskedFor(
   }
   const outcomes = captures.map((expression): CaptureOutcome => {
     const node = inText(expression, () => checkExpression(expression, site.names));
-    const failed = collector.capture(node, depth);
+    const refused = collector.capture(node, depth);
+    const isCaptured =
+      refused === undefined || (isInPieces(site, node) && captureParts(collector, node, depth, 0));
+    const failed = isCaptured ? undefined : refused;
     return {
       expression,
       type: typeName(node.type),

@@ -1,5 +1,5 @@
 // Functions of goroutines whose stacks move and that change threads, and what they return as the program itself sees it. A line of input is how many
-// rounds each goroutine runs; the answer is calls, sums and nanoseconds inside and around, as returns.c has them.
+// rounds eight goroutines run, new ones each time; the answer is calls, sums and nanoseconds inside and around, as returns.c has them.
 package main
 
 import (
@@ -105,17 +105,17 @@ func main() {
 		if count, _ := fmt.Scan(&rounds); count != 1 {
 			return
 		}
-		var all sync.WaitGroup
-		for worker := int64(0); worker < 8; worker++ {
-			for n := int64(1); n <= rounds; n++ {
+		for n := int64(1); n <= rounds; n++ {
+			var all sync.WaitGroup
+			for worker := 0; worker < 8; worker++ {
 				all.Add(1)
-				go func(n int64) {
+				go func() {
 					round(n)
 					all.Done()
-				}(n)
+				}()
 			}
+			all.Wait()
 		}
-		all.Wait()
 		fmt.Print("{")
 		for i, each := range []struct {
 			name string

@@ -1,9 +1,12 @@
 /** `FUNCTION:return`, `$return` and `$duration` on the command line. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openWorkplace, type Workplace } from '../support/cli.js';
 import { compileFixture } from '../support/compile.js';
-import { compileNative, rustc } from '../support/compile-native.js';
+import { compileNative, go, rustc } from '../support/compile-native.js';
 import type { SnapshotJson, ValueJson } from '../support/documents.js';
+import { repositoryRoot } from '../support/paths.js';
 
 let workplace: Workplace;
 beforeAll(async () => {
@@ -131,4 +134,15 @@ describe('Rust', { timeout: 120_000 }, () => {
     expect(Number(c)).toBe(Number(a) + 2);
     expect((await at('small'))?.absent?.reason).toBe('unsupported');
   });
+});
+
+test('Go: several results, and what they lead to', { timeout: 120_000 }, async () => {
+  const source = readFileSync(join(repositoryRoot, 'native-fixtures/probe-lab/returns.go'), 'utf8');
+  const started = await workplace.startProgram(compileNative(source, 'returns', go()), [], { stdin: true });
+  started.process.stdin?.write('100000000\n');
+  const found = (await snap(`${started.pid}`, 'main.lookup:return', '--if', '$return.r1 == nil'))['$return'];
+  const [order, error] = found?.fields ?? [];
+  const id = order?.target?.fields?.find(({ name }) => name === 'id')?.value;
+  expect(order?.target?.fields?.find(({ name }) => name === 'name')?.text).toBe(`order ${id}`);
+  expect(error?.absent).toBeUndefined();
 });
