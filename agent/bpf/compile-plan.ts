@@ -6,7 +6,7 @@
  * what became of its parent, instead of being jumped over.
  */
 import { StillframeError } from '../../format/error.js';
-import { flattenRanges, type Plan } from '../../format/plan/plan.js';
+import { flattenRanges, hasDecisions, type Plan } from '../../format/plan/plan.js';
 import { ptRegsBytes } from '../../format/registers/x86-64.js';
 import { type AssembledProgram, Assembler } from './assembler.js';
 import type { AggregateMaps } from './aggregate-maps.js';
@@ -266,7 +266,9 @@ class SiteCompiler {
       .jumpIfImm('eq', 0, 0, first)
       .mov(1, 7)
       .alu('sub', 1, 0)
-      .load(2, minIntervalNs)
+      .load(2, minIntervalNs);
+    if (hasDecisions(this.#plan)) this.#spread(minIntervalNs);
+    asm
       .jumpIf('slt', 1, 2, limited)
       .bind(first)
       .mov(1, 0)
@@ -276,6 +278,22 @@ class SiteCompiler {
     this.#count('rateLimited');
     this.#leave();
     asm.bind(go);
+  }
+
+  /**
+   * Of candidates the interval in register 2 becomes up to twice as long, by chance (bits of the time in register 7): what comes at a steady pace would
+   * else always show the same of its phases.
+   */
+  #spread(minIntervalNs: bigint): void {
+    // Fibonacci hashing; 30 bits of it, times the interval, as a part of 2^30.
+    this.#asm
+      .load(3, 0x9e37_79b9_7f4a_7c15n)
+      .alu('mul', 3, 7)
+      .aluImm('rsh', 3, 34)
+      .load(4, minIntervalNs)
+      .alu('mul', 3, 4)
+      .aluImm('rsh', 3, 30)
+      .alu('add', 2, 3);
   }
 
   /** Leaves where `maxHits` are taken already, so that what comes then costs the ring nothing. */

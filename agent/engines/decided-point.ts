@@ -13,8 +13,8 @@ import { hasDecisions } from '../../format/plan/plan.js';
 import { toStillframeError } from '../../format/error.js';
 import type { ArmedPoint, ArmRequest, Engine, PointCounters, PointEnd, PointSink } from './engine.js';
 
-/** At most one candidate of a process in so long. */
-export const candidateIntervalNs = 5_000_000n;
+/** At most one candidate of a process in so long; engines make it up to twice as long, by chance. */
+export const candidateIntervalNs = 10_000_000n;
 /** As many as an engine can count to. */
 const endless = 0x7fff_ffff;
 const maxReasonCharacters = 500;

@@ -86,6 +86,7 @@ function explainText(explained: ExplainDocument): string {
     lines.push(colors.yellow(`left out: ${processText(left)}: ${clean(reason)}`));
   }
   lines.push('', renderExplanation(explained));
-  if (explained.measured !== undefined) lines.push('', renderMeasured(explained.measured));
+  const candidates = explained.sites.some(({ condition }) => condition?.decision !== undefined);
+  if (explained.measured !== undefined) lines.push('', renderMeasured(explained.measured, candidates));
   return lines.join('\n');
 }

@@ -47,10 +47,13 @@ function renderSite(site: SiteExplanation, index: number, count: number): string
   const into =
     site.inlinedInto.length > 0 ? `, inlined into ${site.inlinedInto.map(clean).join(' in ')}` : '';
   const moved = site.afterPrologue ? ', after the prologue' : '';
-  const { instruction } = site;
+  const { instruction, movedFrom } = site;
   const lines = [
     `${colors.bold(`address ${index + 1} of ${count}`)}  ${site.address}  ${clean(site.function)}${place}${into}${moved}`,
     `  instruction  ${instruction.bytes} (${instruction.group}), ${instruction.probe}: ${instruction.cost}`,
+    ...(movedFrom === undefined
+      ? []
+      : [colors.dim(`               moved here from ${movedFrom}, where it would be single-stepped`)]),
   ];
   if (site.condition !== undefined) {
     lines.push(...renderCondition(site.condition));

@@ -112,11 +112,13 @@ function placeOf({ location }: SnapshotSummary): string {
   return clean(`${location.function}${at}`);
 }
 
-export function renderMeasured(measured: MeasuredDocument): string {
+/** `candidates`: the agent decides a part of the condition, which nobody has asked it for. */
+export function renderMeasured(measured: MeasuredDocument, candidates = false): string {
   const seconds = Number((measured.durationMs / 1000).toFixed(3));
   return [
     `${colors.bold('measured')}  ${plural(measured.hits, 'hit')} in ${seconds} s by ${clean(measured.engine)}: ${grouped(measured.hitsPerSecond)} a second`,
     `condition false ${grouped(measured.conditionFalse)} times`,
+    ...(candidates ? ['the rest are candidates, of which the agent would decide'] : []),
     ...(measured.faults > 0 ? [`memory not readable ${grouped(measured.faults)} times`] : []),
   ].join(', ');
 }

@@ -7,7 +7,9 @@ import type { PlanRange } from '../../format/plan/plan.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
 import { sizeOf, stripType } from '../types/layout.js';
 import { elementOf, pathText, rootPath } from '../types/path.js';
+import type { SequenceView } from '../types/view.js';
 import { numericOf } from './c-types.js';
+import { dataNode, lengthNode } from './view-node.js';
 import { childrenOf } from './children.js';
 import {
   followPage,
@@ -55,6 +57,9 @@ export interface CollectOptions {
 export const maxWholeStructBytes = 256;
 /** Of a slice whose length only the process knows. */
 export const maxDynamicSliceBytes = 4096;
+
+/** Of the elements of a sequence that is looked through. */
+export const maxSearchedElementBytes: number = 16 * 1024;
 
 /** One tree for all that one site collects. */
 export class Collector {
@@ -225,8 +230,26 @@ export class Collector {
 
   /** What is walked is brought as far as its view can say, and the index or the key that is looked for. */
   #walked(node: WalkedNode | ViewCountNode): void {
+    if (node.kind === 'view-count' && node.view.kind === 'sequence') this.#elements(node.object, node.view);
     this.#value(node.object, 1, false);
     for (const child of childrenOf(node)) if (child !== node.object) this.#reads(child);
+  }
+
+  /** All elements that are looked through, not only those that are shown. */
+  #elements(object: Typed, view: SequenceView): void {
+    const length = lengthNode(view, object);
+    const count = lowerValue(length, this.#context);
+    const stride = sizeOf(view.element()) ?? 0;
+    if (stride === 0 || isFoundByWalk(object) || isUnlowered(count)) return;
+    this.#reads(length);
+    const { isSecret = () => false } = this.#options;
+    const bytes = new OpWriter().raw(count).constant(BigInt(stride)).op(DW_OP.DW_OP_mul).finish();
+    this.#tree.ensure(this.#pointer(dataNode(view, object)), {
+      path: object.path,
+      length: bytes,
+      maxBytes: maxSearchedElementBytes,
+      secret: isSecret(object.path),
+    });
   }
 
   /** Brings every object that an expression reads. */

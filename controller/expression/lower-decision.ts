@@ -13,8 +13,8 @@ import type {
   Text,
   WalkElements,
 } from '../../format/decision/decision.js';
-import { maxDecisionCells } from '../../format/decision/verify.js';
-import { StillframeError } from '../../format/error.js';
+import { maxDecisionCells, verifyDecision } from '../../format/decision/verify.js';
+import { StillframeError, toStillframeError } from '../../format/error.js';
 import type { Walk } from '../../format/walk/walk.js';
 import { sizeOf, stripType } from '../types/layout.js';
 import type { Type } from '../types/type.js';
@@ -44,7 +44,14 @@ import { dataNode, lengthNode, withObject } from './view-node.js';
 export function lowerDecision(node: Typed, context: LoweringContext): Decision | Unlowered {
   return orUnlowered(() => {
     const cells = new DecisionCells(context);
-    return cells.finish(cells.truth(node));
+    const decision = cells.finish(cells.truth(node));
+    try {
+      verifyDecision(decision, { name: 'the decision' });
+    } catch (error) {
+      // Within what its agent takes, or not at all.
+      throw new StillframeError('limit', toStillframeError(error).message);
+    }
+    return decision;
   });
 }
 

@@ -186,6 +186,10 @@ function hostView(
       .map(({ why }) => why),
     unwatched: place?.watchDetail ?? '',
     counters: place?.counters() ?? noHits,
+    ...optionalText(
+      'undecidedWhy',
+      views.find(({ counters }) => counters.undecidedWhy)?.counters.undecidedWhy,
+    ),
     open: place?.open ?? false,
     wasArmed: armings.length > 0,
   };

@@ -20,6 +20,8 @@ export interface HostView {
   /** Why processes are not watched there. */
   readonly unwatched: string;
   readonly counters: HitCounters;
+  /** Why it could not be told of the last hit whether the condition holds. */
+  readonly undecidedWhy?: string;
   /** A probe may be left there. */
   readonly open: boolean;
   /** It has been armed there, or was about to be. */
@@ -127,7 +129,7 @@ export function whyAtHost(host: HostView, facts: Pick<WhyFacts, 'target' | 'hasC
   if (host.armed.length > 0) {
     const engines = [...new Set(host.armed.map(({ engine }) => engine))].join(', ');
     clauses.push(
-      `armed at ${addressesOf(host.armed)} in ${processesOf(host.armed)} by ${engines}: ${passed(host.counters, facts.hasCondition)}`,
+      `armed at ${addressesOf(host.armed)} in ${processesOf(host.armed)} by ${engines}: ${passed(host.counters, facts.hasCondition, host.undecidedWhy)}`,
     );
   }
   clauses.push(...host.suspended.map((why) => `suspended: ${why}`));
@@ -151,19 +153,25 @@ function armedClause(facts: WhyFacts, hosts: readonly HostView[]): string {
   const where = `armed at ${addressesOf(armed)} in ${processesOf(armed)} at ${names(hosts)} by ${engines}`;
   const of = everyProcess ? `${stored} delivered` : `${stored} of ${maxHits} delivered`;
   const delivered = kind === 'snapshot' && stored > 0 ? `, ${of}` : '';
-  return `${where}: ${passed(counters, hasCondition)}${delivered}`;
+  const undecidedWhy = hosts.find((host) => host.undecidedWhy !== undefined)?.undecidedWhy;
+  return `${where}: ${passed(counters, hasCondition, undecidedWhy)}${delivered}`;
 }
 
-function passed(counters: HitCounters, hasCondition: boolean): string {
-  return counters.hits === 0n ? '0 hits, no thread has passed there yet' : hitsOf(counters, hasCondition);
+function passed(counters: HitCounters, hasCondition: boolean, undecidedWhy?: string): string {
+  return counters.hits === 0n
+    ? '0 hits, no thread has passed there yet'
+    : hitsOf(counters, hasCondition, undecidedWhy);
 }
 
-function hitsOf(counters: HitCounters, hasCondition: boolean): string {
+function hitsOf(counters: HitCounters, hasCondition: boolean, undecidedWhy?: string): string {
   const parts = [count(counters.hits, 'hit', 'hits')];
   if (hasCondition) parts.push(`condition false ${count(counters.conditionFalse, 'time', 'times')}`);
   if (counters.faults > 0n) parts.push(`memory not readable ${count(counters.faults, 'time', 'times')}`);
   const { undecided = 0n } = counters;
-  if (undecided > 0n) parts.push(`condition not decided ${count(undecided, 'time', 'times')}`);
+  if (undecided > 0n) {
+    const last = undecidedWhy === undefined ? '' : ` (last: ${undecidedWhy})`;
+    parts.push(`condition not decided ${count(undecided, 'time', 'times')}${last}`);
+  }
   if (counters.dropped > 0n) parts.push(`${counters.dropped} lost for want of room`);
   return parts.join(', ');
 }

@@ -52,6 +52,11 @@ export function collectAskedFor(
     limits,
     isCovered: (variable) => isCovered(site, variable, stackBytes),
   });
+  let undecidable: Unlowered | undefined;
+  // What the agent decides on comes before all else.
+  for (const { node, runsIn } of condition) {
+    if (runsIn === 'agent') undecidable ??= collector.local(node, 0);
+  }
   const outcomes = captures.map((expression): CaptureOutcome => {
     const node = inText(expression, () => checkExpression(expression, site.names));
     const failed = collector.capture(node, depth);
@@ -63,11 +68,7 @@ export function collectAskedFor(
         : { absent: { reason: failed.absent?.absent ?? 'unsupported', detail: failed.unsupported } }),
     };
   });
-  let undecidable: Unlowered | undefined;
-  for (const { node, runsIn } of condition) {
-    const failed = collector.local(node, 0);
-    if (runsIn === 'agent') undecidable ??= failed;
-  }
+  for (const { node, runsIn } of condition) if (runsIn === 'kernel') collector.local(node, 0);
   return { ranges: collector.ranges, outcomes, ...(undecidable === undefined ? {} : { undecidable }) };
 }
 

@@ -55,6 +55,8 @@ export interface SiteExplanation {
   readonly inlinedInto: readonly string[];
   /** The point was moved from the function's first instruction to behind its prologue. */
   readonly afterPrologue: boolean;
+  /** Link address, hex: what the location means, where a probe would cost more; what runs from there to `address` changes nothing that could be seen. */
+  readonly movedFrom?: string;
   readonly instruction: InstructionExplanation;
   readonly condition?: ConditionExplanation;
   readonly captures: readonly CaptureOutcome[];
@@ -118,6 +120,7 @@ export function explainSite(site: Site, parts: SiteParts): SiteExplanation {
     inlined: site.inlined,
     inlinedInto: site.inlined ? stack.slice(level + 1).map((each) => each.function) : [],
     afterPrologue: site.afterPrologue,
+    ...(site.movedFrom === undefined ? {} : { movedFrom: hex(site.movedFrom) }),
     instruction: explainInstruction(site),
     ...(condition === undefined ? {} : { condition: explainCondition(condition) }),
     captures,

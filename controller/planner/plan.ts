@@ -18,7 +18,8 @@ import { planCondition, type PlannedCondition } from './condition.js';
 import { Drafts } from './draft.js';
 import { type DroppedSite, type Explanation, explainSite, type SiteExplanation } from './explain.js';
 import { timingOf } from './entries.js';
-import { locate, type LocatedSite } from './location.js';
+import { locate, type LocatedSite, parseLocation } from './location.js';
+import { placeSites } from './place-site.js';
 import { type MetricRequest, type MetricShape, metricText, planMetric, sameShape } from './metric.js';
 import { openSite, type Site } from './site.js';
 import { planWatch, siteOfWatch, type WatchRequest, writesOf } from './watch.js';
@@ -62,9 +63,11 @@ export function planPoint(options: PlanRequestOptions): PlannedPoint {
   const { sites: places, unseen } = locate(symbols, location);
   const timing = wantsDuration(options) ? timingOf(symbols, places) : undefined;
   const captures = capturesOf(symbols, places, options);
-  for (const located of places) {
-    const site = openSite(symbols, located, timing);
-    const result = planSite(site, { ...options, captures }, settings);
+  const asked = { ...options, captures };
+  const { kind } = parseLocation(location);
+  for (const { asked: located, better } of placeSites(places, { symbols, kind, texts: textsOf(options) })) {
+    const moved = better === undefined ? undefined : planMoved(openSite(symbols, better), asked, settings);
+    const result = moved ?? planSite(openSite(symbols, located, timing), asked, settings);
     if ('site' in result) {
       planned.push(result);
     } else {
@@ -156,9 +159,23 @@ function planWatchPoint(options: PlanRequestOptions, request: WatchRequest): Pla
   };
 }
 
-function wantsDuration({ condition = '', captures = [], metric }: PlanRequestOptions): boolean {
-  const texts = [condition, ...captures, metric?.value ?? '', metric?.by ?? ''];
-  return texts.some((text) => /\$duration\b/.test(text));
+function textsOf({ condition = '', captures = [], metric }: PlanRequestOptions): readonly string[] {
+  return [condition, ...captures, metric?.value ?? '', metric?.by ?? ''];
+}
+
+function wantsDuration(options: PlanRequestOptions): boolean {
+  return textsOf(options).some((text) => /\$duration\b/.test(text));
+}
+
+/** Undefined where something cannot be planned there: whether that is so where it was asked for is for the asked place to say. */
+function planMoved(site: Site, options: PlanRequestOptions, settings: Settings): PlannedSite | undefined {
+  try {
+    const result = planSite(site, options, settings);
+    return 'site' in result ? result : undefined;
+  } catch (error) {
+    if (error instanceof StillframeError) return undefined;
+    throw error;
+  }
 }
 
 /** Who looks at a function that returns wants to see what it returns, where locals are shown at all. */
@@ -202,6 +219,8 @@ function within(what: string, value: number, least: number, most: number): void 
 
 /** What parameters and locals lead to nobody asked for by name: each range delays the hitting thread, so there is an end sooner. */
 const maxLocalRanges = 256;
+/** The same of a point whose candidates bring them, whether they turn out to be hits or not. */
+const maxCandidateRanges = 64;
 
 interface PlannedSite {
   readonly site: PlanSite;
@@ -235,8 +254,9 @@ function planSite(
   if (asked.undecidable !== undefined) {
     return { refusal: cannotDecide(site, options.condition ?? '', asked.undecidable) };
   }
+  const localRanges = condition?.agent === undefined ? maxLocalRanges : maxCandidateRanges;
   const drafts = new Drafts({
-    maxRanges: Math.min(limits.maxRanges, flattenRanges(asked.ranges).length + maxLocalRanges),
+    maxRanges: Math.min(limits.maxRanges, flattenRanges(asked.ranges).length + localRanges),
     maxBytes: maxBytes - stackBytes,
   });
   drafts.adopt(asked.ranges);

@@ -185,9 +185,11 @@ export class LogRun implements Disposable {
   #see(views: readonly AgentPoint[]): void {
     const { linesPerSecond } = this.#options;
     const limited = views.reduce((sum, { counters }) => sum + Number(counters.limited ?? 0n), 0);
+    const undecided = views.reduce((sum, { counters }) => sum + Number(counters.undecided ?? 0n), 0);
     const dropped = views.reduce((sum, { counters }) => sum + Number(counters.dropped), 0);
     this.#drop(`more than ${linesPerSecond} a second`, limited, true);
     this.#drop('for want of room', dropped, true);
+    this.#drop('whose condition was not decided', undecided, true);
     for (const [why, count] of this.#dropped) {
       if (count.all > count.told) this.#hooks.dropped(count.all - count.told, why);
       count.told = count.all;

@@ -233,7 +233,8 @@ function truth(value: boolean | Absent): bigint | Absent {
 }
 
 function inPath(why: Absent, path: string): Absent {
-  return { ...why, detail: `${path}: ${why.detail}` };
+  // What a guard says names the object itself.
+  return why.detail.startsWith(path) ? why : { ...why, detail: `${path}: ${why.detail}` };
 }
 
 function toInteger(

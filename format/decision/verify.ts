@@ -12,6 +12,8 @@ import { elementCells, referencesOf } from './references.js';
 /** Cells of one decision, and the bytes of its programs. */
 export const maxDecisionCells = 1024;
 const maxProgramBytes = 128 * 1024;
+/** Cells within cells: each is a few calls on the stack of whoever decides. */
+const maxDepth = 200;
 const maxLiteralBytes = 4096;
 const maxTextCharacters = 1024;
 const maxShown = 8;
@@ -29,6 +31,7 @@ export function verifyDecision(
     throw wrong(name, `${cells.length} cells, 1 to ${maxDecisionCells} are allowed`);
   }
   let programBytes = 0;
+  const depths: number[] = [];
   for (const [index, cell] of cells.entries()) {
     const where = `${name}: cell ${index}`;
     if (cell.kind === 'ops') {
@@ -38,11 +41,20 @@ export function verifyDecision(
     }
     checkReferences(cells, index, where);
     checkContent(cell, where);
+    const depth = depthOf(cell, depths);
+    if (depth > maxDepth) throw wrong(where, `nested deeper than ${maxDepth}`);
+    depths.push(depth);
   }
   const last = cells.length - 1;
   const result = cells[last];
   if (result === undefined || isFloatCell(result)) throw wrong(name, 'its last cell is a float');
   if (elementCells(decision)[last] === true) throw wrong(name, 'its last cell depends on an element');
+}
+
+function depthOf(cell: Cell, depths: readonly number[]): number {
+  const { integers, floats, any, match } = referencesOf(cell);
+  const inner = [...integers, ...floats, ...any, ...(match === undefined ? [] : [match])];
+  return 1 + inner.reduce((most, index) => Math.max(most, depths[index] ?? 0), 0);
 }
 
 function checkReferences(cells: readonly Cell[], index: number, where: string): void {

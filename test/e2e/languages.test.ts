@@ -1,42 +1,13 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openWorkplace, type StartedProgram, type Workplace } from '../support/cli.js';
-import { compileNative, cplusplus, go, rustc, type Toolchain } from '../support/compile-native.js';
+import type { Workplace } from '../support/cli.js';
 import { field, local, type SnapshotJson, type ValueJson } from '../support/documents.js';
-import { repositoryRoot } from '../support/paths.js';
-
-interface Service {
-  readonly folder: string;
-  readonly file: string;
-  readonly toolchain: Toolchain;
-}
-
-const cplusplusService: Service = {
-  folder: 'cplusplus-service',
-  file: 'service.cc',
-  toolchain: cplusplus('g++', '-O0', '-std=c++17', '-pthread'),
-};
-const rustService: Service = { folder: 'rust-service', file: 'service.rs', toolchain: rustc() };
-const goService: Service = { folder: 'go-service', file: 'service.go', toolchain: go('-gcflags=all=-N -l') };
-
-interface Running extends AsyncDisposable {
-  readonly workplace: Workplace;
-  readonly service: StartedProgram;
-  /** `service.cc:64`, by the mark in the source. */
-  readonly location: string;
-}
-
-async function start({ folder, file, toolchain }: Service): Promise<Running> {
-  const source = readFileSync(join(repositoryRoot, 'native-fixtures', folder, file), 'utf8');
-  const program = compileNative(source, 'service', toolchain);
-  const line = source.split('\n').findIndex((text) => text.includes('PROBE: handle')) + 1;
-  const workplace = openWorkplace();
-  const service = await workplace.startProgram(program, [], { ready: 'started' });
-  await workplace.startAgent();
-  const location = `service.${toolchain.extension}:${line}`;
-  return { workplace, service, location, [Symbol.asyncDispose]: () => workplace[Symbol.asyncDispose]() };
-}
+import {
+  cplusplusService,
+  goService,
+  type RunningService,
+  rustService,
+  startService,
+} from '../support/language-service.js';
 
 /** Each value in few words: its text, or its value, or the reason why there is none. */
 async function answers(workplace: Workplace, ...expressions: string[]): Promise<string[]> {
@@ -48,11 +19,11 @@ const entries = (map: ValueJson): string[] =>
   (map.elements ?? []).map((pair) => `${field(pair, 'key').text ?? ''} ${field(pair, 'value').value ?? ''}`);
 
 describe('a service in C++', () => {
-  let running: Running;
+  let running: RunningService;
   let snapshot: SnapshotJson;
 
   beforeAll(async () => {
-    running = await start(cplusplusService);
+    running = await startService(cplusplusService);
     const { workplace, service, location } = running;
     const condition = 'request.name == "abc" && request.items.size() > 1 && request.coupon.has_value()';
     const snap = ['snap', String(service.pid), location, '--if', condition, '--capture', 'shop::handled'];
@@ -120,7 +91,7 @@ describe('a service in C++', () => {
 
 describe('a service in Rust', () => {
   test('the kernel decides on its strings, vectors and options, and a hit brings what they hold', async () => {
-    await using running = await start(rustService);
+    await using running = await startService(rustService);
     const { workplace, service, location } = running;
     const condition = 'self.name == "abc" && self.items.len() > 1 && self.coupon.is_some()';
     const snap = ['snap', String(service.pid), location, '--if', condition, '--wait', '30s'];
@@ -155,7 +126,7 @@ describe('a service in Rust', () => {
 
 describe('a service in Go', () => {
   test('the kernel decides on its strings and errors, and a hit brings what they hold', async () => {
-    await using running = await start(goService);
+    await using running = await startService(goService);
     const { workplace, service, location } = running;
     const condition = 'r.Err != nil && r.Name != "abc" && len(r.Items) == 2';
     const snap = ['snap', String(service.pid), location, '--if', condition, '--wait', '30s'];

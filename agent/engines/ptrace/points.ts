@@ -1,7 +1,7 @@
 /** The points of one traced process: what a thread that stopped at an address means to them. Runs on the tracing thread. */
 import type { Capture, CapturedRange, MissingRange } from '../../../format/capture.js';
 import { type PlanSiteResult, rangeBytes, runPlanSite } from '../../../format/plan/run.js';
-import type { PlanSite } from '../../../format/plan/plan.js';
+import { hasDecisions, type PlanSite } from '../../../format/plan/plan.js';
 import { readUserRegister } from '../../../format/registers/x86-64.js';
 import type { ProcessMemory } from '../../linux/memory.js';
 import { findMapping, readMaps, readThreadStat } from '../../linux/proc.js';
@@ -44,6 +44,12 @@ export class TracedPoint {
     return !this.spec.countOnly && this.counter('delivered') >= this.spec.maxHits;
   }
 
+  /** Of candidates the interval is up to twice as long, by chance: what comes at a steady pace would else always show the same of its phases. */
+  #spread(intervalNs: bigint): bigint {
+    if (!hasDecisions(this.spec.plan)) return intervalNs;
+    return intervalNs + (intervalNs * BigInt(Math.floor(Math.random() * 1024))) / 1024n;
+  }
+
   /** Indices of the sites at an address. */
   sitesAt(address: bigint): number[] {
     return this.spec.addresses.flatMap((candidate, index) => (candidate === address ? [index] : []));
@@ -65,7 +71,7 @@ export class TracedPoint {
     }
     if (countOnly) return undefined;
     const nowNs = process.hrtime.bigint();
-    if (this.#lastNs !== undefined && nowNs - this.#lastNs < minIntervalNs) {
+    if (this.#lastNs !== undefined && nowNs - this.#lastNs < this.#spread(minIntervalNs)) {
       this.count('limited');
       return undefined;
     }

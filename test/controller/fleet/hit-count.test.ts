@@ -23,6 +23,7 @@ test('the total never goes back, whatever an agent says, and is the sum of the l
     faults: fc.bigInt(0n, 100n),
     dropped: fc.bigInt(0n, 100n),
     delivered: fc.bigInt(0n, 100n),
+    undecided: fc.bigInt(0n, 100n),
   });
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.constantFrom('a', 'b'), counters)), (said) => {

@@ -55,6 +55,12 @@ test.each([
   ['many wait', [host('a'), host('b'), host('c')], {}, 'no process fits name:shop on any of 3 hosts yet'],
   ['processes are looked at', [host('a', { processes: 2 }), host('b')], {}, 'looking at 2 processes at a'],
   [
+    'what the agent could not tell',
+    [host('a', { ...armed, undecidedWhy: 'name: 8 bytes at 0x5000 were not captured' })],
+    { counters: { ...noHits, hits: 9n, conditionFalse: 4n, undecided: 3n }, hasCondition: true },
+    'armed at 2 addresses in process 12 at a by uprobe: 9 hits, condition false 4 times, condition not decided 3 times (last: name: 8 bytes at 0x5000 were not captured)',
+  ],
+  [
     'armed, nothing passed',
     [host('a', armed)],
     {},

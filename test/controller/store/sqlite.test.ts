@@ -245,7 +245,7 @@ describe('points of a fleet', () => {
     why: '',
     count: {
       life: 'boot/7',
-      total: { hits: 2n ** 63n, conditionFalse: 1n, faults: 2n, dropped: 3n, delivered: 4n },
+      total: { hits: 2n ** 63n, conditionFalse: 1n, faults: 2n, dropped: 3n, delivered: 4n, undecided: 6n },
       last: { hits: 5n, conditionFalse: 1n, faults: 2n, dropped: 3n, delivered: 4n },
     },
   } as const;
