@@ -4,7 +4,7 @@
  *
  * usage: node dist/bench/hit-cost.js [--json]
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { uprobeEngine } from '../agent/engines/uprobe/engine.js';
@@ -17,12 +17,12 @@ import { buildIdOf, symbolAddress } from './binary.js';
 import { median } from './machine.js';
 import { best, compileBenchProgram, report } from './measure.js';
 import { startLoop, type Loop } from './loop.js';
+import { ended, underGdb } from './under-gdb.js';
 
 const rounds = 15;
 const calls = 50_000;
 const bursts = 100;
 const burstCalls = 8;
-const gdbCalls = 2000;
 
 const program = compileBenchProgram('probe-lab/loop.c', [
   '-g',
@@ -109,15 +109,6 @@ async function bursty(loop: Loop, pause: (calls: number) => Promise<void>): Prom
   return times;
 }
 
-/** Asks a peer to end, and ends it. */
-async function ended(child: ChildProcess): Promise<void> {
-  const exit = once(child, 'exit');
-  child.kill('SIGINT');
-  const forced = setTimeout(() => child.kill('SIGKILL'), 3000);
-  await exit;
-  clearTimeout(forced);
-}
-
 async function underBpftrace(loop: Loop): Promise<{ steady: number; bursts: number[] }> {
   const child = spawn('bpftrace', ['-e', `uprobe:${program}:handle { }`, '-p', String(loop.pid)], {
     stdio: ['ignore', 'pipe', 'ignore'],
@@ -173,28 +164,6 @@ async function underCapture(loop: Loop): Promise<number[]> {
   if (point.counters().dropped !== 0n) throw new Error('hits were dropped');
   if (truths !== bursts * burstCalls) throw new Error(`only ${truths} captures are as they should be`);
   return times;
-}
-
-async function underGdb(loop: Loop): Promise<number> {
-  const child = spawn(
-    'gdb',
-    [
-      '-nx',
-      '-batch',
-      '-p',
-      String(loop.pid),
-      '-ex',
-      'break *handle if *(long *)($rdi + 8) > 10000',
-      '-ex',
-      'continue',
-    ],
-    { stdio: ['ignore', 'pipe', 'ignore'] },
-  );
-  child.stdout.on('data', () => undefined);
-  await sleep(3000);
-  const { wallNs } = await loop.run(gdbCalls);
-  await ended(child);
-  return wallNs / gdbCalls;
 }
 
 const results = {

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const all = [
   'hit-cost',
+  'placement',
   'metric',
   'snapshots',
   'observe',
@@ -18,6 +19,8 @@ const all = [
   'reader',
   'values',
   'core',
+  'redis-core',
+  'ptrace',
 ];
 const names = process.argv.length > 2 ? process.argv.slice(2) : all;
 

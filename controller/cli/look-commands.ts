@@ -56,18 +56,20 @@ export function addLookCommands(program: Command): void {
       .argument('<location>', 'file.c:42, function, *0x401136, lib.so!function'),
   )
     .option('--measure <duration>', 'count hits for so long')
+    .option('--watch', 'the location is a variable: what a watch of it would be')
     .addHelpText(
       'after',
       "\nExamples:\n  stillframe explain 1234 orders.c:70\n  stillframe explain name:redis-server setGenericCommand --if 'c->argc == 3' --measure 2s",
     )
     .action(async (target: string, location: string, _: unknown, command: Command) => {
-      const flags = command.optsWithGlobals<PointFlags & { measure?: string }>();
+      const flags = command.optsWithGlobals<PointFlags & { measure?: string; watch?: boolean }>();
       await runCommand(flags, async ({ controller, output }) => {
         const point = pointOptionsFrom(target, location, flags);
         const measureMs = flags.measure === undefined ? undefined : parseDuration('--measure', flags.measure);
         const explained = await controller.explain({
           ...point,
           ...(measureMs === undefined ? {} : { measureMs }),
+          ...(flags.watch === true ? { watch: { onlyChanges: false } } : {}),
         });
         output.result(explained, () => explainText(explained));
       });

@@ -6,6 +6,7 @@ import type {
   Explanation,
   SiteExplanation,
   VariableExplanation,
+  WatchExplanation,
 } from '../planner/explain.js';
 import { bytesText, clean, colors, plural } from './style.js';
 
@@ -15,11 +16,27 @@ export function renderExplanation(explanation: Explanation): string {
   const build = colors.dim(`build id ${module.buildId === '' ? 'none' : module.buildId}`);
   const parts = [
     `${title}\n${build}`,
+    ...(explanation.watch === undefined ? [] : [renderWatch(explanation.watch)]),
     ...sites.map((site, i) => renderSite(site, i, sites.length)),
     ...(dropped.length > 0 ? [renderDropped(dropped)] : []),
     `a hit brings ${bytesText(explanation.stackBytes)} of stack, at most ${bytesText(explanation.maxBytes)} in all`,
   ];
   return parts.join('\n\n');
+}
+
+function renderWatch(watch: WatchExplanation): string {
+  const { expression, type, bytes, listing, condition, captures, onlyChanges } = watch;
+  const lines = [
+    `${colors.bold(clean(expression))}  ${clean(type)}, ${bytes} bytes, in an address register of each thread`,
+    colors.dim(`  address      ${listing}   computed once, when it is armed`),
+    `  a hit is     ${onlyChanges ? 'a write of another value' : 'a write'}, by the process itself; about 10 us each in a virtual machine, decided or not`,
+  ];
+  if (condition !== undefined) {
+    lines.push(`  condition    ${clean(condition.text)}   decided in the kernel, after the write`);
+    lines.push(colors.dim(`               ${condition.listing}`));
+  }
+  lines.push(...captures.map(renderCapture));
+  return lines.join('\n');
 }
 
 function renderSite(site: SiteExplanation, index: number, count: number): string {
@@ -30,10 +47,13 @@ function renderSite(site: SiteExplanation, index: number, count: number): string
   const into =
     site.inlinedInto.length > 0 ? `, inlined into ${site.inlinedInto.map(clean).join(' in ')}` : '';
   const moved = site.afterPrologue ? ', after the prologue' : '';
-  const { instruction } = site;
+  const { instruction, movedFrom } = site;
   const lines = [
     `${colors.bold(`address ${index + 1} of ${count}`)}  ${site.address}  ${clean(site.function)}${place}${into}${moved}`,
     `  instruction  ${instruction.bytes} (${instruction.group}), ${instruction.probe}: ${instruction.cost}`,
+    ...(movedFrom === undefined
+      ? []
+      : [colors.dim(`               moved here from ${movedFrom}, where it would be single-stepped`)]),
   ];
   if (site.condition !== undefined) {
     lines.push(...renderCondition(site.condition));

@@ -181,8 +181,11 @@ function isText(value: ValueDocument): boolean {
   return value.text !== undefined && (value.kind === 'array' || value.kind === 'string');
 }
 
-function isFunctionPointer(value: ValueDocument): boolean {
-  return value.target?.kind === 'function' || value.type.includes('(*');
+/** Rust's `fn(i32)`, Go's `func()` and `context.CancelFunc`, which may have what they captured as their target. */
+const functionType = /^(?:func\(|(?:unsafe )?(?:extern "[^"]*" )?fn\(|[\w./%-]+\.\w+$)/;
+
+function isFunctionPointer({ target, type }: ValueDocument): boolean {
+  return target?.kind === 'function' || type.includes('(*') || functionType.test(type);
 }
 
 /** A string's first character, a function's body: targets that say nothing more. */

@@ -18,11 +18,24 @@ export interface Explanation {
   readonly location: string;
   readonly module: { readonly path: string; readonly buildId: string };
   readonly sites: readonly SiteExplanation[];
+  /** Of a watch, which has no sites. */
+  readonly watch?: WatchExplanation;
   /** Addresses of the location that are not probed, and why. */
   readonly dropped: readonly DroppedSite[];
   readonly stackBytes: number;
   /** What one hit brings at most, whatever its ranges say. */
   readonly maxBytes: number;
+}
+
+export interface WatchExplanation {
+  readonly expression: string;
+  readonly type: string;
+  readonly bytes: number;
+  readonly onlyChanges: boolean;
+  /** How its address is computed, once, when it is armed. */
+  readonly listing: string;
+  readonly condition?: { readonly text: string; readonly listing: string };
+  readonly captures: readonly CaptureOutcome[];
 }
 
 export interface DroppedSite {
@@ -42,6 +55,8 @@ export interface SiteExplanation {
   readonly inlinedInto: readonly string[];
   /** The point was moved from the function's first instruction to behind its prologue. */
   readonly afterPrologue: boolean;
+  /** Link address, hex: what the location means, where a probe would cost more; what runs from there to `address` changes nothing that could be seen. */
+  readonly movedFrom?: string;
   readonly instruction: InstructionExplanation;
   readonly condition?: ConditionExplanation;
   readonly captures: readonly CaptureOutcome[];
@@ -105,6 +120,7 @@ export function explainSite(site: Site, parts: SiteParts): SiteExplanation {
     inlined: site.inlined,
     inlinedInto: site.inlined ? stack.slice(level + 1).map((each) => each.function) : [],
     afterPrologue: site.afterPrologue,
+    ...(site.movedFrom === undefined ? {} : { movedFrom: hex(site.movedFrom) }),
     instruction: explainInstruction(site),
     ...(condition === undefined ? {} : { condition: explainCondition(condition) }),
     captures,

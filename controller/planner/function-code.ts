@@ -3,6 +3,7 @@ import { hex, type LinkAddress, linkAddress } from '../../format/address.js';
 import type { AddressRange, FunctionSymbol, ModuleSymbols } from '../symbols/module-symbols.js';
 import { codeAt } from './boundary.js';
 import { type Branch, branchOf } from '../symbols/branch.js';
+import { tableTargets } from './jump-tables.js';
 import { decodeInstruction, type Instruction, maxInstructionBytes } from './instruction.js';
 
 export interface CodeInstruction extends Instruction {
@@ -16,7 +17,7 @@ export interface FunctionCode {
   readonly instructions: readonly CodeInstruction[];
   /** Addresses within that a branch of the function leads to, but for calls of it. */
   readonly targets: ReadonlySet<bigint>;
-  /** Through a register: where they lead to is not known, but they stay within the function or are calls in place of a return. */
+  /** Through a register, where it is not known where they lead to: somewhere within the function, or out of it in place of a return. */
   readonly indirectJumps: readonly CodeInstruction[];
 }
 
@@ -32,7 +33,10 @@ export function functionCode(symbols: ModuleSymbols, found: FunctionSymbol): Fun
   return known;
 }
 
-function walk(symbols: ModuleSymbols, { name, ranges, entry }: FunctionSymbol): FunctionCode | string {
+function walk(
+  symbols: ModuleSymbols,
+  { name, ranges, entry, tailCallSites }: FunctionSymbol,
+): FunctionCode | string {
   if (ranges.length === 0) return `where "${name}" ends is not known`;
   const size = ranges.reduce((sum, { start, end }) => sum + (end - start), 0n);
   if (size > BigInt(maxBytes)) return `"${name}" has ${size} bytes of code, ${maxBytes} are the most`;
@@ -52,8 +56,17 @@ function walk(symbols: ModuleSymbols, { name, ranges, entry }: FunctionSymbol): 
     if (!starts.has(target)) return `the jump at ${hex(address)} leads into an instruction`;
     targets.add(target);
   }
-  const indirectJumps = instructions.filter(({ branch }) => branch?.kind === 'indirect jump');
-  return { instructions, targets, indirectJumps };
+  const leaving = new Set<bigint>(tailCallSites?.().map(({ returnAddress }) => returnAddress));
+  const indirectJumps = instructions.filter(
+    ({ branch, address, length }) =>
+      branch?.kind === 'indirect jump' && !leaving.has(address + BigInt(length)),
+  );
+  const ofTables =
+    indirectJumps.length === 0
+      ? new Set<bigint>()
+      : tableTargets(symbols, instructions, { ranges, jumps: indirectJumps });
+  for (const target of ofTables ?? []) targets.add(target);
+  return { instructions, targets, indirectJumps: ofTables === undefined ? indirectJumps : [] };
 }
 
 function walkRange(

@@ -18,6 +18,8 @@ export interface LocatedSite {
   readonly inlined: boolean;
   /** True when the point was moved from the function's first instruction to the one after the prologue. */
   readonly afterPrologue: boolean;
+  /** The address that the location means, where another one costs less and is the same. */
+  readonly movedFrom?: LinkAddress;
   /** Where the function is left, of `function:return`. */
   readonly exit?: FunctionExit;
 }

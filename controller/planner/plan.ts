@@ -4,6 +4,7 @@
  */
 import { hex } from '../../format/address.js';
 import { StillframeError } from '../../format/error.js';
+import { listExpression } from '../../format/dwarf-op/list.js';
 import { defaultLimits, type Limits } from '../../format/limits.js';
 import { flattenRanges, type Plan, type PlanSite } from '../../format/plan/plan.js';
 import { isUnlowered, type Unlowered } from '../expression/lower.js';
@@ -17,7 +18,8 @@ import { planCondition, type PlannedCondition } from './condition.js';
 import { Drafts } from './draft.js';
 import { type DroppedSite, type Explanation, explainSite, type SiteExplanation } from './explain.js';
 import { timingOf } from './entries.js';
-import { locate, type LocatedSite } from './location.js';
+import { locate, type LocatedSite, parseLocation } from './location.js';
+import { placeSites } from './place-site.js';
 import { type MetricRequest, type MetricShape, metricText, planMetric, sameShape } from './metric.js';
 import { openSite, type Site } from './site.js';
 import { planWatch, siteOfWatch, type WatchRequest, writesOf } from './watch.js';
@@ -61,9 +63,11 @@ export function planPoint(options: PlanRequestOptions): PlannedPoint {
   const { sites: places, unseen } = locate(symbols, location);
   const timing = wantsDuration(options) ? timingOf(symbols, places) : undefined;
   const captures = capturesOf(symbols, places, options);
-  for (const located of places) {
-    const site = openSite(symbols, located, timing);
-    const result = planSite(site, { ...options, captures }, settings);
+  const asked = { ...options, captures };
+  const { kind } = parseLocation(location);
+  for (const { asked: located, better } of placeSites(places, { symbols, kind, texts: textsOf(options) })) {
+    const moved = better === undefined ? undefined : planMoved(openSite(symbols, better), asked, settings);
+    const result = moved ?? planSite(openSite(symbols, located, timing), asked, settings);
     if ('site' in result) {
       planned.push(result);
     } else {
@@ -114,7 +118,7 @@ function planWatchPoint(options: PlanRequestOptions, request: WatchRequest): Pla
   const { symbols, location: expression, captures = [], condition: text } = options;
   const { limits, depth, stackBytes, maxBytes } = settingsOf(options);
   const site = siteOfWatch(symbols);
-  const watch = planWatch(site, expression, request.onlyChanges);
+  const { watch, type } = planWatch(site, expression, request.onlyChanges);
   const condition = kernelCondition(site, options, 'a watch is decided where the write is');
   if (condition !== undefined && 'refusal' in condition) throw condition.refusal;
   const asked = collectAskedFor(site, [expression, ...captures], condition?.parts ?? [], {
@@ -133,13 +137,45 @@ function planWatchPoint(options: PlanRequestOptions, request: WatchRequest): Pla
   const asText = { location, ...(text === undefined ? {} : { condition: text }), captures };
   return {
     plan: { version: 3, module, sites, stackBytes, maxBytes, request: asText, watch },
-    explanation: { location, module, sites: [], dropped: [], stackBytes, maxBytes },
+    explanation: {
+      location,
+      module,
+      sites: [],
+      watch: {
+        expression,
+        type,
+        bytes: watch.bytes,
+        onlyChanges: watch.onlyChanges,
+        listing: listExpression(watch.address),
+        ...(condition?.kernel === undefined
+          ? {}
+          : { condition: { text: condition.text, listing: listExpression(condition.kernel) } }),
+        captures: asked.outcomes.slice(1),
+      },
+      dropped: [],
+      stackBytes,
+      maxBytes,
+    },
   };
 }
 
-function wantsDuration({ condition = '', captures = [], metric }: PlanRequestOptions): boolean {
-  const texts = [condition, ...captures, metric?.value ?? '', metric?.by ?? ''];
-  return texts.some((text) => /\$duration\b/.test(text));
+function textsOf({ condition = '', captures = [], metric }: PlanRequestOptions): readonly string[] {
+  return [condition, ...captures, metric?.value ?? '', metric?.by ?? ''];
+}
+
+function wantsDuration(options: PlanRequestOptions): boolean {
+  return textsOf(options).some((text) => /\$duration\b/.test(text));
+}
+
+/** Undefined where something cannot be planned there: whether that is so where it was asked for is for the asked place to say. */
+function planMoved(site: Site, options: PlanRequestOptions, settings: Settings): PlannedSite | undefined {
+  try {
+    const result = planSite(site, options, settings);
+    return 'site' in result ? result : undefined;
+  } catch (error) {
+    if (error instanceof StillframeError) return undefined;
+    throw error;
+  }
 }
 
 /** Who looks at a function that returns wants to see what it returns, where locals are shown at all. */

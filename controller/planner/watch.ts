@@ -31,7 +31,11 @@ export function siteOfWatch(symbols: ModuleSymbols): Site {
 }
 
 /** Throws `bad-expression` or `unsupported`. */
-export function planWatch(site: Site, expression: string, onlyChanges: boolean): PlanWatch {
+export function planWatch(
+  site: Site,
+  expression: string,
+  onlyChanges: boolean,
+): { readonly watch: PlanWatch; readonly type: string } {
   const node = checkWatched(site, expression);
   const size = sizeOf(node.type);
   const bytes = watchBytes.find((known) => known === size);
@@ -62,7 +66,7 @@ export function planWatch(site: Site, expression: string, onlyChanges: boolean):
       hint: whatCan,
     });
   }
-  return { expression, address, bytes, onlyChanges };
+  return { watch: { expression, address, bytes, onlyChanges }, type: typeName(node.type) };
 }
 
 const whatCan = 'globals, statics and what they lead to can be watched: a local ends with its frame';

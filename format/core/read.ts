@@ -21,6 +21,7 @@ import { parsePrpsinfo, type ProcessInfo } from './prpsinfo.js';
 import { parsePrstatus, type ThreadStatus } from './prstatus.js';
 import {
   parseStillframeNote,
+  formerNoteType,
   stillframeNoteOwner,
   stillframeNoteType,
   type NoteRange,
@@ -70,7 +71,8 @@ export function openCore(source: ByteSource, limits: Limits = defaultLimits): Co
   const psinfo = findNote('CORE', NT.NT_PRPSINFO);
   const auxv = findNote('CORE', NT.NT_AUXV);
   const files = findNote('CORE', NT.NT_FILE);
-  const ours = findNote(stillframeNoteOwner, stillframeNoteType);
+  const ours =
+    findNote(stillframeNoteOwner, stillframeNoteType) ?? findNote(stillframeNoteOwner, formerNoteType);
   const note = ours === undefined ? undefined : parseStillframeNote(ours.description, source.name);
   return {
     elf,

@@ -1,5 +1,5 @@
 /**
- * The note of our own in a snapshot's core: owner `STILLFRAME`, type 1, JSON in UTF-8. It says what a core cannot: the point, the
+ * The note of our own in a snapshot's core: owner `STILLFRAME`, JSON in UTF-8. It says what a core cannot: the point, the
  * time, where each range came from and how trustworthy it is, what was asked for and could not be read.
  * A core may come from anybody, so the note is validated before it is believed.
  */
@@ -11,7 +11,10 @@ import { badData } from '../error.js';
 import { provenances, type Provenance } from '../memory.js';
 
 export const stillframeNoteOwner = 'STILLFRAME';
-export const stillframeNoteType = 1;
+/** NB: not a small number. Delve looks at types alone, and would take a note of type 1 for one more thread. */
+export const stillframeNoteType = 0x5346_0001;
+/** Of cores that were written before. */
+export const formerNoteType = 1;
 
 /** Addresses are hex strings in the JSON, bigint here. */
 export interface StillframeNote {

@@ -31,7 +31,11 @@ export const ordinaryUser = 65_534;
 
 /** Arguments of setpriv that leave a program what the unit leaves it, less what is `without`. */
 export function asUnit(name: UnitName, without?: string): string[] {
-  const capabilities = unitValues(name, 'CapabilityBoundingSet').filter((each) => each !== without);
+  return asOrdinary(unitValues(name, 'CapabilityBoundingSet').filter((each) => each !== without));
+}
+
+/** Arguments of setpriv that make a program an ordinary user's, with these capabilities alone. */
+export function asOrdinary(capabilities: readonly string[]): string[] {
   const list = ['-all', ...capabilities.map((each) => `+${each.slice('CAP_'.length).toLowerCase()}`)].join();
   const user = ['--reuid', String(ordinaryUser), '--regid', String(ordinaryUser), '--clear-groups'];
   return [...user, '--no-new-privs', '--bounding-set', list, '--inh-caps', list, '--ambient-caps', list];
@@ -51,7 +55,11 @@ export function makeOrdinaryFolder(parent: string, name: string): string {
 export async function startAgentAsUnit(
   workplace: Workplace,
   name: string,
-  options: { readonly without?: string; readonly under?: readonly string[] } = {},
+  options: {
+    readonly without?: string;
+    readonly only?: readonly string[];
+    readonly under?: readonly string[];
+  } = {},
 ): Promise<StartedProgram & { readonly address: string }> {
   const folder = makeOrdinaryFolder(workplace.folder, name);
   const address = `unix:${join(folder, 'agent.sock')}`;
@@ -64,7 +72,9 @@ export async function startAgentAsUnit(
     '--spool',
     join(folder, 'spool'),
   ];
-  const args = [...asUnit('stillframe-agent', options.without), ...(options.under ?? []), ...agent];
+  const { only, without } = options;
+  const privileges = only === undefined ? asUnit('stillframe-agent', without) : asOrdinary(only);
+  const args = [...privileges, ...(options.under ?? []), ...agent];
   const started = await workplace.startProgram('setpriv', args, { ready: /^stillframe agent ready/ });
   return { ...started, address };
 }

@@ -95,6 +95,22 @@ test('an enumeration behind a pointer, by its names; as text, too', { timeout: 9
   }
 });
 
+test('explained: the address, the condition, how often it is written', async () => {
+  const of = [String(checker.pid), 'latest', '--watch', '--if', 'latest > 0'];
+  const [explained] = (await workplace.json('explain', ...of, '--measure', '500ms')) as [
+    {
+      readonly watch: object;
+      readonly sites: readonly object[];
+      readonly measured: { readonly hits: number };
+    },
+  ];
+  expect(explained.watch).toMatchObject({ expression: 'latest', type: 'int64_t', bytes: 8 });
+  expect(explained.sites).toEqual([]);
+  expect(explained.measured.hits).toBeGreaterThan(100);
+  const text = await workplace.run('explain', ...of);
+  expect(text.stdout).toMatch(/^latest {2}int64_t, 8 bytes, in an address register of each thread$/m);
+});
+
 test('what repeats itself is still at its instruction', async () => {
   const told = setInterval(() => writes.child.stdin.write(`fill ${1 + (Date.now() % 100)}\n`), 300);
   try {

@@ -1,9 +1,10 @@
-/** `nice node dist/test/soak/kill-engines.js [KILLS]`: the loops of `engine-kills.ts` for long, 1000 kills of each kind unless told, with their figures. */
+/** `nice node dist/test/soak/kill-engines.js [KILLS [KIND]...]`: the loops of `engine-kills.ts` for long, 1000 kills of each kind unless told, with their figures. */
 import { killTracers, type Kind } from './engine-kills.js';
 
 const kills = Number(process.argv[2] ?? '1000');
+const named = process.argv.slice(3);
 const kinds: readonly Kind[] = ['copies', 'stops', 'points'];
-for (const kind of kinds) {
+for (const kind of kinds.filter((each) => named.length === 0 || named.includes(each))) {
   const startMs = performance.now();
   const result = await killTracers(kind, kills);
   const seconds = Math.round((performance.now() - startMs) / 1000);

@@ -5,6 +5,7 @@
  */
 import type { Capture, CapturedRange, CapturedThread, MissingRange } from '../../../format/capture.js';
 import { StillframeError, toStillframeError } from '../../../format/error.js';
+import { ownProcessesOnly } from '../../linux/capabilities.js';
 import { monotonicToRealtime } from '../../linux/clock.js';
 import { readTids } from '../../linux/proc.js';
 import type { Engine, EngineSupport, NowRequest } from '../engine.js';
@@ -25,7 +26,7 @@ function probe(): EngineSupport {
     using pass = new TaskPass({ stackBytes: 0, threads: 64 });
     const threads = pass.run(process.pid);
     if (threads.some(({ tid }) => tid === process.pid))
-      return { supported: 'yes', detail: 'task iterator with registers and stacks' };
+      return { supported: 'yes', detail: `task iterator with registers and stacks${ownProcessesOnly()}` };
     return { supported: 'unknown', detail: 'the task iterator does not find our own thread' };
   } catch (thrown) {
     const error = toStillframeError(thrown);

@@ -6,6 +6,7 @@
 import type { Plan } from '../../../format/plan/plan.js';
 import { toStillframeError } from '../../../format/error.js';
 import { sharedPump } from '../../bpf/record-pump.js';
+import { ownProcessesOnly } from '../../linux/capabilities.js';
 import { ElfFactsCache } from '../../targets/elf-facts.js';
 import type { ArmedPoint, ArmRequest, Engine, EngineSupport, PointSink } from '../engine.js';
 import { type AttachWay, attachWays } from './attach.js';
@@ -36,7 +37,7 @@ class UprobeEngine implements Engine {
         tryWay(way);
         this.#way = way;
         const reads = way.sleepable ? 'sleepable' : 'reads resident pages only';
-        return { supported: 'yes', detail: `${way.name}, ${reads}` };
+        return { supported: 'yes', detail: `${way.name}, ${reads}${ownProcessesOnly()}` };
       } catch (error) {
         refusal ??= error;
       }

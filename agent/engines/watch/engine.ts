@@ -6,6 +6,7 @@
 import { toStillframeError } from '../../../format/error.js';
 import type { Plan } from '../../../format/plan/plan.js';
 import { sharedPump } from '../../bpf/record-pump.js';
+import { ownProcessesOnly } from '../../linux/capabilities.js';
 import { ElfFactsCache } from '../../targets/elf-facts.js';
 import type { ArmedPoint, ArmRequest, Engine, EngineSupport, PointSink } from '../engine.js';
 import { WatchPoint } from './point.js';
@@ -26,7 +27,7 @@ class WatchEngine implements Engine {
       const cost = (this.#writeNs / 1000).toFixed(1);
       return Promise.resolve({
         supported: 'yes',
-        detail: `writes of up to four objects a process, about ${cost} us each`,
+        detail: `writes of up to four objects a process, about ${cost} us each${ownProcessesOnly()}`,
       });
     } catch (error) {
       const { code, message, hint } = toStillframeError(error);

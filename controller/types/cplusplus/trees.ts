@@ -1,5 +1,12 @@
 /** std::map, multimap, set and multiset: nodes of a red-black tree in the order of their keys. */
-import { addressAt } from '../../../format/recipe/recipe.js';
+import {
+  addressAt,
+  binary,
+  choose,
+  constant,
+  pointerAt,
+  type Recipe,
+} from '../../../format/recipe/recipe.js';
 import type { TreeWalk } from '../../../format/walk/tree.js';
 import { type Held, nodeTree } from '../blocks.js';
 import { sizeOf } from '../layout.js';
@@ -42,9 +49,37 @@ export function treeSetView(type: Type, noun: string, element: Type | undefined)
   };
 }
 
-function blocksOf(tree: Tree, holds: Held): Block[] {
-  return nodeTree(tree.walk.root, tree.walk, sizeOf(tree.node) ?? 0, holds);
+/**
+ * Of a tree that is brought whole its root is the nearest node; of a larger one a walk meets first what is below the third ancestor of its first node, of which all
+ * is brought that is.
+ */
+function blocksOf({ node, walk }: Tree, holds: Held): Block[] {
+  const { header, root, first, count, parent } = walk;
+  const up = (at: Recipe): Recipe => ({ op: 'load', address: binary(at, '+', constant(parent)), size: 8 });
+  // Behind the header there is nothing: whoever gets there begins at the root.
+  const climbed = (at: Recipe, steps: number): Recipe =>
+    choose(binary(at, '==', header), root, steps === 0 ? at : climbed(up(at), steps - 1));
+  const isSmall = binary(count, '<', constant(maxWhole + 1));
+  const near = choose(isSmall, root, climbed(first, maxClimbed));
+  const bytes = sizeOf(node) ?? 0;
+  const above = choose(isSmall, constant(0), root);
+  return [...nodeTree(near, walk, bytes, holds), ...leftSide(above, walk.left, bytes, maxLevels)];
 }
+
+const maxClimbed = 3;
+
+/** Every walk comes from the root: what is between that and the first nodes. */
+function leftSide(address: Recipe, left: number, bytes: number, levels: number): Block[] {
+  if (levels === 0) return [];
+  const next = (): Block[] => leftSide(pointerAt(left), left, bytes, levels - 1);
+  return [{ address, bytes: constant(bytes), maxBytes: bytes, next }];
+}
+
+/** Above the third ancestor of the first node: enough for 500 keys that came in descending order, and for 10,000 in any. */
+const maxLevels = 12;
+
+/** Nodes of five levels: as many as a plan brings. */
+const maxWhole = 31;
 
 function treeOf(type: Type): Tree | undefined {
   return libstdcxxTree(type) ?? libcxxTree(type);
@@ -66,7 +101,10 @@ function libstdcxxTree(type: Type): Tree | undefined {
   if (parent === undefined || left === undefined || right === undefined || count === undefined)
     return undefined;
   const links = { parent, left, right };
-  return { node, walk: { kind: 'tree', header: addressAt(header.offset), root, first, count, ...links } };
+  return {
+    node,
+    walk: { kind: 'tree', header: addressAt(header.offset), root, first, count, ...links },
+  };
 }
 
 function libcxxTree(type: Type): Tree | undefined {
@@ -86,5 +124,8 @@ function libcxxTree(type: Type): Tree | undefined {
   if (parent === undefined || left === undefined || right === undefined || count === undefined)
     return undefined;
   const links = { parent, left, right };
-  return { node, walk: { kind: 'tree', header: addressAt(header.offset), root, first, count, ...links } };
+  return {
+    node,
+    walk: { kind: 'tree', header: addressAt(header.offset), root, first, count, ...links },
+  };
 }

@@ -88,7 +88,29 @@ function treeBlocks(tree: Tree, hasValues: boolean): Block[] {
     const address = choose(some(isThere), edge, constant(0));
     blocks.push({ address, bytes: constant(node.size), maxBytes: node.size });
   }
-  return blocks;
+  return [...blocks, ...firstLeaves(tree, { edges, whole })];
+}
+
+/** Of a tree of three levels what a walk meets first: the first node below the root, and its leaves. */
+function firstLeaves(
+  { node, height, root }: Tree,
+  { edges, whole }: { readonly edges: number; readonly whole: number },
+): Block[] {
+  const load = (at: Recipe, offset: number, size: 2 | 8): Recipe => ({
+    op: 'load',
+    address: binary(at, '+', constant(offset)),
+    size,
+  });
+  const isDeep = binary(height, '==', constant(2));
+  const first = load(root, edges, 8);
+  const count = load(first, node.length, 2);
+  const inner = choose(isDeep, first, constant(0));
+  const leaves = Array.from({ length: node.capacity + 1 }, (_, i): Block => {
+    const isThere = binary(constant(i), '<', binary(count, '+', constant(1)));
+    const address = choose(isDeep, choose(isThere, load(first, edges + 8 * i, 8), constant(0)), constant(0));
+    return { address, bytes: constant(node.size), maxBytes: node.size };
+  });
+  return [{ address: inner, bytes: constant(whole), maxBytes: whole }, ...leaves];
 }
 
 function treeOf(map: Part): Tree | undefined {

@@ -32,6 +32,21 @@ describe('values as text', () => {
       '0x10 <main>',
     ],
     [
+      'a function of Rust',
+      { type: 'fn(&i32) -> u8', kind: 'pointer', value: '0x10', text: 'shop::total' },
+      '0x10 <shop::total>',
+    ],
+    [
+      'a function of Go',
+      { type: 'func(int) error', kind: 'pointer', value: '0x10', text: 'main.f' },
+      '0x10 <main.f>',
+    ],
+    [
+      'a function of Go by a name of its type',
+      { type: 'context.CancelFunc', kind: 'pointer', value: '0x10', text: 'context.f.func1' },
+      '0x10 <context.f.func1>',
+    ],
+    [
       'characters of an array',
       {
         type: 'char [4]',

@@ -17,7 +17,7 @@ afterEach(() => {
 /** Pages, `x` with something in them. */
 function pages(pattern: string, rest = 0): Buffer {
   const bytes = Buffer.alloc(pattern.length * page + rest);
-  for (const [i, letter] of [...pattern].entries()) if (letter === 'x') bytes[i * page + 77] = 1 + (i % 200);
+  for (let i = 0; i < pattern.length; i++) if (pattern[i] === 'x') bytes[i * page + 77] = 1 + (i % 200);
   return bytes;
 }
 

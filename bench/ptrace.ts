@@ -1,0 +1,143 @@
+/**
+ * What the ptrace engine costs a process: how long threads stand still for their registers and stacks, beside a program of C that does the same and
+ * eu-stack (the whole of it; gaps are what the threads see), and what a hit with a false condition costs, beside gdb's. In one run, in turns.
+ *
+ * usage: node dist/bench/ptrace.js [--json]
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { ptraceEngine } from '../agent/engines/ptrace/engine.js';
+import { ByteWriter } from '../format/bytes.js';
+import { DW_OP } from '../format/dwarf-op/opcodes.js';
+import type { Plan } from '../format/plan/plan.js';
+import { buildIdOf, symbolAddress } from './binary.js';
+import { median } from './machine.js';
+import { best, compileBenchProgram, report } from './measure.js';
+import { startLoop, type Loop } from './loop.js';
+import { underGdb } from './under-gdb.js';
+
+const rounds = 5;
+const stopsEach = 12;
+const calls = 1000;
+const engine = ptraceEngine();
+const us = 1000;
+
+const sleepers = compileBenchProgram('probe-lab/sleepers.c', ['-g', '-O1']);
+const reference = compileBenchProgram('probe-lab/stop.c', ['-O2']);
+const looping = compileBenchProgram('probe-lab/loop.c', [
+  '-g',
+  '-O2',
+  '-pie',
+  '-fPIE',
+  '-Wl,--build-id=sha1',
+]);
+
+async function measureStops(threads: number, stackBytes: number): Promise<Record<string, number>> {
+  await using target = await startLoop(sleepers, [String(threads - 1)]);
+  const { pid } = target;
+  const request = { pid, tids: [], stackBytes, maxBytes: 4 << 20 };
+  const ours: number[] = [];
+  const inC: number[] = [];
+  const euStack: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    for (let i = 0; i < stopsEach; i++) {
+      const capture = await engine.now?.(request);
+      if (capture?.threads.length !== threads) throw new Error('threads are missing');
+      // One that had no processor to stop on in time is the machine's doing.
+      if (capture.threads.every(({ absent }) => absent === undefined)) ours.push(capture.cost.stoppedNs / us);
+    }
+    const text = execFileSync(reference, [String(pid), String(stopsEach), String(stackBytes)], {
+      encoding: 'utf8',
+    });
+    inC.push(
+      ...text
+        .trim()
+        .split('\n')
+        .map((line) => Number(line) / us),
+    );
+    const began = performance.now();
+    const run = spawnSync('eu-stack', ['-q', '-n', '64', '-p', String(pid)]);
+    if (run.status !== 0) throw new Error(`eu-stack: ${String(run.stderr)}`);
+    euStack.push((performance.now() - began) * us);
+  }
+  return {
+    'stopped, us': median(ours),
+    'stopped, us, best tenth': best(ours),
+    'the same in C, us': median(inC),
+    'the same in C, us, best tenth': best(inC),
+    'eu-stack, the whole of it, us': median(euStack),
+    'stopped / in C': median(ours) / median(inC),
+  };
+}
+
+function neverTrue(): Plan {
+  const address = symbolAddress(looping, 'handle');
+  // `order->total > 10000`.
+  const condition = new ByteWriter()
+    .u8(DW_OP.DW_OP_breg5)
+    .sleb(8)
+    .u8(DW_OP.DW_OP_deref)
+    .u8(DW_OP.DW_OP_constu)
+    .uleb(10_000)
+    .u8(DW_OP.DW_OP_gt)
+    .finish();
+  return {
+    version: 1,
+    module: { buildId: buildIdOf(looping), path: looping },
+    stackBytes: 0,
+    maxBytes: 4096,
+    request: { location: 'handle', captures: [] },
+    sites: [
+      {
+        linkAddress: address,
+        fileOffset: Number(address),
+        function: 'handle',
+        inlined: false,
+        ranges: [],
+        condition,
+      },
+    ],
+  };
+}
+
+async function underPtrace(loop: Loop): Promise<number> {
+  const order = {
+    pid: loop.pid,
+    plan: neverTrue(),
+    maxHits: 1,
+    minIntervalNs: 0n,
+    countOnly: false,
+    forced: false,
+  };
+  const point = await engine.arm?.(
+    { ...order, pointId: 'bench' },
+    { hit: () => undefined, ended: () => undefined },
+  );
+  if (point === undefined) throw new Error('the ptrace engine has no points');
+  const { wallNs } = await loop.run(calls);
+  const { conditionFalse } = point.counters();
+  await point.disarm();
+  if (conditionFalse < BigInt(calls)) throw new Error(`only ${conditionFalse} of ${calls} hits were seen`);
+  return wallNs / calls;
+}
+
+async function measureHits(): Promise<Record<string, number>> {
+  await using loop = await startLoop(looping);
+  const ours: number[] = [];
+  const gdb: number[] = [];
+  for (let round = 0; round < 2; round++) {
+    ours.push(await underPtrace(loop));
+    gdb.push(await underGdb(loop));
+  }
+  return {
+    'by ptrace, us': median(ours) / us,
+    'by gdb, us': median(gdb) / us,
+    'gdb / ptrace (at least 5)': median(gdb) / median(ours),
+  };
+}
+
+report('ptrace', {
+  'one thread, registers (at most 200 us)': await measureStops(1, 0),
+  'five threads, registers and 16 KiB of stack each (at most 1000 us)': await measureStops(5, 16_384),
+  'a hit whose condition is false': await measureHits(),
+});
+process.exit(0);
