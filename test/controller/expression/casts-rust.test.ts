@@ -2,6 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { resolveLocation } from '../../../controller/planner/location.js';
+import { openSnapshot } from '../../../controller/snapshot/open.js';
+import { isAbsent } from '../../../format/absent.js';
 import { compileNative, rustc } from '../../support/compile-native.js';
 import { crashCore } from '../../support/core.js';
 import { CoreQuestions } from '../../support/core-questions.js';
@@ -226,6 +229,20 @@ describe('Rust', () => {
   test('values', () => {
     const asked = questions();
     expect(values.map(([text]) => [text, asked.answer(text)])).toEqual(values);
+  });
+
+  test('paths of methods of traits are locations', () => {
+    const program = compileNative(source, 'casts', rustc());
+    using core = crashCore(program, []);
+    using snapshot = openSnapshot(core.path);
+    const symbols = snapshot.executable?.symbols();
+    if (symbols === undefined || isAbsent(symbols)) throw new Error('no symbols');
+    const places = (text: string): string[] => resolveLocation(symbols, text).map((site) => site.function);
+    expect(places('<Circle as Shape>::area')).toEqual(['casts::{impl#0}::area']);
+    expect(places('<casts::Square as casts::Shape>::area')).toEqual(['casts::{impl#1}::area']);
+    expect(places('Square::area')).toEqual(['casts::{impl#1}::area']);
+    expect(places('Circle::grow')).toEqual(['casts::Circle::grow']);
+    expect(() => places('Shape::area')).toThrow('2 functions are named "Shape::area"');
   });
 
   test('errors point into the text', () => {
