@@ -5,7 +5,7 @@
  * usage: node dist/bench/ptrace.js [--json]
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { ptraceEngine } from '../agent/engines/ptrace/engine.js';
+import { TracerSupervisor } from '../agent/tracer/supervisor.js';
 import { ByteWriter } from '../format/bytes.js';
 import { DW_OP } from '../format/dwarf-op/opcodes.js';
 import type { Plan } from '../format/plan/plan.js';
@@ -15,10 +15,12 @@ import { best, compileBenchProgram, report } from './measure.js';
 import { startLoop, type Loop } from './loop.js';
 import { underGdb } from './under-gdb.js';
 
-const rounds = 5;
-const stopsEach = 12;
+const rounds = 4;
+const stopsEach = 8;
 const calls = 1000;
-const engine = ptraceEngine();
+// NB: a process of its own, for Node takes the stops of its own children.
+const tracer = new TracerSupervisor();
+tracer.listen({ hit: () => undefined, ended: () => undefined, restarted: () => undefined });
 const us = 1000;
 
 const sleepers = compileBenchProgram('probe-lab/sleepers.c', ['-g', '-O1']);
@@ -34,14 +36,14 @@ const looping = compileBenchProgram('probe-lab/loop.c', [
 async function measureStops(threads: number, stackBytes: number): Promise<Record<string, number>> {
   await using target = await startLoop(sleepers, [String(threads - 1)]);
   const { pid } = target;
-  const request = { pid, tids: [], stackBytes, maxBytes: 4 << 20 };
+  const request = { pid, tids: [], stackBytes, maxBytes: 4 << 20, engine: 'ptrace' } as const;
   const ours: number[] = [];
   const inC: number[] = [];
   const euStack: number[] = [];
   for (let round = 0; round < rounds; round++) {
     for (let i = 0; i < stopsEach; i++) {
-      const capture = await engine.now?.(request);
-      if (capture?.threads.length !== threads) throw new Error('threads are missing');
+      const { capture } = await tracer.now(request);
+      if (capture.threads.length !== threads) throw new Error('threads are missing');
       // One that had no processor to stop on in time is the machine's doing.
       if (capture.threads.every(({ absent }) => absent === undefined)) ours.push(capture.cost.stoppedNs / us);
     }
@@ -100,23 +102,13 @@ function neverTrue(): Plan {
 }
 
 async function underPtrace(loop: Loop): Promise<number> {
-  const order = {
-    pid: loop.pid,
-    plan: neverTrue(),
-    maxHits: 1,
-    minIntervalNs: 0n,
-    countOnly: false,
-    forced: false,
-  };
-  const point = await engine.arm?.(
-    { ...order, pointId: 'bench' },
-    { hit: () => undefined, ended: () => undefined },
-  );
-  if (point === undefined) throw new Error('the ptrace engine has no points');
+  const point = { pointId: 'bench', pid: loop.pid, plan: neverTrue(), maxHits: 1, minIntervalNs: 0n };
+  await tracer.arm({ ...point, engine: 'ptrace' });
   const { wallNs } = await loop.run(calls);
-  const { conditionFalse } = point.counters();
-  await point.disarm();
-  if (conditionFalse < BigInt(calls)) throw new Error(`only ${conditionFalse} of ${calls} hits were seen`);
+  const counters = await tracer.disarm('bench', loop.pid);
+  if (counters === undefined || counters.conditionFalse < BigInt(calls)) {
+    throw new Error(`only ${counters?.conditionFalse} of ${calls} hits were seen`);
+  }
   return wallNs / calls;
 }
 

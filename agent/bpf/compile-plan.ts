@@ -287,13 +287,13 @@ class SiteCompiler {
   #spread(minIntervalNs: bigint): void {
     // Fibonacci hashing; 30 bits of it, times the interval, as a part of 2^30.
     this.#asm
-      .load(3, 0x9e37_79b9_7f4a_7c15n)
-      .alu('mul', 3, 7)
-      .aluImm('rsh', 3, 34)
-      .load(4, minIntervalNs)
-      .alu('mul', 3, 4)
-      .aluImm('rsh', 3, 30)
-      .alu('add', 2, 3);
+      .load(4, 0x9e37_79b9_7f4a_7c15n)
+      .alu('mul', 4, 7)
+      .aluImm('rsh', 4, 34)
+      .load(5, minIntervalNs)
+      .alu('mul', 4, 5)
+      .aluImm('rsh', 4, 30)
+      .alu('add', 2, 4);
   }
 
   /** Leaves where `maxHits` are taken already, so that what comes then costs the ring nothing. */

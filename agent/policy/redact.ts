@@ -2,7 +2,7 @@
  * Takes out of a capture what the plan marks as secret, before it is written anywhere. Bytes are cut out of every range
  * that covers them, the stack window included, and noted as missing: a mask of zeros would be a false value.
  */
-import type { Capture, CapturedRange, MissingRange } from '../../format/capture.js';
+import type { Capture, CapturedRange, MissingRange, WrittenMemory } from '../../format/capture.js';
 import { flattenRanges, type Plan } from '../../format/plan/plan.js';
 
 interface Interval {
@@ -34,11 +34,18 @@ export function redact(capture: Capture, plan: Plan): Capture {
     reason: 'redacted',
     detail: 'its name or type is on the list of secrets of this host',
   }));
+  const { written, ...rest } = capture;
   return {
-    ...capture,
+    ...rest,
+    // That something was written there is known; what it was would be the secret itself.
+    ...(written === undefined || isCovered(written, secrets) ? {} : { written }),
     ranges: capture.ranges.flatMap((range) => cut(range, secrets)),
     missing: [...capture.missing, ...missing],
   };
+}
+
+function isCovered({ address, bytes }: WrittenMemory, secrets: readonly Interval[]): boolean {
+  return secrets.some(({ start, end }) => address < end && address + BigInt(bytes) > start);
 }
 
 /** What is left of a range, in address order. */

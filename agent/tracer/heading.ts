@@ -1,8 +1,9 @@
 /** What the note of a snapshot says beyond capture and facts: which point, which place, what was asked. */
-import type { LoadedModule, ProcessFacts } from '../../format/capture.js';
+import type { Capture, LoadedModule, ProcessFacts } from '../../format/capture.js';
 import { AT, parseAuxv } from '../../format/core/auxv.js';
 import type { SnapshotHeading } from '../../format/core/write.js';
 import type { Plan } from '../../format/plan/plan.js';
+import { readUserRegister } from '../../format/registers/x86-64.js';
 import type { CapturedProcess } from './client.js';
 
 export interface SnapshotContext {
@@ -19,7 +20,6 @@ export function makeHeading(
   context: SnapshotContext,
 ): SnapshotHeading {
   const { plan, snapshot, point, host } = context;
-  const site = capture.site === undefined ? undefined : plan?.sites[capture.site];
   const module = plan === undefined ? executableOf(facts) : moduleOf(facts, plan);
   return {
     snapshot,
@@ -27,18 +27,31 @@ export function makeHeading(
     host,
     buildId: module?.buildId ?? plan?.module.buildId ?? '',
     modulePath: module?.path ?? plan?.module.path ?? '',
-    // A watch is no place in code: where the write came from says the program counter.
-    ...(site === undefined || module === undefined || plan?.watch !== undefined
-      ? {}
-      : {
-          location: {
-            function: site.function,
-            ...(site.file === undefined ? {} : { file: site.file }),
-            ...(site.line === undefined ? {} : { line: site.line }),
-            address: BigInt.asUintN(64, site.linkAddress + module.bias),
-          },
-        }),
+    ...placeOf(plan, capture, module),
     request: plan?.request ?? { location: '', captures: [] },
+  };
+}
+
+/** Of a watch, which is no place in code, where the thread stood after the write. */
+function placeOf(
+  plan: Plan | undefined,
+  capture: Capture,
+  module: LoadedModule | undefined,
+): Pick<SnapshotHeading, 'location'> {
+  const site = capture.site === undefined ? undefined : plan?.sites[capture.site];
+  if (plan === undefined || site === undefined || module === undefined) return {};
+  if (plan.watch !== undefined) {
+    const registers = capture.threads.find(({ tid }) => tid === capture.tid)?.registers;
+    if (registers === undefined) return {};
+    return { location: { function: plan.request.location, address: readUserRegister(registers, 'rip') } };
+  }
+  return {
+    location: {
+      function: site.function,
+      ...(site.file === undefined ? {} : { file: site.file }),
+      ...(site.line === undefined ? {} : { line: site.line }),
+      address: BigInt.asUintN(64, site.linkAddress + module.bias),
+    },
   };
 }
 

@@ -5,7 +5,18 @@ import { languageOf } from '../types/language.js';
 import { typeName } from '../types/type-name.js';
 import type { Type } from '../types/type.js';
 import type { BinaryExpression, ComparisonOperator } from './ast.js';
-import { intType, isArithmetic, isIntegral, longType, unsignedLongType } from './c-types.js';
+import {
+  charType,
+  doubleType,
+  floatType,
+  intType,
+  isArithmetic,
+  isIntegral,
+  longType,
+  numericOf,
+  unsignedIntType,
+  unsignedLongType,
+} from './c-types.js';
 import type { Checker } from './check.js';
 import { checkAlternative } from './check-alternative.js';
 import { textNode, textsNode } from './check-text.js';
@@ -66,7 +77,7 @@ export function checkBinary(checker: Checker, expression: BinaryExpression): Typ
     case '<<':
     case '>>':
       if (!isIntegral(left.type) || !isIntegral(right.type)) throw mismatch(expression, left, right);
-      return shiftNode(operator, promoted(left), promoted(right), place);
+      return ofLanguage(checker, shiftNode(operator, promoted(left), promoted(right), place), left, left);
     case '+':
     case '-': {
       const moved = pointerArithmetic(operator, left, right, place);
@@ -85,8 +96,46 @@ export function checkBinary(checker: Checker, expression: BinaryExpression): Typ
   }
   if (!isArithmetic(left.type) || !isArithmetic(right.type)) throw mismatch(expression, left, right);
   const [a, b] = balanced(left, right);
-  return arithmeticNode(operator, a, b, place);
+  return ofLanguage(checker, arithmeticNode(operator, a, b, place), left, right);
 }
+
+/** What C calculates in an `int` or a `double`, as what Rust and Go calculate with: the type of both sides, or of the one that is no literal. */
+export function ofLanguage({ scope }: Checker, result: Typed, left: Typed, right: Typed = left): Typed {
+  if (scope.language !== 'go' && scope.language !== 'rust') return result;
+  const [a, b] = [isLiteral(left), isLiteral(right)];
+  const type = a ? right.type : left.type;
+  if ((a && b) || (!a && !b && typeName(left.type) !== typeName(right.type))) return result;
+  // A literal with a fraction goes with no integer, and there is no such sum in the program's language.
+  if (isIntegral(type) && !isIntegral(result.type)) return result;
+  return { ...convert(result, type), ...placeOf(result) };
+}
+
+/** What `!` turns bit by bit, and not into its contrary: comparisons are numbers of C. */
+export function isNumberOfRust(node: Typed): boolean {
+  const numeric = numericOf(node.type);
+  return (
+    isIntegral(node.type) &&
+    numeric?.kind === 'integer' &&
+    !numeric.boolean &&
+    node.type !== intType &&
+    !isLiteral(node)
+  );
+}
+
+/** A number that stands in the text: its type is C's, of which these languages have none. */
+function isLiteral(node: Typed): boolean {
+  return node.kind === 'constant' && literalTypes.has(node.type);
+}
+
+const literalTypes: ReadonlySet<Type> = new Set([
+  charType,
+  intType,
+  unsignedIntType,
+  longType,
+  unsignedLongType,
+  floatType,
+  doubleType,
+]);
 
 /** `err != nil`, `opt == None`: undefined where no side is nothing, or the other knows nothing of it. */
 function comparedWithNothing(
@@ -105,7 +154,7 @@ function comparedWithNothing(
 }
 
 /** What a reference of Rust to a number refers to: operators of Rust work on that, and never on where it is. */
-function lentValue(node: Typed): Typed {
+export function lentValue(node: Typed): Typed {
   let at = node;
   for (let i = 0; i < maxReferences; i++) {
     const plain = stripType(at.type);

@@ -36,7 +36,7 @@ import {
   unsignedIntType,
   unsignedLongType,
 } from './c-types.js';
-import { checkBinary, commonPointer } from './check-binary.js';
+import { checkBinary, commonPointer, isNumberOfRust, lentValue, ofLanguage } from './check-binary.js';
 import { checkIndex, checkRepeat, checkSlice } from './check-slice.js';
 import { checkCall } from './check-method.js';
 import { partsUnary } from './check-parts.js';
@@ -427,7 +427,7 @@ export class Checker {
     const { operator } = expression;
     const place = this.place(expression);
     const checked = this.check(expression.operand);
-    const operand = operator === '*' || operator === '&' ? checked : asOperand(checked);
+    const operand = operator === '*' || operator === '&' ? checked : lentValue(asOperand(checked));
     switch (operator) {
       case '*': {
         const held = heldNode(operand, place);
@@ -443,6 +443,9 @@ export class Checker {
       case '&':
         return addressOf(operand, place);
       case '!':
+        if (this.scope.language === 'rust' && isNumberOfRust(operand)) {
+          return ofLanguage(this, complemented(promoted(operand), place), operand);
+        }
         return { kind: 'not', operand: scalarOperand(asTruth(operand), '"!"'), type: intType, ...place };
       case '+':
       case '-':
@@ -456,7 +459,8 @@ export class Checker {
         }
         const value = { ...promoted(operand), ...place };
         if (operator === '+') return value;
-        return operator === '-' ? negated(value, place) : complemented(value, place);
+        const made = operator === '-' ? negated(value, place) : complemented(value, place);
+        return ofLanguage(this, made, operand);
       }
     }
   }

@@ -51,7 +51,10 @@ async function onlyTrueHits(
     ...more,
   )) as SnapshotJson[];
   expect(snapshots).toHaveLength(hits);
-  for (const { captures } of snapshots) expect(captures[0]?.text).toMatch(pattern);
+  for (const { captures, engine } of snapshots) {
+    expect(captures[0]?.text).toMatch(pattern);
+    expect(engine).toBe(more.includes('ptrace') ? 'ptrace' : 'uprobe');
+  }
   const { cost } = snapshots.at(-1) ?? {};
   expect(cost?.conditionFalse).toBeGreaterThan(0);
   expect(cost?.hits).toBeGreaterThanOrEqual(hits + (cost?.conditionFalse ?? 0));

@@ -68,6 +68,10 @@ test('a write of a busy service: the line that wrote, the stack, the values', as
       { readonly location: string; readonly why: string },
     ];
     expect(known.location).toBe('writes of latest');
+    const [listed] = (await workplace.json('snapshots', '--point', point)) as [
+      { readonly location: { readonly function?: string } },
+    ];
+    expect(listed.location.function).toBe('writes of latest');
   }
 });
 

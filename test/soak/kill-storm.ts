@@ -117,6 +117,7 @@ class Storm {
     let armed = 0;
     let hits = 0;
     const failures: string[] = [];
+    let isKilled = false;
     child.on('message', (message: FromTracer) => {
       if (message.kind === 'ready') this.#armAll(child);
       else if (message.kind === 'hit') {
@@ -134,13 +135,19 @@ class Storm {
     const armedMs = this.#armedMs.get(program);
     const isEarly = armedMs !== undefined && Math.random() < 0.5;
     const untilMs = startMs + (isEarly ? Math.random() * armedMs : maxArmingMs);
+    child.once('exit', (_, signal) => {
+      if (!isKilled) failures.push(`a tracer ended by itself: ${signal ?? 'with a status'}`);
+    });
     const isFull = (): boolean => (armed === this.#orders.length && hits > 0) || failures.length > 0;
     while (!isFull() && performance.now() < untilMs) await sleep(2);
     if (!isEarly) await sleep(Math.random() * 30);
     const livedMs = performance.now() - startMs;
     const exit = once(child, 'exit');
-    child.kill('SIGKILL');
-    await exit;
+    isKilled = true;
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGKILL');
+      await exit;
+    }
     this.lives.push({ armed, hits, livedMs });
     this.remains.push(...failures, ...(await this.#left()));
   }

@@ -19,13 +19,13 @@ import {
   WNOTHREAD,
   getEventMessage,
   interrupt,
+  napBetween,
   resume,
   resumeToSyscall,
   setOptions,
   setRegisterSet,
   setSignalMask,
   wait,
-  yieldProcessor,
 } from '../../linux/ptrace.js';
 import { RegisterSlots } from '../ptrace/registers.js';
 import type { Stop } from '../ptrace/tracees.js';
@@ -36,7 +36,7 @@ const systemCallStop = SIGTRAP | 0x80;
 /** Copying page tables of a process of a terabyte takes minutes; nothing here waits for anything else. */
 const maxWaitNs = 60_000_000_000n;
 /** Most of what is waited for takes microseconds; what takes longer is work of the kernel's, which wants the processor for itself. */
-const spinNs = 500_000n;
+const briefNs = 500_000n;
 const napMs = 0.2;
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 /** Stops that are none of ours: of group-stops that come meanwhile. */
@@ -181,6 +181,7 @@ export class Injection implements Disposable {
     goOn: (tid: number) => unknown = (stopped) => resume(stopped, 0),
   ): Stop {
     const beganNs = process.hrtime.bigint();
+    let turn = 0;
     for (let stray = 0; stray < maxStrayStops;) {
       const result = wait(tid, WALL | WNOTHREAD | WNOHANG, this.#status);
       if (result.kind === 'exited') throw ended(tid);
@@ -191,7 +192,7 @@ export class Injection implements Disposable {
       } else {
         const waitedNs = process.hrtime.bigint() - beganNs;
         if (waitedNs > maxWaitNs) break;
-        if (waitedNs < spinNs) yieldProcessor();
+        if (waitedNs < briefNs) napBetween(turn++);
         else Atomics.wait(sleeper, 0, 0, napMs);
       }
     }

@@ -2,7 +2,7 @@
  * Threads that were asked to stop and had no time to do so. Each is let go when it does: one that stops when nobody looks any more is detached
  * by the kernel with the system call that the stop ended as it is (interrupted-call.ts says why that matters).
  */
-import { detach, yieldProcessor } from '../../linux/ptrace.js';
+import { detach, napBetween } from '../../linux/ptrace.js';
 import { readThreadStat } from '../../linux/proc.js';
 import { restartInterrupted } from './interrupted-call.js';
 import { RegisterSlots } from './registers.js';
@@ -17,7 +17,7 @@ export function releaseLate(tracees: Tracees): void {
   if (waiting.size === 0) return;
   using slots = new RegisterSlots(1);
   const deadlineNs = process.hrtime.bigint() + lateMs * nsPerMs;
-  while (waiting.size > 0 && process.hrtime.bigint() < deadlineNs) {
+  for (let turn = 0; waiting.size > 0 && process.hrtime.bigint() < deadlineNs; turn++) {
     for (const tid of waiting) {
       if (!tracees.stops.has(tid) && !tracees.poll(tid)) continue;
       waiting.delete(tid);
@@ -28,7 +28,7 @@ export function releaseLate(tracees: Tracees): void {
       }
       tracees.forget(tid);
     }
-    yieldProcessor();
+    napBetween(turn);
   }
 }
 

@@ -14,7 +14,7 @@ import { defaultLimits } from '../../../format/limits.js';
 import { readUserRegister } from '../../../format/registers/x86-64.js';
 import { VectorReader } from '../../linux/memory.js';
 import { readMaps, readThreadStat, readTids } from '../../linux/proc.js';
-import { yieldProcessor } from '../../linux/ptrace.js';
+import { napBetween } from '../../linux/ptrace.js';
 import type { NowRequest } from '../engine.js';
 import { stackShare, stackWindow } from '../stack-window.js';
 import { restartInterrupted } from './interrupted-call.js';
@@ -189,7 +189,7 @@ class NowCapture {
     const until = process.hrtime.bigint() + (this.#deadlineNs - process.hrtime.bigint()) / 2n;
     let checkNs = process.hrtime.bigint() + uninterruptibleCheckNs;
     let waiting = threads.filter((thread) => this.#tracees.tids.has(thread.tid));
-    for (;;) {
+    for (let turn = 0; ; turn++) {
       waiting = waiting.filter(({ tid }) => !this.#tracees.stops.has(tid) && !this.#tracees.poll(tid));
       const nowNs = process.hrtime.bigint();
       if (waiting.length === 0 || nowNs > until) break;
@@ -197,7 +197,7 @@ class NowCapture {
         waiting = waiting.filter(({ tid }) => this.#readState(tid)?.state !== 'D');
         checkNs = nowNs + uninterruptibleCheckNs;
       }
-      yieldProcessor();
+      napBetween(turn);
     }
   }
 

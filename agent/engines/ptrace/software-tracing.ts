@@ -24,7 +24,7 @@ import {
   setRegisterSet,
   sharesMemory,
   singleStep,
-  yieldProcessor,
+  napBetween,
 } from '../../linux/ptrace.js';
 import { Journal } from './journal.js';
 import type { RegisterSlots } from './registers.js';
@@ -191,7 +191,7 @@ export class SoftwareTracing implements Disposable {
     tracees.stopAll(others, process.hrtime.bigint() + stepStopNs);
     this.breakpoints.lift(address);
     singleStep(tid, 0);
-    while (!tracees.poll(tid) && process.hrtime.bigint() < deadlineNs) yieldProcessor();
+    for (let turn = 0; !tracees.poll(tid) && process.hrtime.bigint() < deadlineNs; turn++) napBetween(turn);
     this.breakpoints.lower(address);
     const stop = tracees.stops.get(tid);
     if (stop === undefined) {

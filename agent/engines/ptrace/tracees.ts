@@ -10,10 +10,10 @@ import {
   type WaitResult,
   interrupt,
   listen,
+  napBetween,
   resume,
   trySeize,
   wait,
-  yieldProcessor,
 } from '../../linux/ptrace.js';
 
 export type Stop = Extract<WaitResult, { kind: 'stopped' }>;
@@ -79,10 +79,10 @@ export class Tracees {
   stopAll(tids: readonly number[], deadlineNs: bigint): void {
     let waiting = tids.filter((tid) => this.tids.has(tid) && !this.stops.has(tid));
     for (const tid of waiting) this.interrupt(tid);
-    while (waiting.length > 0) {
+    for (let turn = 0; waiting.length > 0; turn++) {
       waiting = waiting.filter((tid) => this.tids.has(tid) && !this.poll(tid));
       if (waiting.length === 0 || process.hrtime.bigint() > deadlineNs) break;
-      yieldProcessor();
+      napBetween(turn);
     }
   }
 

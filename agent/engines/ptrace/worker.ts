@@ -10,6 +10,7 @@ import {
   interrupt,
   resume,
   seize,
+  sharpenNaps,
   wait,
 } from '../../linux/ptrace.js';
 import { copyProcess } from '../fork/copy.js';
@@ -43,6 +44,7 @@ class TracingLoop {
   }
 
   run(): void {
+    sharpenNaps();
     // The doorbell is ours: it may die with this thread.
     seize(this.#doorbell, PTRACE_O_EXITKILL);
     this.#takeCommands();

@@ -101,6 +101,13 @@ const values: readonly (readonly [string, string])[] = [
   ['sizeof(chan int)', 'unsigned long 8'],
   ['sizeof(uint16)', 'unsigned long 2'],
   ['pair.Second', 'int 5'],
+  ['b[0] + 200', 'uint8 42'],
+  ['b[0] * 2 + 1', 'uint8 197'],
+  ['int(b[0]) + 200', 'int 298'],
+  ['-b[0]', 'uint8 158'],
+  ['lvl + 1', 'main.Level 2'],
+  ['d / 2', 'time.Duration 750000000'],
+  ['2 * b[0] > 300', 'int 0'],
 ];
 
 const errors: readonly (readonly [string, string])[] = [

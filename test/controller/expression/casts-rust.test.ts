@@ -104,6 +104,15 @@ const values: readonly (readonly [string, string])[] = [
   ['sizeof(Option<i32>)', 'unsigned long 8'],
   ['sizeof((i32, (u8, &str)))', 'unsigned long 32'],
   ['((f - f) / (f - f)) as i32', 'i32 0'],
+  ['u + 100', 'u8 44'],
+  ['u as i32 + 100', 'i32 300'],
+  ['u + 1 > 255', 'int 0'],
+  ['u << 1', 'u8 144'],
+  ['-u', 'u8 56'],
+  ['!u', 'u8 55'],
+  ['!(u > 3)', 'int 0'],
+  ['-r', 'i32 -3'],
+  ['f + 1', 'f64 3.75'],
 ];
 
 const errors: readonly (readonly [string, string])[] = [

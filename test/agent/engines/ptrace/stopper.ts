@@ -9,7 +9,8 @@ import { TracedProcess } from '../../../../agent/engines/ptrace/traced-process.j
 import { captureNow } from '../../../../agent/engines/ptrace/now.js';
 import { counterSlots, type PointSpec } from '../../../../agent/engines/ptrace/messages.js';
 import { Tracees, pendingSignal, type Stop } from '../../../../agent/engines/ptrace/tracees.js';
-import { WALL, WNOHANG, WNOTHREAD, detach, wait, yieldProcessor } from '../../../../agent/linux/ptrace.js';
+import { WALL, WNOHANG, WNOTHREAD, detach, napBetween, wait } from '../../../../agent/linux/ptrace.js';
+import { toStillframeError } from '../../../../format/error.js';
 import { planFor } from './target.js';
 
 const [mode = 'now', target = '', address = '0'] = process.argv.slice(2);
@@ -52,10 +53,16 @@ const armedNs = 3_000_000n;
 /** Nanoseconds from arming to the end of it. */
 function passPoints(armed: PointSpec): number {
   const beganNs = process.hrtime.bigint();
-  traced.arm(armed);
+  try {
+    traced.arm(armed);
+  } catch (error) {
+    // A thread that is just being made blocks all signals, and none is left to announce a breakpoint by.
+    if (toStillframeError(error).code !== 'unsupported') throw error;
+    return 0;
+  }
   while (process.hrtime.bigint() - beganNs < armedNs) {
     const result = wait(-1, WALL | WNOTHREAD | WNOHANG, status);
-    if (result.kind === 'none') yieldProcessor();
+    if (result.kind === 'none') napBetween(8);
     else traced.handle(result);
   }
   traced.disarm('p');
