@@ -106,9 +106,9 @@ function planOf(symbols: ModuleSymbols, path: string, pairs: readonly Pair[], n:
 }
 
 /** Runs with one variable of each place; further variables of places with more are left out. */
-const runs = 4;
+const runs = 2;
 
-describe.each(['gcc', 'clang'] as const)('%s -O2', (cc) => {
+describe.each(['gcc', 'clang'] as const)('%s -O2', { timeout: 240_000 }, (cc) => {
   test('a moved point has the hits and the values of the one that was asked for', async () => {
     const flags = ['-g', '-O2', '-pthread', '-no-pie', '-Wl,--build-id=sha1'];
     const path = compileFixture('probe-lab/returns.c', { cc, flags });

@@ -75,7 +75,7 @@ const compilers = (['gcc', 'clang'] as const).flatMap((cc) =>
   ['-O0', '-O2'].map((optimization) => ({ cc, optimization })),
 );
 
-describe.each(compilers)('$cc $optimization', ({ cc, optimization }) => {
+describe.each(compilers)('$cc $optimization', { timeout: 240_000 }, ({ cc, optimization }) => {
   const path = compileFixture('probe-lab/returns.c', {
     cc,
     flags: ['-g', optimization, '-pthread', '-Wl,--build-id=sha1'],
@@ -145,7 +145,7 @@ describe.each(compilers)('$cc $optimization', ({ cc, optimization }) => {
   });
 });
 
-describe('Go', () => {
+describe('Go', { timeout: 240_000 }, () => {
   const source = readFileSync(join(repositoryRoot, 'native-fixtures/probe-lab/returns.go'), 'utf8');
 
   test('results of goroutines whose stacks move are true, and so are times', async () => {
