@@ -186,7 +186,6 @@ export class LogRun implements Disposable {
     const { linesPerSecond } = this.#options;
     const limited = views.reduce((sum, { counters }) => sum + Number(counters.limited ?? 0n), 0);
     const dropped = views.reduce((sum, { counters }) => sum + Number(counters.dropped), 0);
-    const undecided = views.reduce((sum, { counters }) => sum + Number(counters.undecided ?? 0n), 0);
     this.#drop(`more than ${linesPerSecond} a second`, limited, true);
     this.#drop('for want of room', dropped, true);
     this.#drop('whose condition was not decided', undecided, true);
