@@ -186,6 +186,7 @@ export class LogRun implements Disposable {
     const { linesPerSecond } = this.#options;
     const limited = views.reduce((sum, { counters }) => sum + Number(counters.limited ?? 0n), 0);
     const dropped = views.reduce((sum, { counters }) => sum + Number(counters.dropped), 0);
+    const undecided = views.reduce((sum, { counters }) => sum + Number(counters.undecided ?? 0n), 0);
     this.#drop(`more than ${linesPerSecond} a second`, limited, true);
     this.#drop('for want of room', dropped, true);
     this.#drop('whose condition was not decided', undecided, true);
@@ -298,6 +299,7 @@ export class LogRun implements Disposable {
 }
 
 /** One that is suspended tells nothing more: `why` says so, and what allows more. */
+/** One that is suspended tells nothing more. */
 const isAlive = ({ phase }: AgentPoint): boolean => phase === 'armed' || phase === 'pending';
 
 /** Of several agents each thing once. */
