@@ -8,9 +8,8 @@ import { StillframeError } from '../../../format/error.js';
 import { MemoryBounds, readOwnBytes, type MemoryLeft } from '../../linux/memory-left.js';
 
 const mebibyte = 1024 ** 2;
-/** What may be written while a copy that was given up goes. A process that has less cannot write more than it has. */
-const leastSpareBytes = 64 * mebibyte;
-const spareShare = 4;
+/** Beside what the process itself may write to: for others of its group, and for the time that a copy takes to go. */
+const mostReserveBytes = 64 * mebibyte;
 
 export class MemoryGuard {
   readonly #pid: number;
@@ -21,26 +20,21 @@ export class MemoryGuard {
     this.#bounds = new MemoryBounds(pid);
   }
 
-  /** Throws `unsupported` when there is no room for a copy. To be asked before it is made. */
+  /** Throws `unsupported` when there is no room for a copy: for all that the process has, since it may write to all of it. */
   checkBefore(): void {
     const left = this.#bounds.left();
-    const spare = this.#spareBytes();
+    const own = readOwnBytes(this.#pid);
+    const spare = own + reserveOf(own);
     if (left.bytes < spare) throw this.#error(`cannot copy process ${this.#pid}`, left, spare);
   }
 
-  /** The same while the copy is there: of what was to spare, half may be used up. Gives the error that it is to be given up with. */
+  /** While the copy is there: gives the error that it is to be given up with, when others of the group have used up half of the reserve. */
   whyGiveUp(): StillframeError | undefined {
     const left = this.#bounds.left();
-    const spare = this.#spareBytes() / 2;
+    const spare = reserveOf(readOwnBytes(this.#pid)) / 2;
     return left.bytes >= spare
       ? undefined
       : this.#error(`gave up the copy of process ${this.#pid}`, left, spare);
-  }
-
-  /** As large as the process is now: it may grow meanwhile. */
-  #spareBytes(): number {
-    const own = readOwnBytes(this.#pid);
-    return Math.min(own, Math.max(leastSpareBytes, Math.ceil(own / spareShare)));
   }
 
   #error(action: string, left: MemoryLeft, spareBytes: number): StillframeError {
@@ -55,3 +49,5 @@ export class MemoryGuard {
     );
   }
 }
+
+const reserveOf = (ownBytes: number): number => Math.min(ownBytes, mostReserveBytes);
