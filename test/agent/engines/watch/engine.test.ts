@@ -188,7 +188,8 @@ describe('each write is a hit', () => {
     expect(captures[0]?.ranges.map(({ path: name }) => name)).toEqual(
       expect.arrayContaining(['*head', 'value']),
     );
-    expect(captures[0]?.missing).toEqual([]);
+    // The window may reach beyond the stack, which begins where the kernel likes.
+    expect(captures[0]?.missing.filter(({ path: name }) => !name.startsWith('stack of'))).toEqual([]);
   });
 
   test('up to the hits that were asked', async () => {
