@@ -1,7 +1,7 @@
 /** Whether an address is the beginning of an instruction: a probe anywhere else would destroy the program. */
 import { hex, type LinkAddress, linkAddress } from '../../format/address.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
-import { decodeInstruction, type Instruction, maxInstructionBytes } from './instruction.js';
+import { decodeInstruction, type Instruction, maxInstructionBytes } from '../../format/x86-64/instruction.js';
 
 /** Functions are walked from their beginning; none of this size is walked further. */
 const maxFunctionBytes = 4 * 1024 * 1024;

@@ -11,7 +11,7 @@ import type { CaptureOutcome } from './capture.js';
 import type { PlannedCondition } from './condition.js';
 import { describeLocation } from './describe-location.js';
 import type { Drafts } from './draft.js';
-import type { InstructionGroup } from './instruction.js';
+import type { InstructionGroup } from '../../format/x86-64/instruction.js';
 import type { Site } from './site.js';
 
 export interface Explanation {

@@ -4,7 +4,7 @@ import type { AddressRange, FunctionSymbol, ModuleSymbols } from '../symbols/mod
 import { codeAt } from './boundary.js';
 import { type Branch, branchOf } from '../symbols/branch.js';
 import { tableTargets } from './jump-tables.js';
-import { decodeInstruction, type Instruction, maxInstructionBytes } from './instruction.js';
+import { decodeInstruction, type Instruction, maxInstructionBytes } from '../../format/x86-64/instruction.js';
 
 export interface CodeInstruction extends Instruction {
   readonly address: LinkAddress;

@@ -43,13 +43,18 @@ describe('now: every thread of a running service', () => {
   });
 
   test('ptrace: the same, and the stop is measured', async () => {
-    const snapshot = await now('--engine', 'ptrace');
+    const workers = (snapshot: SnapshotJson): SnapshotJson['threads'] =>
+      snapshot.threads.filter(({ comm }) => comm.startsWith('worker'));
+    const isWhole = (snapshot: SnapshotJson): boolean =>
+      workers(snapshot).every(({ frames }) => frames !== undefined && frames.length > 0);
+    let snapshot = await now('--engine', 'ptrace');
+    // The stop is bounded: a thread that got no processor within it is said to be absent. So on a busy machine, now and then.
+    for (let i = 0; i < 20 && !isWhole(snapshot); i++) snapshot = await now('--engine', 'ptrace');
     expect(snapshot.engine).toBe('ptrace');
     expect(snapshot.cost.stoppedNs).toBeGreaterThan(0);
     expect(names(snapshot)).toEqual(expected);
-    for (const thread of snapshot.threads.filter(({ comm }) => comm.startsWith('worker'))) {
+    for (const thread of workers(snapshot))
       expect(thread.frames?.map((frame) => frame.function)).toContain('worker_main');
-    }
     for (const tid of readdirSync(`/proc/${service.pid}/task`)) {
       const status = readFileSync(`/proc/${service.pid}/task/${tid}/status`, 'utf8');
       expect(status).toMatch(/^TracerPid:\t0$/m);

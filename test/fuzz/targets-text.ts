@@ -4,7 +4,7 @@ import { checkTexts } from '../../controller/automation/rules-file.js';
 import { isFault, parseTemplate } from '../../controller/automation/template.js';
 import { parseExpression } from '../../controller/expression/parser.js';
 import { parseLocation } from '../../controller/planner/location.js';
-import { decodeInstruction } from '../../controller/planner/instruction.js';
+import { decodeInstruction } from '../../format/x86-64/instruction.js';
 import { parseEndpoint } from '../../format/endpoint.js';
 import { parseSelector } from '../../format/target-selector.js';
 import type { FuzzTarget } from './fuzz-target.js';

@@ -1,12 +1,12 @@
 /**
- * What hits cost the threads that pass, measured on this host: the way into the kernel and out of it by a probe on a function of our own, and the program
- * itself by the kernel's own count of its runs.
+ * What hits cost the threads that pass, measured on this host: the way into the kernel and out of it by probes on functions of our own, one of which begins with an
+ * instruction that the kernel emulates; and the program itself by the kernel's own count of its runs.
  */
 import { toStillframeError } from '../../../format/error.js';
 import { createPointState } from '../../bpf/point-state.js';
 import { type BpfObject, enableRunStatistics, type ProgramRuns } from '../../linux/bpf.js';
 import type { AttachWay } from './attach.js';
-import { attachCounting, callProbed } from './probe.js';
+import { attachCounting, callProbed, isOwnEmulated, type OwnFunction } from './probe.js';
 
 const calls = 300;
 const rounds = 5;
@@ -15,26 +15,29 @@ const sampleMs = 100;
 const sampleEveryMs = 2000;
 
 export class HitCosts {
-  readonly #passages = new Map<AttachWay, number>();
+  readonly #passages = new Map<string, number>();
   #counting: BpfObject | undefined;
   #nextSampleMs = 0;
   #refused = false;
 
-  /** Nanoseconds, of a hit of a program that does next to nothing. */
-  passageNs(way: AttachWay): number {
-    const known = this.#passages.get(way);
+  /** Nanoseconds, of a hit of a program that does next to nothing, on an instruction that the kernel emulates or does not. */
+  passageNs(way: AttachWay, isEmulated: boolean): number {
+    // Where no function of our own begins with an emulated one, the other is what can be said: it is dearer.
+    const name = isEmulated && isOwnEmulated('argz_count') ? 'argz_count' : 'ffsll';
+    const key = `${way.name} ${way.sleepable} ${name}`;
+    const known = this.#passages.get(key);
     if (known !== undefined) return known;
-    const measured = measurePassage(way);
-    this.#passages.set(way, measured);
+    const measured = measurePassage(way, name);
+    this.#passages.set(key, measured);
     return measured;
   }
 
   /** Nanoseconds of all hits so far. `runs`: as {@link sample} brought them. */
-  spentNs(way: AttachWay, hits: bigint, runs: readonly ProgramRuns[]): bigint {
+  spentNs(way: AttachWay, isEmulated: boolean, hits: bigint, runs: readonly ProgramRuns[]): bigint {
     const count = runs.reduce((sum, each) => sum + each.count, 0n);
     const timeNs = runs.reduce((sum, each) => sum + each.timeNs, 0n);
     const program = count === 0n ? 0n : (timeNs * hits) / count;
-    return BigInt(Math.round(this.passageNs(way))) * hits + program;
+    return BigInt(Math.round(this.passageNs(way, isEmulated))) * hits + program;
   }
 
   /** Lets the kernel count runs for a moment, now and then. Needs CAP_SYS_ADMIN; without it the program's own time is not known. */
@@ -58,16 +61,16 @@ export class HitCosts {
 }
 
 /** The least of some rounds: what else ran meanwhile only adds. */
-function measurePassage(way: AttachWay): number {
+function measurePassage(way: AttachWay, name: OwnFunction): number {
   const round = (): number => {
     const begin = process.hrtime.bigint();
-    for (let i = 0; i < calls; i++) callProbed();
+    for (let i = 0; i < calls; i++) callProbed(name);
     return Number(process.hrtime.bigint() - begin) / calls;
   };
   const least = (): number => Math.min(...Array.from({ length: rounds }, round));
   round();
   const without = least();
   using state = createPointState(1);
-  using _attachment = attachCounting(way, state.fd);
+  using _attachment = attachCounting(way, state.fd, name);
   return Math.max(0, least() - without);
 }

@@ -20,6 +20,7 @@ import { findProbeFile, type ProbeFile } from '../../targets/probe-file.js';
 import { ProgramImage } from '../../targets/program-image.js';
 import { type Attachment, type AttachWay, attach } from './attach.js';
 import { captureOfRecord } from './capture.js';
+import { isEmulatedAt } from './emulated.js';
 import type { HitCosts } from './hit-cost.js';
 
 const fewHits = 1000n;
@@ -47,6 +48,8 @@ export class UprobePoint implements ArmedPoint {
   readonly #sink: PointSink;
   readonly #way: AttachWay;
   readonly #costs: HitCosts;
+  /** All of its instructions. */
+  readonly #isEmulated: boolean;
   readonly #layouts: readonly RecordLayout[];
   readonly #file: ProbeFile;
   readonly #image: ProgramImage;
@@ -78,6 +81,7 @@ export class UprobePoint implements ArmedPoint {
     const process = undo.use(new PidFd(pid));
     this.#image = new ProgramImage(pid);
     this.#file = findProbeFile(pid, plan, means.elfFacts);
+    this.#isEmulated = isEmulatedAt(this.#file.path, ...plan.sites.map(({ fileOffset }) => fileOffset));
     const { maxHits, minIntervalNs } = request;
     const ring = request.countOnly ? undefined : undo.use(this.#makeRing());
     const delivery =
@@ -214,7 +218,7 @@ export class UprobePoint implements ArmedPoint {
     if (attached.length > 0) this.#runs = attached.map((attachment) => attachment.runs());
     // Of a plan with timing, threads pass the entries as well.
     const passages = this.#request.plan.timing === undefined ? hits : 2n * hits;
-    return this.#costs.spentNs(this.#way, passages, this.#runs);
+    return this.#costs.spentNs(this.#way, this.#isEmulated, passages, this.#runs);
   }
 
   disarm(): Promise<void> {

@@ -8,10 +8,12 @@ import { RingBuffer, ringBytesFor, RingReader } from '../../bpf/ring-buffer.js';
 import { call } from '../../linux/ffi.js';
 import { findMapping, readMaps } from '../../linux/proc.js';
 import { openMappedFile } from '../../targets/mapped-file.js';
+import { isEmulatedAt } from './emulated.js';
 import { attach, type Attachment, type AttachWay } from './attach.js';
 
-/** Some function that nothing else calls, cheap and without side effects. */
-const probedFunction = 'ffsll';
+/** Functions of the C library that nothing else here calls, cheap and without side effects. */
+export type OwnFunction = 'ffsll' | 'argz_count';
+const probedFunction: OwnFunction = 'ffsll';
 
 /** Throws when the way does not work on this host. */
 export function tryWay(way: AttachWay): void {
@@ -31,24 +33,34 @@ export function tryWay(way: AttachWay): void {
 }
 
 /** Calls the function that is probed here. */
-export function callProbed(): void {
-  call(probedFunction, { i64: 0n });
+export function callProbed(name: OwnFunction = probedFunction): void {
+  call(name, { i64: 0n }, { i64: 0n });
 }
 
 /** Attaches a program that only counts to it. */
-export function attachCounting(way: AttachWay, stateFd: number): Attachment {
-  return attachOwn(way, ownPlan(), stateFd, undefined);
+export function attachCounting(
+  way: AttachWay,
+  stateFd: number,
+  name: OwnFunction = probedFunction,
+): Attachment {
+  return attachOwn(way, ownPlan(name), stateFd, undefined);
 }
 
-function ownPlan(): Plan {
-  const { path, fileOffset } = ownFunction();
+/** How the kernel runs the first instruction of one of them under a probe. */
+export function isOwnEmulated(name: OwnFunction): boolean {
+  const { path, fileOffset } = ownFunction(name);
+  return isEmulatedAt(path, fileOffset);
+}
+
+function ownPlan(name: OwnFunction = probedFunction): Plan {
+  const { path, fileOffset } = ownFunction(name);
   return {
     version: 1,
     module: { buildId: '', path },
-    sites: [{ linkAddress: 0n, fileOffset, function: probedFunction, inlined: false, ranges: [] }],
+    sites: [{ linkAddress: 0n, fileOffset, function: name, inlined: false, ranges: [] }],
     stackBytes: 256,
     maxBytes: 256,
-    request: { location: probedFunction, captures: [] },
+    request: { location: name, captures: [] },
   };
 }
 
@@ -72,8 +84,8 @@ function attachOwn(
   return attach(way, { program, path, fileOffset, pid: process.pid });
 }
 
-function ownFunction(): { path: string; fileOffset: number } {
-  const name = Buffer.from(`${probedFunction}\0`, 'latin1');
+function ownFunction(symbol: OwnFunction): { path: string; fileOffset: number } {
+  const name = Buffer.from(`${symbol}\0`, 'latin1');
   const address = BigInt.asUintN(64, call('dlsym', { i64: 0n }, { buffer: name }).value);
   const mapping = findMapping(readMaps(process.pid), address);
   if (mapping === undefined)

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { createPointState } from '../../../../agent/bpf/point-state.js';
 import { attachWays } from '../../../../agent/engines/uprobe/attach.js';
 import { HitCosts } from '../../../../agent/engines/uprobe/hit-cost.js';
-import { attachCounting, callProbed, tryWay } from '../../../../agent/engines/uprobe/probe.js';
+import { attachCounting, callProbed, isOwnEmulated, tryWay } from '../../../../agent/engines/uprobe/probe.js';
 import { StillframeError } from '../../../../format/error.js';
 import { requireFeature } from '../../../support/require-feature.js';
 
@@ -24,15 +24,27 @@ describe('what hits cost', () => {
     requireFeature(context, 'uprobes', refusal());
     if (way === undefined) return;
     const costs = new HitCosts();
-    const passage = costs.passageNs(way);
+    const passage = costs.passageNs(way, false);
     // A probe costs more than a call, and less than a stop.
     expect(passage).toBeGreaterThan(50);
     expect(passage).toBeLessThan(1e6);
-    expect(costs.passageNs(way)).toBe(passage);
-    expect(costs.spentNs(way, 1000n, [])).toBe(BigInt(Math.round(passage)) * 1000n);
-    expect(costs.spentNs(way, 1000n, [{ count: 10n, timeNs: 5000n }])).toBe(
+    expect(costs.passageNs(way, false)).toBe(passage);
+    expect(costs.spentNs(way, false, 1000n, [])).toBe(BigInt(Math.round(passage)) * 1000n);
+    expect(costs.spentNs(way, false, 1000n, [{ count: 10n, timeNs: 5000n }])).toBe(
       BigInt(Math.round(passage)) * 1000n + 500_000n,
     );
+  });
+
+  test('an instruction that is emulated is another matter', (context) => {
+    requireFeature(context, 'uprobes', refusal());
+    if (way === undefined) return;
+    expect(isOwnEmulated('ffsll')).toBe(false);
+    expect(isOwnEmulated('argz_count')).toBe(true);
+    const costs = new HitCosts();
+    const [emulated, stepped] = [costs.passageNs(way, true), costs.passageNs(way, false)];
+    console.log(`emulated ${emulated.toFixed(0)} ns, single-stepped ${stepped.toFixed(0)} ns`);
+    expect(emulated).toBeGreaterThan(50);
+    expect(emulated).not.toBe(stepped);
   });
 
   test('the program by the count of the kernel, for a moment at a time', async (context) => {
