@@ -228,6 +228,7 @@ export class UprobePoint implements ArmedPoint {
 
   async #disarm(): Promise<void> {
     clearInterval(this.#imageCheck);
+    this.#costs.endSample();
     for (const attachment of this.#attachments.toReversed()) attachment[Symbol.dispose]();
     await this.#pumped.remove();
     this.#last = this.counters();

@@ -120,14 +120,16 @@ test('return addresses that are signed', () => {
   const [thread] = snapshot.threads;
   const frames = thread === undefined ? [] : snapshot.stackOf(thread).frames;
   const saved = frames.slice(4, 7).map((frame) => frame.registers.get(30));
-  for (const each of saved) {
+  const signatures = saved.map((each) => {
     if (isAbsent(each) || each.savedAt === undefined) throw new Error('x30 was not saved');
     const stored = snapshot.memory.read(each.savedAt, 8);
     if (isAbsent(stored)) throw new Error(stored.detail);
     const raw = Buffer.from(stored.bytes).readBigUInt64LE();
-    expect(raw >> 48n).not.toBe(0n);
     expect(raw & 0xffff_ffff_ffffn).toBe(each.value);
-  }
+    return raw >> 48n;
+  });
+  // A signature of seven bits is zero now and then.
+  expect(signatures.some((signature) => signature !== 0n)).toBe(true);
 });
 
 test('thread-local variables, by the thread pointer that the kernel notes', () => {
