@@ -67,7 +67,7 @@ test('a condition that costs more than 1% of a CPU', async () => {
     /^suspended, for its hits took \d+(\.\d)?% of a CPU from the threads that pass, and the default limits allows a point 1% over 10 s/,
   );
   const { hits } = await stateOf(id);
-  expect(hits).toBeGreaterThan(10_000);
+  expect(hits).toBeGreaterThanOrEqual(1000);
   await sleep(300);
   // Nothing is armed: nothing is counted.
   expect((await stateOf(id)).hits).toBe(hits);
