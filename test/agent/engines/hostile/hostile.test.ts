@@ -33,6 +33,8 @@ interface Row {
   readonly state?: string;
   /** It is traced by a child of its own. */
   readonly traced?: boolean;
+  /** What it may say now and then, with nothing touched. */
+  readonly mayRefuse?: RegExp;
 }
 
 const hostile =
@@ -50,7 +52,12 @@ const tracedAlready = /process PID: .*process \d+ traces it already$/;
 const refused32 = /^cannot look into process PID: it is a 32-bit program$/;
 
 const rows: readonly Row[] = [
-  { what: 'that is in a storm of signals', start: hostile('storm') },
+  {
+    what: 'that is in a storm of signals',
+    start: hostile('storm'),
+    // A thread that gets a signal cannot be led away, and at times all of them do.
+    mayRefuse: /^cannot copy process \d+: none of its threads stands where it could be led away: /,
+  },
   { what: 'that makes and ends 200 threads a second', start: hostile('threads') },
   { what: 'that calls vfork all the time', start: hostile('vfork') },
   { what: 'that handles SIGTRAP of its own', start: hostile('trap') },
@@ -184,6 +191,7 @@ describe('a target', () => {
         if (refusal === undefined) {
           // What could not stop for want of a processor was not touched, and says so.
           if (error?.code === 'limit') continue;
+          if (error !== undefined && row.mayRefuse?.test(error.message) === true) continue;
           expect(error).toBeUndefined();
         } else {
           expect(error?.message.replaceAll(String(target.pid), 'PID')).toMatch(refusal);
