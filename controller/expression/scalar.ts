@@ -3,7 +3,12 @@
  * hold the value exactly (a float32 is always rounded to one), wider ones are of a class of their own.
  */
 import { absent, type Absent } from '../../format/absent.js';
-import { floatArithmetic, integerOfNumber, integerToFloat32 } from '../../format/decision/number.js';
+import {
+  compareNumbers,
+  floatArithmetic,
+  integerOfNumber,
+  integerToFloat32,
+} from '../../format/decision/number.js';
 import type { ArithmeticOperator, ComparisonOperator, ShiftOperator } from './ast.js';
 import type { FloatFormat, Numeric } from './c-types.js';
 import { binary128, compareWide, wideArithmetic, WideFloat, x87 } from './wide-float.js';
@@ -134,20 +139,7 @@ export function compare(operator: ComparisonOperator, left: Scalar, right: Scala
     const order = compareWide(wide(left), wide(right));
     return order === undefined ? operator === '!=' : compare(operator, order, 0);
   }
-  switch (operator) {
-    case '==':
-      return left === right;
-    case '!=':
-      return left !== right;
-    case '<':
-      return left < right;
-    case '<=':
-      return left <= right;
-    case '>':
-      return left > right;
-    case '>=':
-      return left >= right;
-  }
+  return compareNumbers(operator, left, right);
 }
 
 /** The scalar in little-endian bytes that are at least as many as the type has. */

@@ -6,6 +6,7 @@ import { copyProcess } from '../../../../agent/engines/fork/copy.js';
 import { WALL, wait } from '../../../../agent/linux/ptrace.js';
 import { toStillframeError } from '../../../../format/error.js';
 import { Tracees } from '../../../../agent/engines/ptrace/tracees.js';
+import { goOnUntilKilled } from '../../../support/go-on-until-killed.js';
 
 const pid = Number(process.argv[2]);
 const status = Buffer.alloc(4);
@@ -30,17 +31,4 @@ function copyNext(): number {
   }
 }
 
-let began = process.hrtime.bigint();
-let heldNs = 0;
-for (let i = 0; i < rehearsals; i++) {
-  // The first one compiles.
-  if (i === 1) {
-    began = process.hrtime.bigint();
-    heldNs = 0;
-  }
-  heldNs += copyNext();
-}
-const percent = (100 * heldNs) / Number(process.hrtime.bigint() - began);
-process.stdout.write(`${percent.toFixed(0)}\n`, () => {
-  for (;;) copyNext();
-});
+goOnUntilKilled(rehearsals, copyNext);

@@ -11,6 +11,7 @@ import { counterSlots, type PointSpec } from '../../../../agent/engines/ptrace/m
 import { Tracees, pendingSignal, type Stop } from '../../../../agent/engines/ptrace/tracees.js';
 import { WALL, WNOHANG, WNOTHREAD, detach, napBetween, wait } from '../../../../agent/linux/ptrace.js';
 import { toStillframeError } from '../../../../format/error.js';
+import { goOnUntilKilled } from '../../../support/go-on-until-killed.js';
 import { planFor } from './target.js';
 
 const [mode = 'now', target = '', address = '0'] = process.argv.slice(2);
@@ -71,17 +72,4 @@ function passPoints(armed: PointSpec): number {
 
 const next = (): number => (spec === undefined ? takeAll() : passPoints(spec));
 
-let began = process.hrtime.bigint();
-let heldNs = 0;
-for (let i = 0; i < rehearsals; i++) {
-  // The first one compiles.
-  if (i === 1) {
-    began = process.hrtime.bigint();
-    heldNs = 0;
-  }
-  heldNs += next();
-}
-const percent = (100 * heldNs) / Number(process.hrtime.bigint() - began);
-process.stdout.write(`${percent.toFixed(0)}\n`, () => {
-  for (;;) next();
-});
+goOnUntilKilled(rehearsals, next);
