@@ -256,6 +256,10 @@ export function loadProgram(spec: ProgramSpec): BpfObject | ProgramRefusal {
   };
 }
 
+const EAGAIN = 11;
+/** The verifier gives up with EAGAIN when a signal waits for its thread. That says nothing about the program. */
+const mostInterruptions = 50;
+
 function tryLoad(spec: ProgramSpec, log: Buffer | undefined): { value: bigint; errno: number } {
   const attributes = new Attributes()
     .u32(0, programTypes[spec.type])
@@ -268,7 +272,10 @@ function tryLoad(spec: ProgramSpec, log: Buffer | undefined): { value: bigint; e
     .u32(68, attachTypes[spec.attachType]);
   if (log !== undefined) attributes.u32(24, 1).u32(28, log.length).pointer(32, log);
   if (spec.attachBtfId !== undefined) attributes.u32(108, spec.attachBtfId);
-  return bpf('BPF_PROG_LOAD', attributes);
+  for (let left = mostInterruptions; ; left--) {
+    const loaded = bpf('BPF_PROG_LOAD', attributes);
+    if (loaded.value >= 0n || loaded.errno !== EAGAIN || left === 0) return loaded;
+  }
 }
 
 /** While it is held, the kernel counts how long eBPF programs run (`BPF_ENABLE_STATS`), for all of the host. */
