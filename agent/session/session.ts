@@ -122,6 +122,7 @@ export class Session implements AsyncDisposable {
     this.tracer.listen({
       hit: (pointId, captured) => this.#hit(pointId, captured),
       ended: (pointId, pid, reason, last) => this.#ended(pointId, { pid, reason, last }),
+      passed: (pointIds) => this.#suspending.passed(pointIds),
       restarted: (reason) => void this.#restarted(reason),
     });
     this.#timer = setInterval(() => void this.#tick(), tickMs);

@@ -49,6 +49,8 @@ export interface TracerListener {
   hit(pointId: string, captured: CapturedProcess): void;
   /** `last`: the counters as they were at the end. */
   ended(pointId: string, pid: number, reason: PointEnd, last: PointCounters): void;
+  /** Threads passed these points since that was told last: their counters are others by now. At most once a second or so. */
+  passed?(pointIds: readonly string[]): void;
   /** The tracer died and a new one runs: nothing is armed any more. */
   restarted(reason: string): void;
 }

@@ -19,6 +19,7 @@ const [, , journalFolder = defaultJournalFolder()] = process.argv;
 const service = new TracerService(allEngines({ journalFolder }), {
   hit: (pointId, captured) => send({ kind: 'hit', pointId, captured }),
   ended: (pointId, pid, reason, last) => send({ kind: 'ended', pointId, pid, reason, last }),
+  passed: (pointIds) => send({ kind: 'passed', pointIds }),
   log: (level, message) => send({ kind: 'log', level, message }),
 });
 

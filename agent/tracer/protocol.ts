@@ -85,4 +85,5 @@ export type FromTracer =
       readonly reason: PointEnd;
       readonly last: PointCounters;
     }
+  | { readonly kind: 'passed'; readonly pointIds: readonly string[] }
   | { readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly message: string };

@@ -250,6 +250,9 @@ export class TracerSupervisor implements TracerClient {
       case 'ended':
         this.#listener?.ended(message.pointId, message.pid, message.reason, message.last);
         break;
+      case 'passed':
+        this.#listener?.passed?.(message.pointIds);
+        break;
       case 'log':
         this.#options.log(message.level, message.message);
         break;
