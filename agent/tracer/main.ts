@@ -30,7 +30,11 @@ function run(message: ToTracer): unknown {
     case 'listTargets':
       return service.listTargets(message.parameters.selector, message.parameters.except);
     case 'pollTargets':
-      return service.pollTargets(message.parameters.cursor, message.parameters.except);
+      return service.pollTargets(
+        message.parameters.cursor,
+        message.parameters.waitMs,
+        message.parameters.except,
+      );
     case 'usage':
       return service.usage(message.parameters);
     case 'processFacts':

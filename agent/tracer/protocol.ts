@@ -30,7 +30,7 @@ export interface Calls {
     result: readonly TargetProcess[];
   };
   pollTargets: {
-    parameters: { readonly cursor: number; readonly except: readonly number[] };
+    parameters: { readonly cursor: number; readonly waitMs: number; readonly except: readonly number[] };
     result: ProcessChanges;
   };
   usage: { parameters: UsageRequest; result: readonly ProcessUsage[] };

@@ -33,6 +33,7 @@ import type {
 } from './client.js';
 import { writeCopiedCore } from './core.js';
 import { type LookedAfter, PointLooks, type PointLooksEvents } from './point-looks.js';
+import { ProcessLooks } from './process-looks.js';
 import type { PointOfProcess } from './protocol.js';
 
 export interface TracerEvents extends PointLooksEvents {
@@ -47,7 +48,7 @@ export class TracerService {
   readonly #points = new Map<string, LookedAfter>();
   readonly #looks: PointLooks;
   readonly #facts = new Map<number, KnownFacts>();
-  #table: ProcessTable | undefined;
+  #processes: ProcessLooks | undefined;
   #hidden: ReadonlySet<number> = new Set();
   #supports: Promise<ReadonlyMap<EngineName, EngineSupport>> | undefined;
   #measurements = 0;
@@ -77,10 +78,10 @@ export class TracerService {
     return wanted === undefined ? found : found.filter((target) => matches(wanted, target));
   }
 
-  pollTargets(cursor: number, except: readonly number[]): ProcessChanges {
+  async pollTargets(cursor: number, waitMs: number, except: readonly number[]): Promise<ProcessChanges> {
     this.#hidden = new Set([process.pid, ...except]);
-    this.#table ??= new ProcessTable(hostProcesses(this.#elf, () => this.#hidden));
-    return this.#table.update(cursor);
+    this.#processes ??= new ProcessLooks(new ProcessTable(hostProcesses(this.#elf, () => this.#hidden)));
+    return await this.#processes.next(cursor, waitMs);
   }
 
   usage({ pids, descriptors }: UsageRequest): readonly ProcessUsage[] {
