@@ -43,6 +43,7 @@ export const attachTypes = {
 } as const;
 
 const BPF_F_SLEEPABLE = 1 << 4;
+const BPF_F_MMAPABLE = 1 << 10;
 const attrBytes = 160;
 
 /**
@@ -133,6 +134,8 @@ export interface MapSpec {
   readonly keySize: number;
   readonly valueSize: number;
   readonly maxEntries: number;
+  /** Its memory can be mapped, and looked at without asking the kernel (arrays only). */
+  readonly isMappable?: boolean;
 }
 
 export class BpfMap extends BpfObject {
@@ -216,6 +219,7 @@ export function createMap(spec: MapSpec): BpfMap {
     .u32(4, spec.keySize)
     .u32(8, spec.valueSize)
     .u32(12, spec.maxEntries)
+    .u32(16, spec.isMappable === true ? BPF_F_MMAPABLE : 0)
     .name(28, spec.name);
   const object = objectOf(`cannot create map "${spec.name}"`, bpf('BPF_MAP_CREATE', attributes));
   return new BpfMap(object.fd, spec);

@@ -4,7 +4,7 @@ import type { PointCounters, PointSink, ArmedPoint, ArmRequest } from '../engine
 import { StillframeError, toStillframeError } from '../../../format/error.js';
 import { AggregateMaps } from '../../bpf/aggregate-maps.js';
 import { compileSite } from '../../bpf/compile-plan.js';
-import { counterSlots, createPointState, readCounters } from '../../bpf/point-state.js';
+import { counterSlots, PointState } from '../../bpf/point-state.js';
 import { readRecord, siteOfRecord } from '../../bpf/read-record.js';
 import { compileEntry, createCallTimes } from '../../bpf/timing.js';
 import { layoutRecord, rangeCodes, type RecordLayout } from '../../bpf/record-layout.js';
@@ -12,12 +12,12 @@ import { createThreadScratch } from '../../bpf/thread-scratch.js';
 import type { PumpedRing, RecordPump } from '../../bpf/record-pump.js';
 import { Holder } from '../../linux/holder.js';
 import { RingBuffer, ringBytesFor } from '../../bpf/ring-buffer.js';
-import type { BpfMap, ProgramRuns } from '../../linux/bpf.js';
+import type { ProgramRuns } from '../../linux/bpf.js';
 import { monotonicToRealtime } from '../../linux/clock.js';
 import { PidFd } from '../../linux/pidfd.js';
 import type { ElfFactsCache } from '../../targets/elf-facts.js';
 import { findProbeFile, type ProbeFile } from '../../targets/probe-file.js';
-import { ProgramImage } from '../../targets/program-image.js';
+import { ProgramImage, type ProgramImages } from '../../targets/program-image.js';
 import { type Attachment, type AttachWay, attach } from './attach.js';
 import { captureOfRecord } from './capture.js';
 import { isEmulatedAt } from './emulated.js';
@@ -39,9 +39,6 @@ export interface PointMeans {
   readonly costs: HitCosts;
 }
 
-/** How soon it is seen that a process executes another program where nobody hits. */
-const imageCheckMs = 1000;
-
 export class UprobePoint implements ArmedPoint {
   readonly engine = 'uprobe';
   readonly #request: ArmRequest;
@@ -53,11 +50,10 @@ export class UprobePoint implements ArmedPoint {
   readonly #layouts: readonly RecordLayout[];
   readonly #file: ProbeFile;
   readonly #image: ProgramImage;
-  readonly #imageCheck: NodeJS.Timeout;
   readonly #slots = counterSlots();
   readonly #held: Holder;
   readonly #attachments: Attachment[] = [];
-  readonly #state: BpfMap;
+  readonly #state: PointState;
   readonly #aggregate: AggregateMaps | undefined;
   readonly #pumped: PumpedRing;
   #delivered = 0;
@@ -88,7 +84,7 @@ export class UprobePoint implements ArmedPoint {
       ring === undefined
         ? undefined
         : { ringFd: ring.map.fd, ringBytes: ring.place.ringBytes, maxHits, minIntervalNs };
-    this.#state = undo.use(createPointState(this.#slots));
+    this.#state = undo.use(new PointState(this.#slots));
     const { aggregate } = plan;
     this.#aggregate =
       aggregate === undefined ? undefined : undo.use(new AggregateMaps(aggregate, this.#slots));
@@ -132,8 +128,6 @@ export class UprobePoint implements ArmedPoint {
       process.fd,
     );
     this.#held = undo.move();
-    this.#imageCheck = setInterval(() => this.#checkImage(), imageCheckMs);
-    this.#imageCheck.unref();
   }
 
   get #executed(): string {
@@ -144,8 +138,8 @@ export class UprobePoint implements ArmedPoint {
    * NB: probes belong to the file, and go on in a process that executes the same one again, where the plan's addresses are wrong. True when
    * what was recorded is of the program that the plan was made for.
    */
-  #checkImage(): boolean {
-    if (!this.#image.isAnother()) return true;
+  #checkImage(images?: ProgramImages): boolean {
+    if (!this.#image.isAnother(images)) return true;
     this.#end({ kind: 'target-gone', detail: this.#executed });
     return false;
   }
@@ -193,12 +187,15 @@ export class UprobePoint implements ArmedPoint {
     };
   }
 
+  look(images: ProgramImages): bigint {
+    if (this.#disarmed === undefined && !this.#ended) this.#checkImage(images);
+    return this.#last?.hits ?? this.#counts().hits;
+  }
+
   /** What the maps hold, which is read for little. */
   #counts(): Omit<PointCounters, 'aggregate' | 'spentNs'> & { readonly unreadable: bigint } {
-    const { conditionFalse, conditionFault, wanted, dropped, rateLimited, unreadable } = readCounters(
-      this.#state,
-      this.#slots,
-    );
+    const { conditionFalse, conditionFault, wanted, dropped, rateLimited, unreadable } =
+      this.#state.counters();
     return {
       hits: conditionFalse + conditionFault + wanted,
       conditionFalse,
@@ -227,7 +224,6 @@ export class UprobePoint implements ArmedPoint {
   }
 
   async #disarm(): Promise<void> {
-    clearInterval(this.#imageCheck);
     this.#costs.endSample();
     for (const attachment of this.#attachments.toReversed()) attachment[Symbol.dispose]();
     await this.#pumped.remove();
