@@ -20,6 +20,7 @@ const commands = {
   BPF_ENABLE_STATS: 32,
   BPF_ITER_CREATE: 33,
   BPF_OBJ_GET_INFO_BY_FD: 15,
+  BPF_BTF_LOAD: 18,
 } as const;
 type Command = keyof typeof commands;
 
@@ -233,6 +234,20 @@ export interface ProgramSpec {
   readonly sleepable: boolean;
   /** For iterators: the BTF id of the `bpf_iter_*` function. */
   readonly attachBtfId?: number;
+  /** Of programs with functions that helpers call: their types, by {@link loadTypes}. */
+  readonly functions?: ProgramFunctions;
+}
+
+export interface ProgramFunctions {
+  readonly types: BpfObject;
+  /** Index of the first instruction of each function, the program itself first, and the id of its type. */
+  readonly places: readonly { readonly instruction: number; readonly typeId: number }[];
+}
+
+/** Types of a program (BTF), for the kernel to hold. */
+export function loadTypes(btf: Uint8Array): BpfObject {
+  const attributes = new Attributes().pointer(0, Buffer.from(btf)).u32(16, btf.length);
+  return objectOf('cannot load the types of a program', bpf('BPF_BTF_LOAD', attributes));
 }
 
 /** What the verifier said about a program that it refused. */
@@ -276,10 +291,23 @@ function tryLoad(spec: ProgramSpec, log: Buffer | undefined): { value: bigint; e
     .u32(68, attachTypes[spec.attachType]);
   if (log !== undefined) attributes.u32(24, 1).u32(28, log.length).pointer(32, log);
   if (spec.attachBtfId !== undefined) attributes.u32(108, spec.attachBtfId);
+  if (spec.functions !== undefined) describeFunctions(attributes, spec.functions);
   for (let left = mostInterruptions; ; left--) {
     const loaded = bpf('BPF_PROG_LOAD', attributes);
     if (loaded.value >= 0n || loaded.errno !== EAGAIN || left === 0) return loaded;
   }
+}
+
+/** `struct bpf_func_info`: where, and of which type. */
+const functionInfoBytes = 8;
+
+function describeFunctions(attributes: Attributes, { types, places }: ProgramFunctions): void {
+  const info = Buffer.alloc(places.length * functionInfoBytes);
+  places.forEach(({ instruction, typeId }, i) => {
+    info.writeUInt32LE(instruction, i * functionInfoBytes);
+    info.writeUInt32LE(typeId, i * functionInfoBytes + 4);
+  });
+  attributes.u32(72, types.fd).u32(76, functionInfoBytes).pointer(80, info).u32(88, places.length);
 }
 
 /** While it is held, the kernel counts how long eBPF programs run (`BPF_ENABLE_STATS`), for all of the host. */

@@ -7,7 +7,7 @@ import { compileSite } from '../../bpf/compile-plan.js';
 import { counterSlots, PointState } from '../../bpf/point-state.js';
 import { readRecord, siteOfRecord } from '../../bpf/read-record.js';
 import { compileEntry, createCallTimes } from '../../bpf/timing.js';
-import { layoutRecord, rangeCodes, type RecordLayout } from '../../bpf/record-layout.js';
+import { isFault, layoutRecord, type RecordLayout } from '../../bpf/record-layout.js';
 import { createThreadScratch } from '../../bpf/thread-scratch.js';
 import type { PumpedRing, RecordPump } from '../../bpf/record-pump.js';
 import { Holder } from '../../linux/holder.js';
@@ -254,9 +254,7 @@ export class UprobePoint implements ArmedPoint {
     if (site === undefined || layout === undefined || !this.#checkImage()) return;
     const record = readRecord(bytes, layout);
     this.#delivered++;
-    this.#rangeFaults += record.ranges.filter(
-      ({ code }) => rangeCodes[code] >= rangeCodes.unreadable && code !== 'no-room',
-    ).length;
+    this.#rangeFaults += record.ranges.filter(({ code }) => isFault(code)).length;
     const { hits, conditionFalse, dropped, faults } = this.#last ?? this.#counts();
     this.#sink.hit(
       captureOfRecord(record, {
