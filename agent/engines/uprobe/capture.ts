@@ -105,7 +105,7 @@ function missingRange(range: PlanRange, state: RangeRecord, parentPath: string):
     case 'address-division':
     case 'length-division': {
       const what = state.code === 'address-division' ? 'address' : 'length';
-      return { path, reason: 'unreadable', detail: `its ${what} divides by zero` };
+      return { path, reason: 'unreadable', detail: `its ${what}: division by zero` };
     }
   }
 }
