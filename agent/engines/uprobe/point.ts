@@ -1,4 +1,5 @@
 /** A point armed by uprobes: one program and one attachment a site, one ring and one set of counters for all. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { PlanTiming } from '../../../format/plan/timing.js';
 import type { PointCounters, PointSink, ArmedPoint, ArmRequest } from '../engine.js';
 import { StillframeError, toStillframeError } from '../../../format/error.js';
@@ -31,6 +32,8 @@ const most = 512;
 const maxRingBytes = 2 << 20;
 /** How long who empties it may be kept from doing so. */
 const longNs = 100_000_000n;
+const mostHeldMs = 2000;
+const heldLookMs = 2;
 
 export interface PointMeans {
   readonly way: AttachWay;
@@ -226,12 +229,26 @@ export class UprobePoint implements ArmedPoint {
   async #disarm(): Promise<void> {
     this.#costs.endSample();
     for (const attachment of this.#attachments.toReversed()) attachment[Symbol.dispose]();
+    const areGone = await this.#areGone();
     await this.#pumped.remove();
     this.#last = this.counters();
     this.#held[Symbol.dispose]();
-    if (this.#attachments.some((attachment) => attachment.isPresent())) {
-      throw new StillframeError('internal', 'the kernel still lists a probe that was removed');
+    if (!areGone) {
+      throw new StillframeError(
+        'internal',
+        'the kernel still lists a probe that was removed: another process holds its link',
+      );
     }
+  }
+
+  /** NB: whoever lists the links of this host (`bpftool link`) holds each for a moment, and then closing ours does not detach yet. */
+  async #areGone(): Promise<boolean> {
+    const until = performance.now() + mostHeldMs;
+    while (this.#attachments.some((attachment) => attachment.isPresent())) {
+      if (performance.now() > until) return false;
+      await sleep(heldLookMs);
+    }
+    return true;
   }
 
   #end(reason: Parameters<PointSink['ended']>[0]): void {
