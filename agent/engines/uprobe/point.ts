@@ -118,8 +118,8 @@ export class UprobePoint implements ArmedPoint {
     this.#pumped = pump.add(
       ring,
       {
-        record: (bytes) => {
-          this.#receive(bytes);
+        records: (list) => {
+          if (this.#checkImage()) for (const bytes of list) this.#receive(bytes);
         },
         ready: () => {
           this.#end({ kind: 'target-gone', detail: `process ${pid} is gone` });
@@ -268,7 +268,7 @@ export class UprobePoint implements ArmedPoint {
     const siteIndex = siteOfRecord(bytes);
     const site = this.#request.plan.sites[siteIndex];
     const layout = this.#layouts[siteIndex];
-    if (site === undefined || layout === undefined || !this.#checkImage()) return;
+    if (site === undefined || layout === undefined) return;
     const record = readRecord(bytes, layout);
     this.#delivered++;
     this.#rangeFaults += record.ranges.filter(({ code }) => isFault(code)).length;

@@ -131,7 +131,9 @@ export class WatchPoint implements ArmedPoint {
     this.#pumped = means.pump.add(
       ring,
       {
-        record: (bytes) => this.#receive(bytes),
+        records: (list) => {
+          for (const bytes of list) this.#receive(bytes);
+        },
         ready: () => this.#end({ kind: 'target-gone', detail: `process ${pid} is gone` }),
         failed: (error) => this.#end({ kind: 'failed', detail: error.message }),
       },
