@@ -97,13 +97,15 @@ export interface PointCounters {
   /** Of a point a part of whose condition is decided on the bytes of a hit: hits of which that could not be told, and why it could not of the last. They are not delivered. */
   readonly undecided?: bigint;
   readonly undecidedWhy?: string;
+  /** Of a point in a library: why nobody can pass there now, for it is not loaded; empty where it is. */
+  readonly awaited?: string;
   /** Of a plan with an aggregate: each hit that is neither `conditionFalse` nor in `faults` is in it. */
   readonly aggregate?: AggregateTotals;
 }
 
 export interface ArmedPoint {
   readonly engine: EngineName;
-  /** Addresses that are armed, runtime. */
+  /** Addresses that are armed, runtime; none while the library is not loaded. */
   readonly addresses: readonly bigint[];
   /** What the user should know of how it was armed. */
   readonly warning?: string | undefined;

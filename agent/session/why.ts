@@ -9,6 +9,8 @@ export interface WhyFacts {
   readonly addresses: number;
   readonly pids: readonly number[];
   readonly engine: string;
+  /** Why nobody can pass in some of them, where their library is not loaded. */
+  readonly awaited?: string;
   readonly counters: PointCounters;
   /** 0: no end of them. */
   readonly maxHits: number;
@@ -23,9 +25,23 @@ export function whyLine(facts: WhyFacts): string {
     return counters.hits === 0n ? facts.detail : `${facts.detail} (${hitsOf(facts)})`;
   }
   if (facts.phase !== 'armed') return facts.detail;
+  if (facts.addresses === 0) return whyInFile(facts);
   const where = `armed at ${count(facts.addresses, 'address', 'addresses')} in ${processes(facts.pids)} by ${facts.engine}`;
   const never = facts.engine === 'watch' ? 'nobody has written there yet' : 'no thread has passed there yet';
-  return counters.hits === 0n ? `${where}: 0 hits, ${never}` : `${where}: ${hitsOf(facts)}`;
+  const passed = counters.hits === 0n ? `0 hits, ${never}` : hitsOf(facts);
+  const { awaited = '' } = facts;
+  return `${where}: ${passed}${awaited === '' ? '' : `; ${awaited}`}`;
+}
+
+/** It is armed in a file, wherever that is loaded. */
+function whyInFile(facts: WhyFacts): string {
+  const where = `armed in the library for ${processes(facts.pids)} by ${facts.engine}`;
+  const passed = facts.counters.hits === 0n ? '0 hits' : hitsOf(facts);
+  const { awaited = '' } = facts;
+  if (awaited !== '') return `${where}: ${passed}, ${awaited}`;
+  return facts.counters.hits === 0n
+    ? `${where}: 0 hits, no thread has passed there yet`
+    : `${where}: ${passed}`;
 }
 
 function hitsOf({ counters, hasCondition, maxHits, phase }: WhyFacts): string {

@@ -12,6 +12,7 @@ import type { AgentFacts, AgentModule, AgentTarget, NowOrder, TargetFacts } from
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
 import type { NowOptions } from './controller-api.js';
 import type { PlannedModule, SymbolAnswers } from './symbol-answers.js';
+import { findUnloadedModule } from './unloaded-module.js';
 import { chooseModule, executableOf, findTargets, splitLocation } from './targets.js';
 
 export interface PointOptions {
@@ -86,7 +87,7 @@ export async function chooseProcesses(
   let refusal: StillframeError | undefined;
   for (const target of targets.slice(0, maxTargets)) {
     try {
-      const process = chooseInProcess(await client.targetFacts(target.pid), moduleName);
+      const process = chooseInProcess(await client.targetFacts(target.pid), moduleName, isLocal(client));
       const [first] = chosen;
       if (first === undefined || first.module.buildId === process.module.buildId) chosen.push(process);
       else leftOut.push({ target, reason: `it runs another build of "${process.module.path}"` });
@@ -100,10 +101,21 @@ export async function chooseProcesses(
   return { chosen, leftOut, refusal };
 }
 
-/** The module of that name in a process, or its executable. Throws `not-found` or `ambiguous`. */
-export function chooseInProcess(facts: TargetFacts, moduleName: string | undefined): ChosenProcess {
-  const module = chooseModule(facts, moduleName);
-  return { target: facts.target, module, isExecutable: module === executableOf(facts) };
+/** The module of that name in a process, or which it may load later, or its executable. Throws `not-found` or `ambiguous`. */
+export function chooseInProcess(
+  facts: TargetFacts,
+  moduleName: string | undefined,
+  local: boolean,
+): ChosenProcess {
+  try {
+    const module = chooseModule(facts, moduleName);
+    return { target: facts.target, module, isExecutable: module === executableOf(facts) };
+  } catch (error) {
+    if (moduleName === undefined || toStillframeError(error).code !== 'not-found') throw error;
+    const module = findUnloadedModule(facts, moduleName, local);
+    if (module === undefined) throw error;
+    return { target: facts.target, module, isExecutable: false };
+  }
 }
 
 /** Throws the refusal when nothing was chosen, and what opening the file or planning throws. */

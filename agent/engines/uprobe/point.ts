@@ -183,8 +183,10 @@ export class UprobePoint implements ArmedPoint {
     if (this.#last !== undefined) return this.#last;
     const counts = this.#counts();
     const { unreadable, ...shown } = counts;
+    const awaited = this.#whyNotLoaded();
     return {
       ...shown,
+      ...(awaited === undefined ? {} : { awaited }),
       spentNs: this.#spentNs(counts.hits),
       ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate.read(unreadable) }),
     };
@@ -193,6 +195,19 @@ export class UprobePoint implements ArmedPoint {
   look(images: ProgramImages): bigint {
     if (this.#disarmed === undefined && !this.#ended) this.#checkImage(images);
     return this.#last?.hits ?? this.#counts().hits;
+  }
+
+  /** Probes belong to the file: they are there whenever the process loads it, and again when it does so again. */
+  #whyNotLoaded(): string | undefined {
+    const { library } = this.#file;
+    if (library === undefined || this.#disarmed !== undefined) return undefined;
+    try {
+      return library.whyNot();
+    } catch (error) {
+      // That is told when it has been seen to be gone.
+      if (toStillframeError(error).code === 'target-gone') return undefined;
+      throw error;
+    }
   }
 
   /** What the maps hold, which is read for little. */
