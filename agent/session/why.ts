@@ -15,6 +15,8 @@ export interface WhyFacts {
   readonly hasCondition: boolean;
   /** What a pending, suspended, ended or failed point says of itself. */
   readonly detail: string;
+  /** What is said of the process that it is tried in first. */
+  readonly canary?: string;
 }
 
 export function whyLine(facts: WhyFacts): string {
@@ -25,7 +27,8 @@ export function whyLine(facts: WhyFacts): string {
   if (facts.phase !== 'armed') return facts.detail;
   const where = `armed at ${count(facts.addresses, 'address', 'addresses')} in ${processes(facts.pids)} by ${facts.engine}`;
   const never = facts.engine === 'watch' ? 'nobody has written there yet' : 'no thread has passed there yet';
-  return counters.hits === 0n ? `${where}: 0 hits, ${never}` : `${where}: ${hitsOf(facts)}`;
+  const tried = facts.canary === undefined ? '' : `; ${facts.canary}`;
+  return counters.hits === 0n ? `${where}: 0 hits, ${never}${tried}` : `${where}: ${hitsOf(facts)}${tried}`;
 }
 
 function hitsOf({ counters, hasCondition, maxHits, phase }: WhyFacts): string {
