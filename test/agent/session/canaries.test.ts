@@ -75,7 +75,7 @@ describe('a point that covers several processes', () => {
     await seconds(30);
     expect(armed()).toEqual([100]);
     await seconds(8);
-    expect(armed().toSorted()).toEqual([...all, 400]);
+    expect(armed().toSorted((a, b) => a - b)).toEqual([...all, 400]);
     lab.tracer.targets = [...lab.tracer.targets, targetOf(500)];
     await seconds(3);
     expect(armed()).toContain(500);
