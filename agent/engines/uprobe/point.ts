@@ -192,9 +192,11 @@ export class UprobePoint implements ArmedPoint {
     };
   }
 
-  look(images: ProgramImages): bigint {
+  look(images: ProgramImages): Pick<PointCounters, 'hits' | 'awaited'> {
     if (this.#disarmed === undefined && !this.#ended) this.#checkImage(images);
-    return this.#last?.hits ?? this.#counts().hits;
+    const awaited = this.#whyNotLoaded();
+    const { hits } = this.#last ?? this.#counts();
+    return { hits, ...(awaited === undefined ? {} : { awaited }) };
   }
 
   /** Probes belong to the file: they are there whenever the process loads it, and again when it does so again. */

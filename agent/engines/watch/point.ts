@@ -177,9 +177,9 @@ export class WatchPoint implements ArmedPoint {
     };
   }
 
-  look(): bigint {
+  look(): Pick<PointCounters, 'hits'> {
     if (this.#disarmed === undefined && !this.#ended) this.#lookAtMemory();
-    return this.counters().hits;
+    return this.counters();
   }
 
   /** NB: the memory that was opened is that of the program that ran then, not that of one that runs in its stead. */
