@@ -87,7 +87,7 @@ class SiteCompiler {
     if (this.#layout.stackOffset > 0x7fff) {
       throw new StillframeError(
         'limit',
-        `the uprobe engine takes at most 1024 ranges a site, not ${this.#layout.rangeCount}`,
+        `${this.#layout.rangeCount} ranges at one site are too many for what the uprobe engine keeps of them`,
         { hint: 'capture fewer things, or follow pointers less deep' },
       );
     }

@@ -1,9 +1,10 @@
 /** A point armed by uprobes: one program and one attachment a site, one ring and one set of counters for all. */
+import type { PlanSite } from '../../../format/plan/plan.js';
 import type { PlanTiming } from '../../../format/plan/timing.js';
 import type { PointCounters, PointSink, ArmedPoint, ArmRequest } from '../engine.js';
 import { StillframeError, toStillframeError } from '../../../format/error.js';
 import { AggregateMaps } from '../../bpf/aggregate-maps.js';
-import { compileSite } from '../../bpf/compile-plan.js';
+import { type CompileOptions, compileSite } from '../../bpf/compile-plan.js';
 import { counterSlots, createPointState, readCounters } from '../../bpf/point-state.js';
 import { readRecord, siteOfRecord } from '../../bpf/read-record.js';
 import { compileEntry, createCallTimes } from '../../bpf/timing.js';
@@ -21,6 +22,7 @@ import { ProgramImage } from '../../targets/program-image.js';
 import { type Attachment, type AttachWay, attach } from './attach.js';
 import { captureOfRecord } from './capture.js';
 import { isEmulatedAt } from './emulated.js';
+import { fitSite, type FittedSite, tooLarge } from './fit.js';
 import type { HitCosts } from './hit-cost.js';
 
 const fewHits = 1000n;
@@ -50,6 +52,7 @@ export class UprobePoint implements ArmedPoint {
   readonly #costs: HitCosts;
   /** All of its instructions. */
   readonly #isEmulated: boolean;
+  readonly #sites: readonly FittedSite<Attachment>[];
   readonly #layouts: readonly RecordLayout[];
   readonly #file: ProbeFile;
   readonly #image: ProgramImage;
@@ -76,14 +79,14 @@ export class UprobePoint implements ArmedPoint {
     this.#request = request;
     this.#sink = sink;
     const { plan, pid } = request;
-    this.#layouts = plan.sites.map((site) => layoutRecord(plan, site));
     using undo = new Holder();
     const process = undo.use(new PidFd(pid));
     this.#image = new ProgramImage(pid);
     this.#file = findProbeFile(pid, plan, means.elfFacts);
     this.#isEmulated = isEmulatedAt(this.#file.path, ...plan.sites.map(({ fileOffset }) => fileOffset));
     const { maxHits, minIntervalNs } = request;
-    const ring = request.countOnly ? undefined : undo.use(this.#makeRing());
+    const largest = Math.max(0, ...plan.sites.map((site) => layoutRecord(plan, site).bytes));
+    const ring = request.countOnly ? undefined : undo.use(this.#makeRing(largest));
     const delivery =
       ring === undefined
         ? undefined
@@ -97,22 +100,20 @@ export class UprobePoint implements ArmedPoint {
     const scratch = createThreadScratch(plan);
     if (scratch !== undefined) undo.use(scratch);
     if (timing !== undefined && times !== undefined) this.#attachEntries(timing, times.fd, undo);
-    plan.sites.forEach((site, siteIndex) => {
-      const program = compileSite(plan, {
-        siteIndex,
-        stateFd: this.#state.fd,
-        ...(scratch === undefined ? {} : { scratchFd: scratch.fd }),
-        counterSlots: this.#slots,
-        delivery,
-        ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate }),
-        ...(times === undefined ? {} : { timesFd: times.fd }),
-        sleepable: way.sleepable,
-        ...(way.copyStringBtfId === undefined ? {} : { copyStringBtfId: way.copyStringBtfId }),
-        ...(way.name === 'perf uprobe' ? { onlyPid: pid } : {}),
-      });
-      const { path } = this.#file;
-      this.#attachments.push(undo.use(attach(way, { program, path, fileOffset: site.fileOffset, pid })));
+    const common = {
+      stateFd: this.#state.fd,
+      ...(scratch === undefined ? {} : { scratchFd: scratch.fd }),
+      counterSlots: this.#slots,
+      delivery,
+      ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate }),
+      ...(times === undefined ? {} : { timesFd: times.fd }),
+    };
+    this.#sites = plan.sites.map((whole, siteIndex) => {
+      const fitted = fitSite(whole, (site) => this.#attachSite(site, { ...common, siteIndex }));
+      this.#attachments.push(undo.use(fitted.made));
+      return fitted;
     });
+    this.#layouts = this.#sites.map(({ site }) => layoutRecord(plan, site));
     if (this.#image.isAnother()) {
       throw new StillframeError('target-gone', this.#executed, { detail: { pid } });
     }
@@ -134,6 +135,25 @@ export class UprobePoint implements ArmedPoint {
     this.#held = undo.move();
     this.#imageCheck = setInterval(() => this.#checkImage(), imageCheckMs);
     this.#imageCheck.unref();
+  }
+
+  #attachSite(
+    site: PlanSite,
+    options: Omit<CompileOptions, 'sleepable' | 'copyStringBtfId' | 'onlyPid'>,
+  ): Attachment {
+    const { plan, pid } = this.#request;
+    const { sleepable, copyStringBtfId, name } = this.#way;
+    const sites = plan.sites.with(options.siteIndex, site);
+    const program = compileSite(
+      { ...plan, sites },
+      {
+        ...options,
+        sleepable,
+        ...(copyStringBtfId === undefined ? {} : { copyStringBtfId }),
+        ...(name === 'perf uprobe' ? { onlyPid: pid } : {}),
+      },
+    );
+    return attach(this.#way, { program, path: this.#file.path, fileOffset: site.fileOffset, pid });
   }
 
   get #executed(): string {
@@ -168,14 +188,18 @@ export class UprobePoint implements ArmedPoint {
       this.#attachments.push(undo.use(attach(this.#way, { program, path, fileOffset, pid })));
   }
 
-  #makeRing(): RingBuffer {
-    const largest = Math.max(0, ...this.#layouts.map((layout) => layout.bytes));
+  #makeRing(largest: number): RingBuffer {
     const { maxHits, minIntervalNs } = this.#request;
     const atOnce = minIntervalNs === 0n ? most : Number(longNs / minIntervalNs);
     const room = Math.floor(maxRingBytes / largest);
     // Whoever wants many wants those that come fast, too; and there is one ring for each process.
     const records = Math.min(maxHits, Math.max(few, Math.min(atOnce, room, most)));
     return new RingBuffer(ringBytesFor(largest, records));
+  }
+
+  get warning(): string | undefined {
+    const cut = this.#sites.filter(({ left }) => left.length > 0);
+    return cut.length === 0 ? undefined : [...new Set(cut.map(({ site }) => tooLarge(site)))].join('; ');
   }
 
   get addresses(): readonly bigint[] {
@@ -253,7 +277,7 @@ export class UprobePoint implements ArmedPoint {
 
   #receive(bytes: Uint8Array): void {
     const siteIndex = siteOfRecord(bytes);
-    const site = this.#request.plan.sites[siteIndex];
+    const { site, left = [] } = this.#sites[siteIndex] ?? {};
     const layout = this.#layouts[siteIndex];
     if (site === undefined || layout === undefined || !this.#checkImage()) return;
     const record = readRecord(bytes, layout);
@@ -263,6 +287,7 @@ export class UprobePoint implements ArmedPoint {
     this.#sink.hit(
       captureOfRecord(record, {
         site,
+        left: left.map((path) => ({ path, reason: 'limit', detail: tooLarge(site) })),
         stackBytes: layout.stackBytes,
         sleepable: this.#way.sleepable,
         isTimed: this.#request.plan.timing !== undefined,

@@ -83,6 +83,6 @@ test('a site has at most 1024 ranges', () => {
     Array.from({ length: count }, () => ({ ...range, children: [] }));
   expect(frameBytes(compile({ ranges: ranges(1024) }))).toBeLessThanOrEqual(maxFrameBytes);
   expect(() => compile({ ranges: ranges(1200) })).toThrow(
-    'the uprobe engine takes at most 1024 ranges a site, not 1200',
+    '1200 ranges at one site are too many for what the uprobe engine keeps of them',
   );
 });
