@@ -1,5 +1,4 @@
 /** A point armed by uprobes: one program and one attachment a site, one ring and one set of counters for all. */
-import type { PlanSite } from '../../../format/plan/plan.js';
 import type { PlanTiming } from '../../../format/plan/timing.js';
 import type { PointCounters, PointSink, ArmedPoint, ArmRequest } from '../engine.js';
 import { StillframeError, toStillframeError } from '../../../format/error.js';
@@ -21,6 +20,7 @@ import { findProbeFile, type ProbeFile } from '../../targets/probe-file.js';
 import { ProgramImage } from '../../targets/program-image.js';
 import { type Attachment, type AttachWay, attach } from './attach.js';
 import { captureOfRecord } from './capture.js';
+import { shareSites, type SharedSites } from './shared-sites.js';
 import { isEmulatedAt } from './emulated.js';
 import { fitSite, type FittedSite, tooLarge } from './fit.js';
 import type { HitCosts } from './hit-cost.js';
@@ -44,6 +44,9 @@ export interface PointMeans {
 /** How soon it is seen that a process executes another program where nobody hits. */
 const imageCheckMs = 1000;
 
+/** A site as it is probed. */
+type AttachedSite = Omit<FittedSite<unknown>, 'made'>;
+
 export class UprobePoint implements ArmedPoint {
   readonly engine = 'uprobe';
   readonly #request: ArmRequest;
@@ -52,7 +55,7 @@ export class UprobePoint implements ArmedPoint {
   readonly #costs: HitCosts;
   /** All of its instructions. */
   readonly #isEmulated: boolean;
-  readonly #sites: readonly FittedSite<Attachment>[];
+  readonly #sites: readonly AttachedSite[];
   readonly #layouts: readonly RecordLayout[];
   readonly #file: ProbeFile;
   readonly #image: ProgramImage;
@@ -108,11 +111,11 @@ export class UprobePoint implements ArmedPoint {
       ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate }),
       ...(times === undefined ? {} : { timesFd: times.fd }),
     };
-    this.#sites = plan.sites.map((whole, siteIndex) => {
-      const fitted = fitSite(whole, (site) => this.#attachSite(site, { ...common, siteIndex }));
-      this.#attachments.push(undo.use(fitted.made));
-      return fitted;
-    });
+    const fitted: AttachedSite[] = [];
+    for (const shared of shareSites(plan.sites, way.name === 'uprobe-multi')) {
+      for (const [index, site] of this.#attachSites(shared, common, undo)) fitted[index] = site;
+    }
+    this.#sites = fitted;
     this.#layouts = this.#sites.map(({ site }) => layoutRecord(plan, site));
     if (this.#image.isAnother()) {
       throw new StillframeError('target-gone', this.#executed, { detail: { pid } });
@@ -137,23 +140,34 @@ export class UprobePoint implements ArmedPoint {
     this.#imageCheck.unref();
   }
 
-  #attachSite(
-    site: PlanSite,
-    options: Omit<CompileOptions, 'sleepable' | 'copyStringBtfId' | 'onlyPid'>,
-  ): Attachment {
+  /** One program at all of them, with as many ranges as the kernel takes. */
+  #attachSites(
+    { indices, cookies }: SharedSites,
+    common: Omit<CompileOptions, 'siteIndex' | 'sleepable'>,
+    undo: Holder,
+  ): readonly (readonly [number, AttachedSite])[] {
     const { plan, pid } = this.#request;
     const { sleepable, copyStringBtfId, name } = this.#way;
-    const sites = plan.sites.with(options.siteIndex, site);
-    const program = compileSite(
-      { ...plan, sites },
-      {
-        ...options,
-        sleepable,
-        ...(copyStringBtfId === undefined ? {} : { copyStringBtfId }),
-        ...(name === 'perf uprobe' ? { onlyPid: pid } : {}),
-      },
-    );
-    return attach(this.#way, { program, path: this.#file.path, fileOffset: site.fileOffset, pid });
+    const sites = indices.flatMap((index) => plan.sites[index] ?? []);
+    const [first] = sites;
+    const [siteIndex] = indices;
+    if (first === undefined || siteIndex === undefined) return [];
+    const options = {
+      ...common,
+      siteIndex,
+      isShared: sites.length > 1,
+      sleepable,
+      ...(copyStringBtfId === undefined ? {} : { copyStringBtfId }),
+      ...(name === 'perf uprobe' ? { onlyPid: pid } : {}),
+    };
+    const places = sites.map(({ fileOffset }, i) => ({ fileOffset, cookie: cookies[i] ?? 0n }));
+    const [place = { fileOffset: first.fileOffset }, ...others] = places;
+    const { site, made, left } = fitSite(first, (tried) => {
+      const program = compileSite({ ...plan, sites: plan.sites.with(siteIndex, tried) }, options);
+      return attach(this.#way, { program, path: this.#file.path, place, others, pid });
+    });
+    this.#attachments.push(undo.use(made));
+    return sites.map((each, i) => [indices[i] ?? 0, { site: { ...each, ranges: site.ranges }, left }]);
   }
 
   get #executed(): string {
@@ -184,8 +198,12 @@ export class UprobePoint implements ArmedPoint {
       ...(name === 'perf uprobe' ? { onlyPid: pid } : {}),
     });
     const { path } = this.#file;
-    for (const { fileOffset } of timing.entries)
-      this.#attachments.push(undo.use(attach(this.#way, { program, path, fileOffset, pid })));
+    const [place, ...others] = timing.entries.map(({ fileOffset }) => ({ fileOffset }));
+    if (place === undefined) return;
+    const links =
+      name === 'uprobe-multi' ? [{ place, others }] : [place, ...others].map((each) => ({ place: each }));
+    for (const link of links)
+      this.#attachments.push(undo.use(attach(this.#way, { program, path, ...link, pid })));
   }
 
   #makeRing(largest: number): RingBuffer {

@@ -15,8 +15,9 @@ import { defaultLimits } from '../../../../format/limits.js';
 import { flattenRanges, hasRepeats, type Plan, type PlanRange } from '../../../../format/plan/plan.js';
 import { maxRepeated, maxRepeatItems, maxRepeatNesting } from '../../../../format/plan/repeat.js';
 import { rangeBytes, runPlanSite } from '../../../../format/plan/run.js';
+import { readUserRegister } from '../../../../format/registers/x86-64.js';
 import { verifyPlan } from '../../../../format/plan/verify.js';
-import { expression as e, sleb, uleb } from '../../../support/dwarf-expression.js';
+import { expression as e, sleb, u64, uleb } from '../../../support/dwarf-expression.js';
 import { rangeOf, siteOf } from '../../../support/plan.js';
 import { compileC } from '../../../support/compile-c.js';
 import { startProgram } from '../../../support/running-program.js';
@@ -281,6 +282,7 @@ describe('addresses', () => {
   const count = 512;
   const source = `
 #include <stdio.h>
+long known = 0x1234567;
 __attribute__((noinline)) void sled(void) { __asm__ volatile(".rept ${count}; nop; .endr"); }
 int main(void) {
   puts("ready"); fflush(stdout);
@@ -294,12 +296,14 @@ int main(void) {
     await program.nextLine();
     // Behind what a function may begin with.
     const start = symbolAddress(path, 'sled') + 16n;
+    const known = e(DW_OP.DW_OP_addr, u64(symbolAddress(path, 'known')));
     const sites = Array.from({ length: count - 32 }, (_, i) =>
       siteOf({
+        condition: e(known, DW_OP.DW_OP_deref),
         linkAddress: start + BigInt(i),
         fileOffset: Number(start) + i,
         function: 'sled',
-        ranges: [rangeOf('stack', e(DW_OP.DW_OP_breg7, sleb(0)), number(8), { maxBytes: 8 })],
+        ranges: [rangeOf('known', known, number(8), { maxBytes: 8 })],
       }),
     );
     const plan = planWith([], { module: { buildId: buildIdOf(path), path }, sites });
@@ -329,6 +333,14 @@ int main(void) {
     expect(hits).toBe(BigInt(sites.length));
     expect(captures.length + Number(dropped)).toBe(sites.length);
     expect(new Set(captures.map(({ site }) => site)).size).toBe(captures.length);
+    for (const { site, threads, ranges } of captures) {
+      // One program serves them all, and knows where it is.
+      const registers = threads[0]?.registers;
+      expect(registers === undefined ? undefined : readUserRegister(registers, 'rip')).toBe(
+        point.addresses[site ?? -1],
+      );
+      expect(Buffer.from(ranges[0]?.bytes ?? [])).toEqual(Buffer.from([0x67, 0x45, 0x23, 1, 0, 0, 0, 0]));
+    }
   }, 60_000);
 
   test('more than a plan may have are refused', () => {

@@ -290,7 +290,7 @@ describe('refused is', () => {
     );
     expect(() => verifyPlan({ ...plan, version: 1 })).toThrow(/version 1 with a watch/);
     const { watch: _, ...without } = plan;
-    expect(() => verifyPlan(without)).toThrow(/version 3 without timing, a decision or a watch/);
+    expect(() => verifyPlan(without)).toThrow(/version 3 without timing, a decision, a watch or a repeat/);
     expect(() =>
       verifyPlan({ ...plan, sites: plan.sites.map((site) => ({ ...site, linkAddress: 1n })) }),
     ).toThrow(/a watch with places in code/);
