@@ -6,18 +6,19 @@
  * what became of its parent, instead of being jumped over.
  */
 import { StillframeError } from '../../format/error.js';
-import { flattenRanges, hasDecisions, type Plan } from '../../format/plan/plan.js';
+import { hasDecisions, type Plan } from '../../format/plan/plan.js';
 import { ptRegsBytes } from '../../format/registers/x86-64.js';
 import { type AssembledProgram, Assembler } from './assembler.js';
 import type { AggregateMaps } from './aggregate-maps.js';
 import { compileAggregate } from './compile-aggregate.js';
 import { compileExpression } from './compile-expression.js';
 import { compileSharedReads } from './compile-held.js';
-import { type CollectContext, compileRange, compileStack } from './compile-range.js';
+import { type CollectContext, compileStack } from './compile-range.js';
+import { RangesCompiler } from './compile-repeat.js';
 import { bpfHelpers } from './helper-calls.js';
 import { type CounterName, counterNames, slotBytes, stateOffsets, wakeWindowNs } from './point-state.js';
 import { compileWritten, storeWritten, type WatchOptions } from './compile-written.js';
-import { layoutRecord, recordHead, type RecordLayout } from './record-layout.js';
+import { fullOffset, layoutRecord, recordHead, type RecordLayout } from './record-layout.js';
 import { emitDuration } from './timing.js';
 import {
   aggregateNeedsScratch,
@@ -72,6 +73,8 @@ class SiteCompiler {
   readonly #plan: Plan;
   readonly #site: Plan['sites'][number];
   readonly #layout: RecordLayout;
+  /** What comes behind the program. */
+  #functions: RangesCompiler | undefined;
 
   constructor(plan: Plan, options: CompileOptions) {
     this.#plan = plan;
@@ -102,6 +105,7 @@ class SiteCompiler {
     if (delivery !== undefined) this.#deliver(delivery);
     if (this.#options.aggregate === undefined) this.#leave();
     else this.#addUp(this.#options.aggregate);
+    this.#functions?.functions();
     return asm.assemble();
   }
 
@@ -173,15 +177,11 @@ class SiteCompiler {
     };
     if (this.#layout.stackBytes > 0) compileStack(collect);
     compileSharedReads(collect);
-    const ranges = flattenRanges(this.#site.ranges);
-    ranges.forEach(({ range, parent }, index) => {
-      const parentRange = parent === undefined ? undefined : ranges[parent]?.range;
-      const place =
-        parent === undefined || parentRange === undefined ? undefined : { index: parent, range: parentRange };
-      compileRange(range, { index, parent: place }, collect);
-    });
+    const ranges = new RangesCompiler(collect);
+    ranges.compile(this.#site.ranges);
     asm.section('submit');
     this.#submit(delivery);
+    this.#functions = ranges;
   }
 
   /** Returns 0: for a perf uprobe, "no sample". */
@@ -349,7 +349,9 @@ class SiteCompiler {
       .storeImm(4, 9, recordHead.site, this.#options.siteIndex)
       .storeImm(4, 9, recordHead.stackLength, 0)
       .storeImm(8, 9, recordHead.stackAddress, 0)
-      .storeImm(8, 9, recordHead.dataLength, 0);
+      // And the number of entries behind it.
+      .storeImm(8, 9, recordHead.dataLength, 0)
+      .storeImm(8, 9, fullOffset, 0);
     if (this.#plan.timing !== undefined) asm.storeMemory(8, 9, recordHead.duration, 8);
     if (this.#options.watch !== undefined) storeWritten(asm);
     for (let offset = 0; offset < ptRegsBytes; offset += 8)

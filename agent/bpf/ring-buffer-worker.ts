@@ -34,7 +34,7 @@ const lookAgainMs = 4;
 const alertMs = 4 * (wakeWindowNs / 1_000_000);
 
 /** How long a process that exits without saying so waits for this thread. */
-const maxWaitMs = 1000;
+const maxWaitMs = 5000;
 
 if (parentPort !== null) run(parentPort, wakeDescriptor());
 

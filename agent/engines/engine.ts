@@ -7,6 +7,7 @@ import type { Capture, EngineName, Mapping } from '../../format/capture.js';
 import type { AggregateTotals } from '../../format/plan/aggregate.js';
 import type { Plan } from '../../format/plan/plan.js';
 import type { ProcessMemory } from '../linux/memory.js';
+import type { ProgramImages } from '../targets/program-image.js';
 
 /** Three answers: yes, no (with what would allow it), could not tell. Found by trying, never by kernel version. */
 export type EngineSupport =
@@ -109,6 +110,11 @@ export interface ArmedPoint {
   /** What the user should know of how it was armed. */
   readonly warning?: string | undefined;
   counters(): PointCounters;
+  /**
+   * Once a second or so, for little: the point ends itself where its process runs another program by now. Gives `counters().hits`. Engines that hear of
+   * such ends leave it out.
+   */
+  readonly look?: (images: ProgramImages) => bigint;
   /** Disarms; resolves when the kernel says that no probe is left. Idempotent. */
   disarm(): Promise<void>;
 }

@@ -20,16 +20,24 @@ export interface SuspendingContext {
 export class Suspending {
   readonly #budget: CpuBudget;
   readonly #context: SuspendingContext;
+  readonly #passed = new Set<string>();
 
   constructor(rule: CpuRule, context: SuspendingContext) {
     this.#budget = new CpuBudget(rule);
     this.#context = context;
   }
 
+  /** What these cost is looked at next time; what nobody passed costs nothing. */
+  passed(pointIds: readonly string[]): void {
+    for (const id of pointIds) this.#passed.add(id);
+  }
+
   /** Once a second or so. */
   async look(points: readonly Point[]): Promise<void> {
     const armed = points.filter((point) => point.active && point.armed.size > 0);
-    if (armed.length > 0) await this.#context.refresh(armed);
+    const passed = armed.filter(({ request }) => this.#passed.has(request.id));
+    this.#passed.clear();
+    if (passed.length > 0) await this.#context.refresh(passed);
     const spent = armed.map((point) => ({ id: point.request.id, spentNs: point.spentNs }));
     for (const { id, detail } of this.#budget.look(performance.now(), spent)) {
       const point = armed.find(({ request }) => request.id === id);

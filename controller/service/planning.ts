@@ -35,6 +35,8 @@ export interface CaptureBounds {
   readonly depth?: number;
   readonly stackBytes?: number;
   readonly bytes?: number;
+  /** Of points: probes may be put past loads where a hit costs less there. */
+  readonly cheap?: boolean;
 }
 
 export interface Planned extends PlannedModule {
@@ -163,7 +165,7 @@ export function planModule(
   modulePath: string,
   texts: PlanTexts,
 ): PlannedPoint & { readonly encoded: Uint8Array } {
-  const { depth, stackBytes, bytes } = texts.bounds;
+  const { depth, stackBytes, bytes, cheap } = texts.bounds;
   const planned = planPoint({
     symbols,
     modulePath,
@@ -173,6 +175,7 @@ export function planModule(
     ...(depth === undefined ? {} : { depth }),
     ...(stackBytes === undefined ? {} : { stackBytes }),
     ...(bytes === undefined ? {} : { maxBytes: bytes }),
+    ...(cheap === true ? { cheap } : {}),
     ...(texts.countOnly === true || texts.locals === false ? { locals: false } : {}),
     ...(texts.metric === undefined ? {} : { metric: texts.metric }),
     ...(texts.watch === undefined ? {} : { watch: texts.watch }),

@@ -49,7 +49,11 @@ describe('verifyPlan', () => {
     rangeOf(`d${depth}`, rdi(), lit(1), depth === 0 ? {} : { children: [deep(depth - 1)] });
   test.each<[string, Plan, string]>([
     ['version', { ...full, version: 4 as 1 }, 'version 4 is not known'],
-    ['version without timing', { ...full, version: 3 }, 'version 3 without timing, a decision or a watch'],
+    [
+      'version without timing',
+      { ...full, version: 3 },
+      'version 3 without timing, a decision, a watch or a repeat',
+    ],
     ['timing in version 1', { ...full, timing: timingOf(0x10) }, 'version 1 with timing'],
     ['no entries', { ...full, version: 3, timing: timingOf() }, 'timing without entries'],
     [
