@@ -42,11 +42,12 @@ export async function snap(
   let shown: Promise<void> = Promise.resolve();
   const show = async (record: SnapshotId): Promise<void> => {
     const depth = options.bounds.depth;
+    const allThreads = options.terms?.allThreads === true;
     const document = await controller.show(
       { name: record.id, exe: options.exe },
-      depth === undefined ? {} : { depth },
+      { ...(depth === undefined ? {} : { depth }), ...(allThreads ? { allThreads } : {}) },
     );
-    output.result(document, () => renderSnapshot(document));
+    output.result(document, () => renderSnapshot(document, { allThreads }));
   };
   try {
     const outcome = await controller.snap(options, {

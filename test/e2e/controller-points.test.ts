@@ -18,6 +18,15 @@ interface WatchedJson extends SnapshotJson {
   };
 }
 
+interface ThreadsJson {
+  readonly tid: number;
+  readonly threads: readonly {
+    readonly tid: number;
+    readonly provenance?: string;
+    readonly frames?: readonly unknown[];
+  }[];
+}
+
 interface PointJson {
   readonly id: string;
   readonly state: string;
@@ -52,7 +61,7 @@ async function point(id: string): Promise<PointJson> {
   return found;
 }
 
-test('a watch: who wrote, before and after; kept by the controller, and armed in processes that come later', async () => {
+test('a watch is kept and armed in processes that come later; a hit brings all threads where that is asked', async () => {
   const [asked] = (await place.json('watch', `name:${name}`, 'latest', '--changed', '--detach')) as [
     PointJson,
   ];
@@ -77,6 +86,18 @@ test('a watch: who wrote, before and after; kept by the controller, and armed in
     WatchedJson,
   ];
   expect(BigInt(waited.written.after.value ?? '1') % 2n).toBe(0n);
+  const threads = (await place.json('snap', String(pid), 'step', '--all-threads')) as [ThreadsJson];
+  const [{ tid, threads: listed }] = threads;
+  // One that waits for questions, and two that work.
+  expect(listed).toHaveLength(3);
+  for (const thread of listed) {
+    if (thread.tid === tid) expect(thread.provenance).toBeUndefined();
+    else expect(['after-hit', 'racy']).toContain(thread.provenance);
+  }
+  expect(listed.some(({ frames, tid: own }) => own !== tid && (frames?.length ?? 0) > 1)).toBe(true);
+  const text = await place.run('show', 'last', '--all-threads');
+  expect(text.stdout).toMatch(/thread \d+ \S+ {2}state \S {2}\[after-hit \+\d+ us\]/);
+
   const explained = await place.run('explain', String(pid), 'latest', '--watch');
   expect(explained.stdout).toContain('latest');
 });
