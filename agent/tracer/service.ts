@@ -4,6 +4,7 @@ import type { Capture, EngineName, ProcessFacts } from '../../format/capture.js'
 import { StillframeError, toStillframeError, withContext } from '../../format/error.js';
 import { withoutRanges } from '../../format/plan/plan.js';
 import { parseSelector } from '../../format/target-selector.js';
+import { OtherThreads, type ThreadLook } from '../engines/other-threads.js';
 import type { ArmedPoint, Engine, EngineSupport, NowRequest, PointSink } from '../engines/engine.js';
 import { readMaps, readStat } from '../linux/proc.js';
 import { ElfFactsCache } from '../targets/elf-facts.js';
@@ -227,15 +228,17 @@ export class TracerService {
     request: TracerArmRequest,
     sink: PointSink,
   ): Promise<{ point: ArmedPoint; refusals: readonly string[] }> {
-    const { countOnly = false } = request;
+    const { countOnly = false, allThreads = false } = request;
     const plan = countOnly ? withoutRanges(request.plan) : request.plan;
     const choice = chooseForPoint(await this.#choice(request.engine), plan);
     const refusals = [...choice.refusals];
+    const told =
+      allThreads && !countOnly ? new OtherThreads(this.#lookAtThreads, sink, plan.stackBytes) : sink;
     let first: StillframeError | undefined;
     for (const engine of choice.engines) {
       try {
         const forced = request.engine !== undefined;
-        const point = await armPoint(engine, { ...request, plan, countOnly, forced }, sink);
+        const point = await armPoint(engine, { ...request, plan, countOnly, forced }, told);
         if (point !== undefined) return { point, refusals };
       } catch (error) {
         const failure = toStillframeError(error);
@@ -249,6 +252,16 @@ export class TracerService {
       first ?? new StillframeError('internal', 'no engine was tried'),
     );
   }
+
+  /** By the engines that stop nothing. */
+  readonly #lookAtThreads: ThreadLook = async (request) => {
+    const { engines } = chooseForNow(await this.#choice(undefined));
+    const gentle =
+      engines.find((engine) => engine.name === 'observe') ?? engines.find((engine) => engine.name === 'mem');
+    const capture = await gentle?.now?.(request);
+    if (capture !== undefined) return capture;
+    throw new StillframeError('unsupported', 'no engine can read threads that run on');
+  };
 
   async #choice(engine: EngineName | undefined): Promise<ChoiceRequest> {
     this.#supports ??= this.#probe();
