@@ -191,6 +191,15 @@ export class Point {
     return addCounters(a, b, this.request.plan.aggregate?.maxGroups);
   }
 
+  /** As last seen of a process whose library is not loaded. */
+  #awaited(): string | undefined {
+    for (const { pid, armed } of this.armed.values()) {
+      const awaited = this.#seen.get(pid)?.awaited ?? armed.awaited ?? '';
+      if (awaited !== '') return awaited;
+    }
+    return undefined;
+  }
+
   #pendingDetail(): string | undefined {
     const [first] = this.refused.values();
     if (this.phase !== 'pending' || first === undefined) return undefined;
@@ -232,6 +241,7 @@ export class Point {
     const counters = this.counters();
     const addresses = processes.reduce((sum, process) => sum + process.addresses.length, 0);
     const { location, condition } = plan.request;
+    const awaited = this.#awaited();
     const { canary } = this;
     return {
       id,
@@ -244,6 +254,7 @@ export class Point {
         addresses,
         pids: processes.map(({ pid }) => pid),
         engine: this.#engine,
+        ...(awaited === undefined ? {} : { awaited }),
         counters,
         maxHits: stream === true ? 0 : maxHits,
         hasCondition: condition !== undefined,

@@ -579,5 +579,7 @@ function countersOf(cost: CaptureCost): PointCounters {
     faults: BigInt(cost.faults),
     dropped: BigInt(cost.dropped),
     delivered: 0n,
+    // Who passed there had loaded it.
+    awaited: '',
   };
 }

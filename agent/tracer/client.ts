@@ -103,7 +103,9 @@ export interface TracerArmed {
   readonly startTicks: bigint;
   /** What the process ran when it was armed: in another program the point means nothing. */
   readonly program: ProgramOfProcess;
+  /** None where the library is not loaded yet; `awaited` says so then. */
   readonly addresses: readonly bigint[];
+  readonly awaited?: string;
   /** Why better engines were passed over: `uprobe: needs CAP_BPF`. */
   readonly refusals: readonly string[];
 }

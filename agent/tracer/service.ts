@@ -126,7 +126,15 @@ export class TracerService {
     const warnings = point.warning === undefined ? [] : [`${point.engine}: ${point.warning}`];
     const { engine, addresses } = point;
     const program = { executable, buildId };
-    return { engine, startTicks, program, addresses, refusals: [...refusals, ...warnings] };
+    const awaited = addresses.length > 0 || ended ? undefined : point.counters().awaited;
+    return {
+      engine,
+      startTicks,
+      program,
+      addresses,
+      ...(awaited === undefined ? {} : { awaited }),
+      refusals: [...refusals, ...warnings],
+    };
   }
 
   async disarm(which: PointOfProcess): Promise<PointCounters | undefined> {

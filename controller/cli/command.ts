@@ -56,6 +56,7 @@ export interface PointFlags extends SharedOptions {
   readonly canary?: string;
   readonly cpu?: string;
   readonly allThreads?: boolean;
+  readonly cheap?: boolean;
 }
 
 /** For options that may be given again. */
@@ -105,6 +106,13 @@ const parseCanary = (text: string): number => {
   return ms;
 };
 
+export function addCheapOption(command: Command): Command {
+  return command.option(
+    '--cheap',
+    'where a hit costs least, past loads too (a pass that faults there is then not seen)',
+  );
+}
+
 export function pointOptionsFrom(target: string, location: string, flags: PointFlags): PointOptions {
   return {
     target,
@@ -118,11 +126,12 @@ export function pointOptionsFrom(target: string, location: string, flags: PointF
   };
 }
 
-export function boundsFrom(flags: Pick<PointFlags, 'depth' | 'stack' | 'bytes'>): CaptureBounds {
+export function boundsFrom(flags: Pick<PointFlags, 'depth' | 'stack' | 'bytes' | 'cheap'>): CaptureBounds {
   return {
     ...(flags.depth === undefined ? {} : { depth: parseCount('--depth', flags.depth) }),
     ...(flags.stack === undefined ? {} : { stackBytes: parseSize('--stack', flags.stack) }),
     ...(flags.bytes === undefined ? {} : { bytes: parseSize('--bytes', flags.bytes) }),
+    ...(flags.cheap === true ? { cheap: true } : {}),
   };
 }
 

@@ -2,7 +2,14 @@
 import type { Command } from 'commander';
 import { StillframeError } from '../../format/error.js';
 import { parseDuration } from './arguments.js';
-import { addEngineOption, addTermOptions, pointOptionsFrom, runCommand, type PointFlags } from './command.js';
+import {
+  addCheapOption,
+  addEngineOption,
+  addTermOptions,
+  pointOptionsFrom,
+  runCommand,
+  type PointFlags,
+} from './command.js';
 import { exitStatus } from './exit-status.js';
 import { catchInterrupt } from './interrupt.js';
 import { defaultOwner } from './owner.js';
@@ -18,13 +25,15 @@ interface LogFlags extends PointFlags {
 
 export function addLogCommand(program: Command): void {
   addTermOptions(
-    addEngineOption(
-      program
-        .command('log')
-        .description('a line for each time that a place is passed, with values')
-        .argument('<target>', 'PID, name:, exe:, unit:, container:, service:')
-        .argument('<location>', 'file.c:42, function, *0x401136, lib.so!function')
-        .argument('<text>', 'the line: text {expression} text {expression:x}'),
+    addCheapOption(
+      addEngineOption(
+        program
+          .command('log')
+          .description('a line for each time that a place is passed, with values')
+          .argument('<target>', 'PID, name:, exe:, unit:, container:, service:')
+          .argument('<location>', 'file.c:42, function, *0x401136, lib.so!function')
+          .argument('<text>', 'the line: text {expression} text {expression:x}'),
+      ),
     ),
   )
     .option('--if <expression>', 'only where it is true')
