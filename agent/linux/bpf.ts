@@ -44,6 +44,7 @@ export const attachTypes = {
 } as const;
 
 const BPF_F_SLEEPABLE = 1 << 4;
+const BPF_F_MMAPABLE = 1 << 10;
 const attrBytes = 160;
 
 /**
@@ -134,6 +135,8 @@ export interface MapSpec {
   readonly keySize: number;
   readonly valueSize: number;
   readonly maxEntries: number;
+  /** Its memory can be mapped, and looked at without asking the kernel (arrays only). */
+  readonly isMappable?: boolean;
 }
 
 export class BpfMap extends BpfObject {
@@ -217,6 +220,7 @@ export function createMap(spec: MapSpec): BpfMap {
     .u32(4, spec.keySize)
     .u32(8, spec.valueSize)
     .u32(12, spec.maxEntries)
+    .u32(16, spec.isMappable === true ? BPF_F_MMAPABLE : 0)
     .name(28, spec.name);
   const object = objectOf(`cannot create map "${spec.name}"`, bpf('BPF_MAP_CREATE', attributes));
   return new BpfMap(object.fd, spec);
@@ -271,6 +275,10 @@ export function loadProgram(spec: ProgramSpec): BpfObject | ProgramRefusal {
   };
 }
 
+const EAGAIN = 11;
+/** The verifier gives up with EAGAIN when a signal waits for its thread. That says nothing about the program. */
+const mostInterruptions = 50;
+
 function tryLoad(spec: ProgramSpec, log: Buffer | undefined): { value: bigint; errno: number } {
   const attributes = new Attributes()
     .u32(0, programTypes[spec.type])
@@ -284,7 +292,10 @@ function tryLoad(spec: ProgramSpec, log: Buffer | undefined): { value: bigint; e
   if (log !== undefined) attributes.u32(24, 1).u32(28, log.length).pointer(32, log);
   if (spec.attachBtfId !== undefined) attributes.u32(108, spec.attachBtfId);
   if (spec.functions !== undefined) describeFunctions(attributes, spec.functions);
-  return bpf('BPF_PROG_LOAD', attributes);
+  for (let left = mostInterruptions; ; left--) {
+    const loaded = bpf('BPF_PROG_LOAD', attributes);
+    if (loaded.value >= 0n || loaded.errno !== EAGAIN || left === 0) return loaded;
+  }
 }
 
 /** `struct bpf_func_info`: where, and of which type. */

@@ -52,6 +52,7 @@ export interface PointFlags extends SharedOptions {
   readonly stack?: string;
   readonly bytes?: string;
   readonly exe?: string;
+  readonly cheap?: boolean;
 }
 
 /** For options that may be given again. */
@@ -80,6 +81,13 @@ export function addPointOptions(command: Command): Command {
     .option('--exe <file>', 'the program, where the agent runs on another host');
 }
 
+export function addCheapOption(command: Command): Command {
+  return command.option(
+    '--cheap',
+    'where a hit costs least, past loads too (a pass that faults there is then not seen)',
+  );
+}
+
 export function pointOptionsFrom(target: string, location: string, flags: PointFlags): PointOptions {
   return {
     target,
@@ -92,11 +100,12 @@ export function pointOptionsFrom(target: string, location: string, flags: PointF
   };
 }
 
-export function boundsFrom(flags: Pick<PointFlags, 'depth' | 'stack' | 'bytes'>): CaptureBounds {
+export function boundsFrom(flags: Pick<PointFlags, 'depth' | 'stack' | 'bytes' | 'cheap'>): CaptureBounds {
   return {
     ...(flags.depth === undefined ? {} : { depth: parseCount('--depth', flags.depth) }),
     ...(flags.stack === undefined ? {} : { stackBytes: parseSize('--stack', flags.stack) }),
     ...(flags.bytes === undefined ? {} : { bytes: parseSize('--bytes', flags.bytes) }),
+    ...(flags.cheap === true ? { cheap: true } : {}),
   };
 }
 

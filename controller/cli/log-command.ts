@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { StillframeError } from '../../format/error.js';
 import { parseDuration } from './arguments.js';
-import { addEngineOption, pointOptionsFrom, runCommand, type PointFlags } from './command.js';
+import { addCheapOption, addEngineOption, pointOptionsFrom, runCommand, type PointFlags } from './command.js';
 import { exitStatus } from './exit-status.js';
 import { catchInterrupt } from './interrupt.js';
 import { defaultOwner } from './owner.js';
@@ -17,13 +17,15 @@ interface LogFlags extends PointFlags {
 }
 
 export function addLogCommand(program: Command): void {
-  addEngineOption(
-    program
-      .command('log')
-      .description('a line for each time that a place is passed, with values')
-      .argument('<target>', 'PID, name:, exe:, unit:, container:, service:')
-      .argument('<location>', 'file.c:42, function, *0x401136, lib.so!function')
-      .argument('<text>', 'the line: text {expression} text {expression:x}'),
+  addCheapOption(
+    addEngineOption(
+      program
+        .command('log')
+        .description('a line for each time that a place is passed, with values')
+        .argument('<target>', 'PID, name:, exe:, unit:, container:, service:')
+        .argument('<location>', 'file.c:42, function, *0x401136, lib.so!function')
+        .argument('<text>', 'the line: text {expression} text {expression:x}'),
+    ),
   )
     .option('--if <expression>', 'only where it is true')
     .option('--level <name>', 'what the lines are called', 'info')

@@ -4,7 +4,7 @@ import { StillframeError } from '../../format/error.js';
 import type { MetricRequest } from '../planner/metric.js';
 import type { MetricOptions } from '../service/controller-api.js';
 import { parseCount, parseDuration } from './arguments.js';
-import { addEngineOption, pointOptionsFrom, runCommand, type PointFlags } from './command.js';
+import { addCheapOption, addEngineOption, pointOptionsFrom, runCommand, type PointFlags } from './command.js';
 import { exitStatus } from './exit-status.js';
 import { catchInterrupt } from './interrupt.js';
 import { defaultOwner } from './owner.js';
@@ -25,12 +25,14 @@ interface MetricFlags extends PointFlags {
 }
 
 export function addMetricCommand(program: Command): void {
-  addEngineOption(
-    program
-      .command('metric')
-      .description('count what passes a place, or add up an expression, in the kernel')
-      .argument('<target>', 'PID, name:, exe:, unit:, container:, service:')
-      .argument('<location>', 'file.c:42, function, *0x401136, lib.so!function'),
+  addCheapOption(
+    addEngineOption(
+      program
+        .command('metric')
+        .description('count what passes a place, or add up an expression, in the kernel')
+        .argument('<target>', 'PID, name:, exe:, unit:, container:, service:')
+        .argument('<location>', 'file.c:42, function, *0x401136, lib.so!function'),
+    ),
   )
     .option('--count', 'how often')
     .option('--sum <expression>', 'the sum of an integer')

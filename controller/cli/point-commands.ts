@@ -1,7 +1,15 @@
 /** Commands that look into processes: snap, now; and what becomes of points: points, rm. */
 import type { Command } from 'commander';
 import { parseCount, parseEngine } from './arguments.js';
-import { addBounds, addPointOptions, boundsFrom, collect, runCommand, type PointFlags } from './command.js';
+import {
+  addBounds,
+  addCheapOption,
+  addPointOptions,
+  boundsFrom,
+  collect,
+  runCommand,
+  type PointFlags,
+} from './command.js';
 import { exitStatus } from './exit-status.js';
 import { renderPoints } from './render-lists.js';
 import { renderSnapshot } from './render-snapshot.js';
@@ -11,12 +19,14 @@ import { watchPoints } from './watch-points.js';
 import type { SharedOptions } from './workplace.js';
 
 export function addPointCommands(program: Command): void {
-  addPointOptions(
-    program
-      .command('snap')
-      .description('set a snapshot point, wait for it, show what came')
-      .argument('<target>', 'PID, name:, exe:, unit:, container:, service:')
-      .argument('<location>', 'file.c:42, function, *0x401136, lib.so!function'),
+  addCheapOption(
+    addPointOptions(
+      program
+        .command('snap')
+        .description('set a snapshot point, wait for it, show what came')
+        .argument('<target>', 'PID, name:, exe:, unit:, container:, service:')
+        .argument('<location>', 'file.c:42, function, *0x401136, lib.so!function'),
+    ),
   )
     .option('--hits <number>', 'how many snapshots', '1')
     .option('--every <duration>', 'at most one in so long', '1s')

@@ -125,7 +125,7 @@ export class AgentArming {
       return;
     }
     try {
-      const { module } = chooseInProcess(facts, moduleName);
+      const { module } = chooseInProcess(facts, moduleName, isLocal(this.#agent.client));
       if (module.buildId === '' && point.takesNewcomers) throw withoutBuildId(module.path);
       placed.buildId = module.buildId;
     } catch (error) {
@@ -219,7 +219,7 @@ export class AgentArming {
         place.targets.delete(keyOf(placed.target));
         continue;
       }
-      chosen = chooseInProcess(facts, moduleName);
+      chosen = chooseInProcess(facts, moduleName, isLocal(this.#agent.client));
       if (chosen.module.buildId === placed.buildId) break;
       // Another program was executed in between.
       placed.buildId = chosen.module.buildId;

@@ -36,6 +36,8 @@ export interface PlanRequestOptions {
   readonly depth?: number;
   readonly stackBytes?: number;
   readonly maxBytes?: number;
+  /** Probes may be put past loads where a hit costs less there: see {@link placeSites}. */
+  readonly cheap?: boolean;
   /** False: only what is asked for, no parameters and locals. */
   readonly locals?: boolean;
   /** Hits are added up, and nothing is collected. */
@@ -65,7 +67,8 @@ export function planPoint(options: PlanRequestOptions): PlannedPoint {
   const captures = capturesOf(symbols, places, options);
   const asked = { ...options, captures };
   const { kind } = parseLocation(location);
-  for (const { asked: located, better } of placeSites(places, { symbols, kind, texts: textsOf(options) })) {
+  const placing = { symbols, kind, texts: textsOf(options), cheap: options.cheap === true };
+  for (const { asked: located, better } of placeSites(places, placing)) {
     const moved = better === undefined ? undefined : planMoved(openSite(symbols, better), asked, settings);
     const result = moved ?? planSite(openSite(symbols, located, timing), asked, settings);
     if ('site' in result) {

@@ -113,6 +113,7 @@ function boundsFrom(bounds: Fields<'CaptureBounds'> | null | undefined): Capture
     ...given('depth', bounds?.depth, same),
     ...given('stackBytes', bounds?.stackBytes, (value) => countFrom('stack bytes', value, maxBound)),
     ...given('bytes', bounds?.bytes, (value) => countFrom('bytes', value, maxBound)),
+    ...(bounds?.cheap === true ? { cheap: true } : {}),
   };
 }
 
@@ -121,6 +122,7 @@ function boundsMessage(bounds: CaptureBounds): Fields<'CaptureBounds'> {
     ...given('depth', bounds.depth, same),
     ...given('stackBytes', bounds.stackBytes, toLong),
     ...given('bytes', bounds.bytes, toLong),
+    cheap: bounds.cheap === true,
   };
 }
 

@@ -12,6 +12,7 @@ import type { AgentFacts, AgentModule, AgentTarget, NowOrder, TargetFacts } from
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
 import type { NowOptions } from './controller-api.js';
 import type { PlannedModule, SymbolAnswers } from './symbol-answers.js';
+import { findUnloadedModule } from './unloaded-module.js';
 import { chooseModule, executableOf, findTargets, splitLocation } from './targets.js';
 
 export interface PointOptions {
@@ -34,6 +35,8 @@ export interface CaptureBounds {
   readonly depth?: number;
   readonly stackBytes?: number;
   readonly bytes?: number;
+  /** Of points: probes may be put past loads where a hit costs less there. */
+  readonly cheap?: boolean;
 }
 
 export interface Planned extends PlannedModule {
@@ -84,7 +87,7 @@ export async function chooseProcesses(
   let refusal: StillframeError | undefined;
   for (const target of targets.slice(0, maxTargets)) {
     try {
-      const process = chooseInProcess(await client.targetFacts(target.pid), moduleName);
+      const process = chooseInProcess(await client.targetFacts(target.pid), moduleName, isLocal(client));
       const [first] = chosen;
       if (first === undefined || first.module.buildId === process.module.buildId) chosen.push(process);
       else leftOut.push({ target, reason: `it runs another build of "${process.module.path}"` });
@@ -98,10 +101,21 @@ export async function chooseProcesses(
   return { chosen, leftOut, refusal };
 }
 
-/** The module of that name in a process, or its executable. Throws `not-found` or `ambiguous`. */
-export function chooseInProcess(facts: TargetFacts, moduleName: string | undefined): ChosenProcess {
-  const module = chooseModule(facts, moduleName);
-  return { target: facts.target, module, isExecutable: module === executableOf(facts) };
+/** The module of that name in a process, or which it may load later, or its executable. Throws `not-found` or `ambiguous`. */
+export function chooseInProcess(
+  facts: TargetFacts,
+  moduleName: string | undefined,
+  local: boolean,
+): ChosenProcess {
+  try {
+    const module = chooseModule(facts, moduleName);
+    return { target: facts.target, module, isExecutable: module === executableOf(facts) };
+  } catch (error) {
+    if (moduleName === undefined || toStillframeError(error).code !== 'not-found') throw error;
+    const module = findUnloadedModule(facts, moduleName, local);
+    if (module === undefined) throw error;
+    return { target: facts.target, module, isExecutable: false };
+  }
 }
 
 /** Throws the refusal when nothing was chosen, and what opening the file or planning throws. */
@@ -151,7 +165,7 @@ export function planModule(
   modulePath: string,
   texts: PlanTexts,
 ): PlannedPoint & { readonly encoded: Uint8Array } {
-  const { depth, stackBytes, bytes } = texts.bounds;
+  const { depth, stackBytes, bytes, cheap } = texts.bounds;
   const planned = planPoint({
     symbols,
     modulePath,
@@ -161,6 +175,7 @@ export function planModule(
     ...(depth === undefined ? {} : { depth }),
     ...(stackBytes === undefined ? {} : { stackBytes }),
     ...(bytes === undefined ? {} : { maxBytes: bytes }),
+    ...(cheap === true ? { cheap } : {}),
     ...(texts.countOnly === true || texts.locals === false ? { locals: false } : {}),
     ...(texts.metric === undefined ? {} : { metric: texts.metric }),
     ...(texts.watch === undefined ? {} : { watch: texts.watch }),

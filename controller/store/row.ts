@@ -184,9 +184,10 @@ function listFrom(json: string): unknown[] {
 
 function boundsFrom(json: string): PointRecord['bounds'] {
   const bounds: unknown = JSON.parse(json);
+  const get = (name: string): unknown =>
+    typeof bounds === 'object' && bounds !== null ? Reflect.get(bounds, name) : undefined;
   const of = (name: string): number | undefined => {
-    const value: unknown =
-      typeof bounds === 'object' && bounds !== null ? Reflect.get(bounds, name) : undefined;
+    const value = get(name);
     return typeof value === 'number' ? value : undefined;
   };
   const [depth, stackBytes, bytes] = [of('depth'), of('stackBytes'), of('bytes')];
@@ -194,6 +195,7 @@ function boundsFrom(json: string): PointRecord['bounds'] {
     ...(depth === undefined ? {} : { depth }),
     ...(stackBytes === undefined ? {} : { stackBytes }),
     ...(bytes === undefined ? {} : { bytes }),
+    ...(get('cheap') === true ? { cheap: true } : {}),
   };
 }
 

@@ -116,7 +116,12 @@ export interface PointRecord {
   /** `count`: hits are counted and nothing is captured. */
   readonly kind: 'snapshot' | 'count';
   readonly everyProcess: boolean;
-  readonly bounds: { readonly depth?: number; readonly stackBytes?: number; readonly bytes?: number };
+  readonly bounds: {
+    readonly depth?: number;
+    readonly stackBytes?: number;
+    readonly bytes?: number;
+    readonly cheap?: boolean;
+  };
   readonly owner: string;
   readonly note: string;
   /** The incident that it belongs to. */

@@ -3,6 +3,7 @@
  * plans with it, and the eBPF compiler is compared with it. The stack window is not its matter, but its bytes count.
  */
 import { type Absent, isAbsent } from '../absent.js';
+import { hex } from '../address.js';
 import type { CapturedRange, MissingRange } from '../capture.js';
 import type { ExpressionContext } from '../dwarf-op/context.js';
 import { type Operation, decodeExpression } from '../dwarf-op/decode.js';
@@ -73,6 +74,21 @@ export function runSiteAggregate(
   return new SiteRun(site, state).sample(site.aggregate ?? {}, aggregate);
 }
 
+/** What is missing is all that was asked for, wherever in it the first missing byte is: no part of it was kept, and that is all that the kernel can say. */
+function asAsked<T>(read: T | Absent, address: bigint, length: number): T | Absent {
+  return isAbsent(read) ? { ...read, address, length } : read;
+}
+
+/** Where a range lies, or how long it is, could not be computed. */
+function faulted(what: string, { absent: reason, detail, address }: Absent): Absent {
+  if (address === undefined) return { absent: reason, detail: `its ${what}: ${detail}` };
+  return {
+    absent: reason,
+    detail: `its ${what} depends on memory at ${hex(address)}, which cannot be read`,
+    address,
+  };
+}
+
 const noDuration: Absent = { absent: 'not-captured', detail: 'when the function was entered is not known' };
 
 class SiteRun {
@@ -98,6 +114,7 @@ class SiteRun {
   }
 
   context(objectAddress: bigint | undefined): ExpressionContext {
+    const { memory } = this.#state;
     return {
       register: (number) => {
         if (number === durationRegister) return this.#state.durationNs ?? noDuration;
@@ -106,7 +123,7 @@ class SiteRun {
           ? { absent: 'unsupported', detail: `register ${number} is not in a plan` }
           : this.#view.getBigUint64(offset, true);
       },
-      memory: this.#state.memory,
+      memory: { read: (address, length) => asAsked(memory.read(address, length), address, length) },
       relocate: (link) => link + this.#bias,
       ...(objectAddress === undefined ? {} : { objectAddress }),
     };
@@ -190,13 +207,13 @@ class SiteRun {
     if (!this.#hasRoom(range)) return;
     const { path } = range;
     const first = evaluateValue(operationsOf(range.address), context);
-    if (isAbsent(first)) return this.#miss(path, first);
+    if (isAbsent(first)) return this.#miss(path, faulted('address', first));
     const lengthBits = evaluateValue(operationsOf(range.length), context);
-    if (isAbsent(lengthBits)) return this.#miss(path, lengthBits);
+    if (isAbsent(lengthBits)) return this.#miss(path, faulted('length', lengthBits));
     const length = BigInt.asIntN(64, lengthBits);
     if (length <= 0n) return;
     const countBits = count === undefined ? undefined : evaluateValue(operationsOf(count), context);
-    if (isAbsent(countBits)) return this.#miss(path, countBits);
+    if (isAbsent(countBits)) return this.#miss(path, faulted('number of items', countBits));
     const wanted = countBits === undefined ? undefined : BigInt.asIntN(64, countBits);
     if (wanted !== undefined && wanted <= 0n) return;
     let address = first;
@@ -205,7 +222,8 @@ class SiteRun {
       this.collect(range.children, address);
       if (wanted !== undefined && BigInt(item) >= wanted) return;
       const following = evaluateValue(operationsOf(next), this.context(address));
-      if (isAbsent(following)) return this.#hasRoom(range) ? this.#miss(path, following) : undefined;
+      if (isAbsent(following))
+        return this.#hasRoom(range) ? this.#miss(path, faulted('next item', following)) : undefined;
       if (!isAddress(following) || following === first || following === address) return;
       address = following;
       if (item >= maxItems) {
@@ -219,9 +237,9 @@ class SiteRun {
   #collectOne(range: PlanRange, context: ExpressionContext): bigint | undefined {
     const { path } = range;
     const address = evaluateValue(operationsOf(range.address), context);
-    if (isAbsent(address)) return this.#miss(path, address);
+    if (isAbsent(address)) return this.#miss(path, faulted('address', address));
     const lengthBits = evaluateValue(operationsOf(range.length), context);
-    if (isAbsent(lengthBits)) return this.#miss(path, lengthBits);
+    if (isAbsent(lengthBits)) return this.#miss(path, faulted('length', lengthBits));
     const length = BigInt.asIntN(64, lengthBits);
     return length <= 0n ? undefined : this.#collectAt(range, address, length);
   }
@@ -235,7 +253,7 @@ class SiteRun {
     const read = range.untilNul
       ? this.#readString(address, wanted)
       : this.#state.memory.read(address, wanted);
-    if (isAbsent(read)) return this.#miss(path, read);
+    if (isAbsent(read)) return this.#miss(path, asAsked(read, address, wanted));
     const { bytes, provenance } = read;
     this.#left -= bytes.length;
     this.ranges.push({ address, bytes, provenance, path });

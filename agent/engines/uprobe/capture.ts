@@ -131,7 +131,7 @@ function limit(path: string, address: bigint, length: bigint, detail: string): M
 }
 
 function divided(path: string, what: string): MissingRange {
-  return { path, reason: 'unreadable', detail: `its ${what} divides by zero` };
+  return { path, reason: 'unreadable', detail: `its ${what}: division by zero` };
 }
 
 function faulted(path: string, address: bigint, what: string): MissingRange {

@@ -1,10 +1,11 @@
-/** A point armed by uprobes: one program and one attachment a site, one ring and one set of counters for all. */
+/** A point armed by uprobes: one program and one link for all sites that are the same, one ring and one set of counters for all. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { PlanTiming } from '../../../format/plan/timing.js';
 import type { PointCounters, PointSink, ArmedPoint, ArmRequest } from '../engine.js';
 import { StillframeError, toStillframeError } from '../../../format/error.js';
 import { AggregateMaps } from '../../bpf/aggregate-maps.js';
 import { type CompileOptions, compileSite } from '../../bpf/compile-plan.js';
-import { counterSlots, createPointState, readCounters } from '../../bpf/point-state.js';
+import { counterSlots, PointState } from '../../bpf/point-state.js';
 import { readRecord, siteOfRecord } from '../../bpf/read-record.js';
 import { compileEntry, createCallTimes } from '../../bpf/timing.js';
 import { isFault, layoutRecord, type RecordLayout } from '../../bpf/record-layout.js';
@@ -12,12 +13,12 @@ import { createThreadScratch } from '../../bpf/thread-scratch.js';
 import type { PumpedRing, RecordPump } from '../../bpf/record-pump.js';
 import { Holder } from '../../linux/holder.js';
 import { RingBuffer, ringBytesFor } from '../../bpf/ring-buffer.js';
-import type { BpfMap, ProgramRuns } from '../../linux/bpf.js';
+import type { ProgramRuns } from '../../linux/bpf.js';
 import { monotonicToRealtime } from '../../linux/clock.js';
 import { PidFd } from '../../linux/pidfd.js';
 import type { ElfFactsCache } from '../../targets/elf-facts.js';
 import { findProbeFile, type ProbeFile } from '../../targets/probe-file.js';
-import { ProgramImage } from '../../targets/program-image.js';
+import { ProgramImage, type ProgramImages } from '../../targets/program-image.js';
 import { type Attachment, type AttachWay, attach } from './attach.js';
 import { captureOfRecord } from './capture.js';
 import { shareSites, type SharedSites } from './shared-sites.js';
@@ -33,6 +34,8 @@ const most = 512;
 const maxRingBytes = 2 << 20;
 /** How long who empties it may be kept from doing so. */
 const longNs = 100_000_000n;
+const mostHeldMs = 2000;
+const heldLookMs = 2;
 
 export interface PointMeans {
   readonly way: AttachWay;
@@ -40,9 +43,6 @@ export interface PointMeans {
   readonly elfFacts: ElfFactsCache;
   readonly costs: HitCosts;
 }
-
-/** How soon it is seen that a process executes another program where nobody hits. */
-const imageCheckMs = 1000;
 
 /** A site as it is probed. */
 type AttachedSite = Omit<FittedSite<unknown>, 'made'>;
@@ -59,11 +59,10 @@ export class UprobePoint implements ArmedPoint {
   readonly #layouts: readonly RecordLayout[];
   readonly #file: ProbeFile;
   readonly #image: ProgramImage;
-  readonly #imageCheck: NodeJS.Timeout;
   readonly #slots = counterSlots();
   readonly #held: Holder;
   readonly #attachments: Attachment[] = [];
-  readonly #state: BpfMap;
+  readonly #state: PointState;
   readonly #aggregate: AggregateMaps | undefined;
   readonly #pumped: PumpedRing;
   #delivered = 0;
@@ -94,7 +93,7 @@ export class UprobePoint implements ArmedPoint {
       ring === undefined
         ? undefined
         : { ringFd: ring.map.fd, ringBytes: ring.place.ringBytes, maxHits, minIntervalNs };
-    this.#state = undo.use(createPointState(this.#slots));
+    this.#state = undo.use(new PointState(this.#slots));
     const { aggregate } = plan;
     this.#aggregate =
       aggregate === undefined ? undefined : undo.use(new AggregateMaps(aggregate, this.#slots));
@@ -123,8 +122,8 @@ export class UprobePoint implements ArmedPoint {
     this.#pumped = pump.add(
       ring,
       {
-        record: (bytes) => {
-          this.#receive(bytes);
+        records: (list) => {
+          if (this.#checkImage()) for (const bytes of list) this.#receive(bytes);
         },
         ready: () => {
           this.#end({ kind: 'target-gone', detail: `process ${pid} is gone` });
@@ -136,8 +135,6 @@ export class UprobePoint implements ArmedPoint {
       process.fd,
     );
     this.#held = undo.move();
-    this.#imageCheck = setInterval(() => this.#checkImage(), imageCheckMs);
-    this.#imageCheck.unref();
   }
 
   /** One program at all of them, with as many ranges as the kernel takes. */
@@ -178,8 +175,8 @@ export class UprobePoint implements ArmedPoint {
    * NB: probes belong to the file, and go on in a process that executes the same one again, where the plan's addresses are wrong. True when
    * what was recorded is of the program that the plan was made for.
    */
-  #checkImage(): boolean {
-    if (!this.#image.isAnother()) return true;
+  #checkImage(images?: ProgramImages): boolean {
+    if (!this.#image.isAnother(images)) return true;
     this.#end({ kind: 'target-gone', detail: this.#executed });
     return false;
   }
@@ -228,19 +225,39 @@ export class UprobePoint implements ArmedPoint {
     if (this.#last !== undefined) return this.#last;
     const counts = this.#counts();
     const { unreadable, ...shown } = counts;
+    const awaited = this.#whyNotLoaded();
     return {
       ...shown,
+      ...(awaited === undefined ? {} : { awaited }),
       spentNs: this.#spentNs(counts.hits),
       ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate.read(unreadable) }),
     };
   }
 
+  look(images: ProgramImages): Pick<PointCounters, 'hits' | 'awaited'> {
+    if (this.#disarmed === undefined && !this.#ended) this.#checkImage(images);
+    const awaited = this.#whyNotLoaded();
+    const { hits } = this.#last ?? this.#counts();
+    return { hits, ...(awaited === undefined ? {} : { awaited }) };
+  }
+
+  /** Probes belong to the file: they are there whenever the process loads it, and again when it does so again. */
+  #whyNotLoaded(): string | undefined {
+    const { library } = this.#file;
+    if (library === undefined || this.#disarmed !== undefined) return undefined;
+    try {
+      return library.whyNot();
+    } catch (error) {
+      // That is told when it has been seen to be gone.
+      if (toStillframeError(error).code === 'target-gone') return undefined;
+      throw error;
+    }
+  }
+
   /** What the maps hold, which is read for little. */
   #counts(): Omit<PointCounters, 'aggregate' | 'spentNs'> & { readonly unreadable: bigint } {
-    const { conditionFalse, conditionFault, wanted, dropped, rateLimited, unreadable } = readCounters(
-      this.#state,
-      this.#slots,
-    );
+    const { conditionFalse, conditionFault, wanted, dropped, rateLimited, unreadable } =
+      this.#state.counters();
     return {
       hits: conditionFalse + conditionFault + wanted,
       conditionFalse,
@@ -269,15 +286,28 @@ export class UprobePoint implements ArmedPoint {
   }
 
   async #disarm(): Promise<void> {
-    clearInterval(this.#imageCheck);
     this.#costs.endSample();
     for (const attachment of this.#attachments.toReversed()) attachment[Symbol.dispose]();
+    const areGone = await this.#areGone();
     await this.#pumped.remove();
     this.#last = this.counters();
     this.#held[Symbol.dispose]();
-    if (this.#attachments.some((attachment) => attachment.isPresent())) {
-      throw new StillframeError('internal', 'the kernel still lists a probe that was removed');
+    if (!areGone) {
+      throw new StillframeError(
+        'internal',
+        'the kernel still lists a probe that was removed: another process holds its link',
+      );
     }
+  }
+
+  /** NB: whoever lists the links of this host (`bpftool link`) holds each for a moment, and then closing ours does not detach yet. */
+  async #areGone(): Promise<boolean> {
+    const until = performance.now() + mostHeldMs;
+    while (this.#attachments.some((attachment) => attachment.isPresent())) {
+      if (performance.now() > until) return false;
+      await sleep(heldLookMs);
+    }
+    return true;
   }
 
   #end(reason: Parameters<PointSink['ended']>[0]): void {
@@ -297,7 +327,7 @@ export class UprobePoint implements ArmedPoint {
     const siteIndex = siteOfRecord(bytes);
     const { site, left = [] } = this.#sites[siteIndex] ?? {};
     const layout = this.#layouts[siteIndex];
-    if (site === undefined || layout === undefined || !this.#checkImage()) return;
+    if (site === undefined || layout === undefined) return;
     const record = readRecord(bytes, layout);
     this.#delivered++;
     this.#rangeFaults += record.ranges.filter(({ code }) => isFault(code)).length;

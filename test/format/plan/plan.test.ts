@@ -375,7 +375,7 @@ describe('runPlanSite', () => {
       'a string that runs into unreadable memory',
       rangeOf('a', e(DW_OP.DW_OP_const2u, u16(0x8ffc)), lit(31), { untilNul: true }),
       [],
-      [{ path: 'a', address: 0x9000n, length: 27, reason: 'not-captured', detail: 'no memory at 0x9000' }],
+      [{ path: 'a', address: 0x8ffcn, length: 31, reason: 'not-captured', detail: 'no memory at 0x9000' }],
       1,
     ],
     [
@@ -392,7 +392,14 @@ describe('runPlanSite', () => {
       'unreadable address',
       rangeOf('a', e(DW_OP.DW_OP_lit8, DW_OP.DW_OP_deref), lit(4)),
       [],
-      [{ path: 'a', address: 8n, length: 8, reason: 'not-captured', detail: 'no memory at 0x8' }],
+      [
+        {
+          path: 'a',
+          address: 8n,
+          reason: 'not-captured',
+          detail: 'its address depends on memory at 0x8, which cannot be read',
+        },
+      ],
       1,
     ],
   ])('%s', (_, range, ranges, missing, faults) => {

@@ -103,7 +103,7 @@ describe('a repeat', () => {
     const short = rangeOf('a', rdi, number(16), { repeat: { maxItems: 9, next: field(16) } });
     expect(run([short], nodes([0]))).toEqual({
       got: ['a 20000'],
-      missing: ['a 20010: not-captured, no memory at 0x20010'],
+      missing: ['a 20010: not-captured, its next item depends on memory at 0x20010, which cannot be read'],
       faults: 1,
     });
   });
