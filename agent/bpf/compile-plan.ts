@@ -19,6 +19,7 @@ import { bpfHelpers } from './helper-calls.js';
 import { type CounterName, counterNames, slotBytes, stateOffsets, wakeWindowNs } from './point-state.js';
 import { compileWritten, storeWritten, type WatchOptions } from './compile-written.js';
 import { fullOffset, layoutRecord, recordHead, type RecordLayout } from './record-layout.js';
+import { loadSiteIndex, type SiteAddress } from './site-cookie.js';
 import { emitDuration } from './timing.js';
 import {
   aggregateNeedsScratch,
@@ -52,6 +53,8 @@ export interface CompileOptions {
   readonly copyStringBtfId?: number;
   /** Of a plan with a watch. */
   readonly watch?: WatchOptions;
+  /** It serves several sites, which are the same but for their places: the cookie says which one it is at. */
+  readonly isShared?: boolean;
   /** Count only hits of this process; where the attachment itself does not filter. */
   readonly onlyPid?: number;
 }
@@ -87,10 +90,14 @@ class SiteCompiler {
     if (this.#layout.stackOffset > 0x7fff) {
       throw new StillframeError(
         'limit',
-        `the uprobe engine takes at most 1024 ranges a site, not ${this.#layout.rangeCount}`,
+        `${this.#layout.rangeCount} ranges at one site are too many for what the uprobe engine keeps of them`,
         { hint: 'capture fewer things, or follow pointers less deep' },
       );
     }
+  }
+
+  get #linkAddress(): SiteAddress {
+    return this.#options.isShared === true ? 'cookie' : this.#site.linkAddress;
   }
 
   compile(): AssembledProgram {
@@ -143,6 +150,7 @@ class SiteCompiler {
       unreadable,
       hasScratch: needsScratch,
       isTimed: this.#plan.timing !== undefined,
+      linkAddress: this.#linkAddress,
       ...(copyStringBtfId === undefined ? {} : { copyStringBtfId }),
     });
     if (needsScratch) returnScratch(asm, scratchFd);
@@ -168,7 +176,7 @@ class SiteCompiler {
     const collect: CollectContext = {
       assembler: asm,
       layout: this.#layout,
-      linkAddress: this.#site.linkAddress,
+      linkAddress: this.#linkAddress,
       bias: this.#options.watch?.bias,
       sleepable: this.#options.sleepable,
       ...(this.#options.copyStringBtfId === undefined
@@ -224,7 +232,7 @@ class SiteCompiler {
     compileExpression(condition, {
       assembler: asm,
       name: 'the condition',
-      linkAddress: this.#site.linkAddress,
+      linkAddress: this.#linkAddress,
       bias: this.#options.watch?.bias,
       sleepable: this.#options.sleepable,
       readFault: fault,
@@ -345,8 +353,11 @@ class SiteCompiler {
     asm.call(bpfHelpers.bpf_ktime_get_ns).storeMemory(8, 9, recordHead.time, 0);
     asm.call(bpfHelpers.bpf_get_current_pid_tgid).storeMemory(8, 9, recordHead.pidTgid, 0);
     asm.mov(1, 9).aluImm('add', 1, recordHead.comm).load(2, 16n).call(bpfHelpers.bpf_get_current_comm);
+    if (this.#options.isShared === true) {
+      loadSiteIndex(asm);
+      asm.storeMemory(4, 9, recordHead.site, 0);
+    } else asm.storeImm(4, 9, recordHead.site, this.#options.siteIndex);
     asm
-      .storeImm(4, 9, recordHead.site, this.#options.siteIndex)
       .storeImm(4, 9, recordHead.stackLength, 0)
       .storeImm(8, 9, recordHead.stackAddress, 0)
       // And the number of entries behind it.

@@ -23,6 +23,7 @@ import {
   statusOffset,
   wholeWords,
 } from './record-layout.js';
+import type { SiteAddress } from './site-cookie.js';
 import { emitRecordRead, emitUserRead } from './user-read.js';
 
 /** Leaf functions keep variables below their stack pointer (psABI 3.2.2). */
@@ -31,7 +32,7 @@ const redZoneBytes = 128;
 export interface CollectContext {
   readonly assembler: Assembler;
   readonly layout: RecordLayout;
-  readonly linkAddress: bigint;
+  readonly linkAddress: SiteAddress;
   readonly bias?: bigint | undefined;
   readonly sleepable: boolean;
   readonly copyStringBtfId?: number;

@@ -57,7 +57,7 @@ class DecidingSink implements PointSink {
       addresses: armed.addresses,
       warning: armed.warning,
       counters: () => this.#counters(armed.counters()),
-      look: (images) => armed.look?.(images) ?? armed.counters().hits,
+      look: (images) => armed.look?.(images) ?? armed.counters(),
       disarm: () => armed.disarm(),
     };
   }

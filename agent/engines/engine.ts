@@ -111,10 +111,10 @@ export interface ArmedPoint {
   readonly warning?: string | undefined;
   counters(): PointCounters;
   /**
-   * Once a second or so, for little: the point ends itself where its process runs another program by now. Gives `counters().hits`. Engines that hear of
-   * such ends leave it out.
+   * Once a second or so, for little: the point ends itself where its process runs another program by now. Gives what of
+   * `counters()` shows that something happened. Engines that hear of such ends leave it out.
    */
-  readonly look?: (images: ProgramImages) => bigint;
+  readonly look?: (images: ProgramImages) => Pick<PointCounters, 'hits' | 'awaited'>;
   /** Disarms; resolves when the kernel says that no probe is left. Idempotent. */
   disarm(): Promise<void>;
 }

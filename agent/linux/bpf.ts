@@ -363,6 +363,8 @@ export interface UprobeMultiSpec {
   /** A path that opens the inode that the target maps. */
   readonly path: string;
   readonly fileOffsets: readonly number[];
+  /** What `bpf_get_attach_cookie` gives at each of them. */
+  readonly cookies?: readonly bigint[];
   readonly pid: number;
 }
 
@@ -380,6 +382,11 @@ export function linkUprobeMulti(spec: UprobeMultiSpec): BpfLink {
     .pointer(24, offsets)
     .u32(48, spec.fileOffsets.length)
     .u32(56, spec.pid);
+  if (spec.cookies !== undefined) {
+    const cookies = Buffer.alloc(offsets.length);
+    spec.cookies.forEach((cookie, i) => cookies.writeBigUInt64LE(cookie, i * 8));
+    attributes.pointer(40, cookies);
+  }
   const result = bpf('BPF_LINK_CREATE', attributes);
   if (result.value < 0n) {
     throw systemError(`cannot attach to "${spec.path}" of process ${spec.pid}`, 'bpf', result.errno, {

@@ -33,6 +33,8 @@ const schema = z.strictObject({
   cpuPercent: z
     .strictObject({ point: percent.default(1), host: percent.default(5) })
     .default({ point: 1, host: 5 }),
+  /** So many seconds at least a point that covers several processes is armed in one of them before it is in the others. */
+  canarySeconds: z.number().min(0).max(86_400).default(0),
   /** Whether whole memory may leave the host, secrets and all. Without a policy, yes. */
   wholeMemory: z.boolean().default(false),
 });
@@ -51,6 +53,7 @@ export interface Policy {
   readonly engines: readonly EngineName[] | undefined;
   readonly logFiles: LogFileRule;
   readonly cpu: CpuRule;
+  readonly canaryMs: number;
   /** Throws `denied` or `usage`. */
   checkPoint(request: {
     readonly plan: Plan;
@@ -127,6 +130,7 @@ function makePolicy(rules: Rules, name: string, limits: Limits = defaultLimits):
     engines: rules.engines,
     logFiles: { name, patterns: rules.logFiles },
     cpu: { name, ...rules.cpuPercent },
+    canaryMs: rules.canarySeconds * 1000,
     checkPoint({ plan, engine, maxHits, expiresMs, stream, minIntervalNs = 0n }) {
       checkEngine(engine);
       checkStack(plan.stackBytes);

@@ -66,12 +66,14 @@ export function pointRequestFrom(arm: stillframe.v1.Arm.$Properties): PointReque
     owner: arm.owner ?? '',
     note: arm.note ?? '',
     whileConnected: arm.whileConnected ?? false,
+    ...(arm.canaryMs ? { canaryMs: Math.min(arm.canaryMs, maxCanaryMs) } : {}),
   };
 }
 
 /** In characters: what is kept, logged and told to whoever lists points. */
 const maxTexts = { pointId: 64, selector: 4096, owner: 256, note: 4096 } as const;
 const maxPids = 1024;
+const maxCanaryMs = 24 * 3_600_000;
 
 function checkSizes(arm: stillframe.v1.Arm.$Properties): void {
   for (const [field, most] of Object.entries(maxTexts)) {
@@ -172,6 +174,9 @@ export function pointStateMessage(view: PointView): stillframe.v1.PointState.$Pr
     owner: view.owner,
     note: view.note,
     countOnly: view.countOnly,
+    ...(view.canary === undefined
+      ? {}
+      : { canary: { ...view.canary, untilMs: toLong(view.canary.untilMs) } }),
     ...(view.counters.aggregate === undefined
       ? {}
       : { aggregate: aggregateMessage(view.counters.aggregate) }),

@@ -2,6 +2,7 @@
 import type { EngineName } from '../../format/capture.js';
 import type { Plan } from '../../format/plan/plan.js';
 import type { PointCounters, TracerArmed } from '../tracer/client.js';
+import { type Canary, canaryText } from './canary.js';
 import { Delivered, type ProcessKey, keyOf } from './delivered.js';
 import type { PointRecord } from './point-records.js';
 import { addCounters, noCounters, whyLine } from './why.js';
@@ -27,6 +28,8 @@ export interface PointRequest {
   readonly note: string;
   /** It goes when nobody waits for it any more. */
   readonly whileConnected?: boolean;
+  /** Of several processes one is armed so long before the others. */
+  readonly canaryMs?: number;
 }
 
 export type PointPhase = 'pending' | 'armed' | 'suspended' | 'ended' | 'failed';
@@ -48,6 +51,7 @@ export interface PointView {
   readonly owner: string;
   readonly note: string;
   readonly countOnly: boolean;
+  readonly canary?: { readonly pid: number; readonly untilMs: number; readonly waiting: number };
 }
 
 /** Where a point is armed: one process. */
@@ -89,6 +93,8 @@ export class Point {
   #banked: PointCounters = noCounters;
   /** As last seen, by process. A hit can come before its process is known to be armed. */
   readonly #seen = new Map<number, PointCounters>();
+  /** While it is armed in one process before the others. */
+  canary: Canary | undefined;
   /** Kept for lists when nothing is armed any more. */
   #engine = '';
 
@@ -161,6 +167,7 @@ export class Point {
 
   close(phase: 'ended' | 'failed', end: PointEnding, detail: string): void {
     this.phase = phase;
+    this.canary = undefined;
     this.unarmed.clear();
     this.refused.clear();
     this.end = end;
@@ -207,7 +214,7 @@ export class Point {
 
   /** What another agent would need to go on with it. */
   record(): PointRecord {
-    const { request, restores, phase, end, detail } = this;
+    const { request, restores, phase, end, detail, canary } = this;
     const processes = new Map(
       this.delivered.processes().map((process) => [keyOf(process), { ...process, armed: false }]),
     );
@@ -221,6 +228,7 @@ export class Point {
       processes: [...processes.values()],
       delivered: this.delivered.total,
       restores,
+      ...(canary === undefined ? {} : { canary }),
       ...(end === undefined ? {} : { ended: { phase: phase === 'failed' ? phase : 'ended', end, detail } }),
     };
   }
@@ -232,6 +240,7 @@ export class Point {
     const addresses = processes.reduce((sum, process) => sum + process.addresses.length, 0);
     const { location, condition } = plan.request;
     const awaited = this.#awaited();
+    const { canary } = this;
     return {
       id,
       phase: this.phase,
@@ -248,6 +257,7 @@ export class Point {
         maxHits: stream === true ? 0 : maxHits,
         hasCondition: condition !== undefined,
         detail: this.#pendingDetail() ?? this.detail,
+        ...(canary === undefined ? {} : { canary: canaryText(canary) }),
       }),
       ...(this.end === undefined ? {} : { end: this.end }),
       location,
@@ -257,6 +267,9 @@ export class Point {
       owner,
       note,
       countOnly,
+      ...(canary === undefined
+        ? {}
+        : { canary: { pid: canary.pid, untilMs: canary.untilMs, waiting: canary.rest.length } }),
     };
   }
 }

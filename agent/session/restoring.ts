@@ -2,6 +2,7 @@
 import { toStillframeError } from '../../format/error.js';
 import type { TracerClient } from '../tracer/client.js';
 import type { ProcessToArm } from './arming.js';
+import { canaryFailure } from './canary.js';
 import { type ProcessKey, isSame } from './delivered.js';
 import type { PastPoints } from './past-points.js';
 import type { Point, PointEnding, PointView } from './point.js';
@@ -85,6 +86,10 @@ export class Restoring {
       const [target] = await tracer.listTargets(String(pid));
       if (target?.startTicks !== startTicks) point.delivered.forget(isSame({ pid, startTicks }));
       else if (armed) alive.push({ pid, startTicks });
+    }
+    const { canary } = point;
+    if (canary !== undefined && !alive.some(isSame(canary))) {
+      return await close(point, 'failed', canaryFailure(canary, 'it was gone when an agent ran again'));
     }
     if (alive.length === 0 && point.request.selector === '' && !point.isUsedUp) {
       return await close(point, 'target-gone', 'its process is gone, and no agent ran when it went');

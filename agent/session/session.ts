@@ -17,6 +17,7 @@ import { StillframeError, toStillframeError } from '../../format/error.js';
 import type { Policy } from '../policy/policy.js';
 import { parseSelector } from '../../format/target-selector.js';
 import { Arming, type ProcessToArm } from './arming.js';
+import { Canaries } from './canaries.js';
 import { takeCore, type SessionCoreOrder } from './core.js';
 import { Gate } from './gate.js';
 import { Newcomers } from './newcomers.js';
@@ -76,6 +77,7 @@ export class Session implements AsyncDisposable {
   readonly #arming: Arming;
   readonly #newcomers: Newcomers;
   readonly #suspending: Suspending;
+  readonly #canaries: Canaries;
   readonly #past: PastPoints;
   readonly #restoring: Restoring;
   readonly #points = new Map<string, Point>();
@@ -115,6 +117,18 @@ export class Session implements AsyncDisposable {
         this.#announce(point);
         this.#log('point suspended', point);
       },
+    });
+    this.#canaries = new Canaries({
+      tracer,
+      arming: this.#arming,
+      newcomers: this.#newcomers,
+      past: this.#past,
+      leastMs: policy.canaryMs,
+      passed: (point) => {
+        this.#announce(point);
+        this.#log('canary passed', point);
+      },
+      failed: (point, detail) => this.#close(point, 'failed', 'failed', { detail }),
     });
     this.#restoring = new Restoring({
       tracer,
@@ -173,7 +187,7 @@ export class Session implements AsyncDisposable {
   async #closeRestored(point: Point, end: PointEnding, detail: string): Promise<PointView> {
     this.#past.woken(point.request.id);
     this.#points.set(point.request.id, point);
-    await this.#close(point, 'ended', end, { detail });
+    await this.#close(point, end === 'failed' ? 'failed' : 'ended', end, { detail });
     return point.view();
   }
 
@@ -214,8 +228,7 @@ export class Session implements AsyncDisposable {
     const before = point.delivered.total;
     const failures: StillframeError[] = [];
     let usedUp = 0;
-    for (const process of processes) {
-      const outcome = await this.#arming.arm(point, process);
+    for (const outcome of await this.#canaries.arm(point, processes)) {
       if (outcome instanceof StillframeError) failures.push(outcome);
       else if (outcome === 'used up') usedUp += 1;
     }
@@ -234,7 +247,7 @@ export class Session implements AsyncDisposable {
     }
     if (point.active) {
       if (point.phase === 'pending') point.wait();
-      if (request.selector !== '') this.#newcomers.add(point);
+      if (request.selector !== '' && point.canary === undefined) this.#newcomers.add(point);
       this.#past.keep(point);
     }
     this.#past.woken(request.id);
@@ -283,9 +296,11 @@ export class Session implements AsyncDisposable {
     if (point.phase !== 'suspended') return await this.#freshOne(point);
     return await this.#armOnce(id, async () => {
       point.wait('it was resumed');
+      this.#canaries.again(point);
       this.#log('point resumed', point);
       await this.#armAgain(point, 'no process that it was armed in is left');
-      if (point.active && point.request.selector !== '') this.#newcomers.add(point);
+      const seeks = point.request.selector !== '' && point.canary === undefined;
+      if (point.active && seeks) this.#newcomers.add(point);
       return await this.#freshOne(point);
     });
   }
@@ -417,6 +432,7 @@ export class Session implements AsyncDisposable {
       point.goneEarly.add(pid);
       point.detail = reason.detail;
     }
+    if (this.#canaries.ended(point, pid, reason)) return;
     if (point.request.selector !== '' && !point.isUsedUp) {
       if (point.armed.size === 0) point.wait(reason.detail);
       if (reason.kind === 'failed') this.#newcomers.released(point, pid, reason.detail);
@@ -451,6 +467,7 @@ export class Session implements AsyncDisposable {
   /** Where it was armed before. `reason`: why it was not for a while. */
   async #armAgain(point: Point, reason: string): Promise<void> {
     const failures = await this.#arming.again(point);
+    if (await this.#canaries.lost(point, failures)) return;
     for (const [pid, { message }] of failures) this.#newcomers.released(point, pid, message);
     const [first] = failures.values();
     const isEmpty = point.armed.size === 0 && point.active;
@@ -515,6 +532,7 @@ export class Session implements AsyncDisposable {
     try {
       this.#past.forgetExpired((id) => this.#starting.has(id));
       await this.#suspending.look([...this.#points.values()]);
+      await this.#canaries.look([...this.#points.values()], Date.now());
       for (const point of this.#points.values()) {
         if (!point.active) continue;
         if (Date.now() - this.#startedMs >= healthyMs) this.#clear(point);

@@ -1,6 +1,7 @@
 /** Disarms points that cost more than the host allows; they stay listed as suspended until somebody resumes them. */
 import type { CpuRule } from '../policy/policy.js';
 import type { Arming } from './arming.js';
+import { canaryFailure } from './canary.js';
 import { CpuBudget } from './cpu-budget.js';
 import type { Newcomers } from './newcomers.js';
 import type { PastPoints } from './past-points.js';
@@ -45,7 +46,9 @@ export class Suspending {
     }
   }
 
-  async #suspend(point: Point, detail: string): Promise<void> {
+  async #suspend(point: Point, why: string): Promise<void> {
+    const { canary } = point;
+    const detail = canary === undefined ? why : canaryFailure(canary, why);
     const { arming, newcomers, past, log, suspended } = this.#context;
     point.suspend(detail);
     // Also for who asks when it is over: it has not seen everything.

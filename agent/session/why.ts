@@ -17,6 +17,8 @@ export interface WhyFacts {
   readonly hasCondition: boolean;
   /** What a pending, suspended, ended or failed point says of itself. */
   readonly detail: string;
+  /** What is said of the process that it is tried in first. */
+  readonly canary?: string;
 }
 
 export function whyLine(facts: WhyFacts): string {
@@ -29,19 +31,19 @@ export function whyLine(facts: WhyFacts): string {
   const where = `armed at ${count(facts.addresses, 'address', 'addresses')} in ${processes(facts.pids)} by ${facts.engine}`;
   const never = facts.engine === 'watch' ? 'nobody has written there yet' : 'no thread has passed there yet';
   const passed = counters.hits === 0n ? `0 hits, ${never}` : hitsOf(facts);
-  const { awaited = '' } = facts;
-  return `${where}: ${passed}${awaited === '' ? '' : `; ${awaited}`}`;
+  return `${where}: ${passed}${more(facts.awaited)}${more(facts.canary)}`;
 }
+
+const more = (text: string | undefined): string => (text === undefined || text === '' ? '' : `; ${text}`);
 
 /** It is armed in a file, wherever that is loaded. */
 function whyInFile(facts: WhyFacts): string {
   const where = `armed in the library for ${processes(facts.pids)} by ${facts.engine}`;
   const passed = facts.counters.hits === 0n ? '0 hits' : hitsOf(facts);
-  const { awaited = '' } = facts;
-  if (awaited !== '') return `${where}: ${passed}, ${awaited}`;
-  return facts.counters.hits === 0n
-    ? `${where}: 0 hits, no thread has passed there yet`
-    : `${where}: ${passed}`;
+  const { awaited = '', canary } = facts;
+  if (awaited !== '') return `${where}: ${passed}, ${awaited}${more(canary)}`;
+  const never = facts.counters.hits === 0n ? ', no thread has passed there yet' : '';
+  return `${where}: ${passed}${never}${more(canary)}`;
 }
 
 function hitsOf({ counters, hasCondition, maxHits, phase }: WhyFacts): string {

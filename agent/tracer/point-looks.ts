@@ -1,15 +1,20 @@
 /**
  * Looks after all that is armed, once a second: whether somebody passed, and whether processes still run the programs that points were made for. It is all that
  * a tracer does while nothing happens, so it is made to cost next to nothing: counters are read from mapped memory, a process is looked at once, however
- * many points it has, and the front hears of points only when they were passed.
+ * many points it has, and the front hears of points only when they were passed, or their library was loaded or is gone.
  */
 import { toStillframeError } from '../../format/error.js';
-import type { ArmedPoint } from '../engines/engine.js';
+import type { ArmedPoint, PointCounters } from '../engines/engine.js';
 import { ProgramImages } from '../targets/program-image.js';
 import type { PointOfProcess } from './protocol.js';
 
 export interface LookedAfter extends PointOfProcess {
   readonly point: ArmedPoint;
+}
+
+/** What was told of it, and whether it was said that it cannot be looked after. */
+interface Seen extends Pick<PointCounters, 'hits' | 'awaited'> {
+  readonly isFailing: boolean;
 }
 
 export interface PointLooksEvents {
@@ -24,8 +29,7 @@ const maxRestMs = 4000;
 
 export class PointLooks implements Disposable {
   readonly #events: PointLooksEvents;
-  /** With the hits that were told of, and whether it was said that it cannot be looked after. */
-  readonly #points = new Map<LookedAfter, { readonly hits: bigint; readonly isFailing: boolean }>();
+  readonly #points = new Map<LookedAfter, Seen>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(events: PointLooksEvents) {
@@ -66,9 +70,9 @@ export class PointLooks implements Disposable {
     for (const [looked, before] of this.#points) {
       const { point, pointId, pid } = looked;
       try {
-        const hits = point.look?.(images) ?? point.counters().hits;
-        if (hits === before.hits) continue;
-        this.#points.set(looked, { hits, isFailing: false });
+        const { hits, awaited } = point.look?.(images) ?? point.counters();
+        if (hits === before.hits && awaited === before.awaited) continue;
+        this.#points.set(looked, { hits, ...(awaited === undefined ? {} : { awaited }), isFailing: false });
         passed.add(pointId);
       } catch (error) {
         if (before.isFailing) continue;

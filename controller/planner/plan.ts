@@ -6,7 +6,7 @@ import { hex } from '../../format/address.js';
 import { StillframeError } from '../../format/error.js';
 import { listExpression } from '../../format/dwarf-op/list.js';
 import { defaultLimits, type Limits } from '../../format/limits.js';
-import { flattenRanges, type Plan, type PlanSite } from '../../format/plan/plan.js';
+import { flattenRanges, type Plan, type PlanSite, repeatsIn } from '../../format/plan/plan.js';
 import { isUnlowered, type Unlowered } from '../expression/lower.js';
 import type { Typed } from '../expression/typed.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
@@ -85,7 +85,9 @@ export function planPoint(options: PlanRequestOptions): PlannedPoint {
   if (planned.length === 0 && refusal !== undefined) throw refusal;
   dropped.push(...unseen.map(({ address, ...rest }) => ({ address: hex(address), ...rest })));
   const { stackBytes, maxBytes } = settings;
-  const isThird = typeof timing === 'object' || planned.some(({ site }) => site.decision !== undefined);
+  const isThird =
+    typeof timing === 'object' ||
+    planned.some(({ site }) => site.decision !== undefined || repeatsIn(site.ranges));
   const module = { buildId: symbols.buildId, path: options.modulePath };
   const { metric } = options;
   const shape = sameShape(planned.flatMap((site) => site.shape ?? []));

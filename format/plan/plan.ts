@@ -128,7 +128,7 @@ export function hasRepeats(plan: Plan): boolean {
   return plan.sites.some(({ ranges }) => repeatsIn(ranges));
 }
 
-function repeatsIn(ranges: readonly PlanRange[]): boolean {
+export function repeatsIn(ranges: readonly PlanRange[]): boolean {
   return ranges.some(({ repeat, children }) => repeat !== undefined || repeatsIn(children));
 }
 

@@ -260,16 +260,9 @@ class PtracePoint implements ArmedPoint {
     return this.#warning;
   }
 
-  #read(slot: CounterSlot): bigint {
-    return Atomics.load(new BigInt64Array(this.#counters), counterSlots.indexOf(slot));
-  }
-
-  look(): bigint {
-    return this.#read('hits');
-  }
-
   counters(): PointCounters {
-    const read = (slot: CounterSlot): bigint => this.#read(slot);
+    const view = new BigInt64Array(this.#counters);
+    const read = (slot: CounterSlot): bigint => Atomics.load(view, counterSlots.indexOf(slot));
     const awaited = this.#ended ? undefined : this.#loading?.whyNot();
     return {
       hits: read('hits'),

@@ -11,6 +11,8 @@ const unknownRegisters: readonly string[] = userRegisterNames.slice(21);
 
 export interface CaptureSurroundings {
   readonly site: PlanSite;
+  /** What the site leaves out. */
+  readonly left?: readonly MissingRange[];
   /** Bytes of stack that were asked for. */
   readonly stackBytes: number;
   /** Whether pages that are not resident could be read: a short window then ends where the stack does. */
@@ -51,6 +53,7 @@ export function captureOfRecord(record: HitRecord, around: CaptureSurroundings):
     const absence = missingRange(range, state, parentPath);
     if (absence !== undefined) missing.push(absence);
   }
+  missing.push(...(around.left ?? []));
   return {
     engine: 'uprobe',
     pid: record.pid,

@@ -4,7 +4,7 @@ import type { PlanTiming } from '../../../format/plan/timing.js';
 import type { PointCounters, PointSink, ArmedPoint, ArmRequest } from '../engine.js';
 import { StillframeError, toStillframeError } from '../../../format/error.js';
 import { AggregateMaps } from '../../bpf/aggregate-maps.js';
-import { compileSite } from '../../bpf/compile-plan.js';
+import { type CompileOptions, compileSite } from '../../bpf/compile-plan.js';
 import { counterSlots, PointState } from '../../bpf/point-state.js';
 import { readRecord, siteOfRecord } from '../../bpf/read-record.js';
 import { compileEntry, createCallTimes } from '../../bpf/timing.js';
@@ -21,7 +21,9 @@ import { findProbeFile, type ProbeFile } from '../../targets/probe-file.js';
 import { ProgramImage, type ProgramImages } from '../../targets/program-image.js';
 import { type Attachment, type AttachWay, attach } from './attach.js';
 import { captureOfRecord } from './capture.js';
+import { shareSites, type SharedSites } from './shared-sites.js';
 import { isEmulatedAt } from './emulated.js';
+import { fitSite, type FittedSite, tooLarge } from './fit.js';
 import type { HitCosts } from './hit-cost.js';
 
 const fewHits = 1000n;
@@ -42,6 +44,9 @@ export interface PointMeans {
   readonly costs: HitCosts;
 }
 
+/** A site as it is probed. */
+type AttachedSite = Omit<FittedSite<unknown>, 'made'>;
+
 export class UprobePoint implements ArmedPoint {
   readonly engine = 'uprobe';
   readonly #request: ArmRequest;
@@ -50,6 +55,7 @@ export class UprobePoint implements ArmedPoint {
   readonly #costs: HitCosts;
   /** All of its instructions. */
   readonly #isEmulated: boolean;
+  readonly #sites: readonly AttachedSite[];
   readonly #layouts: readonly RecordLayout[];
   readonly #file: ProbeFile;
   readonly #image: ProgramImage;
@@ -75,14 +81,14 @@ export class UprobePoint implements ArmedPoint {
     this.#request = request;
     this.#sink = sink;
     const { plan, pid } = request;
-    this.#layouts = plan.sites.map((site) => layoutRecord(plan, site));
     using undo = new Holder();
     const process = undo.use(new PidFd(pid));
     this.#image = new ProgramImage(pid);
     this.#file = findProbeFile(pid, plan, means.elfFacts);
     this.#isEmulated = isEmulatedAt(this.#file.path, ...plan.sites.map(({ fileOffset }) => fileOffset));
     const { maxHits, minIntervalNs } = request;
-    const ring = request.countOnly ? undefined : undo.use(this.#makeRing());
+    const largest = Math.max(0, ...plan.sites.map((site) => layoutRecord(plan, site).bytes));
+    const ring = request.countOnly ? undefined : undo.use(this.#makeRing(largest));
     const delivery =
       ring === undefined
         ? undefined
@@ -96,30 +102,28 @@ export class UprobePoint implements ArmedPoint {
     const scratch = createThreadScratch(plan);
     if (scratch !== undefined) undo.use(scratch);
     if (timing !== undefined && times !== undefined) this.#attachEntries(timing, times.fd, undo);
-    plan.sites.forEach((site, siteIndex) => {
-      const program = compileSite(plan, {
-        siteIndex,
-        stateFd: this.#state.fd,
-        ...(scratch === undefined ? {} : { scratchFd: scratch.fd }),
-        counterSlots: this.#slots,
-        delivery,
-        ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate }),
-        ...(times === undefined ? {} : { timesFd: times.fd }),
-        sleepable: way.sleepable,
-        ...(way.copyStringBtfId === undefined ? {} : { copyStringBtfId: way.copyStringBtfId }),
-        ...(way.name === 'perf uprobe' ? { onlyPid: pid } : {}),
-      });
-      const { path } = this.#file;
-      this.#attachments.push(undo.use(attach(way, { program, path, fileOffset: site.fileOffset, pid })));
-    });
+    const common = {
+      stateFd: this.#state.fd,
+      ...(scratch === undefined ? {} : { scratchFd: scratch.fd }),
+      counterSlots: this.#slots,
+      delivery,
+      ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate }),
+      ...(times === undefined ? {} : { timesFd: times.fd }),
+    };
+    const fitted: AttachedSite[] = [];
+    for (const shared of shareSites(plan.sites, way.name === 'uprobe-multi')) {
+      for (const [index, site] of this.#attachSites(shared, common, undo)) fitted[index] = site;
+    }
+    this.#sites = fitted;
+    this.#layouts = this.#sites.map(({ site }) => layoutRecord(plan, site));
     if (this.#image.isAnother()) {
       throw new StillframeError('target-gone', this.#executed, { detail: { pid } });
     }
     this.#pumped = pump.add(
       ring,
       {
-        record: (bytes) => {
-          this.#receive(bytes);
+        records: (list) => {
+          if (this.#checkImage()) for (const bytes of list) this.#receive(bytes);
         },
         ready: () => {
           this.#end({ kind: 'target-gone', detail: `process ${pid} is gone` });
@@ -131,6 +135,36 @@ export class UprobePoint implements ArmedPoint {
       process.fd,
     );
     this.#held = undo.move();
+  }
+
+  /** One program at all of them, with as many ranges as the kernel takes. */
+  #attachSites(
+    { indices, cookies }: SharedSites,
+    common: Omit<CompileOptions, 'siteIndex' | 'sleepable'>,
+    undo: Holder,
+  ): readonly (readonly [number, AttachedSite])[] {
+    const { plan, pid } = this.#request;
+    const { sleepable, copyStringBtfId, name } = this.#way;
+    const sites = indices.flatMap((index) => plan.sites[index] ?? []);
+    const [first] = sites;
+    const [siteIndex] = indices;
+    if (first === undefined || siteIndex === undefined) return [];
+    const options = {
+      ...common,
+      siteIndex,
+      isShared: sites.length > 1,
+      sleepable,
+      ...(copyStringBtfId === undefined ? {} : { copyStringBtfId }),
+      ...(name === 'perf uprobe' ? { onlyPid: pid } : {}),
+    };
+    const places = sites.map(({ fileOffset }, i) => ({ fileOffset, cookie: cookies[i] ?? 0n }));
+    const [place = { fileOffset: first.fileOffset }, ...others] = places;
+    const { site, made, left } = fitSite(first, (tried) => {
+      const program = compileSite({ ...plan, sites: plan.sites.with(siteIndex, tried) }, options);
+      return attach(this.#way, { program, path: this.#file.path, place, others, pid });
+    });
+    this.#attachments.push(undo.use(made));
+    return sites.map((each, i) => [indices[i] ?? 0, { site: { ...each, ranges: site.ranges }, left }]);
   }
 
   get #executed(): string {
@@ -161,18 +195,26 @@ export class UprobePoint implements ArmedPoint {
       ...(name === 'perf uprobe' ? { onlyPid: pid } : {}),
     });
     const { path } = this.#file;
-    for (const { fileOffset } of timing.entries)
-      this.#attachments.push(undo.use(attach(this.#way, { program, path, fileOffset, pid })));
+    const [place, ...others] = timing.entries.map(({ fileOffset }) => ({ fileOffset }));
+    if (place === undefined) return;
+    const links =
+      name === 'uprobe-multi' ? [{ place, others }] : [place, ...others].map((each) => ({ place: each }));
+    for (const link of links)
+      this.#attachments.push(undo.use(attach(this.#way, { program, path, ...link, pid })));
   }
 
-  #makeRing(): RingBuffer {
-    const largest = Math.max(0, ...this.#layouts.map((layout) => layout.bytes));
+  #makeRing(largest: number): RingBuffer {
     const { maxHits, minIntervalNs } = this.#request;
     const atOnce = minIntervalNs === 0n ? most : Number(longNs / minIntervalNs);
     const room = Math.floor(maxRingBytes / largest);
     // Whoever wants many wants those that come fast, too; and there is one ring for each process.
     const records = Math.min(maxHits, Math.max(few, Math.min(atOnce, room, most)));
     return new RingBuffer(ringBytesFor(largest, records));
+  }
+
+  get warning(): string | undefined {
+    const cut = this.#sites.filter(({ left }) => left.length > 0);
+    return cut.length === 0 ? undefined : [...new Set(cut.map(({ site }) => tooLarge(site)))].join('; ');
   }
 
   get addresses(): readonly bigint[] {
@@ -192,6 +234,13 @@ export class UprobePoint implements ArmedPoint {
     };
   }
 
+  look(images: ProgramImages): Pick<PointCounters, 'hits' | 'awaited'> {
+    if (this.#disarmed === undefined && !this.#ended) this.#checkImage(images);
+    const awaited = this.#whyNotLoaded();
+    const { hits } = this.#last ?? this.#counts();
+    return { hits, ...(awaited === undefined ? {} : { awaited }) };
+  }
+
   /** Probes belong to the file: they are there whenever the process loads it, and again when it does so again. */
   #whyNotLoaded(): string | undefined {
     const { library } = this.#file;
@@ -203,11 +252,6 @@ export class UprobePoint implements ArmedPoint {
       if (toStillframeError(error).code === 'target-gone') return undefined;
       throw error;
     }
-  }
-
-  look(images: ProgramImages): bigint {
-    if (this.#disarmed === undefined && !this.#ended) this.#checkImage(images);
-    return this.#last?.hits ?? this.#counts().hits;
   }
 
   /** What the maps hold, which is read for little. */
@@ -281,9 +325,9 @@ export class UprobePoint implements ArmedPoint {
 
   #receive(bytes: Uint8Array): void {
     const siteIndex = siteOfRecord(bytes);
-    const site = this.#request.plan.sites[siteIndex];
+    const { site, left = [] } = this.#sites[siteIndex] ?? {};
     const layout = this.#layouts[siteIndex];
-    if (site === undefined || layout === undefined || !this.#checkImage()) return;
+    if (site === undefined || layout === undefined) return;
     const record = readRecord(bytes, layout);
     this.#delivered++;
     this.#rangeFaults += record.ranges.filter(({ code }) => isFault(code)).length;
@@ -291,6 +335,7 @@ export class UprobePoint implements ArmedPoint {
     this.#sink.hit(
       captureOfRecord(record, {
         site,
+        left: left.map((path) => ({ path, reason: 'limit', detail: tooLarge(site) })),
         stackBytes: layout.stackBytes,
         sleepable: this.#way.sleepable,
         isTimed: this.#request.plan.timing !== undefined,

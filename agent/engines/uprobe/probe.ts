@@ -81,7 +81,7 @@ function attachOwn(
     ...(way.copyStringBtfId === undefined ? {} : { copyStringBtfId: way.copyStringBtfId }),
     ...(way.name === 'perf uprobe' ? { onlyPid: process.pid } : {}),
   });
-  return attach(way, { program, path, fileOffset, pid: process.pid });
+  return attach(way, { program, path, place: { fileOffset }, pid: process.pid });
 }
 
 function ownFunction(symbol: OwnFunction): { path: string; fileOffset: number } {

@@ -131,7 +131,9 @@ export class WatchPoint implements ArmedPoint {
     this.#pumped = means.pump.add(
       ring,
       {
-        record: (bytes) => this.#receive(bytes),
+        records: (list) => {
+          for (const bytes of list) this.#receive(bytes);
+        },
         ready: () => this.#end({ kind: 'target-gone', detail: `process ${pid} is gone` }),
         failed: (error) => this.#end({ kind: 'failed', detail: error.message }),
       },
@@ -175,9 +177,9 @@ export class WatchPoint implements ArmedPoint {
     };
   }
 
-  look(): bigint {
+  look(): Pick<PointCounters, 'hits'> {
     if (this.#disarmed === undefined && !this.#ended) this.#lookAtMemory();
-    return this.counters().hits;
+    return this.counters();
   }
 
   /** NB: the memory that was opened is that of the program that ran then, not that of one that runs in its stead. */

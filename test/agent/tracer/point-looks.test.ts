@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { ArmedPoint } from '../../../agent/engines/engine.js';
+import type { ArmedPoint, PointCounters } from '../../../agent/engines/engine.js';
 import type { ProgramImages } from '../../../agent/targets/program-image.js';
 import { type LookedAfter, PointLooks } from '../../../agent/tracer/point-looks.js';
 import { StillframeError } from '../../../format/error.js';
@@ -24,18 +24,20 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function pointWith(look: ArmedPoint['look'], hits = 0n): ArmedPoint {
+type Look = (images: ProgramImages) => bigint;
+
+function pointWith(look: Look | undefined, hits = 0n): ArmedPoint {
   const counters = { hits, conditionFalse: 0n, faults: 0n, dropped: 0n, delivered: 0n };
   return {
     engine: 'uprobe',
     addresses: [],
     counters: () => counters,
     disarm: () => Promise.resolve(),
-    ...(look === undefined ? {} : { look }),
+    ...(look === undefined ? {} : { look: (images) => ({ hits: look(images) }) }),
   };
 }
 
-const armed = (pointId: string, look: ArmedPoint['look'], pid = 100): LookedAfter => ({
+const armed = (pointId: string, look: Look, pid = 100): LookedAfter => ({
   pointId,
   pid,
   point: pointWith(look),
@@ -59,6 +61,22 @@ test('tells of points that were passed since it was told of them, and of no othe
   hits.q = 6n;
   await second();
   expect(told).toEqual([['q'], ['p', 'q']]);
+});
+
+test('tells of a point whose library is loaded, or is gone again', async () => {
+  let awaited: string | undefined = 'its library is not loaded';
+  const look = (): Pick<PointCounters, 'hits' | 'awaited'> => ({
+    hits: 0n,
+    ...(awaited === undefined ? {} : { awaited }),
+  });
+  looks.add({ pointId: 'p', pid: 100, point: { ...pointWith(undefined), look } });
+  await second();
+  await second();
+  expect(told).toEqual([['p']]);
+  awaited = undefined;
+  await second();
+  await second();
+  expect(told).toEqual([['p'], ['p']]);
 });
 
 test('a point in several processes is told of once', async () => {

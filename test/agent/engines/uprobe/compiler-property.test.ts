@@ -18,7 +18,7 @@ import { Random, RandomExpressions } from './random-plan.js';
 import { pointers, randomMemory, randomState, registersOf } from './random-state.js';
 
 const statesPerPlan = 40;
-const plans = Number(process.env['STILLFRAME_PLANS'] ?? 30);
+const plans = Number(process.env['STILLFRAME_PLANS'] ?? 60);
 const rangesPerPlan = 40;
 
 test(`${plans} random plans at ${statesPerPlan} random states bring what the interpreter brings`, async () => {
