@@ -12,7 +12,7 @@ export const batchInstructions: readonly (readonly [assembly: string, bytes: str
   ['push %r8', '4150'],
   ['push %rdi', '57'],
   ['next: decq 0x8(%rsp)', '48ff4c2408'],
-  ['js over', '7874'],
+  ['js over', '7877'],
   ['mov (%rbx), %rax', '488b03'],
   ['test %rax, %rax', '4885c0'],
   ['js own', '781c'],
@@ -23,15 +23,16 @@ export const batchInstructions: readonly (readonly [assembly: string, bytes: str
   ['mov 0x28(%rbx), %r8', '4c8b4328'],
   ['mov 0x30(%rbx), %r9', '4c8b4b30'],
   ['syscall', '0f05'],
-  ['jmp done', 'eb2f'],
+  ['jmp done', 'eb32'],
   ['own: mov 0x10(%rbx), %rdx', '488b5310'],
   ['cmp $-1, %rax', '4883f8ff'],
-  ['je copy', '7413'],
+  ['je copy', '7416'],
   ['cmp $-2, %rax', '4883f8fe'],
-  ['jne over', '7540'],
+  ['jne over', '7543'],
   ['mov (%rdx), %rax', '488b02'],
   ['and 0x18(%rbx), %rax', '48234318'],
-  ['sub 0x20(%rbx), %rax', '482b4320'],
+  ['mov 0x20(%rbx), %rcx', '488b4b20'],
+  ['sub (%rcx), %rax', '482b01'],
   ['jmp done', 'eb12'],
   ['copy: mov (%rdx), %rax', '488b02'],
   ['add 0x18(%rbx), %rax', '48034318'],
@@ -47,10 +48,19 @@ export const batchInstructions: readonly (readonly [assembly: string, bytes: str
   ['add $0x4, %rdx', '4883c204'],
   ['go: movslq (%rdx), %rax', '486302'],
   ['lea 0x50(%rbx,%rax), %rbx', '488d5c0350'],
-  ['jmp next', 'eb85'],
+  ['jmp next', 'eb82'],
   ['over: pop %rdi', '5f'],
   ['pop %rax', '58'],
   ['mov %rbx, 0x28(%rdi)', '48895f28'], // where it ended
   ['pop %rbx', '5b'],
   ['ret', 'c3'],
+];
+
+/**
+ * What a signal that only ends a wait runs, and how it returns (rt_sigreturn(2)): the kernel calls the first, which returns to the second.
+ */
+export const handlerInstructions: readonly (readonly [assembly: string, bytes: string])[] = [
+  ['ret', 'c3'],
+  ['mov $0xf, %eax', 'b80f000000'],
+  ['syscall', '0f05'],
 ];

@@ -7,9 +7,9 @@
  * records are gone through is bounded by the caller. Nothing is checked: addresses are those of arenas that live as long as the batch.
  */
 import { StillframeError } from '../../format/error.js';
-import { batchInstructions } from './call-batch-code.js';
 import { callBack } from './ffi.js';
-import { Arena, mapCode } from './mmap.js';
+import { machineCode } from './machine-code.js';
+import { Arena } from './mmap.js';
 
 /** A system call by number, with its arguments. */
 export interface BatchCall {
@@ -47,14 +47,6 @@ const resultWord = 7;
 /** In halves of words. */
 const flowAt = { negative: 16, zero: 17, positive: 18 } as const;
 
-let code: bigint | undefined;
-
-/** Mapped once a thread, for as long as it runs. */
-function codeAddress(): bigint {
-  code ??= mapCode(Buffer.from(batchInstructions.map(([, bytes]) => bytes).join(''), 'hex'));
-  return code;
-}
-
 export class CallBatch implements Disposable {
   readonly #arena: Arena;
   readonly #words: BigInt64Array;
@@ -75,7 +67,6 @@ export class CallBatch implements Disposable {
     this.#room = records;
     this.#dataUsed = headWords + records * recordWords;
     this.#dataEnd = words;
-    codeAddress();
   }
 
   /** The address of so many words of data, 0 at first. */
@@ -109,12 +100,16 @@ export class CallBatch implements Disposable {
     return this.#add(opCopy, [words.to, words.from, words.add ?? 0n, words.mask ?? allBits], flow);
   }
 
-  /** Adds `(*at & mask) - value` as a result. */
+  /** Adds `(*at & mask) - value` as a result, or minus the word at an address. */
   compare(
-    words: { readonly at: bigint; readonly mask?: bigint; readonly value: bigint },
+    words: { readonly at: bigint; readonly mask?: bigint } & (
+      { readonly value: bigint } | { readonly with: bigint }
+    ),
     flow: Flow = {},
   ): number {
-    return this.#add(opCompare, [0n, words.at, words.mask ?? allBits, words.value], flow);
+    const own = this.#addressOf(this.#argumentWord(this.#records, 4));
+    const [address, value] = 'value' in words ? [own, words.value] : [words.with, 0n];
+    return this.#add(opCompare, [0n, words.at, words.mask ?? allBits, address, value], flow);
   }
 
   /** Adds the end: {@link run} gives it. */
@@ -157,7 +152,7 @@ export class CallBatch implements Disposable {
   run(first: number, most: number): number {
     this.#words[head.first] = this.#addressOf(this.#recordWord(first));
     this.#words[head.budget] = BigInt(most);
-    callBack(this.#arena.address, codeAddress());
+    callBack(this.#arena.address, machineCode().batch);
     const ended = (this.#words[head.last] ?? 0n) - this.#arena.address;
     return (Number(ended) / 8 - headWords) / recordWords;
   }

@@ -79,6 +79,7 @@ export class TracedProcess implements Disposable {
   #captureNow(request: NowRequest, stays: boolean): Capture {
     return captureNow(request, {
       tracees: this.#tracees,
+      goOn: stays ? 'continue' : 'detach',
       letGo: (stop) => {
         if (stays) {
           this.handle(stop);

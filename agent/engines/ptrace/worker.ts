@@ -122,7 +122,7 @@ class TracingLoop {
     const tracees = new Tracees(this.#doorbell);
     tracees.tids.add(this.#doorbell);
     for (let i = 0; i < rehearsals; i++) {
-      captureNow(request, { tracees, letGo: (stop) => resume(stop.tid, 0) });
+      captureNow(request, { tracees, goOn: 'continue', letGo: (stop) => resume(stop.tid, 0) });
     }
   }
 

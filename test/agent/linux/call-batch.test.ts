@@ -4,26 +4,32 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CallBatch, Label, notMade } from '../../../agent/linux/call-batch.js';
-import { batchInstructions } from '../../../agent/linux/call-batch-code.js';
+import { WaitLimit } from '../../../agent/linux/wait-limit.js';
+import { batchInstructions, handlerInstructions } from '../../../agent/linux/call-batch-code.js';
 
 const SYS_getpid = 39;
 const SYS_clock_gettime = 228;
 const SYS_close = 3;
 const CLOCK_MONOTONIC = 1n;
+const SYS_nanosleep = 35;
 const EBADF = 9n;
+const EINTR = 4n;
 const enough = 1000;
 const noDescriptor = 1_000_000n;
 
-describe('the code of batches', () => {
-  test('is what the assembler makes of its text', () => {
+describe('the code', () => {
+  test.each([
+    ['of batches', batchInstructions],
+    ['of the handler', handlerInstructions],
+  ])('%s is what the assembler makes of its text', (_, instructions) => {
     const folder = mkdtempSync(join(tmpdir(), 'call-batch-'));
     try {
       const file = (name: string): string => join(folder, name);
-      const text = batchInstructions.map(([assembly]) => assembly).join('\n');
+      const text = instructions.map(([assembly]) => assembly).join('\n');
       writeFileSync(file('code.s'), `${text.replaceAll(': ', ':\n')}\n`);
       execFileSync('as', ['-o', file('code.o'), file('code.s')]);
       execFileSync('objcopy', ['-O', 'binary', '-j', '.text', file('code.o'), file('code.bin')]);
-      const bytes = batchInstructions.map(([, hex]) => hex).join('');
+      const bytes = instructions.map(([, hex]) => hex).join('');
       expect(bytes).toBe(readFileSync(file('code.bin')).toString('hex'));
     } finally {
       rmSync(folder, { recursive: true });
@@ -73,6 +79,16 @@ describe('batches of calls', () => {
     expect(endFor(6n)).toBe(isBelow);
     expect(endFor(0xf07n)).toBe(isEqual);
     expect(endFor(8n)).toBe(isAbove);
+  });
+
+  test('compare words with each other', () => {
+    using batch = new CallBatch(2, 2);
+    const [one, other] = [batch.reserve(1, 5n), batch.reserve(1, 9n)];
+    const compare = batch.compare({ at: one, with: other });
+    batch.end();
+    batch.seal();
+    batch.run(compare, enough);
+    expect(batch.result(compare)).toBe(-4n);
   });
 
   test('copy words, and jump back', () => {
@@ -125,5 +141,30 @@ describe('batches of calls', () => {
     using other = new CallBatch(1, 0);
     other.call({ number: SYS_getpid, args: [] }, { zero: new Label() });
     expect(() => other.seal()).toThrow('a label leads nowhere');
+  });
+});
+
+describe('a limit of waits', () => {
+  test('ends calls that block, and leaves others alone when it is taken back', () => {
+    using batch = new CallBatch(8, 16);
+    using limit = new WaitLimit();
+    const millisecond = 1_000_000n;
+    const [set, unset] = [batch.reserve(4, 0n, millisecond, 0n, millisecond), batch.reserve(4)];
+    const [long, short] = [batch.reserve(2, 600n), batch.reserve(2, 0n, 30n * millisecond)];
+    const first = batch.call(limit.setCall(set));
+    const ended = batch.call({ number: SYS_nanosleep, args: [long, 0n] });
+    const again = batch.call({ number: SYS_nanosleep, args: [long, 0n] });
+    const taken = batch.call(limit.setCall(unset));
+    const slept = batch.call({ number: SYS_nanosleep, args: [short, 0n] });
+    batch.end();
+    batch.seal();
+    batch.run(first, enough);
+    expect([first, ended, again, taken, slept].map((record) => batch.result(record))).toEqual([
+      0n,
+      -EINTR,
+      -EINTR,
+      0n,
+      0n,
+    ]);
   });
 });
