@@ -204,7 +204,7 @@ export function setRegisterSet(
   return request(PTRACE_SETREGSET, tid, BigInt(set), source.iovecAddress);
 }
 
-const siginfoBytes = 128;
+export const siginfoBytes = 128;
 
 /** What a thread in signal-delivery-stop is about to get. */
 export interface SignalInfo {
@@ -224,9 +224,15 @@ export function getSignalInfo(tid: number): SignalInfo | undefined {
     { i64: 0n },
     { buffer: bytes },
   );
-  if (value === -1n) return undefined;
-  return { signal: bytes.readInt32LE(0), code: bytes.readInt32LE(8), fd: bytes.readInt32LE(24) };
+  return value === -1n ? undefined : decodeSignalInfo(bytes);
 }
+
+/** Of a `siginfo_t`. */
+export const decodeSignalInfo = (bytes: Buffer): SignalInfo => ({
+  signal: bytes.readInt32LE(0),
+  code: bytes.readInt32LE(8),
+  fd: bytes.readInt32LE(24),
+});
 
 /** PTRACE_GETEVENTMSG: the new thread of PTRACE_EVENT_CLONE. */
 export function getEventMessage(tid: number): bigint | undefined {

@@ -29,6 +29,7 @@ import { captureNow } from './now.js';
 import { type Mechanism, type TakenHit, TracedPoint } from './points.js';
 import { RegisterSlots } from './registers.js';
 import { SoftwareTracing, softwareOptions } from './software-tracing.js';
+import { type SeenStop, StopWait } from './stop-wait.js';
 import { type Stop, Tracees, isGroupStop, pendingSignal } from './tracees.js';
 
 export interface ProcessReports {
@@ -41,8 +42,23 @@ const POLL_IN = 1;
 const SI_SIGIO = -5;
 /** How often it is checked that the process has not got a handler for our signal. */
 const handlerCheckNs = 100_000_000n;
-/** Slot 0 is the thread at a breakpoint. */
+/** The slot of the thread at a breakpoint, and the one of any other. */
+const ownSlot = 0;
 const otherSlot = 1;
+
+interface HardwareHit {
+  /** What was read of it with the wait. */
+  readonly seen: SeenStop | undefined;
+  readonly release: () => void;
+}
+
+/** A thread that is let run with the next wait. */
+interface HeldThread {
+  readonly tid: number;
+  readonly points: readonly TracedPoint[];
+  /** Until when its stop is counted. */
+  readonly countedNs: bigint;
+}
 
 export class TracedProcess implements Disposable {
   readonly pid: number;
@@ -55,6 +71,9 @@ export class TracedProcess implements Disposable {
   #software: SoftwareTracing | undefined;
   #memory: ProcessMemory | undefined;
   #checkedNs = 0n;
+  #wait: StopWait | undefined;
+  #held: HeldThread | undefined;
+  #mayHold = false;
   /** Reports wait until the threads that stand still have been let run. */
   readonly #reported: (() => void)[] = [];
   #depth = 0;
@@ -164,6 +183,29 @@ export class TracedProcess implements Disposable {
     else for (const address of free) this.#hardware?.removeAddress(address);
   }
 
+  /** Waits for a stop or the end of any thread of the calling thread's. A thread that {@link handleNext} left standing is let run before. */
+  next(): WaitResult {
+    this.#wait ??= new StopWait(this.#slots);
+    const held = this.#held;
+    this.#held = undefined;
+    const result = this.#wait.next(this.#hardware?.signal, held?.tid);
+    if (held !== undefined) {
+      const lateNs = this.#wait.releasedNs - held.countedNs;
+      for (const point of held.points) point.count('stoppedNs', lateNs > 0n ? lateNs : 0n);
+    }
+    return result;
+  }
+
+  /** Takes what {@link next} gave. The thread of a hit that brings nothing may stand still until {@link next} is called, at once. */
+  handleNext(result: Exclude<WaitResult, { kind: 'none' }>): void {
+    this.#mayHold = true;
+    try {
+      this.handle(result);
+    } finally {
+      this.#mayHold = false;
+    }
+  }
+
   /** Takes what wait4 said of any thread, and lets a stopped one run on. Reports when that is done. */
   handle(result: Exclude<WaitResult, { kind: 'none' }>): void {
     this.#depth++;
@@ -252,7 +294,8 @@ export class TracedProcess implements Disposable {
   /** Our signal, or one of the same number from elsewhere, which is passed on. */
   #signalled(stop: Stop): void {
     const { tid } = stop;
-    const info = getSignalInfo(tid);
+    const seen = this.#wait?.takeSeen(tid);
+    const info = seen === undefined ? getSignalInfo(tid) : seen.info;
     const address =
       info !== undefined && (info.code === POLL_IN || info.code === SI_SIGIO)
         ? this.#hardware?.addressOf(info.fd)
@@ -261,21 +304,29 @@ export class TracedProcess implements Disposable {
       this.#release(stop);
       return;
     }
-    this.#hit('hardware', tid, address, () => this.#tracees.release({ ...stop, signal: 0 }));
+    this.#hit('hardware', tid, address, {
+      seen,
+      release: () => this.#tracees.release({ ...stop, signal: 0 }),
+    });
     this.#checkHandler();
   }
 
   /** A thread stands at an address. `release` lets it run before anything is reported. */
-  #hit(mechanism: Mechanism, tid: number, address: bigint, release?: () => void): void {
-    const stoppedNs = process.hrtime.bigint();
+  #hit(mechanism: Mechanism, tid: number, address: bigint, hardware?: HardwareHit): void {
+    const stoppedNs = hardware?.seen?.stoppedNs ?? process.hrtime.bigint();
     const points = this.#pointsAt(address, mechanism);
     let taken: TakenHit[] = [];
+    let isHeld = false;
     try {
-      taken = this.#takeHits(points, tid, address);
+      const isRead = hardware?.seen?.registers ?? this.#slots.readGeneral(ownSlot, tid);
+      taken = isRead ? this.#takeHits(points, tid, address) : [];
+      isHeld = this.#mayHold && taken.length === 0 && points.every((point) => !point.isUsedUp);
     } finally {
-      release?.();
+      if (!isHeld) hardware?.release();
     }
-    const durationNs = process.hrtime.bigint() - stoppedNs;
+    const countedNs = process.hrtime.bigint();
+    const durationNs = countedNs - stoppedNs;
+    if (isHeld && hardware !== undefined) this.#held = { tid, points, countedNs };
     for (const point of points) {
       point.count('stoppedNs', durationNs);
       if (point.isUsedUp) this.disarm(point.spec.pointId);
@@ -291,8 +342,8 @@ export class TracedProcess implements Disposable {
   }
 
   #takeHits(points: readonly TracedPoint[], tid: number, address: bigint): TakenHit[] {
-    if (this.#memory === undefined || !this.#slots.readGeneral(0, tid)) return [];
-    const registers = this.#slots.registers(0);
+    if (this.#memory === undefined) return [];
+    const registers = this.#slots.registers(ownSlot);
     if (registers === undefined || readUserRegister(registers, 'rip') !== address) {
       // The signal was blocked when the thread passed, and comes late: what it would show is not the point.
       for (const point of points) point.count('dropped');
@@ -332,6 +383,7 @@ export class TracedProcess implements Disposable {
     this.#software?.[Symbol.dispose]();
     this.#hardware?.[Symbol.dispose]();
     this.#memory?.[Symbol.dispose]();
+    this.#wait?.[Symbol.dispose]();
     this.#slots[Symbol.dispose]();
   }
 }

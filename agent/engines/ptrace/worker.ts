@@ -49,10 +49,10 @@ class TracingLoop {
     seize(this.#doorbell, PTRACE_O_EXITKILL);
     this.#takeCommands();
     while (this.#running) {
-      const result = wait(-1, WALL | WNOTHREAD, this.#status);
+      const result = this.#process.next();
       if (result.kind === 'none') this.#checkDoorbell();
       else if (result.tid === this.#doorbell) this.#ring(result);
-      else this.#process.handle(result);
+      else this.#process.handleNext(result);
     }
     this.#process[Symbol.dispose]();
   }
