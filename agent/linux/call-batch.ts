@@ -51,6 +51,7 @@ export class CallBatch implements Disposable {
   readonly #arena: Arena;
   readonly #words: BigInt64Array;
   readonly #halves: Int32Array;
+  readonly #code = machineCode().batch;
   readonly #room: number;
   readonly #dataEnd: number;
   readonly #jumps: { readonly half: number; readonly record: number; readonly label: Label }[] = [];
@@ -81,6 +82,12 @@ export class CallBatch implements Disposable {
   /** A word of this batch's data. */
   read(address: bigint): bigint {
     return this.#words[this.#wordAt(address)] ?? 0n;
+  }
+
+  /** A view of words of data, two numbers each, lower first. */
+  ints(address: bigint, words: number): Int32Array {
+    const from = this.#wordAt(address) * 2;
+    return this.#halves.subarray(from, from + words * 2);
   }
 
   write(address: bigint, value: bigint): void {
@@ -152,9 +159,9 @@ export class CallBatch implements Disposable {
   run(first: number, most: number): number {
     this.#words[head.first] = this.#addressOf(this.#recordWord(first));
     this.#words[head.budget] = BigInt(most);
-    callBack(this.#arena.address, machineCode().batch);
-    const ended = (this.#words[head.last] ?? 0n) - this.#arena.address;
-    return (Number(ended) / 8 - headWords) / recordWords;
+    callBack(this.#arena.address, this.#code);
+    const ended = Number((this.#words[head.last] ?? 0n) - this.#arena.address);
+    return (ended / 8 - headWords) / recordWords;
   }
 
   #add(op: bigint, args: readonly bigint[], flow: Flow): number {

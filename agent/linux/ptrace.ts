@@ -205,6 +205,7 @@ export function setRegisterSet(
 }
 
 export const siginfoBytes = 128;
+export const siginfoOffsets = { signal: 0, code: 8, fd: 24 } as const;
 
 /** What a thread in signal-delivery-stop is about to get. */
 export interface SignalInfo {
@@ -224,15 +225,14 @@ export function getSignalInfo(tid: number): SignalInfo | undefined {
     { i64: 0n },
     { buffer: bytes },
   );
-  return value === -1n ? undefined : decodeSignalInfo(bytes);
+  if (value === -1n) return undefined;
+  const { signal, code, fd } = siginfoOffsets;
+  return {
+    signal: bytes.readInt32LE(signal),
+    code: bytes.readInt32LE(code),
+    fd: bytes.readInt32LE(fd),
+  };
 }
-
-/** Of a `siginfo_t`. */
-export const decodeSignalInfo = (bytes: Buffer): SignalInfo => ({
-  signal: bytes.readInt32LE(0),
-  code: bytes.readInt32LE(8),
-  fd: bytes.readInt32LE(24),
-});
 
 /** PTRACE_GETEVENTMSG: the new thread of PTRACE_EVENT_CLONE. */
 export function getEventMessage(tid: number): bigint | undefined {

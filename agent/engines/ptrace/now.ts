@@ -39,6 +39,8 @@ export interface NowMeans {
    * `holds`, which is let go last.
    */
   readonly atStop?: (stopped: readonly StoppedThread[], slots: RegisterSlots) => AfterStop;
+  /** Nothing comes of it: what is seldom needed is done as well, so that its code has run when it is needed. */
+  readonly rehearses?: boolean;
   /** The longest stop, `maxStopMs` of the limits unless told. */
   readonly maxStopMs?: number;
 }
@@ -78,6 +80,7 @@ class NowCapture {
 
   take(): Capture {
     const { pid, tids } = this.#request;
+    const rehearses = this.#means.rehearses === true;
     // Before it is seized: a thread that is group-stopped (T) would be in a tracing stop (t) after.
     for (const tid of readTids(pid)) this.#readState(tid);
     const count = this.#tracees.seizeAll();
@@ -103,7 +106,7 @@ class NowCapture {
       limit,
       share,
       goOn: this.#means.atStop === undefined ? this.#means.goOn : undefined,
-      all: tids.length > 0 ? undefined : { fd: listing.fd, count },
+      all: tids.length > 0 ? undefined : { fd: listing.fd, count: count + (rehearses ? 1 : 0) },
     });
     const timeNs = process.hrtime.bigint();
     this.#deadlineNs = timeNs + BigInt(this.#means.maxStopMs ?? defaultLimits.maxStopMs) * nsPerMs;
@@ -174,6 +177,7 @@ class NowCapture {
       outcome = batch.goOn(patienceNs);
     }
     this.#takeStops(batch);
+    if (this.#means.rehearses === true) this.#giveUp(batch);
     if (outcome !== 'complete') {
       if (outcome === 'threads appeared') this.#stopOthers(slots.count);
       for (const [i, { tid }] of this.#threads.entries()) {

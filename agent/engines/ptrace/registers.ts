@@ -88,6 +88,12 @@ export class RegisterSlots implements Disposable {
     this.#xstateLength[slot] = xstate < xstateRoom ? xstate : 0;
   }
 
+  /** Registers of nobody: all are 0. */
+  pretend(slot: number): void {
+    this.#slots[slot]?.general.bytes.fill(0);
+    this.#generalLength[slot] = userRegistersBytes;
+  }
+
   /** The buffer of a slot's general registers, for writing them back. */
   general(slot: number): RegisterBuffer | undefined {
     return this.#slots[slot]?.general;

@@ -8,15 +8,23 @@ import {
   type SignalInfo,
   WNOHANG,
   type WaitResult,
-  decodeSignalInfo,
   decodeStatus,
   encodeStop,
   siginfoBytes,
+  siginfoOffsets,
 } from '../../linux/ptrace.js';
-import { clockCall, goOnCall, registersCall, signalInfoCall, waitCall } from '../../linux/stop-calls.js';
+import {
+  clockCall,
+  goOnCall,
+  readCall,
+  registersCall,
+  signalInfoCall,
+  waitCall,
+} from '../../linux/stop-calls.js';
+import type { ReadAhead } from './ahead.js';
 import type { RegisterSlots } from './registers.js';
 
-const nsPerSecond = 1_000_000_000n;
+const nsPerSecond = 1e9;
 const wordBytes = 8n;
 const records = 24;
 const dataWords = 32;
@@ -27,40 +35,46 @@ const tidArgument = 1;
  * How often it is looked for a stop before the thread sleeps: about as long as a hit takes to come after the last one where every one that passes hits. To be
  * woken takes longer than that.
  */
-const spins = 60n;
+const spins = 60;
 /** A hit that comes later than this after the one before was not waited for by looking. */
-const spinWithinNs = 200_000n;
+const spinWithinNs = 200_000;
 const maxSteps = 1000;
+const none: WaitResult = { kind: 'none' };
+/** In halves of words. */
+const controlAt = { expected: 0, spun: 2, limit: 4 } as const;
 
 export interface SeenStop {
   readonly tid: number;
   /** Of a stop by the signal that was asked for; the general registers are in slot 0 then. */
   readonly info: SignalInfo | undefined;
   readonly registers: boolean;
+  /** What {@link StopWait.setAhead} asked for; until the next wait. */
+  readonly ahead: { readonly address: bigint; readonly bytes: Uint8Array } | undefined;
   /** CLOCK_MONOTONIC. */
-  readonly stoppedNs: bigint;
+  readonly stoppedNs: number;
 }
 
 export class StopWait implements Disposable {
   readonly #batch: CallBatch;
   readonly #slots: RegisterSlots;
-  readonly #cells: {
-    readonly tid: bigint;
-    readonly status: bigint;
-    readonly expected: bigint;
-    readonly spun: bigint;
-    readonly spins: bigint;
-    readonly released: bigint;
-    readonly stopped: bigint;
-    readonly info: bigint;
-  };
+  /** Views of what the batch leaves. */
+  readonly #tid: Int32Array;
+  readonly #status: Int32Array;
+  readonly #released: Int32Array;
+  readonly #stopped: Int32Array;
+  readonly #info: Int32Array;
+  readonly #control: Int32Array;
   readonly #goOn: number;
   readonly #wait: number;
   readonly #infoRecord: number;
   readonly #registersRecord: number;
   readonly #endSeen: number;
   readonly #endNone: number;
-  readonly #infoBytes = Buffer.alloc(siginfoBytes);
+  readonly #registers: bigint;
+  readonly #aheadFrom: number;
+  readonly #aheadRecord: number;
+  readonly #aheadLengths: readonly bigint[];
+  readonly #aheadBytes: Uint8Array;
   #seen: SeenStop | undefined;
   /** The last stop came soon after a thread was let go. */
   #isSoon = false;
@@ -70,18 +84,18 @@ export class StopWait implements Disposable {
     this.#slots = slots;
     const batch = new CallBatch(records, dataWords);
     this.#batch = batch;
-    const cells = {
-      tid: batch.reserve(1),
-      status: batch.reserve(1),
-      expected: batch.reserve(1),
-      spun: batch.reserve(1),
-      spins: batch.reserve(1),
-      released: batch.reserve(2),
-      stopped: batch.reserve(2),
-      info: batch.reserve(siginfoBytes / 8),
-    };
-    this.#cells = cells;
-    const [look, sleep, found, other, ended] = Array.from({ length: 5 }, () => new Label()) as [
+    const [tid, status, control] = [batch.reserve(1), batch.reserve(1), batch.reserve(3)];
+    const [expected, spun, limit] = [control, control + wordBytes, control + 2n * wordBytes];
+    const [released, stopped] = [batch.reserve(2), batch.reserve(2)];
+    const info = batch.reserve(siginfoBytes / 8);
+    this.#tid = batch.ints(tid, 1);
+    this.#status = batch.ints(status, 1);
+    this.#control = batch.ints(control, 3);
+    this.#released = batch.ints(released, 2);
+    this.#stopped = batch.ints(stopped, 2);
+    this.#info = batch.ints(info, siginfoBytes / 8);
+    const [look, sleep, found, other, ended, unread] = Array.from({ length: 6 }, () => new Label()) as [
+      Label,
       Label,
       Label,
       Label,
@@ -89,24 +103,31 @@ export class StopWait implements Disposable {
       Label,
     ];
     this.#goOn = batch.call(goOnCall('continue', 0n));
-    batch.call(clockCall(cells.released));
-    this.#wait = batch.compare({ at: cells.spins, value: 0n }, { zero: sleep });
+    batch.call(clockCall(released));
+    this.#wait = batch.compare({ at: limit, value: 0n }, { zero: sleep });
     batch.place(look);
-    const looked = batch.call(waitCall(anyThread, cells.status, WNOHANG), { negative: ended });
-    batch.copy({ to: cells.tid, from: batch.resultAddress(looked) }, { positive: found });
-    batch.copy({ to: cells.spun, from: cells.spun, add: 1n });
-    batch.compare({ at: cells.spun, with: cells.spins }, { negative: look });
+    const looked = batch.call(waitCall(anyThread, status, WNOHANG), { negative: ended });
+    batch.copy({ to: tid, from: batch.resultAddress(looked) }, { positive: found });
+    batch.copy({ to: spun, from: spun, add: 1n });
+    batch.compare({ at: spun, with: limit }, { negative: look });
     batch.place(sleep);
-    const slept = batch.call(waitCall(anyThread, cells.status), { negative: ended });
-    batch.copy({ to: cells.tid, from: batch.resultAddress(slept) });
+    const slept = batch.call(waitCall(anyThread, status), { negative: ended });
+    batch.copy({ to: tid, from: batch.resultAddress(slept) });
     batch.place(found);
-    batch.call(clockCall(cells.stopped));
-    batch.compare({ at: cells.status, with: cells.expected }, { negative: other, positive: other });
-    const toInfo = batch.copy({ to: 0n, from: cells.tid });
-    const toRegisters = batch.copy({ to: 0n, from: cells.tid });
-    this.#infoRecord = batch.call(signalInfoCall(0n, cells.info));
-    const general = registersCall(0n, NT_PRSTATUS, slots.prepare(0).general.iovecAddress);
-    this.#registersRecord = batch.call(general);
+    batch.call(clockCall(stopped));
+    batch.compare({ at: status, with: expected }, { negative: other, positive: other });
+    const toInfo = batch.copy({ to: 0n, from: tid });
+    const toRegisters = batch.copy({ to: 0n, from: tid });
+    this.#infoRecord = batch.call(signalInfoCall(0n, info));
+    const { iovecAddress, address: registers } = slots.prepare(0).general;
+    const general = registersCall(0n, NT_PRSTATUS, iovecAddress);
+    const bytes = batch.reserve(1);
+    const [local, remote] = [batch.reserve(2, bytes, 0n), batch.reserve(2)];
+    this.#registersRecord = batch.call(general, { negative: unread });
+    this.#aheadFrom = batch.copy({ to: remote, from: registers });
+    const toRead = batch.copy({ to: 0n, from: tid });
+    this.#aheadRecord = batch.call(readCall(0n, local, remote));
+    batch.place(unread);
     this.#endSeen = batch.end();
     batch.place(other);
     batch.end();
@@ -115,6 +136,11 @@ export class StopWait implements Disposable {
     batch.seal();
     batch.setArgument(toInfo, 0, batch.argumentAddress(this.#infoRecord, tidArgument));
     batch.setArgument(toRegisters, 0, batch.argumentAddress(this.#registersRecord, tidArgument));
+    batch.setArgument(toRead, 0, batch.argumentAddress(this.#aheadRecord, 0));
+    this.#aheadLengths = [local + wordBytes, remote + wordBytes];
+    this.#registers = registers;
+    const words = batch.ints(bytes, 1);
+    this.#aheadBytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
   }
 
   /**
@@ -123,26 +149,39 @@ export class StopWait implements Disposable {
    */
   next(signal: number | undefined, goOn: number | undefined): WaitResult {
     const batch = this.#batch;
-    const cells = this.#cells;
-    const expected = signal === undefined ? 0 : encodeStop({ signal, event: 0 });
-    batch.write(cells.expected, BigInt(expected));
-    batch.write(cells.status, 0n);
-    batch.write(cells.spun, 0n);
-    batch.write(cells.spins, goOn !== undefined && this.#isSoon ? spins : 0n);
+    this.#control[controlAt.expected] = signal === undefined ? 0 : encodeStop({ signal, event: 0 });
+    this.#control[controlAt.spun] = 0;
+    this.#control[controlAt.limit] = goOn !== undefined && this.#isSoon ? spins : 0;
     if (goOn !== undefined) batch.setArgument(this.#goOn, tidArgument, BigInt(goOn));
     const ended = batch.run(goOn === undefined ? this.#wait : this.#goOn, maxSteps);
     this.#seen = undefined;
-    if (ended === this.#endNone) return { kind: 'none' };
-    const tid = Number(batch.read(cells.tid));
-    const stoppedNs = this.#time(cells.stopped);
+    if (ended === this.#endNone) return none;
+    const tid = this.#tid[0] ?? 0;
+    const stoppedNs = nanoseconds(this.#stopped);
     this.#isSoon = goOn !== undefined && stoppedNs - this.releasedNs < spinWithinNs;
     if (ended === this.#endSeen) {
       const registers = batch.result(this.#registersRecord) === 0n;
-      const info = batch.result(this.#infoRecord) === 0n ? this.#info() : undefined;
+      const info = batch.result(this.#infoRecord) === 0n ? this.#signal() : undefined;
       this.#slots.accept(0, { general: registers, xstate: false });
-      this.#seen = { tid, info, registers, stoppedNs };
+      const read = registers ? Number(batch.result(this.#aheadRecord)) : 0;
+      const ahead =
+        read > 0
+          ? {
+              address: BigInt.asUintN(64, batch.result(this.#aheadFrom)),
+              bytes: this.#aheadBytes.subarray(0, read),
+            }
+          : undefined;
+      this.#seen = { tid, info, registers, ahead, stoppedNs };
     }
-    return decodeStatus(tid, Number(batch.read(cells.status)));
+    return decodeStatus(tid, this.#status[0] ?? 0);
+  }
+
+  /** What is read with stops by the signal. */
+  setAhead(ahead: ReadAhead | undefined): void {
+    const batch = this.#batch;
+    for (const cell of this.#aheadLengths) batch.write(cell, BigInt(ahead?.length ?? 0));
+    batch.setArgument(this.#aheadFrom, 1, this.#registers + BigInt(ahead?.registerOffset ?? 0));
+    batch.setArgument(this.#aheadFrom, 2, ahead?.offset ?? 0n);
   }
 
   /** What was read of the thread that the last wait gave, once. */
@@ -153,22 +192,23 @@ export class StopWait implements Disposable {
   }
 
   /** When the thread that was let go last ran again. */
-  get releasedNs(): bigint {
-    return this.#time(this.#cells.released);
+  get releasedNs(): number {
+    return nanoseconds(this.#released);
   }
 
-  #info(): SignalInfo {
-    for (let at = 0; at < siginfoBytes; at += 8) {
-      this.#infoBytes.writeBigInt64LE(this.#batch.read(this.#cells.info + BigInt(at)), at);
-    }
-    return decodeSignalInfo(this.#infoBytes);
-  }
-
-  #time(time: bigint): bigint {
-    return this.#batch.read(time) * nsPerSecond + this.#batch.read(time + wordBytes);
+  #signal(): SignalInfo {
+    const at = (offset: number): number => this.#info[offset / 4] ?? 0;
+    return {
+      signal: at(siginfoOffsets.signal),
+      code: at(siginfoOffsets.code),
+      fd: at(siginfoOffsets.fd),
+    };
   }
 
   [Symbol.dispose](): void {
     this.#batch[Symbol.dispose]();
   }
 }
+
+/** Of a `struct timespec`, whose parts fit into 31 bits. A number has them exactly. */
+const nanoseconds = (time: Int32Array): number => (time[0] ?? 0) * nsPerSecond + (time[2] ?? 0);

@@ -14,6 +14,7 @@ import {
   getSignalInfo,
 } from '../../linux/ptrace.js';
 import type { NowRequest, PointEnd } from '../engine.js';
+import { AheadMemory, findReadAhead } from './ahead.js';
 import {
   Breakpoints,
   checkMaySignal,
@@ -70,6 +71,7 @@ export class TracedProcess implements Disposable {
   #hardware: Breakpoints | undefined;
   #software: SoftwareTracing | undefined;
   #memory: ProcessMemory | undefined;
+  #reader: AheadMemory | undefined;
   #checkedNs = 0n;
   #wait: StopWait | undefined;
   #held: HeldThread | undefined;
@@ -117,6 +119,8 @@ export class TracedProcess implements Disposable {
    */
   arm(spec: PointSpec): string | undefined {
     this.#memory ??= new ProcessMemory(this.pid, 'at-hit');
+    this.#reader ??= new AheadMemory(this.#memory);
+    TracedPoint.rehearse(spec, this.#slots, this.#memory);
     try {
       // Told before anything is seized, since software breakpoints need other options from the start.
       const count = new Set([...(this.#hardware?.addresses ?? []), ...spec.addresses]).size;
@@ -124,6 +128,7 @@ export class TracedProcess implements Disposable {
       checkMaySignal(this.pid);
       this.#armHardware(spec);
       this.#points.set(spec.pointId, new TracedPoint(spec, 'hardware'));
+      this.#wait?.setAhead(findReadAhead(this.#points.values()));
       return undefined;
     } catch (error) {
       const { code, message, detail } = toStillframeError(error);
@@ -185,12 +190,15 @@ export class TracedProcess implements Disposable {
 
   /** Waits for a stop or the end of any thread of the calling thread's. A thread that {@link handleNext} left standing is let run before. */
   next(): WaitResult {
-    this.#wait ??= new StopWait(this.#slots);
+    if (this.#wait === undefined) {
+      this.#wait = new StopWait(this.#slots);
+      this.#wait.setAhead(findReadAhead(this.#points.values()));
+    }
     const held = this.#held;
     this.#held = undefined;
     const result = this.#wait.next(this.#hardware?.signal, held?.tid);
     if (held !== undefined) {
-      const lateNs = this.#wait.releasedNs - held.countedNs;
+      const lateNs = BigInt(this.#wait.releasedNs) - held.countedNs;
       for (const point of held.points) point.count('stoppedNs', lateNs > 0n ? lateNs : 0n);
     }
     return result;
@@ -313,12 +321,14 @@ export class TracedProcess implements Disposable {
 
   /** A thread stands at an address. `release` lets it run before anything is reported. */
   #hit(mechanism: Mechanism, tid: number, address: bigint, hardware?: HardwareHit): void {
-    const stoppedNs = hardware?.seen?.stoppedNs ?? process.hrtime.bigint();
+    const stoppedNs =
+      hardware?.seen === undefined ? process.hrtime.bigint() : BigInt(hardware.seen.stoppedNs);
     const points = this.#pointsAt(address, mechanism);
     let taken: TakenHit[] = [];
     let isHeld = false;
     try {
       const isRead = hardware?.seen?.registers ?? this.#slots.readGeneral(ownSlot, tid);
+      this.#reader?.set(hardware?.seen?.ahead);
       taken = isRead ? this.#takeHits(points, tid, address) : [];
       isHeld = this.#mayHold && taken.length === 0 && points.every((point) => !point.isUsedUp);
     } finally {
@@ -342,8 +352,9 @@ export class TracedProcess implements Disposable {
   }
 
   #takeHits(points: readonly TracedPoint[], tid: number, address: bigint): TakenHit[] {
-    if (this.#memory === undefined) return [];
-    const registers = this.#slots.registers(ownSlot);
+    const [memory, reader, slots] = [this.#memory, this.#reader, this.#slots];
+    if (memory === undefined || reader === undefined) return [];
+    const registers = slots.registers(ownSlot);
     if (registers === undefined || readUserRegister(registers, 'rip') !== address) {
       // The signal was blocked when the thread passed, and comes late: what it would show is not the point.
       for (const point of points) point.count('dropped');
@@ -352,17 +363,19 @@ export class TracedProcess implements Disposable {
     const taken: TakenHit[] = [];
     for (const point of points) {
       for (const site of point.sitesAt(address)) {
-        const hit = point.take(site, tid, this.#slots, this.#memory);
+        const hit = point.take(site, { tid, slots, memory, reader });
         if (hit !== undefined) taken.push(hit);
       }
     }
     return taken;
   }
 
-  #pointsAt(address: bigint, mechanism: Mechanism): TracedPoint[] {
-    return [...this.#points.values()].filter(
-      (point) => point.mechanism === mechanism && point.spec.addresses.includes(address),
-    );
+  #pointsAt(address: bigint, mechanism: Mechanism): readonly TracedPoint[] {
+    const found: TracedPoint[] = [];
+    for (const point of this.#points.values()) {
+      if (point.mechanism === mechanism && point.sitesAt(address).length > 0) found.push(point);
+    }
+    return found;
   }
 
   #checkHandler(): void {
