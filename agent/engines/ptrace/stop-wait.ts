@@ -22,6 +22,7 @@ import {
   waitCall,
 } from '../../linux/stop-calls.js';
 import type { ReadAhead } from './ahead.js';
+import { LookOrSleep } from './look-or-sleep.js';
 import type { RegisterSlots } from './registers.js';
 
 const nsPerSecond = 1e9;
@@ -31,14 +32,12 @@ const dataWords = 32;
 const anyThread = -1n;
 /** The thread, in the arguments of ptrace. */
 const tidArgument = 1;
-/**
- * How often it is looked for a stop before the thread sleeps: about as long as a hit takes to come after the last one where every one that passes hits. To be
- * woken takes longer than that.
- */
-const spins = 60;
-/** A hit that comes later than this after the one before was not waited for by looking. */
-const spinWithinNs = 200_000;
-const maxSteps = 1000;
+/** How often it is looked for a stop before the thread sleeps, for less than a quarter of a millisecond. */
+const spins = 300;
+/** Only where the last hit came as soon is the next one waited for by looking. */
+const soonNs = 250_000;
+/** Records of one wait. */
+const maxSteps = records + 4 * spins;
 const none: WaitResult = { kind: 'none' };
 /** In halves of words. */
 const controlAt = { expected: 0, spun: 2, limit: 4 } as const;
@@ -69,13 +68,14 @@ export class StopWait implements Disposable {
   readonly #infoRecord: number;
   readonly #registersRecord: number;
   readonly #endSeen: number;
-  readonly #endNone: number;
+  readonly #endOther: number;
   readonly #registers: bigint;
   readonly #aheadFrom: number;
   readonly #aheadRecord: number;
   readonly #aheadLengths: readonly bigint[];
   readonly #aheadBytes: Uint8Array;
   #seen: SeenStop | undefined;
+  readonly #choice = new LookOrSleep();
   /** The last stop came soon after a thread was let go. */
   #isSoon = false;
 
@@ -130,9 +130,9 @@ export class StopWait implements Disposable {
     batch.place(unread);
     this.#endSeen = batch.end();
     batch.place(other);
-    batch.end();
+    this.#endOther = batch.end();
     batch.place(ended);
-    this.#endNone = batch.end();
+    batch.end();
     batch.seal();
     batch.setArgument(toInfo, 0, batch.argumentAddress(this.#infoRecord, tidArgument));
     batch.setArgument(toRegisters, 0, batch.argumentAddress(this.#registersRecord, tidArgument));
@@ -151,14 +151,19 @@ export class StopWait implements Disposable {
     const batch = this.#batch;
     this.#control[controlAt.expected] = signal === undefined ? 0 : encodeStop({ signal, event: 0 });
     this.#control[controlAt.spun] = 0;
-    this.#control[controlAt.limit] = goOn !== undefined && this.#isSoon ? spins : 0;
+    const manner = goOn !== undefined && this.#isSoon ? this.#choice.next() : 'sleep';
+    this.#control[controlAt.limit] = manner === 'look' ? spins : 0;
     if (goOn !== undefined) batch.setArgument(this.#goOn, tidArgument, BigInt(goOn));
     const ended = batch.run(goOn === undefined ? this.#wait : this.#goOn, maxSteps);
     this.#seen = undefined;
-    if (ended === this.#endNone) return none;
+    if (ended !== this.#endSeen && ended !== this.#endOther) return none;
     const tid = this.#tid[0] ?? 0;
     const stoppedNs = nanoseconds(this.#stopped);
-    this.#isSoon = goOn !== undefined && stoppedNs - this.releasedNs < spinWithinNs;
+    if (goOn !== undefined) {
+      const tookNs = stoppedNs - this.releasedNs;
+      if (this.#isSoon) this.#choice.learn(manner, tookNs);
+      this.#isSoon = tookNs < soonNs;
+    }
     if (ended === this.#endSeen) {
       const registers = batch.result(this.#registersRecord) === 0n;
       const info = batch.result(this.#infoRecord) === 0n ? this.#signal() : undefined;

@@ -50,6 +50,8 @@ const otherSlot = 1;
 interface HardwareHit {
   /** What was read of it with the wait. */
   readonly seen: SeenStop | undefined;
+  /** It may be let run with the next wait. */
+  readonly mayHold: boolean;
   readonly release: () => void;
 }
 
@@ -312,11 +314,14 @@ export class TracedProcess implements Disposable {
       this.#release(stop);
       return;
     }
+    // Nobody stands still while /proc is read.
+    const isCheckDue = process.hrtime.bigint() - this.#checkedNs >= handlerCheckNs;
     this.#hit('hardware', tid, address, {
       seen,
+      mayHold: this.#mayHold && !isCheckDue,
       release: () => this.#tracees.release({ ...stop, signal: 0 }),
     });
-    this.#checkHandler();
+    if (isCheckDue) this.#checkHandler();
   }
 
   /** A thread stands at an address. `release` lets it run before anything is reported. */
@@ -330,7 +335,7 @@ export class TracedProcess implements Disposable {
       const isRead = hardware?.seen?.registers ?? this.#slots.readGeneral(ownSlot, tid);
       this.#reader?.set(hardware?.seen?.ahead);
       taken = isRead ? this.#takeHits(points, tid, address) : [];
-      isHeld = this.#mayHold && taken.length === 0 && points.every((point) => !point.isUsedUp);
+      isHeld = hardware?.mayHold === true && taken.length === 0 && points.every((point) => !point.isUsedUp);
     } finally {
       if (!isHeld) hardware?.release();
     }
@@ -379,9 +384,8 @@ export class TracedProcess implements Disposable {
   }
 
   #checkHandler(): void {
-    const nowNs = process.hrtime.bigint();
-    if (this.#hardware === undefined || nowNs - this.#checkedNs < handlerCheckNs) return;
-    this.#checkedNs = nowNs;
+    if (this.#hardware === undefined) return;
+    this.#checkedNs = process.hrtime.bigint();
     try {
       if (!isCaught(this.pid, this.#hardware.signal)) return;
     } catch {
