@@ -136,7 +136,9 @@ export class StopBatch implements Disposable {
     this.#parts = Array.from({ length: room }, (_, i) => this.#reserve(i));
     this.#waitFrom = this.#addStops(this.#parts.slice(0, tids.length));
     this.#readFrom = this.#addReads();
-    if (options.goOn !== undefined) this.#addReleases(options.goOn);
+    // Threads that appear are let go by the caller.
+    const known = this.#parts.slice(0, tids.length);
+    if (options.goOn !== undefined) this.#addReleases(known, options.goOn);
     this.#outcomes.set(batch.end(), 'complete');
     batch.seal();
     for (const [i, tid] of tids.entries()) this.setThread(i, tid);
@@ -337,11 +339,11 @@ export class StopBatch implements Disposable {
   }
 
   /** As `restartInterrupted` of interrupted-call.ts does. Threads for which it would have to look at seccomp filters are left alone. */
-  #addReleases(how: GoOn): void {
+  #addReleases(parts: readonly Part[], how: GoOn): void {
     const batch = this.#batch;
     const restart = batch.reserve(1, -ERESTARTNOHAND);
     const saved = batch.reserve(1);
-    for (const part of this.#parts) {
+    for (const part of parts) {
       const [next, anew, block, go] = [new Label(), new Label(), new Label(), new Label()];
       const register = (name: 'rax' | 'orig_rax'): bigint =>
         part.general.address + BigInt(userRegisterOffset(name));

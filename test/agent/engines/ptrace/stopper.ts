@@ -16,8 +16,8 @@ import { planFor } from './target.js';
 
 const [mode = 'now', target = '', address = '0'] = process.argv.slice(2);
 const pid = Number(target);
-const request = { pid, tids: [], stackBytes: 65_536, maxBytes: 1 << 20 };
-const rehearsals = 5;
+const request = { pid, tids: [], stackBytes: 16_384, maxBytes: 1 << 20 };
+const rehearsals = 10;
 const status = Buffer.alloc(4);
 
 /** Nanoseconds that threads stood still. */
