@@ -62,6 +62,16 @@ async function rest(pids: readonly number[]): Promise<Rest> {
   };
 }
 
+async function arm(target: string, number: number): Promise<void> {
+  const child = spawn(
+    process.execPath,
+    [stillframe, 'snap', target, 'handle', '--if', `(long)$rdi == ${number}`, '--detach'],
+    { env: environment, stdio: ['ignore', 'ignore', 'inherit'] },
+  );
+  const [status] = (await once(child, 'exit')) as [number];
+  if (status !== 0) throw new Error('cannot arm');
+}
+
 async function end(child: ChildProcess): Promise<void> {
   child.kill('SIGTERM');
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
@@ -87,15 +97,7 @@ try {
 
   const program = compileBenchProgram('probe-lab/loop.c', ['-g', '-O1']);
   await using target = await startLoop(program);
-  for (let i = 0; i < points; i++) {
-    const arm = spawn(
-      process.execPath,
-      [stillframe, 'snap', String(target.pid), 'handle', '--if', `(long)$rdi == ${i}`, '--detach'],
-      { env: environment, stdio: ['ignore', 'ignore', 'inherit'] },
-    );
-    const [status] = (await once(arm, 'exit')) as [number];
-    if (status !== 0) throw new Error('cannot arm');
-  }
+  for (let i = 0; i < points; i++) await arm(String(target.pid), i);
   await sleep(3000);
   const armed = await rest(pids);
   if (readStatus(front).tracerPid !== 0) throw new Error('somebody traces the agent');

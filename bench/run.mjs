@@ -21,6 +21,7 @@ const all = [
   'core',
   'redis-core',
   'ptrace',
+  'latency',
 ];
 const names = process.argv.length > 2 ? process.argv.slice(2) : all;
 

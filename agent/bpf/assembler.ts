@@ -76,7 +76,7 @@ const BPF_EXIT = 0x90;
 const widthBits: Readonly<Record<Width, number>> = { 1: 0x10, 2: 0x08, 4: 0x00, 8: 0x18 };
 
 /** `src_reg` of a 64-bit immediate load, and of a call. */
-export const pseudo = { mapFd: 1, mapValue: 2, kernelFunctionCall: 2 } as const;
+export const pseudo = { mapFd: 1, mapValue: 2, kernelFunctionCall: 2, function: 4 } as const;
 
 /** A place to jump to; bound once by {@link Assembler.bind}. */
 export interface Label {
@@ -93,6 +93,8 @@ export interface AssembledProgram {
   readonly instructions: number;
   /** For each instruction, what it serves: `condition`, `order->customer`; never empty of entries. */
   readonly sourceMap: readonly string[];
+  /** Indices of the first instructions of functions that helpers call, see {@link Assembler.function}. */
+  readonly functions: readonly number[];
 }
 
 interface Jump {
@@ -106,6 +108,9 @@ export class Assembler {
   #view = new DataView(new ArrayBuffer(4096));
   #count = 0;
   readonly #jumps: Jump[] = [];
+  /** Loads of the addresses of functions. */
+  readonly #references: Jump[] = [];
+  readonly #functions: number[] = [];
   readonly #sourceMap: string[] = [];
   #section = '';
 
@@ -198,6 +203,19 @@ export class Assembler {
     return this.#wide(dst, pseudo.mapValue, fd, offset);
   }
 
+  /** The address of a function of this program, for helpers that call it. */
+  loadFunction(dst: Register, label: Label): this {
+    label.jumps++;
+    this.#references.push({ at: this.#count, label });
+    return this.#wide(dst, pseudo.function, 0, 0);
+  }
+
+  /** Begins a function: what stands before must not run into it. It ends with an exit. */
+  function(label: Label): this {
+    this.#functions.push(this.#count);
+    return this.bind(label);
+  }
+
   #wide(dst: Register, src: number, low: number, high: number): this {
     this.#emit(BPF_LD | BPF_DW | BPF_IMM, dst, src, 0, low);
     return this.#emit(0, 0, 0, 0, high);
@@ -276,7 +294,13 @@ export class Assembler {
       }
       this.#view.setInt16(at * 8 + 2, distance, true);
     }
+    for (const { at, label } of this.#references) {
+      if (label.at === undefined)
+        throw new StillframeError('internal', `function "${label.name}" is never bound`);
+      this.#view.setInt32(at * 8 + 4, label.at - at - 1, true);
+    }
     return {
+      functions: this.#functions,
       bytes: new Uint8Array(this.#view.buffer.slice(0, this.#count * 8)),
       instructions: this.#count,
       sourceMap: this.#sourceMap,

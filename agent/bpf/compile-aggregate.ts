@@ -9,6 +9,7 @@ import type { Assembler, Label, Register } from './assembler.js';
 import { compileExpression } from './compile-expression.js';
 import { frameScratch } from './frame.js';
 import { bpfHelpers } from './helper-calls.js';
+import type { SiteAddress } from './site-cookie.js';
 import { scratchDurationOffset, scratchSpillOffset } from './thread-scratch.js';
 import { emitUserRead } from './user-read.js';
 
@@ -17,6 +18,7 @@ const BPF_NOEXIST = 1n;
 export interface AggregateContext {
   readonly assembler: Assembler;
   readonly maps: AggregateMaps;
+  readonly linkAddress: SiteAddress;
   readonly counterSlots: number;
   readonly sleepable: boolean;
   readonly copyStringBtfId?: number;
@@ -74,7 +76,7 @@ class AggregateCompiler {
     compileExpression(bytes, {
       assembler: this.#asm.section(name),
       name,
-      linkAddress: this.#site.linkAddress,
+      linkAddress: this.#context.linkAddress,
       sleepable,
       readFault: unreadable,
       divisionFault: unreadable,

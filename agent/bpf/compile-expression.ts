@@ -13,6 +13,7 @@ import { durationRegister } from '../../format/plan/timing.js';
 import { dwarfRegisterOffset } from '../../format/registers/x86-64.js';
 import type { AluOp, Assembler, JumpOp, Label, Register, Width } from './assembler.js';
 import { frameScratch as scratch, frameSlots, maxDepth } from './frame.js';
+import { cookieSiteBits, loadCookie, type SiteAddress } from './site-cookie.js';
 import { findLeadingRead, type LeadingRead } from './leading-read.js';
 import { emitUserRead } from './user-read.js';
 
@@ -24,7 +25,7 @@ export interface ExpressionContext {
   /** What the expression is of, for messages: `condition`, `length of "order->name"`. */
   readonly name: string;
   /** The site's link address: the load bias is `rip - linkAddress`. */
-  readonly linkAddress: bigint;
+  readonly linkAddress: SiteAddress;
   /** The load bias where it is known: of a watch, whose hits can come from other modules. */
   readonly bias?: bigint | undefined;
   /** Sleepable programs read pages that are not resident; others cannot. */
@@ -343,11 +344,17 @@ class ExpressionCompiler {
   #linkAddress(address: bigint): void {
     const { linkAddress, bias } = this.#context;
     this.#push();
-    if (bias === undefined) {
+    if (bias === undefined && linkAddress === 'cookie') {
+      loadCookie(this.#asm);
+      // The upper bits are the site's number.
+      this.#asm.aluImm('lsh', 0, cookieSiteBits).aluImm('rsh', 0, cookieSiteBits);
+      this.#asm.loadMemory(8, 7, 6, ripOffset).alu('sub', 7, 0);
+      this.#addConstant(address);
+    } else if (bias === undefined && linkAddress !== 'cookie') {
       this.#asm.loadMemory(8, 7, 6, ripOffset);
       this.#addConstant(address - linkAddress);
     } else {
-      this.#asm.load(7, BigInt.asUintN(64, address + bias));
+      this.#asm.load(7, BigInt.asUintN(64, address + (bias ?? 0n)));
     }
   }
 

@@ -6,18 +6,20 @@
  * what became of its parent, instead of being jumped over.
  */
 import { StillframeError } from '../../format/error.js';
-import { flattenRanges, hasDecisions, type Plan } from '../../format/plan/plan.js';
+import { hasDecisions, type Plan } from '../../format/plan/plan.js';
 import { ptRegsBytes } from '../../format/registers/x86-64.js';
 import { type AssembledProgram, Assembler } from './assembler.js';
 import type { AggregateMaps } from './aggregate-maps.js';
 import { compileAggregate } from './compile-aggregate.js';
 import { compileExpression } from './compile-expression.js';
 import { compileSharedReads } from './compile-held.js';
-import { type CollectContext, compileRange, compileStack } from './compile-range.js';
+import { type CollectContext, compileStack } from './compile-range.js';
+import { RangesCompiler } from './compile-repeat.js';
 import { bpfHelpers } from './helper-calls.js';
 import { type CounterName, counterNames, slotBytes, stateOffsets, wakeWindowNs } from './point-state.js';
 import { compileWritten, storeWritten, type WatchOptions } from './compile-written.js';
-import { layoutRecord, recordHead, type RecordLayout } from './record-layout.js';
+import { fullOffset, layoutRecord, recordHead, type RecordLayout } from './record-layout.js';
+import { loadSiteIndex, type SiteAddress } from './site-cookie.js';
 import { emitDuration } from './timing.js';
 import {
   aggregateNeedsScratch,
@@ -51,6 +53,8 @@ export interface CompileOptions {
   readonly copyStringBtfId?: number;
   /** Of a plan with a watch. */
   readonly watch?: WatchOptions;
+  /** It serves several sites, which are the same but for their places: the cookie says which one it is at. */
+  readonly isShared?: boolean;
   /** Count only hits of this process; where the attachment itself does not filter. */
   readonly onlyPid?: number;
 }
@@ -72,6 +76,8 @@ class SiteCompiler {
   readonly #plan: Plan;
   readonly #site: Plan['sites'][number];
   readonly #layout: RecordLayout;
+  /** What comes behind the program. */
+  #functions: RangesCompiler | undefined;
 
   constructor(plan: Plan, options: CompileOptions) {
     this.#plan = plan;
@@ -84,10 +90,14 @@ class SiteCompiler {
     if (this.#layout.stackOffset > 0x7fff) {
       throw new StillframeError(
         'limit',
-        `the uprobe engine takes at most 1024 ranges a site, not ${this.#layout.rangeCount}`,
+        `${this.#layout.rangeCount} ranges at one site are too many for what the uprobe engine keeps of them`,
         { hint: 'capture fewer things, or follow pointers less deep' },
       );
     }
+  }
+
+  get #linkAddress(): SiteAddress {
+    return this.#options.isShared === true ? 'cookie' : this.#site.linkAddress;
   }
 
   compile(): AssembledProgram {
@@ -102,6 +112,7 @@ class SiteCompiler {
     if (delivery !== undefined) this.#deliver(delivery);
     if (this.#options.aggregate === undefined) this.#leave();
     else this.#addUp(this.#options.aggregate);
+    this.#functions?.functions();
     return asm.assemble();
   }
 
@@ -139,6 +150,7 @@ class SiteCompiler {
       unreadable,
       hasScratch: needsScratch,
       isTimed: this.#plan.timing !== undefined,
+      linkAddress: this.#linkAddress,
       ...(copyStringBtfId === undefined ? {} : { copyStringBtfId }),
     });
     if (needsScratch) returnScratch(asm, scratchFd);
@@ -164,7 +176,7 @@ class SiteCompiler {
     const collect: CollectContext = {
       assembler: asm,
       layout: this.#layout,
-      linkAddress: this.#site.linkAddress,
+      linkAddress: this.#linkAddress,
       bias: this.#options.watch?.bias,
       sleepable: this.#options.sleepable,
       ...(this.#options.copyStringBtfId === undefined
@@ -173,15 +185,11 @@ class SiteCompiler {
     };
     if (this.#layout.stackBytes > 0) compileStack(collect);
     compileSharedReads(collect);
-    const ranges = flattenRanges(this.#site.ranges);
-    ranges.forEach(({ range, parent }, index) => {
-      const parentRange = parent === undefined ? undefined : ranges[parent]?.range;
-      const place =
-        parent === undefined || parentRange === undefined ? undefined : { index: parent, range: parentRange };
-      compileRange(range, { index, parent: place }, collect);
-    });
+    const ranges = new RangesCompiler(collect);
+    ranges.compile(this.#site.ranges);
     asm.section('submit');
     this.#submit(delivery);
+    this.#functions = ranges;
   }
 
   /** Returns 0: for a perf uprobe, "no sample". */
@@ -224,7 +232,7 @@ class SiteCompiler {
     compileExpression(condition, {
       assembler: asm,
       name: 'the condition',
-      linkAddress: this.#site.linkAddress,
+      linkAddress: this.#linkAddress,
       bias: this.#options.watch?.bias,
       sleepable: this.#options.sleepable,
       readFault: fault,
@@ -345,11 +353,16 @@ class SiteCompiler {
     asm.call(bpfHelpers.bpf_ktime_get_ns).storeMemory(8, 9, recordHead.time, 0);
     asm.call(bpfHelpers.bpf_get_current_pid_tgid).storeMemory(8, 9, recordHead.pidTgid, 0);
     asm.mov(1, 9).aluImm('add', 1, recordHead.comm).load(2, 16n).call(bpfHelpers.bpf_get_current_comm);
+    if (this.#options.isShared === true) {
+      loadSiteIndex(asm);
+      asm.storeMemory(4, 9, recordHead.site, 0);
+    } else asm.storeImm(4, 9, recordHead.site, this.#options.siteIndex);
     asm
-      .storeImm(4, 9, recordHead.site, this.#options.siteIndex)
       .storeImm(4, 9, recordHead.stackLength, 0)
       .storeImm(8, 9, recordHead.stackAddress, 0)
-      .storeImm(8, 9, recordHead.dataLength, 0);
+      // And the number of entries behind it.
+      .storeImm(8, 9, recordHead.dataLength, 0)
+      .storeImm(8, 9, fullOffset, 0);
     if (this.#plan.timing !== undefined) asm.storeMemory(8, 9, recordHead.duration, 8);
     if (this.#options.watch !== undefined) storeWritten(asm);
     for (let offset = 0; offset < ptRegsBytes; offset += 8)

@@ -20,6 +20,7 @@ export const bpfHelpers = {
   bpf_copy_from_user: 148,
   bpf_get_attach_cookie: 174,
   bpf_task_pt_regs: 175,
+  bpf_loop: 181,
   bpf_copy_from_user_task: 191,
 } as const;
 export type BpfHelper = keyof typeof bpfHelpers;

@@ -4,7 +4,10 @@
  * sleepable program may be moved between reading and writing.
  */
 import { cpus } from 'node:os';
+import { StillframeError } from '../../format/error.js';
 import { type BpfMap, createMap } from '../linux/bpf.js';
+import { Arena } from '../linux/mmap.js';
+import { pageBytes } from './record-layout.js';
 import { scratchBytes } from './thread-scratch.js';
 
 export const counterNames = [
@@ -45,32 +48,68 @@ export function counterSlots(): number {
   return 2 ** Math.ceil(Math.log2(Math.max(1, cpus().length)));
 }
 
-export function createPointState(slots: number): BpfMap {
-  return createMap({
-    type: 'BPF_MAP_TYPE_ARRAY',
-    name: 'point_state',
-    keySize: 4,
-    // At least what a thread's scratch entry is made from.
-    valueSize: Math.max(stateOffsets.slots + slots * slotBytes, scratchBytes),
-    maxEntries: 1,
-  });
-}
+/** Mapped, so that looking at it takes no system call: an agent at rest looks each second at every point. */
+export class PointState implements Disposable {
+  readonly fd: number;
+  readonly #map: BpfMap;
+  readonly #memory: Arena;
+  readonly #words: BigUint64Array;
+  readonly #slots: number;
+  #isOpen = true;
 
-export function readCounters(state: BpfMap, slots: number): Readonly<Record<CounterName, bigint>> {
-  const sums = {
-    conditionFalse: 0n,
-    conditionFault: 0n,
-    wanted: 0n,
-    dropped: 0n,
-    rateLimited: 0n,
-    unreadable: 0n,
-  };
-  const value = state.lookup(Buffer.alloc(4));
-  if (value === undefined) return sums;
-  for (let slot = 0; slot < slots; slot++) {
-    counterNames.forEach((name, i) => {
-      sums[name] += value.readBigUInt64LE(stateOffsets.slots + slot * slotBytes + i * 8);
+  /** `slots`: see {@link counterSlots}. */
+  constructor(slots: number) {
+    // At least what a thread's scratch entry is made from.
+    const valueSize = Math.max(stateOffsets.slots + slots * slotBytes, scratchBytes);
+    this.#slots = slots;
+    this.#map = createMap({
+      type: 'BPF_MAP_TYPE_ARRAY',
+      name: 'point_state',
+      keySize: 4,
+      valueSize,
+      maxEntries: 1,
+      isMappable: true,
     });
+    try {
+      const length = Math.ceil(valueSize / pageBytes) * pageBytes;
+      this.#memory = new Arena(length, { fd: this.#map.fd, writable: false });
+    } catch (error) {
+      this.#map[Symbol.dispose]();
+      throw error;
+    }
+    const { buffer, byteOffset } = this.#memory.bytes;
+    this.#words = new BigUint64Array(buffer, byteOffset, Math.floor(valueSize / 8));
+    this.fd = this.#map.fd;
   }
-  return sums;
+
+  /** The u64 at an offset of {@link stateOffsets}. */
+  word(offset: number): bigint {
+    // The memory of one that is disposed of is gone, and reading it would end the process.
+    if (!this.#isOpen) throw new StillframeError('internal', 'the state of a point is read after its end');
+    return Atomics.load(this.#words, offset / 8);
+  }
+
+  counters(): Readonly<Record<CounterName, bigint>> {
+    const sum = (name: CounterName): bigint => {
+      const first = stateOffsets.slots + 8 * counterNames.indexOf(name);
+      let total = 0n;
+      for (let slot = 0; slot < this.#slots; slot++) total += this.word(first + slot * slotBytes);
+      return total;
+    };
+    return {
+      conditionFalse: sum('conditionFalse'),
+      conditionFault: sum('conditionFault'),
+      wanted: sum('wanted'),
+      dropped: sum('dropped'),
+      rateLimited: sum('rateLimited'),
+      unreadable: sum('unreadable'),
+    };
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#memory[Symbol.dispose]();
+    this.#map[Symbol.dispose]();
+  }
 }

@@ -12,8 +12,8 @@ import type { FromWorker, ToWorker } from './ring-buffer-worker.js';
 const EFD_NONBLOCK_CLOEXEC = 0o4000 | 0o2000000;
 
 export interface PumpHandlers {
-  /** A record, copied: the handler owns it. */
-  readonly record: (bytes: Uint8Array) => void;
+  /** Records, copied: the handler owns them. */
+  readonly records: (list: readonly Uint8Array[]) => void;
   /** The descriptor that is watched beside the ring became ready. Called once. */
   readonly ready?: () => void;
   /** No more records will come: the thread that brings them died. */
@@ -95,8 +95,8 @@ export class RecordPump implements AsyncDisposable {
 
   #receive(message: FromWorker): void {
     switch (message.kind) {
-      case 'record':
-        this.#handlers.get(message.id)?.record(message.bytes);
+      case 'records':
+        this.#handlers.get(message.id)?.records(message.list);
         return;
       case 'ready':
         this.#handlers.get(message.id)?.ready?.();

@@ -88,6 +88,13 @@ export function verifierError(
       hint: 'the tracer needs CAP_BPF and CAP_PERFMON (or root)',
     });
   }
+  if (/bpf_loop|func unknown#181/.test(`${verdict.complaint} ${verdict.text}`) && name === 'EINVAL') {
+    return new StillframeError(
+      'unsupported',
+      `${action}: this kernel's eBPF has no loops (bpf_loop, Linux 5.17), which lists and arrays of pointers take`,
+      { detail },
+    );
+  }
   const code: ErrorCode = refusal.log === '' ? 'system' : 'internal';
   const complaint =
     verdict.complaint === '' ? `bpf: ${name}` : `the kernel's verifier says "${verdict.complaint}"`;

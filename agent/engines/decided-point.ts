@@ -57,6 +57,7 @@ class DecidingSink implements PointSink {
       addresses: armed.addresses,
       warning: armed.warning,
       counters: () => this.#counters(armed.counters()),
+      look: (images) => armed.look?.(images) ?? armed.counters(),
       disarm: () => armed.disarm(),
     };
   }
@@ -126,7 +127,7 @@ class DecidingSink implements PointSink {
   }
 
   #counters(candidates: PointCounters): PointCounters {
-    const { hits, conditionFalse, faults, dropped, spentNs, limited: unseen = 0n } = candidates;
+    const { hits, conditionFalse, faults, dropped, spentNs, awaited, limited: unseen = 0n } = candidates;
     const undecided = this.#undecided + unseen;
     const why = this.#why ?? (unseen === 0n ? undefined : tooMany);
     return {
@@ -139,6 +140,7 @@ class DecidingSink implements PointSink {
       ...(this.#limited === 0n ? {} : { limited: this.#limited }),
       ...(undecided === 0n ? {} : { undecided }),
       ...(why === undefined ? {} : { undecidedWhy: why }),
+      ...(awaited === undefined ? {} : { awaited }),
     };
   }
 }

@@ -7,6 +7,7 @@ import type { Capture, EngineName, Mapping } from '../../format/capture.js';
 import type { AggregateTotals } from '../../format/plan/aggregate.js';
 import type { Plan } from '../../format/plan/plan.js';
 import type { ProcessMemory } from '../linux/memory.js';
+import type { ProgramImages } from '../targets/program-image.js';
 
 /** Three answers: yes, no (with what would allow it), could not tell. Found by trying, never by kernel version. */
 export type EngineSupport =
@@ -96,17 +97,24 @@ export interface PointCounters {
   /** Of a point a part of whose condition is decided on the bytes of a hit: hits of which that could not be told, and why it could not of the last. They are not delivered. */
   readonly undecided?: bigint;
   readonly undecidedWhy?: string;
+  /** Of a point in a library: why nobody can pass there now, for it is not loaded; empty where it is. */
+  readonly awaited?: string;
   /** Of a plan with an aggregate: each hit that is neither `conditionFalse` nor in `faults` is in it. */
   readonly aggregate?: AggregateTotals;
 }
 
 export interface ArmedPoint {
   readonly engine: EngineName;
-  /** Addresses that are armed, runtime. */
+  /** Addresses that are armed, runtime; none while the library is not loaded. */
   readonly addresses: readonly bigint[];
   /** What the user should know of how it was armed. */
   readonly warning?: string | undefined;
   counters(): PointCounters;
+  /**
+   * Once a second or so, for little: the point ends itself where its process runs another program by now. Gives what of
+   * `counters()` shows that something happened. Engines that hear of such ends leave it out.
+   */
+  readonly look?: (images: ProgramImages) => Pick<PointCounters, 'hits' | 'awaited'>;
   /** Disarms; resolves when the kernel says that no probe is left. Idempotent. */
   disarm(): Promise<void>;
 }

@@ -27,6 +27,13 @@ export function stackWindow(
   return length > 0 ? { address, length } : undefined;
 }
 
+/** Of a window that was read as far as memory goes, how many bytes are of the mapping that holds `sp`; all where it is in none. */
+export function bytesOfStack(mappings: readonly Mapping[], sp: bigint, window: StackWindow): number {
+  const mapping = findMapping(mappings, sp);
+  const room = mapping === undefined ? undefined : mapping.end - window.address;
+  return room !== undefined && room < BigInt(window.length) ? Number(room) : window.length;
+}
+
 /** Stack bytes for each of so many threads, so that all together keep to `maxBytes`. */
 export function stackShare(
   request: { readonly stackBytes: number; readonly maxBytes: number },

@@ -20,6 +20,7 @@ const commands = {
   BPF_ENABLE_STATS: 32,
   BPF_ITER_CREATE: 33,
   BPF_OBJ_GET_INFO_BY_FD: 15,
+  BPF_BTF_LOAD: 18,
 } as const;
 type Command = keyof typeof commands;
 
@@ -43,6 +44,7 @@ export const attachTypes = {
 } as const;
 
 const BPF_F_SLEEPABLE = 1 << 4;
+const BPF_F_MMAPABLE = 1 << 10;
 const attrBytes = 160;
 
 /**
@@ -133,6 +135,8 @@ export interface MapSpec {
   readonly keySize: number;
   readonly valueSize: number;
   readonly maxEntries: number;
+  /** Its memory can be mapped, and looked at without asking the kernel (arrays only). */
+  readonly isMappable?: boolean;
 }
 
 export class BpfMap extends BpfObject {
@@ -216,6 +220,7 @@ export function createMap(spec: MapSpec): BpfMap {
     .u32(4, spec.keySize)
     .u32(8, spec.valueSize)
     .u32(12, spec.maxEntries)
+    .u32(16, spec.isMappable === true ? BPF_F_MMAPABLE : 0)
     .name(28, spec.name);
   const object = objectOf(`cannot create map "${spec.name}"`, bpf('BPF_MAP_CREATE', attributes));
   return new BpfMap(object.fd, spec);
@@ -229,6 +234,20 @@ export interface ProgramSpec {
   readonly sleepable: boolean;
   /** For iterators: the BTF id of the `bpf_iter_*` function. */
   readonly attachBtfId?: number;
+  /** Of programs with functions that helpers call: their types, by {@link loadTypes}. */
+  readonly functions?: ProgramFunctions;
+}
+
+export interface ProgramFunctions {
+  readonly types: BpfObject;
+  /** Index of the first instruction of each function, the program itself first, and the id of its type. */
+  readonly places: readonly { readonly instruction: number; readonly typeId: number }[];
+}
+
+/** Types of a program (BTF), for the kernel to hold. */
+export function loadTypes(btf: Uint8Array): BpfObject {
+  const attributes = new Attributes().pointer(0, Buffer.from(btf)).u32(16, btf.length);
+  return objectOf('cannot load the types of a program', bpf('BPF_BTF_LOAD', attributes));
 }
 
 /** What the verifier said about a program that it refused. */
@@ -256,6 +275,10 @@ export function loadProgram(spec: ProgramSpec): BpfObject | ProgramRefusal {
   };
 }
 
+const EAGAIN = 11;
+/** The verifier gives up with EAGAIN when a signal waits for its thread. That says nothing about the program. */
+const mostInterruptions = 50;
+
 function tryLoad(spec: ProgramSpec, log: Buffer | undefined): { value: bigint; errno: number } {
   const attributes = new Attributes()
     .u32(0, programTypes[spec.type])
@@ -268,7 +291,23 @@ function tryLoad(spec: ProgramSpec, log: Buffer | undefined): { value: bigint; e
     .u32(68, attachTypes[spec.attachType]);
   if (log !== undefined) attributes.u32(24, 1).u32(28, log.length).pointer(32, log);
   if (spec.attachBtfId !== undefined) attributes.u32(108, spec.attachBtfId);
-  return bpf('BPF_PROG_LOAD', attributes);
+  if (spec.functions !== undefined) describeFunctions(attributes, spec.functions);
+  for (let left = mostInterruptions; ; left--) {
+    const loaded = bpf('BPF_PROG_LOAD', attributes);
+    if (loaded.value >= 0n || loaded.errno !== EAGAIN || left === 0) return loaded;
+  }
+}
+
+/** `struct bpf_func_info`: where, and of which type. */
+const functionInfoBytes = 8;
+
+function describeFunctions(attributes: Attributes, { types, places }: ProgramFunctions): void {
+  const info = Buffer.alloc(places.length * functionInfoBytes);
+  places.forEach(({ instruction, typeId }, i) => {
+    info.writeUInt32LE(instruction, i * functionInfoBytes);
+    info.writeUInt32LE(typeId, i * functionInfoBytes + 4);
+  });
+  attributes.u32(72, types.fd).u32(76, functionInfoBytes).pointer(80, info).u32(88, places.length);
 }
 
 /** While it is held, the kernel counts how long eBPF programs run (`BPF_ENABLE_STATS`), for all of the host. */
@@ -324,6 +363,8 @@ export interface UprobeMultiSpec {
   /** A path that opens the inode that the target maps. */
   readonly path: string;
   readonly fileOffsets: readonly number[];
+  /** What `bpf_get_attach_cookie` gives at each of them. */
+  readonly cookies?: readonly bigint[];
   readonly pid: number;
 }
 
@@ -341,6 +382,11 @@ export function linkUprobeMulti(spec: UprobeMultiSpec): BpfLink {
     .pointer(24, offsets)
     .u32(48, spec.fileOffsets.length)
     .u32(56, spec.pid);
+  if (spec.cookies !== undefined) {
+    const cookies = Buffer.alloc(offsets.length);
+    spec.cookies.forEach((cookie, i) => cookies.writeBigUInt64LE(cookie, i * 8));
+    attributes.pointer(40, cookies);
+  }
   const result = bpf('BPF_LINK_CREATE', attributes);
   if (result.value < 0n) {
     throw systemError(`cannot attach to "${spec.path}" of process ${spec.pid}`, 'bpf', result.errno, {

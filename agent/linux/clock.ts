@@ -23,11 +23,19 @@ export function monotonicNs(): bigint {
 const closeNs = 50_000n;
 const maxReadings = 8;
 
-/**
- * Turns a CLOCK_MONOTONIC time, such as the kernel stamps records with, into nanoseconds since the epoch. The clocks are read again where
- * this process was interrupted between them; the closest readings count.
- */
+/** How long the clocks are believed to stay as far apart as they are: one may be set. */
+const freshNs = 10_000_000n;
+let last: { readonly atNs: bigint; readonly offset: bigint } | undefined;
+
+/** Turns a CLOCK_MONOTONIC time, such as the kernel stamps records with, into nanoseconds since the epoch. */
 export function monotonicToRealtime(monotonic: bigint): bigint {
+  const now = monotonicNs();
+  if (last === undefined || now - last.atNs > freshNs) last = { atNs: now, offset: clockOffset() };
+  return monotonic + last.offset;
+}
+
+/** The clocks are read again where this process was interrupted between them; the closest readings count. */
+function clockOffset(): bigint {
   let closest: { readonly apart: bigint; readonly offset: bigint } | undefined;
   for (let i = 0; i < maxReadings && (closest === undefined || closest.apart > closeNs); i++) {
     const before = monotonicNs();
@@ -36,7 +44,7 @@ export function monotonicToRealtime(monotonic: bigint): bigint {
     if (closest === undefined || apart < closest.apart)
       closest = { apart, offset: realtime - (before + apart / 2n) };
   }
-  return monotonic + (closest?.offset ?? 0n);
+  return closest?.offset ?? 0n;
 }
 
 /** Boot time in milliseconds since the epoch, from /proc/stat (one second exact). */

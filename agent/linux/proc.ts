@@ -63,6 +63,22 @@ function readShort(pid: number, name: string): string {
 
 const readText = (pid: number, name: string): string => readProcBytes(pid, name).toString('utf8');
 
+/**
+ * What the kernel counts of tasks: how many there are, and the number that it gave last. It is another one when a process began or ended; where something
+ * stands in for it that counts otherwise (lxcfs), it tells nothing.
+ */
+export function readProcessPulse(): string {
+  const fd = openSync('/proc/loadavg', 'r');
+  try {
+    const [, , , tasks = '', last = ''] = short
+      .toString('latin1', 0, readSync(fd, short, 0, shortBytes, 0))
+      .split(' ');
+    return `${tasks.split('/')[1] ?? ''} ${last}`;
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** Pids of all processes that can be seen, ascending. */
 export function readPids(): number[] {
   return readdirSync('/proc')

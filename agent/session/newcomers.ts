@@ -55,7 +55,10 @@ export class Newcomers implements Disposable {
     const selector = parseSelector(point.request.selector);
     const seeker: Seeker = { point, selector, candidates: new Map(), leaving: new Set(), isBusy: false };
     this.#seekers.set(point, seeker);
-    this.#subscription ??= this.#options.targets.subscribe({ looked: (changes) => this.#looked(changes) });
+    this.#subscription ??= this.#options.targets.subscribe({
+      looked: (changes) => this.#looked(changes),
+      isWaiting: () => this.#isWaiting(),
+    });
     for (const target of this.#options.targets.targets.values()) this.#offer(seeker, target);
     void this.#seek(seeker);
   }
@@ -86,6 +89,13 @@ export class Newcomers implements Disposable {
     this.#seekers.clear();
     this.#subscription?.[Symbol.dispose]();
     this.#subscription = undefined;
+  }
+
+  /** For a process that is to be tried again. */
+  #isWaiting(): boolean {
+    return [...this.#seekers.values()].some(({ candidates }) =>
+      [...candidates.values()].some(({ dueMs }) => dueMs !== Infinity),
+    );
   }
 
   #looked({ changed, left }: TargetChanges): void {

@@ -45,7 +45,10 @@ export class PastPoints {
   /** With the hits that it has delivered; all that it has at first. */
   makePoint(request: PointRequest, record: PointRecord | undefined = this.#dormant.get(request.id)): Point {
     const point = new Point(request);
-    if (record !== undefined) point.delivered.recall(record.delivered, record.processes);
+    if (record !== undefined) {
+      point.delivered.recall(record.delivered, record.processes);
+      point.canary = record.canary;
+    }
     for (const { delivered, pid, startTicks, ofProcess } of this.#options.spool.deliveries(request.id)) {
       point.delivered.recall(delivered, [{ pid, startTicks, delivered: ofProcess }]);
     }

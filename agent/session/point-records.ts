@@ -9,9 +9,11 @@ import { z } from 'zod';
 import { engineNames } from '../../format/capture.js';
 import { badData, withContext } from '../../format/error.js';
 import { isPointIdentifier } from '../../format/identifier.js';
+import { termsPart, type PointTerms } from '../../format/point-terms.js';
 import { decodePlan, encodePlan } from '../../format/plan/encode.js';
 import { verifyPlan } from '../../format/plan/verify.js';
-import type { ProcessDelivered } from './delivered.js';
+import type { Canary } from './canary.js';
+import type { ProcessDelivered, ProcessKey } from './delivered.js';
 import type { PointEnding, PointRequest } from './point.js';
 import { syncFolder, writeDurably } from './spool.js';
 
@@ -24,6 +26,7 @@ export interface PointRecord {
   readonly delivered: number;
   /** How many agents have armed it again. */
   readonly restores: number;
+  readonly canary?: Canary;
   /** Undefined while it lives. */
   readonly ended?: {
     readonly phase: 'ended' | 'failed';
@@ -37,6 +40,8 @@ export interface RecordedProcess extends ProcessDelivered {
 }
 
 const endings = ['hits', 'expired', 'removed', 'target-gone', 'failed'] as const satisfies PointEnding[];
+
+const processKey = { pid: z.int().positive(), startTicks: z.string().regex(/^\d+$/) };
 
 /** What is optional was not written by the first agents. */
 const schema = z.strictObject({
@@ -64,6 +69,20 @@ const schema = z.strictObject({
   note: z.string().default(''),
   whileConnected: z.boolean().default(false),
   stream: z.boolean().default(false),
+  terms: z
+    .strictObject({
+      canaryMs: z.int().nonnegative().optional(),
+      cpuPercent: z.number().positive().optional(),
+      allThreads: z.boolean().optional(),
+    })
+    .default({}),
+  canary: z
+    .strictObject({
+      ...processKey,
+      untilMs: z.int(),
+      rest: z.array(z.strictObject(processKey)),
+    })
+    .optional(),
   ended: z
     .strictObject({ phase: z.enum(['ended', 'failed']), end: z.enum(endings), detail: z.string() })
     .optional(),
@@ -83,7 +102,7 @@ export class PointRecords {
 
   /** Durable when it returns. */
   put(record: PointRecord): void {
-    const { request, processes, delivered, restores, ended } = record;
+    const { request, processes, delivered, restores, ended, canary } = record;
     if (!isPointIdentifier(request.id)) return;
     const json: z.input<typeof schema> = {
       version: 1,
@@ -103,6 +122,10 @@ export class PointRecords {
       note: request.note,
       whileConnected: request.whileConnected === true,
       stream: request.stream === true,
+      terms: request.terms ?? {},
+      ...(canary === undefined
+        ? {}
+        : { canary: { ...keyText(canary), untilMs: canary.untilMs, rest: canary.rest.map(keyText) } }),
       ...(ended === undefined ? {} : { ended }),
     };
     const path = join(this.#folder, `${request.id}.json`);
@@ -132,6 +155,25 @@ export class PointRecords {
   }
 }
 
+/** Without what is undefined. */
+function termsFrom({ canaryMs, cpuPercent, allThreads }: z.infer<typeof schema>['terms']): PointTerms {
+  return {
+    ...(canaryMs === undefined ? {} : { canaryMs }),
+    ...(cpuPercent === undefined ? {} : { cpuPercent }),
+    ...(allThreads === undefined ? {} : { allThreads }),
+  };
+}
+
+const keyText = ({ pid, startTicks }: ProcessKey): { pid: number; startTicks: string } => ({
+  pid,
+  startTicks: String(startTicks),
+});
+
+const keyFrom = ({ pid, startTicks }: { pid: number; startTicks: string }): ProcessKey => ({
+  pid,
+  startTicks: BigInt(startTicks),
+});
+
 function parse(text: string): PointRecord {
   const json = schema.parse(JSON.parse(text));
   const plan = decodePlan(Buffer.from(json.plan, 'base64'));
@@ -152,6 +194,7 @@ function parse(text: string): PointRecord {
       note: json.note,
       whileConnected: json.whileConnected,
       ...(json.stream ? { stream: true } : {}),
+      ...termsPart(termsFrom(json.terms)),
     },
     processes: json.processes.map(({ pid, startTicks, delivered = 0, armed = true }) => ({
       pid,
@@ -161,6 +204,15 @@ function parse(text: string): PointRecord {
     })),
     delivered: json.delivered,
     restores: json.restores,
+    ...(json.canary === undefined
+      ? {}
+      : {
+          canary: {
+            ...keyFrom(json.canary),
+            untilMs: json.canary.untilMs,
+            rest: json.canary.rest.map(keyFrom),
+          },
+        }),
     ...(json.ended === undefined ? {} : { ended: json.ended }),
   };
 }

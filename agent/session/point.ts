@@ -1,7 +1,10 @@
 /** One point as the front knows it: what was asked, where it is armed, what came. No I/O. */
+import { type CanaryState, canaryText } from '../../format/canary-text.js';
 import type { EngineName } from '../../format/capture.js';
+import type { PointTerms } from '../../format/point-terms.js';
 import type { Plan } from '../../format/plan/plan.js';
 import type { PointCounters, TracerArmed } from '../tracer/client.js';
+import { type Canary, stateOf } from './canary.js';
 import { Delivered, type ProcessKey, keyOf } from './delivered.js';
 import type { PointRecord } from './point-records.js';
 import { addCounters, noCounters, whyLine } from './why.js';
@@ -27,6 +30,7 @@ export interface PointRequest {
   readonly note: string;
   /** It goes when nobody waits for it any more. */
   readonly whileConnected?: boolean;
+  readonly terms?: PointTerms;
 }
 
 export type PointPhase = 'pending' | 'armed' | 'suspended' | 'ended' | 'failed';
@@ -48,6 +52,8 @@ export interface PointView {
   readonly owner: string;
   readonly note: string;
   readonly countOnly: boolean;
+  readonly canary?: CanaryState;
+  readonly cpuPercent?: number;
 }
 
 /** Where a point is armed: one process. */
@@ -89,6 +95,8 @@ export class Point {
   #banked: PointCounters = noCounters;
   /** As last seen, by process. A hit can come before its process is known to be armed. */
   readonly #seen = new Map<number, PointCounters>();
+  /** While it is armed in one process before the others. */
+  canary: Canary | undefined;
   /** Kept for lists when nothing is armed any more. */
   #engine = '';
 
@@ -161,6 +169,7 @@ export class Point {
 
   close(phase: 'ended' | 'failed', end: PointEnding, detail: string): void {
     this.phase = phase;
+    this.canary = undefined;
     this.unarmed.clear();
     this.refused.clear();
     this.end = end;
@@ -182,6 +191,15 @@ export class Point {
     return addCounters(a, b, this.request.plan.aggregate?.maxGroups);
   }
 
+  /** As last seen of a process whose library is not loaded. */
+  #awaited(): string | undefined {
+    for (const { pid, armed } of this.armed.values()) {
+      const awaited = this.#seen.get(pid)?.awaited ?? armed.awaited ?? '';
+      if (awaited !== '') return awaited;
+    }
+    return undefined;
+  }
+
   #pendingDetail(): string | undefined {
     const [first] = this.refused.values();
     if (this.phase !== 'pending' || first === undefined) return undefined;
@@ -198,7 +216,7 @@ export class Point {
 
   /** What another agent would need to go on with it. */
   record(): PointRecord {
-    const { request, restores, phase, end, detail } = this;
+    const { request, restores, phase, end, detail, canary } = this;
     const processes = new Map(
       this.delivered.processes().map((process) => [keyOf(process), { ...process, armed: false }]),
     );
@@ -212,16 +230,19 @@ export class Point {
       processes: [...processes.values()],
       delivered: this.delivered.total,
       restores,
+      ...(canary === undefined ? {} : { canary }),
       ...(end === undefined ? {} : { ended: { phase: phase === 'failed' ? phase : 'ended', end, detail } }),
     };
   }
 
   view(): PointView {
-    const { plan, id, expiresMs, maxHits, owner, note, countOnly, stream } = this.request;
+    const { plan, id, expiresMs, maxHits, owner, note, countOnly, stream, terms } = this.request;
     const processes = [...this.armed.values()].map(({ pid, armed }) => ({ pid, addresses: armed.addresses }));
     const counters = this.counters();
     const addresses = processes.reduce((sum, process) => sum + process.addresses.length, 0);
     const { location, condition } = plan.request;
+    const awaited = this.#awaited();
+    const { canary } = this;
     return {
       id,
       phase: this.phase,
@@ -233,10 +254,12 @@ export class Point {
         addresses,
         pids: processes.map(({ pid }) => pid),
         engine: this.#engine,
+        ...(awaited === undefined ? {} : { awaited }),
         counters,
         maxHits: stream === true ? 0 : maxHits,
         hasCondition: condition !== undefined,
         detail: this.#pendingDetail() ?? this.detail,
+        ...(canary === undefined ? {} : { canary: canaryText(stateOf(canary)) }),
       }),
       ...(this.end === undefined ? {} : { end: this.end }),
       location,
@@ -246,6 +269,8 @@ export class Point {
       owner,
       note,
       countOnly,
+      ...(canary === undefined ? {} : { canary: stateOf(canary) }),
+      ...(terms?.cpuPercent === undefined ? {} : { cpuPercent: terms.cpuPercent }),
     };
   }
 }

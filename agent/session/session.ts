@@ -17,13 +17,14 @@ import { StillframeError, toStillframeError } from '../../format/error.js';
 import type { Policy } from '../policy/policy.js';
 import { parseSelector } from '../../format/target-selector.js';
 import { Arming, type ProcessToArm } from './arming.js';
-import { type ProcessKey, isSame } from './delivered.js';
+import { Canaries } from './canaries.js';
 import { takeCore, type SessionCoreOrder } from './core.js';
 import { Gate } from './gate.js';
 import { Newcomers } from './newcomers.js';
 import { PastPoints } from './past-points.js';
 import type { Point, PointEnding, PointRequest, PointView } from './point.js';
-import type { PointRecord, PointRecords } from './point-records.js';
+import type { PointRecords } from './point-records.js';
+import { maxRestarts, Restoring } from './restoring.js';
 import type { SessionLog } from './session-log.js';
 import { makeSnapshot } from './snapshot.js';
 import type { Delivery, Spool, SpooledSnapshot } from './spool.js';
@@ -61,11 +62,7 @@ export interface Measured {
 const tickMs = 1000;
 /** How long a point outlives those who waited for it: a controller that lost its connection comes back sooner. */
 const desertedMs = 5000;
-/** How much longer it does so where it was the agent that went. */
-const reconnectMs = 25_000;
 const maxEndedPoints = 100;
-/** A point that outlives so many tracers is suspected of killing them. */
-const maxRestarts = 3;
 /** An agent that lived so long with a point was not killed by it. */
 const healthyMs = 60_000;
 /** Points that are alive at once. */
@@ -80,7 +77,9 @@ export class Session implements AsyncDisposable {
   readonly #arming: Arming;
   readonly #newcomers: Newcomers;
   readonly #suspending: Suspending;
+  readonly #canaries: Canaries;
   readonly #past: PastPoints;
+  readonly #restoring: Restoring;
   readonly #points = new Map<string, Point>();
   readonly #starting = new Map<string, Promise<PointView>>();
   readonly #listeners = new Set<SessionListener>();
@@ -119,9 +118,32 @@ export class Session implements AsyncDisposable {
         this.#log('point suspended', point);
       },
     });
+    this.#canaries = new Canaries({
+      tracer,
+      arming: this.#arming,
+      newcomers: this.#newcomers,
+      past: this.#past,
+      leastMs: policy.canaryMs,
+      passed: (point) => {
+        this.#announce(point);
+        this.#log('canary passed', point);
+      },
+      failed: (point, detail) => this.#close(point, 'failed', 'failed', { detail }),
+    });
+    this.#restoring = new Restoring({
+      tracer,
+      past: this.#past,
+      log,
+      known: (point) => void this.#points.set(point.request.id, point),
+      armOnce: (id, work) => this.#armOnce(id, work),
+      start: (point, processes) => this.#start(point, processes),
+      close: (point, end, detail) => this.#closeRestored(point, end, detail),
+      announce: (point) => this.#announce(point),
+    });
     this.tracer.listen({
       hit: (pointId, captured) => this.#hit(pointId, captured),
       ended: (pointId, pid, reason, last) => this.#ended(pointId, { pid, reason, last }),
+      passed: (pointIds) => this.#suspending.passed(pointIds),
       restarted: (reason) => void this.#restarted(reason),
     });
     this.#timer = setInterval(() => void this.#tick(), tickMs);
@@ -157,67 +179,15 @@ export class Session implements AsyncDisposable {
    * returns all these points are known, and whoever arms or lists them gets them; when it resolves they are armed.
    */
   restore(): Promise<void> {
-    let turn: Promise<unknown> = Promise.resolve();
-    for (const record of this.#past.read()) {
-      const { request, restores } = record;
-      const point = this.#past.makePoint(request, record);
-      if (record.ended !== undefined) {
-        const { phase, end, detail } = record.ended;
-        point.close(phase, end, detail);
-        this.#points.set(request.id, point);
-      } else if (restores >= maxRestarts) {
-        this.#options.log.warn({ point: request.id, restores }, 'not armed again, for it may be the cause');
-      } else {
-        point.restores = restores + 1;
-        point.detail = 'is being armed again, for the agent was restarted';
-        this.#points.set(request.id, point);
-        turn = this.#restoreAfter(turn, point, record);
-      }
-    }
+    const restored = this.#restoring.restore();
     this.#forgetOld();
-    return turn.then(() => undefined);
-  }
-
-  /** Never rejects. */
-  async #restoreAfter(turn: Promise<unknown>, point: Point, record: PointRecord): Promise<void> {
-    const { id } = point.request;
-    try {
-      await this.#armOnce(id, async () => {
-        await turn;
-        return await this.#restore(point, record);
-      });
-      // Whoever waited for it has to find this agent first.
-      if (point.holders === 0) point.desertedMs = Date.now() + reconnectMs;
-      // Who has found it was told that it was not armed yet.
-      if (point.active) this.#announce(point);
-    } catch (error) {
-      this.#options.log.warn({ point: id, error: toStillframeError(error).message }, 'cannot arm again');
-    }
-  }
-
-  async #restore(point: Point, record: PointRecord): Promise<PointView> {
-    // Removed meanwhile.
-    if (!point.active) return point.view();
-    if (Date.now() >= point.request.expiresMs) {
-      return await this.#closeRestored(point, 'expired', 'expired while no agent ran');
-    }
-    const alive: ProcessKey[] = [];
-    for (const { pid, startTicks, armed } of record.processes) {
-      const [target] = await this.tracer.listTargets(String(pid));
-      if (target?.startTicks !== startTicks) point.delivered.forget(isSame({ pid, startTicks }));
-      else if (armed) alive.push({ pid, startTicks });
-    }
-    if (alive.length === 0 && point.request.selector === '' && !point.isUsedUp) {
-      const detail = 'its process is gone, and no agent ran when it went';
-      return await this.#closeRestored(point, 'target-gone', detail);
-    }
-    return await this.#start(point, alive);
+    return restored;
   }
 
   async #closeRestored(point: Point, end: PointEnding, detail: string): Promise<PointView> {
     this.#past.woken(point.request.id);
     this.#points.set(point.request.id, point);
-    await this.#close(point, 'ended', end, { detail });
+    await this.#close(point, end === 'failed' ? 'failed' : 'ended', end, { detail });
     return point.view();
   }
 
@@ -253,13 +223,12 @@ export class Session implements AsyncDisposable {
   async #armProcesses(point: Point, processes: readonly ProcessToArm[]): Promise<PointView> {
     const { request } = point;
     if (request.selector !== '') parseSelector(request.selector);
-    this.gate.policy.checkPoint(request);
+    this.gate.policy.checkPoint({ ...request, cpuPercent: request.terms?.cpuPercent ?? 0 });
     await this.gate.checkPrograms(processes.map(({ pid }) => pid));
     const before = point.delivered.total;
     const failures: StillframeError[] = [];
     let usedUp = 0;
-    for (const process of processes) {
-      const outcome = await this.#arming.arm(point, process);
+    for (const outcome of await this.#canaries.arm(point, processes)) {
       if (outcome instanceof StillframeError) failures.push(outcome);
       else if (outcome === 'used up') usedUp += 1;
     }
@@ -278,7 +247,7 @@ export class Session implements AsyncDisposable {
     }
     if (point.active) {
       if (point.phase === 'pending') point.wait();
-      if (request.selector !== '') this.#newcomers.add(point);
+      if (request.selector !== '' && point.canary === undefined) this.#newcomers.add(point);
       this.#past.keep(point);
     }
     this.#past.woken(request.id);
@@ -327,9 +296,11 @@ export class Session implements AsyncDisposable {
     if (point.phase !== 'suspended') return await this.#freshOne(point);
     return await this.#armOnce(id, async () => {
       point.wait('it was resumed');
+      this.#canaries.again(point);
       this.#log('point resumed', point);
       await this.#armAgain(point, 'no process that it was armed in is left');
-      if (point.active && point.request.selector !== '') this.#newcomers.add(point);
+      const seeks = point.request.selector !== '' && point.canary === undefined;
+      if (point.active && seeks) this.#newcomers.add(point);
       return await this.#freshOne(point);
     });
   }
@@ -461,6 +432,7 @@ export class Session implements AsyncDisposable {
       point.goneEarly.add(pid);
       point.detail = reason.detail;
     }
+    if (this.#canaries.ended(point, pid, reason)) return;
     if (point.request.selector !== '' && !point.isUsedUp) {
       if (point.armed.size === 0) point.wait(reason.detail);
       if (reason.kind === 'failed') this.#newcomers.released(point, pid, reason.detail);
@@ -495,6 +467,7 @@ export class Session implements AsyncDisposable {
   /** Where it was armed before. `reason`: why it was not for a while. */
   async #armAgain(point: Point, reason: string): Promise<void> {
     const failures = await this.#arming.again(point);
+    if (await this.#canaries.lost(point, failures)) return;
     for (const [pid, { message }] of failures) this.#newcomers.released(point, pid, message);
     const [first] = failures.values();
     const isEmpty = point.armed.size === 0 && point.active;
@@ -559,6 +532,7 @@ export class Session implements AsyncDisposable {
     try {
       this.#past.forgetExpired((id) => this.#starting.has(id));
       await this.#suspending.look([...this.#points.values()]);
+      await this.#canaries.look([...this.#points.values()], Date.now());
       for (const point of this.#points.values()) {
         if (!point.active) continue;
         if (Date.now() - this.#startedMs >= healthyMs) this.#clear(point);
@@ -605,5 +579,7 @@ function countersOf(cost: CaptureCost): PointCounters {
     faults: BigInt(cost.faults),
     dropped: BigInt(cost.dropped),
     delivered: 0n,
+    // Who passed there had loaded it.
+    awaited: '',
   };
 }

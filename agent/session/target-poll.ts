@@ -16,9 +16,13 @@ export interface TargetChanges {
 export interface TargetListener {
   /** After each look, also when nothing changed; the first time with all processes as new ones. */
   looked(changes: TargetChanges): void;
+  /** Whether it has something to do that a look brings about, also when nothing changes. */
+  isWaiting?(): boolean;
 }
 
 const intervalMs = 250;
+/** So long it is left to the tracer to look, and to say when something is different. */
+const patienceMs = 2000;
 /** A look that takes long is followed by a pause that is so many times longer. */
 const restFactor = 4;
 
@@ -77,8 +81,11 @@ export class TargetPoll implements Disposable {
 
   async #look(era: number): Promise<void> {
     const startedMs = performance.now();
+    let lookMs: number | undefined;
     try {
-      const changes = await this.#tracer.pollTargets(this.#cursor);
+      const isWaiting = [...this.#listeners].some((listener) => listener.isWaiting?.() === true);
+      const changes = await this.#tracer.pollTargets(this.#cursor, isWaiting ? 0 : patienceMs);
+      lookMs = changes.tookMs;
       if (era !== this.#era) return;
       const told = this.#take(changes);
       for (const listener of this.#listeners) listener.looked(told);
@@ -90,7 +97,7 @@ export class TargetPoll implements Disposable {
         this.#log.warn({ error: failure.message }, 'cannot look at the processes');
       }
     }
-    const tookMs = performance.now() - startedMs;
+    const tookMs = lookMs ?? performance.now() - startedMs;
     const restMs = Math.max(intervalMs - tookMs, restFactor * tookMs, intervalMs / 5);
     this.#timer = setTimeout(() => void this.#look(era), restMs);
   }

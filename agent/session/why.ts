@@ -9,12 +9,16 @@ export interface WhyFacts {
   readonly addresses: number;
   readonly pids: readonly number[];
   readonly engine: string;
+  /** Why nobody can pass in some of them, where their library is not loaded. */
+  readonly awaited?: string;
   readonly counters: PointCounters;
   /** 0: no end of them. */
   readonly maxHits: number;
   readonly hasCondition: boolean;
   /** What a pending, suspended, ended or failed point says of itself. */
   readonly detail: string;
+  /** What is said of the process that it is tried in first. */
+  readonly canary?: string;
 }
 
 export function whyLine(facts: WhyFacts): string {
@@ -23,9 +27,23 @@ export function whyLine(facts: WhyFacts): string {
     return counters.hits === 0n ? facts.detail : `${facts.detail} (${hitsOf(facts)})`;
   }
   if (facts.phase !== 'armed') return facts.detail;
+  if (facts.addresses === 0) return whyInFile(facts);
   const where = `armed at ${count(facts.addresses, 'address', 'addresses')} in ${processes(facts.pids)} by ${facts.engine}`;
   const never = facts.engine === 'watch' ? 'nobody has written there yet' : 'no thread has passed there yet';
-  return counters.hits === 0n ? `${where}: 0 hits, ${never}` : `${where}: ${hitsOf(facts)}`;
+  const passed = counters.hits === 0n ? `0 hits, ${never}` : hitsOf(facts);
+  return `${where}: ${passed}${more(facts.awaited)}${more(facts.canary)}`;
+}
+
+const more = (text: string | undefined): string => (text === undefined || text === '' ? '' : `; ${text}`);
+
+/** It is armed in a file, wherever that is loaded. */
+function whyInFile(facts: WhyFacts): string {
+  const where = `armed in the library for ${processes(facts.pids)} by ${facts.engine}`;
+  const passed = facts.counters.hits === 0n ? '0 hits' : hitsOf(facts);
+  const { awaited = '', canary } = facts;
+  if (awaited !== '') return `${where}: ${passed}, ${awaited}${more(canary)}`;
+  const never = facts.counters.hits === 0n ? ', no thread has passed there yet' : '';
+  return `${where}: ${passed}${never}${more(canary)}`;
 }
 
 function hitsOf({ counters, hasCondition, maxHits, phase }: WhyFacts): string {

@@ -18,6 +18,8 @@ export interface ElfFacts {
   readonly dynamic: ElfSegment | undefined;
   /** A program of its own (it has PT_INTERP or is static), not a library. */
   readonly hasInterpreter: boolean;
+  /** It is loaded at any address, and starts nothing by itself. */
+  readonly isLibrary: boolean;
 }
 
 export function elfFacts(elf: ElfFile): ElfFacts {
@@ -27,13 +29,15 @@ export function elfFacts(elf: ElfFile): ElfFacts {
       `cannot use "${elf.source.name}": ELF type ${elf.type} is not mapped`,
     );
   }
+  const hasInterpreter = elf.segments.some((segment) => segment.type === PT.PT_INTERP);
   return {
     buildId: elf.buildId ?? '',
     sizeBytes: elf.source.size,
     machine: elf.machine,
     loads: elf.segments.filter((segment) => segment.type === PT.PT_LOAD),
     dynamic: elf.segments.find((segment) => segment.type === PT.PT_DYNAMIC),
-    hasInterpreter: elf.segments.some((segment) => segment.type === PT.PT_INTERP),
+    hasInterpreter,
+    isLibrary: elf.type === ET.ET_DYN && !hasInterpreter,
   };
 }
 

@@ -4,6 +4,7 @@ import { StillframeError } from '../../format/error.js';
 import type { Plan, PlanSite } from '../../format/plan/plan.js';
 import { findMapping, readMaps, readStat } from '../linux/proc.js';
 import type { ElfFactsCache } from './elf-facts.js';
+import { findLibraryFile, LibraryFile } from './library-file.js';
 import { openMappedFile } from './mapped-file.js';
 import { type ModuleFacts, readModules } from './modules.js';
 
@@ -16,15 +17,26 @@ export interface ProbeFile {
   readonly buildId: string;
   /** Runtime minus link address. */
   readonly bias: bigint;
-  /** One for each site of the plan, in its order. */
+  /** It is a library: the process may unload it, and load it again. */
+  readonly library?: LibraryFile;
+  /** One for each site of the plan, in its order; none while the process does not map it, and `bias` is 0 then. */
   readonly sites: readonly { readonly address: bigint; readonly fileOffset: number }[];
 }
 
-/** Throws `not-found`, `mismatch` (naming both build ids), `bad-data` for sites that are not code of the file, `target-gone`. */
+/**
+ * A library need not be loaded, if it lies where the plan says. Throws `not-found`, `mismatch` (naming both build ids), `bad-data` for sites that are not
+ * code of the file, `target-gone`.
+ */
 export function findProbeFile(pid: number, plan: Plan, cache: ElfFactsCache): ProbeFile {
   const { startTicks } = readStat(pid);
   const mappings = readMaps(pid);
-  const module = chooseModule(pid, plan, readModules(pid, mappings, cache));
+  const found = findModule(pid, plan, readModules(pid, mappings, cache));
+  const unloaded = 'missing' in found ? findLibraryFile(pid, plan, cache) : undefined;
+  if (unloaded !== undefined) {
+    const { buildId } = plan.module;
+    return { pid, startTicks, path: unloaded.file, buildId, bias: 0n, library: unloaded, sites: [] };
+  }
+  const module = required(found);
   const placed = (site: Pick<PlanSite, 'linkAddress' | 'fileOffset'>): ProbeFile['sites'][number] => {
     const address = BigInt.asUintN(64, site.linkAddress + module.bias);
     checkSite(module, findMapping(mappings, address), address, site.fileOffset);
@@ -33,7 +45,17 @@ export function findProbeFile(pid: number, plan: Plan, cache: ElfFactsCache): Pr
   const sites = plan.sites.map((site) => placed(site));
   for (const entry of plan.timing?.entries ?? []) placed(entry);
   using opened = openMappedFile(pid, module.code);
-  return { pid, startTicks, path: opened.path, buildId: module.buildId, bias: module.bias, sites };
+  const { buildId, bias, code, facts } = module;
+  const isLibrary = facts.isLibrary && code.inode !== 0 && !code.deleted;
+  return {
+    pid,
+    startTicks,
+    path: opened.path,
+    buildId,
+    bias,
+    ...(isLibrary ? { library: new LibraryFile(pid, code.path, BigInt(code.inode)) } : {}),
+    sites,
+  };
 }
 
 /** Where the plan's module lies in the process. Throws as {@link findProbeFile}. */
@@ -43,10 +65,19 @@ export function findPlanModule(
   mappings: readonly Mapping[],
   cache: ElfFactsCache,
 ): ModuleFacts {
-  return chooseModule(pid, plan, readModules(pid, mappings, cache));
+  return required(findModule(pid, plan, readModules(pid, mappings, cache)));
 }
 
-function chooseModule(pid: number, plan: Plan, modules: readonly ModuleFacts[]): ModuleFacts {
+/** Or why there is none. */
+type FoundModule = ModuleFacts | { readonly missing: StillframeError };
+
+function required(found: FoundModule): ModuleFacts {
+  if ('missing' in found) throw found.missing;
+  return found;
+}
+
+/** Throws `mismatch`. */
+function findModule(pid: number, plan: Plan, modules: readonly ModuleFacts[]): FoundModule {
   const { buildId, path } = plan.module;
   const same = modules.filter((module) =>
     buildId === '' ? module.buildId === '' && module.path === path : module.buildId === buildId,
@@ -64,10 +95,12 @@ function chooseModule(pid: number, plan: Plan, modules: readonly ModuleFacts[]):
       },
     );
   }
-  throw new StillframeError('not-found', `process ${pid} does not map "${path}" (${spell(buildId)})`, {
-    detail: { pid, file: path },
-    candidates: modules.map((module) => module.path),
-  });
+  const missing = new StillframeError(
+    'not-found',
+    `process ${pid} does not map "${path}" (${spell(buildId)})`,
+    { detail: { pid, file: path }, candidates: modules.map((module) => module.path) },
+  );
+  return { missing };
 }
 
 const spell = (buildId: string): string =>

@@ -36,6 +36,8 @@ export interface ProcessChanges {
   /** Those that are new, and those of which something is different now. */
   readonly changed: readonly TargetProcess[];
   readonly gone: readonly { readonly pid: number; readonly startTicks: bigint }[];
+  /** How long the last look took, where that is known. */
+  readonly tookMs?: number;
 }
 
 interface Entry {
@@ -63,6 +65,7 @@ export class ProcessTable {
   readonly #sight: ProcessSight;
   readonly #entries = new Map<number, Entry>();
   #cursor = 0;
+  #youngUntilMs = 0;
 
   constructor(sight: ProcessSight) {
     this.#sight = sight;
@@ -97,6 +100,11 @@ export class ProcessTable {
     };
   }
 
+  /** Some process is so young that it is looked at each time. */
+  hasYoung(nowMs: number = uptime() * 1000): boolean {
+    return nowMs < this.#youngUntilMs;
+  }
+
   #targets(): TargetProcess[] {
     return [...this.#entries.values()].flatMap(({ target }) => (target === undefined ? [] : [target]));
   }
@@ -109,6 +117,7 @@ export class ProcessTable {
       const bornMs = seen === undefined ? nowMs : Number(seen.startTicks) * msPerTick;
       const ages = readAges.filter((age) => bornMs + age > nowMs);
       const target = this.#sight.read(pid);
+      if (target !== undefined) this.#youngUntilMs = Math.max(this.#youngUntilMs, bornMs + youngMs);
       const fresh = { bornMs, seen, target, programMs: nowMs, glanceMs: nowMs, readAges: ages };
       this.#entries.set(pid, fresh);
       this.#schedule(fresh, nowMs);

@@ -6,6 +6,20 @@
 import { toStillframeError } from '../../format/error.js';
 import { readProcBytes } from '../linux/proc.js';
 
+/** The auxiliary vectors of processes at one moment: of a process that has many points it is read once. */
+export class ProgramImages {
+  readonly #seen = new Map<number, Buffer>();
+
+  /** Throws as {@link ProgramImage}. */
+  auxv(pid: number): Buffer {
+    const seen = this.#seen.get(pid);
+    if (seen !== undefined) return seen;
+    const auxv = readProcBytes(pid, 'auxv');
+    this.#seen.set(pid, auxv);
+    return auxv;
+  }
+}
+
 export class ProgramImage {
   readonly #pid: number;
   readonly #auxv: Buffer;
@@ -17,9 +31,9 @@ export class ProgramImage {
   }
 
   /** Whether the process runs another program by now. One that is gone runs none. */
-  isAnother(): boolean {
+  isAnother(images: ProgramImages = new ProgramImages()): boolean {
     try {
-      const auxv = readProcBytes(this.#pid, 'auxv');
+      const auxv = images.auxv(this.#pid);
       // A process that ends has lost its memory, and the vector with it, before it is gone.
       return auxv.length > 0 && !auxv.equals(this.#auxv);
     } catch (error) {

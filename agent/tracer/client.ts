@@ -23,8 +23,11 @@ export interface TracerClient extends AsyncDisposable {
   probeEngines(): Promise<readonly EngineReport[]>;
   /** Those that fit a selector (TARGET of the command line), or all. Throws `usage`. */
   listTargets(selector?: string): Promise<readonly TargetProcess[]>;
-  /** What changed among all processes since the answer with this cursor, cheaply; 0 for all of them. One caller, again and again. */
-  pollTargets(cursor: number): Promise<ProcessChanges>;
+  /**
+   * What changed among all processes since the answer with this cursor, cheaply, as soon as something did, at the latest after `waitMs`; 0 for all of them. One
+   * caller, again and again.
+   */
+  pollTargets(cursor: number, waitMs: number): Promise<ProcessChanges>;
   /** What processes use now; those that are gone are left out. */
   usage(request: UsageRequest): Promise<readonly ProcessUsage[]>;
   processFacts(pid: number): Promise<ProcessFacts>;
@@ -49,6 +52,8 @@ export interface TracerListener {
   hit(pointId: string, captured: CapturedProcess): void;
   /** `last`: the counters as they were at the end. */
   ended(pointId: string, pid: number, reason: PointEnd, last: PointCounters): void;
+  /** Threads passed these points since that was told last: their counters are others by now. At most once a second or so. */
+  passed?(pointIds: readonly string[]): void;
   /** The tracer died and a new one runs: nothing is armed any more. */
   restarted(reason: string): void;
 }
@@ -89,6 +94,8 @@ export interface TracerArmRequest {
   readonly countOnly?: boolean;
   readonly maxHits: number;
   readonly minIntervalNs: bigint;
+  /** Each hit brings the other threads of its process, read right after. */
+  readonly allThreads?: boolean;
 }
 
 export interface TracerArmed {
@@ -96,7 +103,9 @@ export interface TracerArmed {
   readonly startTicks: bigint;
   /** What the process ran when it was armed: in another program the point means nothing. */
   readonly program: ProgramOfProcess;
+  /** None where the library is not loaded yet; `awaited` says so then. */
   readonly addresses: readonly bigint[];
+  readonly awaited?: string;
   /** Why better engines were passed over: `uprobe: needs CAP_BPF`. */
   readonly refusals: readonly string[];
 }

@@ -19,6 +19,7 @@ const [, , journalFolder = defaultJournalFolder()] = process.argv;
 const service = new TracerService(allEngines({ journalFolder }), {
   hit: (pointId, captured) => send({ kind: 'hit', pointId, captured }),
   ended: (pointId, pid, reason, last) => send({ kind: 'ended', pointId, pid, reason, last }),
+  passed: (pointIds) => send({ kind: 'passed', pointIds }),
   log: (level, message) => send({ kind: 'log', level, message }),
 });
 
@@ -29,7 +30,11 @@ function run(message: ToTracer): unknown {
     case 'listTargets':
       return service.listTargets(message.parameters.selector, message.parameters.except);
     case 'pollTargets':
-      return service.pollTargets(message.parameters.cursor, message.parameters.except);
+      return service.pollTargets(
+        message.parameters.cursor,
+        message.parameters.waitMs,
+        message.parameters.except,
+      );
     case 'usage':
       return service.usage(message.parameters);
     case 'processFacts':

@@ -30,7 +30,7 @@ export interface Calls {
     result: readonly TargetProcess[];
   };
   pollTargets: {
-    parameters: { readonly cursor: number; readonly except: readonly number[] };
+    parameters: { readonly cursor: number; readonly waitMs: number; readonly except: readonly number[] };
     result: ProcessChanges;
   };
   usage: { parameters: UsageRequest; result: readonly ProcessUsage[] };
@@ -85,4 +85,5 @@ export type FromTracer =
       readonly reason: PointEnd;
       readonly last: PointCounters;
     }
+  | { readonly kind: 'passed'; readonly pointIds: readonly string[] }
   | { readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly message: string };

@@ -4,6 +4,7 @@ import type { Capture, EngineName, ProcessFacts } from '../../format/capture.js'
 import { StillframeError, toStillframeError, withContext } from '../../format/error.js';
 import { withoutRanges } from '../../format/plan/plan.js';
 import { parseSelector } from '../../format/target-selector.js';
+import { OtherThreads, type ThreadLook } from '../engines/other-threads.js';
 import type { ArmedPoint, Engine, EngineSupport, NowRequest, PointSink } from '../engines/engine.js';
 import { readMaps, readStat } from '../linux/proc.js';
 import { ElfFactsCache } from '../targets/elf-facts.js';
@@ -32,21 +33,23 @@ import type {
   UsageRequest,
 } from './client.js';
 import { writeCopiedCore } from './core.js';
+import { type LookedAfter, PointLooks, type PointLooksEvents } from './point-looks.js';
+import { ProcessLooks } from './process-looks.js';
 import type { PointOfProcess } from './protocol.js';
 
-export interface TracerEvents {
+export interface TracerEvents extends PointLooksEvents {
   hit(pointId: string, captured: CapturedProcess): void;
   ended(pointId: string, pid: number, reason: PointEnd, last: PointCounters): void;
-  log(level: 'info' | 'warn' | 'error', message: string): void;
 }
 
 export class TracerService {
   readonly #engines: readonly Engine[];
   readonly #events: TracerEvents;
   readonly #elf = new ElfFactsCache();
-  readonly #points = new Map<string, PointOfProcess & { readonly point: ArmedPoint }>();
+  readonly #points = new Map<string, LookedAfter>();
+  readonly #looks: PointLooks;
   readonly #facts = new Map<number, KnownFacts>();
-  #table: ProcessTable | undefined;
+  #processes: ProcessLooks | undefined;
   #hidden: ReadonlySet<number> = new Set();
   #supports: Promise<ReadonlyMap<EngineName, EngineSupport>> | undefined;
   #measurements = 0;
@@ -54,6 +57,7 @@ export class TracerService {
   constructor(engines: readonly Engine[], events: TracerEvents) {
     this.#engines = engines;
     this.#events = events;
+    this.#looks = new PointLooks(events);
   }
 
   /** Tries all engines anew. */
@@ -75,10 +79,10 @@ export class TracerService {
     return wanted === undefined ? found : found.filter((target) => matches(wanted, target));
   }
 
-  pollTargets(cursor: number, except: readonly number[]): ProcessChanges {
+  async pollTargets(cursor: number, waitMs: number, except: readonly number[]): Promise<ProcessChanges> {
     this.#hidden = new Set([process.pid, ...except]);
-    this.#table ??= new ProcessTable(hostProcesses(this.#elf, () => this.#hidden));
-    return this.#table.update(cursor);
+    this.#processes ??= new ProcessLooks(new ProcessTable(hostProcesses(this.#elf, () => this.#hidden)));
+    return await this.#processes.next(cursor, waitMs);
   }
 
   usage({ pids, descriptors }: UsageRequest): readonly ProcessUsage[] {
@@ -104,7 +108,7 @@ export class TracerService {
       hit: (capture) => this.#deliver(pointId, capture),
       ended: (reason, last) => {
         ended = true;
-        this.#points.delete(key);
+        this.#forget(key);
         this.#events.ended(pointId, pid, reason, last);
       },
     };
@@ -114,19 +118,38 @@ export class TracerService {
       throw anotherProcess(pid);
     }
     // A point may have used up its hits by now.
-    if (!ended) this.#points.set(key, { pointId, pid, point });
+    if (!ended) {
+      const armed = { pointId, pid, point };
+      this.#points.set(key, armed);
+      this.#looks.add(armed);
+    }
     const warnings = point.warning === undefined ? [] : [`${point.engine}: ${point.warning}`];
     const { engine, addresses } = point;
     const program = { executable, buildId };
-    return { engine, startTicks, program, addresses, refusals: [...refusals, ...warnings] };
+    const awaited = addresses.length > 0 || ended ? undefined : point.counters().awaited;
+    return {
+      engine,
+      startTicks,
+      program,
+      addresses,
+      ...(awaited === undefined ? {} : { awaited }),
+      refusals: [...refusals, ...warnings],
+    };
   }
 
   async disarm(which: PointOfProcess): Promise<PointCounters | undefined> {
     const point = this.#points.get(keyOf(which))?.point;
     if (point === undefined) return undefined;
     await point.disarm();
-    this.#points.delete(keyOf(which));
+    this.#forget(keyOf(which));
     return point.counters();
+  }
+
+  #forget(key: string): void {
+    const armed = this.#points.get(key);
+    if (armed === undefined) return;
+    this.#points.delete(key);
+    this.#looks.remove(armed);
   }
 
   counters(pointIds: readonly string[]): readonly ProcessCounters[] {
@@ -179,9 +202,12 @@ export class TracerService {
       { ...request, pointId, countOnly: true, maxHits: 1, minIntervalNs: 0n },
       { hit: () => undefined, ended: () => undefined },
     );
+    const measured = { pointId, pid: request.pid, point };
+    this.#looks.add(measured);
     try {
       await new Promise((resolve) => setTimeout(resolve, request.durationMs));
     } finally {
+      this.#looks.remove(measured);
       await point.disarm();
     }
     return { engine: point.engine, counters: point.counters() };
@@ -191,6 +217,7 @@ export class TracerService {
   async shutdown(): Promise<void> {
     const points = [...this.#points.values()];
     this.#points.clear();
+    this.#looks[Symbol.dispose]();
     const results = await Promise.allSettled(points.map(({ point }) => point.disarm()));
     for (const result of results) {
       if (result.status === 'rejected') this.#events.log('error', toStillframeError(result.reason).message);
@@ -201,15 +228,17 @@ export class TracerService {
     request: TracerArmRequest,
     sink: PointSink,
   ): Promise<{ point: ArmedPoint; refusals: readonly string[] }> {
-    const { countOnly = false } = request;
+    const { countOnly = false, allThreads = false } = request;
     const plan = countOnly ? withoutRanges(request.plan) : request.plan;
     const choice = chooseForPoint(await this.#choice(request.engine), plan);
     const refusals = [...choice.refusals];
+    const told =
+      allThreads && !countOnly ? new OtherThreads(this.#lookAtThreads, sink, plan.stackBytes) : sink;
     let first: StillframeError | undefined;
     for (const engine of choice.engines) {
       try {
         const forced = request.engine !== undefined;
-        const point = await armPoint(engine, { ...request, plan, countOnly, forced }, sink);
+        const point = await armPoint(engine, { ...request, plan, countOnly, forced }, told);
         if (point !== undefined) return { point, refusals };
       } catch (error) {
         const failure = toStillframeError(error);
@@ -223,6 +252,16 @@ export class TracerService {
       first ?? new StillframeError('internal', 'no engine was tried'),
     );
   }
+
+  /** By the engines that stop nothing. */
+  readonly #lookAtThreads: ThreadLook = async (request) => {
+    const { engines } = chooseForNow(await this.#choice(undefined));
+    const gentle =
+      engines.find((engine) => engine.name === 'observe') ?? engines.find((engine) => engine.name === 'mem');
+    const capture = await gentle?.now?.(request);
+    if (capture !== undefined) return capture;
+    throw new StillframeError('unsupported', 'no engine can read threads that run on');
+  };
 
   async #choice(engine: EngineName | undefined): Promise<ChoiceRequest> {
     this.#supports ??= this.#probe();

@@ -106,8 +106,8 @@ export class TracerSupervisor implements TracerClient {
   listTargets(selector?: string): Promise<readonly TargetProcess[]> {
     return this.#call('listTargets', { selector, except: [process.pid] });
   }
-  pollTargets(cursor: number): Promise<ProcessChanges> {
-    return this.#call('pollTargets', { cursor, except: [process.pid] });
+  pollTargets(cursor: number, waitMs: number): Promise<ProcessChanges> {
+    return this.#call('pollTargets', { cursor, waitMs, except: [process.pid] });
   }
   usage(request: UsageRequest): Promise<readonly ProcessUsage[]> {
     return this.#call('usage', request);
@@ -249,6 +249,9 @@ export class TracerSupervisor implements TracerClient {
         break;
       case 'ended':
         this.#listener?.ended(message.pointId, message.pid, message.reason, message.last);
+        break;
+      case 'passed':
+        this.#listener?.passed?.(message.pointIds);
         break;
       case 'log':
         this.#options.log(message.level, message.message);

@@ -2,7 +2,14 @@
 import type { Command } from 'commander';
 import { StillframeError } from '../../format/error.js';
 import { parseDuration } from './arguments.js';
-import { addEngineOption, pointOptionsFrom, runCommand, type PointFlags } from './command.js';
+import {
+  addEngineOption,
+  addTermOptions,
+  cheapOption,
+  pointOptionsFrom,
+  runCommand,
+  type PointFlags,
+} from './command.js';
 import { exitStatus } from './exit-status.js';
 import { catchInterrupt } from './interrupt.js';
 import { defaultOwner } from './owner.js';
@@ -17,15 +24,18 @@ interface LogFlags extends PointFlags {
 }
 
 export function addLogCommand(program: Command): void {
-  addEngineOption(
-    program
-      .command('log')
-      .description('a line for each time that a place is passed, with values')
-      .argument('<target>', 'PID, name:, exe:, unit:, container:, service:')
-      .argument('<location>', 'file.c:42, function, *0x401136, lib.so!function')
-      .argument('<text>', 'the line: text {expression} text {expression:x}'),
+  addTermOptions(
+    addEngineOption(
+      program
+        .command('log')
+        .description('a line for each time that a place is passed, with values')
+        .argument('<target>', 'PID, name:, exe:, unit:, container:, service:')
+        .argument('<location>', 'file.c:42, function, *0x401136, lib.so!function')
+        .argument('<text>', 'the line: text {expression} text {expression:x}'),
+    ),
   )
     .option('--if <expression>', 'only where it is true')
+    .option(...cheapOption)
     .option('--level <name>', 'what the lines are called', 'info')
     .option('--rate <number/s>', 'at most so many lines a second', '50/s')
     .option('--for <duration>', 'for so long (default: until Ctrl-C)')

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { StillframeError } from '../../format/error.js';
 import { parseDuration } from './arguments.js';
-import { addPointOptions, pointOptionsFrom, runCommand, type PointFlags } from './command.js';
+import { addPointOptions, cheapOption, pointOptionsFrom, runCommand, type PointFlags } from './command.js';
 import { renderExplanation } from './render-explain.js';
 import { renderDoctor, renderMeasured, renderTargets } from './render-lists.js';
 import type { SharedOptions } from './workplace.js';
@@ -55,6 +55,7 @@ export function addLookCommands(program: Command): void {
       .argument('<target>', 'PID, name:, exe:, unit:, container:, service:')
       .argument('<location>', 'file.c:42, function, *0x401136, lib.so!function'),
   )
+    .option(...cheapOption)
     .option('--measure <duration>', 'count hits for so long')
     .option('--watch', 'the location is a variable: what a watch of it would be')
     .addHelpText(

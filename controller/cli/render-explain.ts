@@ -47,13 +47,23 @@ function renderSite(site: SiteExplanation, index: number, count: number): string
   const into =
     site.inlinedInto.length > 0 ? `, inlined into ${site.inlinedInto.map(clean).join(' in ')}` : '';
   const moved = site.afterPrologue ? ', after the prologue' : '';
-  const { instruction, movedFrom } = site;
+  const { instruction, movedFrom, pastLoads, cheaper } = site;
   const lines = [
     `${colors.bold(`address ${index + 1} of ${count}`)}  ${site.address}  ${clean(site.function)}${place}${into}${moved}`,
     `  instruction  ${instruction.bytes} (${instruction.group}), ${instruction.probe}: ${instruction.cost}`,
     ...(movedFrom === undefined
       ? []
       : [colors.dim(`               moved here from ${movedFrom}, where it would be single-stepped`)]),
+    ...(pastLoads === true
+      ? [colors.dim('               past loads: a pass that faults at one of them is not a hit')]
+      : []),
+    ...(cheaper === undefined
+      ? []
+      : [
+          colors.dim(
+            `               --cheap: a microsecond at ${cheaper}, past loads; a pass that faults there would not be a hit`,
+          ),
+        ]),
   ];
   if (site.condition !== undefined) {
     lines.push(...renderCondition(site.condition));

@@ -6,12 +6,13 @@ import type { Limits } from '../../format/limits.js';
 import type { PlanRange } from '../../format/plan/plan.js';
 import type { VariableSymbol } from '../symbols/module-symbols.js';
 import { sizeOf, stripType } from '../types/layout.js';
-import { elementOf, pathText, rootPath } from '../types/path.js';
+import { rootPath } from '../types/path.js';
 import type { SequenceView } from '../types/view.js';
 import { numericOf } from './c-types.js';
 import { dataNode, lengthNode } from './view-node.js';
 import { childrenOf } from './children.js';
 import {
+  followElements,
   followPage,
   followPointer,
   followValue,
@@ -26,7 +27,6 @@ import {
   type LoweringContext,
   type Unlowered,
 } from './lower.js';
-import { leadsOn, maxFollowedElements } from './follow-view.js';
 import type { PlanLocation } from './lower-location.js';
 import { partOf } from './lower-part.js';
 import { OpWriter } from './op-writer.js';
@@ -68,6 +68,7 @@ export class Collector {
   readonly #context: LoweringContext;
   readonly #options: CollectOptions;
   readonly #tree: RangeTree;
+  #isNamed = false;
 
   constructor(context: LoweringContext, options: CollectOptions) {
     this.#context = context;
@@ -91,11 +92,13 @@ export class Collector {
 
   /** What `--capture` names: also what a `void *` points to. Gives the reason where no plan can bring it. */
   capture(node: Typed, depth: number): Unlowered | undefined {
+    this.#isNamed = true;
     return this.#attempt(() => this.#value(node, depth, true));
   }
 
   /** A local or parameter that is taken because it is there. */
   local(node: Typed, depth: number): Unlowered | undefined {
+    this.#isNamed = false;
     return this.#attempt(() => this.#value(node, depth, false));
   }
 
@@ -116,6 +119,7 @@ export class Collector {
       limits,
       depth,
       explicit,
+      isNamed: this.#isNamed,
       nesting: 0,
       steps: { left: maxFollowSteps },
       isSecret,
@@ -172,16 +176,11 @@ export class Collector {
     const count = this.#lowered(lowerValue(node.count, this.#context));
     const length = new OpWriter().raw(count).constant(BigInt(node.size)).op(DW_OP.DW_OP_mul).finish();
     const range = this.#tree.ensure(at, { path: node.path, length, maxBytes: maxDynamicSliceBytes, secret });
-    if (range === undefined || !leadsOn(element, limits.maxNesting)) return;
-    for (let i = 0; i < maxFollowedElements; i++) {
-      const isThere = new OpWriter().constant(BigInt(i)).raw(count).op(DW_OP.DW_OP_lt);
-      const bytes = isThere.constant(BigInt(node.size)).op(DW_OP.DW_OP_mul).finish();
-      const path = elementOf(rootPath(node.pointer.path), i);
-      const extent = { path: pathText(path), length: bytes, maxBytes: Math.max(1, node.size), secret };
-      const own = this.#tree.ensure(moved(beginningOf(range), i * node.size), extent);
-      if (own === undefined) return;
-      followValue(element, beginningOf(own), path, follow);
-    }
+    if (range === undefined) return;
+    const maxItems = Math.min(limits.maxElements, Math.floor(maxDynamicSliceBytes / Math.max(1, node.size)));
+    const path = rootPath(node.pointer.path);
+    // `count` is not of the slice itself, but needs no object either.
+    followElements(element, { at: beginningOf(range), count, maxItems, path }, follow);
   }
 
   #text(node: TextNode): void {

@@ -349,13 +349,16 @@ class Evaluator {
     }
   }
 
-  /** What a pointer points to: also one that is nowhere, to an object that has no address. */
+  /** What a pointer points to: also one that is nowhere, to an object that has no address. Each is looked at once, for it is asked twice where it lies. */
   #pointed(pointer: Typed): Located {
-    if (pointer.kind === 'bound') {
-      const known = this.#bound.get(pointer) ?? this.#located(pointer.object);
-      this.#bound.set(pointer, known);
-      return known;
-    }
+    const known = this.#bound.get(pointer);
+    if (known !== undefined) return known;
+    const pointed = pointer.kind === 'bound' ? this.#located(pointer.object) : this.#pointedBy(pointer);
+    this.#bound.set(pointer, pointed);
+    return pointed;
+  }
+
+  #pointedBy(pointer: Typed): Located {
     const place = this.#pointee(pointer, 0);
     return place === undefined ? atAddress(this.scalar(pointer)) : { place };
   }

@@ -1,4 +1,5 @@
 import type { PlanRange } from '../../format/plan/plan.js';
+import { maxRepeatNesting, type PlanRepeat } from '../../format/plan/repeat.js';
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import { OpWriter } from './op-writer.js';
 
@@ -19,6 +20,8 @@ export interface Extent {
   readonly maxBytes: number;
   readonly untilNul?: boolean;
   readonly secret?: boolean;
+  /** Then length and `maxBytes` are those of an item. */
+  readonly repeat?: PlanRepeat;
 }
 
 /** The ranges of one site while they are found: the same bytes are asked for once. */
@@ -28,6 +31,8 @@ export class RangeTree {
   isFull = false;
   readonly #byKey = new Map<string, TreeRange>();
   readonly #ids = new Map<TreeRange, number>();
+  /** How many repeats a range is below of, itself included. */
+  readonly #nesting = new Map<TreeRange, number>();
   readonly #maxRanges: number;
 
   constructor(maxRanges: number) {
@@ -38,15 +43,17 @@ export class RangeTree {
     return this.#ids.size;
   }
 
-  /** The range at a place; undefined when there are too many already. */
+  /** The range at a place; undefined when there are too many already, or too many repeats around it. */
   ensure(at: At, extent: Extent): TreeRange | undefined {
-    const { path, length, maxBytes, untilNul = false, secret = false } = extent;
+    const { path, length, maxBytes, untilNul = false, secret = false, repeat } = extent;
     const code = typeof length === 'number' ? new OpWriter().constant(BigInt(length)).finish() : length;
     const owner = at.owner === undefined ? -1 : (this.#ids.get(at.owner) ?? -1);
-    const key = `${owner} ${at.code.join(',')} ${code.join(',')} ${untilNul}`;
+    const again = repeat === undefined ? '' : `${repeat.next.join(',')} ${repeat.count?.join(',')}`;
+    const key = `${owner} ${at.code.join(',')} ${code.join(',')} ${untilNul} ${again}`;
     const known = this.#byKey.get(key);
     if (known !== undefined) return known;
-    if (this.#ids.size >= this.#maxRanges) {
+    const around = at.owner === undefined ? 0 : (this.#nesting.get(at.owner) ?? 0);
+    if (this.#ids.size >= this.#maxRanges || (repeat !== undefined && around >= maxRepeatNesting)) {
       this.isFull = true;
       return undefined;
     }
@@ -57,8 +64,10 @@ export class RangeTree {
       maxBytes,
       untilNul,
       secret,
+      ...(repeat === undefined ? {} : { repeat }),
       children: [],
     };
+    this.#nesting.set(range, around + (repeat === undefined ? 0 : 1));
     this.#byKey.set(key, range);
     this.#ids.set(range, this.#ids.size);
     (at.owner === undefined ? this.roots : at.owner.children).push(range);

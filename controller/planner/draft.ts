@@ -4,6 +4,7 @@
  */
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import type { PlanRange } from '../../format/plan/plan.js';
+import { maxRepeatNesting, type PlanRepeat } from '../../format/plan/repeat.js';
 import { OpWriter } from '../expression/op-writer.js';
 
 export interface Draft {
@@ -14,6 +15,7 @@ export interface Draft {
   readonly maxBytes: number;
   readonly untilNul: boolean;
   readonly secret: boolean;
+  readonly repeat?: PlanRepeat;
   readonly children: Draft[];
   /** The address without the parent: what tells that two drafts are the same. */
   readonly absolute: Uint8Array;
@@ -30,12 +32,25 @@ export interface DraftRequest {
   readonly untilNul: boolean;
   /** What is expected to come, where it is less than `maxBytes`: most strings are short. */
   readonly expectedBytes: number;
+  /** Then bytes are those of an item. */
+  readonly repeat?: PlanRepeat;
 }
 
 export interface Budget {
   readonly maxRanges: number;
   readonly maxBytes: number;
 }
+
+/** How often a range comes that is in repeats, and how many of those. */
+interface Repeats {
+  readonly nesting: number;
+  readonly expected: number;
+  readonly most: number;
+}
+
+const once: Repeats = { nesting: 0, expected: 1, most: 1 };
+/** Most lists are short, and most slots of tables are empty. */
+const expectedItems = 16;
 
 /** Cuts that are told one by one; the rest is counted. */
 const maxToldCuts = 20;
@@ -49,6 +64,8 @@ export class Drafts {
   mostBytes = 0;
   readonly #budget: Budget;
   readonly #seen = new Map<string, Draft>();
+  readonly #repeats = new Map<Draft, Repeats>();
+  readonly #ids = new Map<Draft, number>();
   readonly #cuts: string[] = [];
   #moreCuts = 0;
 
@@ -58,7 +75,8 @@ export class Drafts {
 
   /** Takes a range into the tree; undefined when it does not fit. What is there already is given back. */
   add(parent: Draft | undefined, request: DraftRequest): Draft | undefined {
-    const before = this.#seen.get(keyOf(request.absolute, request.absoluteLength));
+    const repeats = this.#repeatsOf(parent, request.repeat);
+    const before = this.#seen.get(this.#key(parent, request, request.absoluteLength));
     if (before !== undefined && before.maxBytes >= request.maxBytes) {
       if (!before.untilNul || request.untilNul) return before;
     }
@@ -66,14 +84,51 @@ export class Drafts {
       this.cut(request.path, `more than ${this.#budget.maxRanges} ranges`);
       return undefined;
     }
-    if (this.bytes + request.expectedBytes > this.#budget.maxBytes) {
+    if (this.bytes + request.expectedBytes * repeats.expected > this.#budget.maxBytes) {
       this.cut(request.path, `more than ${this.#budget.maxBytes} bytes`);
       return undefined;
     }
-    const { path, address, absolute, length, maxBytes, untilNul } = request;
-    const draft: Draft = { path, address, absolute, length, maxBytes, untilNul, secret: false, children: [] };
+    if (repeats.nesting > maxRepeatNesting) {
+      this.cut(request.path, `more than ${maxRepeatNesting} lists and arrays within each other`);
+      return undefined;
+    }
+    const { path, address, absolute, length, maxBytes, untilNul, repeat } = request;
+    const again = repeat === undefined ? {} : { repeat };
+    const draft: Draft = {
+      path,
+      address,
+      absolute,
+      length,
+      maxBytes,
+      untilNul,
+      secret: false,
+      ...again,
+      children: [],
+    };
     this.#take(parent, draft, request);
     return draft;
+  }
+
+  #repeatsOf(parent: Draft | undefined, repeat: PlanRepeat | undefined): Repeats {
+    const { nesting, expected, most } = (parent && this.#repeats.get(parent)) ?? once;
+    if (repeat === undefined) return { nesting, expected, most };
+    const { maxItems } = repeat;
+    return {
+      nesting: nesting + 1,
+      expected: expected * Math.min(maxItems, expectedItems),
+      most: most * maxItems,
+    };
+  }
+
+  /** What tells that two are the same. Where a range in a repeat lies only its parent says. */
+  #key(
+    parent: Draft | undefined,
+    { address, absolute, length, repeat }: Pick<Draft, 'address' | 'absolute' | 'length' | 'repeat'>,
+    absoluteLength: Uint8Array | undefined,
+  ): string {
+    if (this.#repeatsOf(parent, repeat).nesting === 0) return keyOf(absolute, absoluteLength);
+    const owner = parent === undefined ? '' : this.#ids.get(parent);
+    return `${owner} ${keyOf(address, length)} ${repeat === undefined ? '' : keyOf(repeat.next, repeat.count)}`;
   }
 
   /** Takes over ranges that were asked for by name: they come first, and count, but are not cut. */
@@ -97,12 +152,15 @@ export class Drafts {
     draft: Draft,
     { expectedBytes, absoluteLength }: Pick<DraftRequest, 'expectedBytes' | 'absoluteLength'>,
   ): void {
+    const repeats = this.#repeatsOf(parent, draft.repeat);
+    this.#ids.set(draft, this.ranges);
+    this.#repeats.set(draft, repeats);
     this.ranges++;
-    this.bytes += expectedBytes;
-    this.mostBytes += draft.maxBytes;
+    this.bytes += expectedBytes * repeats.expected;
+    this.mostBytes += draft.maxBytes * repeats.most;
     // What brings a length that only the hit knows may bring nothing: it stands for no other range.
-    if (absoluteLength !== undefined) this.#seen.set(keyOf(draft.absolute, absoluteLength), draft);
-    else if (draft.untilNul || !isComputed(draft)) this.#seen.set(keyOf(draft.absolute), draft);
+    if (absoluteLength !== undefined || draft.untilNul || repeats.nesting > 0 || !isComputed(draft))
+      this.#seen.set(this.#key(parent, draft, absoluteLength), draft);
     (parent?.children ?? this.roots).push(draft);
   }
 
@@ -134,7 +192,7 @@ function isComputed(draft: Draft): boolean {
 }
 
 function finished(draft: Draft): PlanRange {
-  const { path, address, length, maxBytes, untilNul, secret } = draft;
+  const { path, address, length, maxBytes, untilNul, secret, repeat } = draft;
   return {
     path,
     address,
@@ -142,6 +200,7 @@ function finished(draft: Draft): PlanRange {
     maxBytes,
     untilNul,
     secret,
+    ...(repeat === undefined ? {} : { repeat }),
     children: draft.children.map((child) => finished(child)),
   };
 }

@@ -57,6 +57,10 @@ export interface SiteExplanation {
   readonly afterPrologue: boolean;
   /** Link address, hex: what the location means, where a probe would cost more; what runs from there to `address` changes nothing that could be seen. */
   readonly movedFrom?: string;
+  /** Loads lie between the two: a pass that faults at one is not a hit. */
+  readonly pastLoads?: boolean;
+  /** Link address, hex: where a hit would cost less, past loads. */
+  readonly cheaper?: string;
   readonly instruction: InstructionExplanation;
   readonly condition?: ConditionExplanation;
   readonly captures: readonly CaptureOutcome[];
@@ -121,6 +125,8 @@ export function explainSite(site: Site, parts: SiteParts): SiteExplanation {
     inlinedInto: site.inlined ? stack.slice(level + 1).map((each) => each.function) : [],
     afterPrologue: site.afterPrologue,
     ...(site.movedFrom === undefined ? {} : { movedFrom: hex(site.movedFrom) }),
+    ...(site.pastLoads === true ? { pastLoads: true } : {}),
+    ...(site.cheaper === undefined ? {} : { cheaper: hex(site.cheaper) }),
     instruction: explainInstruction(site),
     ...(condition === undefined ? {} : { condition: explainCondition(condition) }),
     captures,

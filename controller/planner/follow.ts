@@ -5,12 +5,27 @@
 import { createHash } from 'node:crypto';
 import { DW_OP } from '../../format/dwarf-op/opcodes.js';
 import type { Limits } from '../../format/limits.js';
-import { maxBlocks, maxFollowCodeBytes } from '../expression/collect-type.js';
+import type { PlanRepeat } from '../../format/plan/repeat.js';
+import {
+  maxBlocks,
+  maxFollowCodeBytes,
+  maxUnrolled,
+  repeatOf,
+  slotBytes,
+} from '../expression/collect-type.js';
 import { type Lead, leadsOf } from '../expression/follow-view.js';
 import { lowerRecipe } from '../expression/lower-recipe.js';
 import { OpWriter } from '../expression/op-writer.js';
 import { asComposite, isCharacter, memberPath, sizeOf, stripType } from '../types/layout.js';
-import { captureText, elementOf, memberOf, pathText, targetOf, type ValuePath } from '../types/path.js';
+import {
+  captureText,
+  elementOf,
+  elementsOf,
+  memberOf,
+  pathText,
+  targetOf,
+  type ValuePath,
+} from '../types/path.js';
 import { addressAt, binary, choose, constant, type Recipe } from '../../format/recipe/recipe.js';
 import type { Type } from '../types/type.js';
 import type { Block, View } from '../types/view.js';
@@ -183,6 +198,11 @@ export class Follower {
         const element = plain.element();
         const stride = sizeOf(element);
         if (stride === undefined || plain.count === undefined || !this.#holdsPointers(element, 0)) return;
+        if (plain.count > maxUnrolled && object.isValue === undefined) {
+          const count = { all: plain.count, stride };
+          this.#elements(movedObject({ ...object, type: element, path }, offset), count, nesting);
+          return;
+        }
         const count = Math.min(plain.count, this.#limits.maxElements);
         for (let i = 0; i < count; i++) {
           this.#walk(object, element, offset + i * stride, elementOf(path, i), nesting + 1);
@@ -196,6 +216,33 @@ export class Follower {
       case 'unknown':
         break;
     }
+  }
+
+  /** What elements lead to, in one loop; `array` is where the first of them lies. */
+  #elements(
+    array: FollowedObject,
+    { all, stride }: { readonly all: number; readonly stride: number },
+    nesting: number,
+  ): void {
+    const maxItems = Math.min(all, this.#limits.maxElements);
+    const path = elementsOf(array.path, maxItems);
+    const slot = slotBytes(stride);
+    const { value, absolute } = sourceOf(array, (code) => code);
+    const next = movedCode(objectAddress, stride);
+    const range = this.#drafts.add(array.range, {
+      path: pathText(path),
+      address: value,
+      absolute,
+      length: constantLength(slot),
+      maxBytes: slot,
+      untilNul: false,
+      expectedBytes: slot,
+      repeat: { maxItems, count: constantLength(all), next },
+    });
+    if (range === undefined) return;
+    // Of a long element a byte is there, and its pointers are read where they lie.
+    const element = { ...array, path, range, address: absolute, own: objectAddress };
+    this.#walk(element, array.type, 0, path, nesting + 1);
   }
 
   /** Spares long arrays of numbers the walk. */
@@ -290,7 +337,11 @@ export class Follower {
     this.#walk({ type, path, depth: object.depth, range, address: absolute }, type, 0, path, 0);
   }
 
-  #bytesOf(object: FollowedObject, lead: Extract<Lead, { kind: 'bytes' }>): Draft | undefined {
+  #bytesOf(
+    object: FollowedObject,
+    lead: Extract<Lead, { kind: 'bytes' }>,
+    repeat?: PlanRepeat,
+  ): Draft | undefined {
     const address = sourceOf(object, codeOf(lead.address));
     const bytes = sourceOf(object, codeOf(lead.bytes));
     if (isLong(address.value) || isLong(bytes.value)) {
@@ -306,6 +357,7 @@ export class Follower {
       maxBytes: lead.maxBytes,
       untilNul: false,
       expectedBytes: lead.expected,
+      ...(repeat === undefined ? {} : { repeat }),
     });
   }
 
@@ -313,14 +365,24 @@ export class Follower {
     if (counted.left-- <= 0) return;
     const { address, bytes, maxBytes, holds = [], objects = [], next } = block;
     const isThere = binary(constant(0xffff), '<', address);
-    const range = this.#bytesOf(object, {
+    const repeat = repeatOf(
+      block,
+      { code: object.own ?? (object.range === undefined ? object.address : objectAddress) },
+      this.#limits,
+    );
+    if (repeat === 'none') {
+      this.#drafts.cut(pathText(path), tooFar);
+      return;
+    }
+    const lead = {
       kind: 'bytes',
       address,
       bytes: choose(isThere, bytes, constant(0)),
       maxBytes,
       expected: Math.min(maxBytes, expectedBlockBytes),
       path,
-    });
+    } as const;
+    const range = this.#bytesOf(object, lead, repeat);
     if (range === undefined) return;
     const inner: FollowedObject = {
       type: object.type,
@@ -373,13 +435,17 @@ function compact(code: Uint8Array): Uint8Array {
   return code.length <= 64 ? code : createHash('sha1').update(code).digest();
 }
 
+function movedCode(code: Uint8Array, offset: number): Uint8Array {
+  return new OpWriter().raw(code).plus(BigInt(offset)).finish();
+}
+
 function movedObject(object: FollowedObject, offset: number): FollowedObject {
   if (offset === 0) return object;
   const { address, own, range, isValue } = object;
   const move = (code: Uint8Array): Uint8Array => {
-    const out = new OpWriter().raw(code);
-    if (isValue === undefined) return out.plus(BigInt(offset)).finish();
-    return out
+    if (isValue === undefined) return movedCode(code, offset);
+    return new OpWriter()
+      .raw(code)
       .constant(BigInt(offset * 8))
       .op(DW_OP.DW_OP_shr)
       .finish();

@@ -20,6 +20,10 @@ export interface LocatedSite {
   readonly afterPrologue: boolean;
   /** The address that the location means, where another one costs less and is the same. */
   readonly movedFrom?: LinkAddress;
+  /** Loads lie between that place and this one. */
+  readonly pastLoads?: boolean;
+  /** Where it would cost less past loads, which was not asked for. */
+  readonly cheaper?: LinkAddress;
   /** Where the function is left, of `function:return`. */
   readonly exit?: FunctionExit;
 }

@@ -11,21 +11,40 @@ export interface PlacingOptions {
   readonly kind: ParsedLocation['kind'];
   /** All expressions of the point. */
   readonly texts: readonly string[];
+  /** Past loads too: what faults at one is then not a hit. */
+  readonly cheap: boolean;
+}
+
+interface PlacedSite {
+  readonly asked: LocatedSite;
+  readonly better?: LocatedSite;
 }
 
 /** The sites, each with the one to try before it. */
 export function placeSites(
   places: readonly LocatedSite[],
-  { symbols, kind, texts }: PlacingOptions,
-): readonly { readonly asked: LocatedSite; readonly better?: LocatedSite }[] {
+  { symbols, kind, texts, cheap }: PlacingOptions,
+): readonly PlacedSite[] {
   const mayMove = (kind === 'line' || kind === 'function') && !texts.some((text) => namesRegister.test(text));
   if (!mayMove) return places.map((asked) => ({ asked }));
   const taken = new Set<bigint>(places.map(({ address }) => address));
   return places.map((asked) => {
     const atEntry = !asked.inlined && (kind === 'function' || asked.afterPrologue);
-    const address = betterPlace({ symbols, address: asked.address, atEntry });
+    const request = { symbols, address: asked.address, atEntry };
+    const strict = betterPlace({ ...request, pastLoads: false });
+    const past = strict === undefined ? betterPlace({ ...request, pastLoads: true }) : undefined;
+    const address = strict ?? (cheap ? past : undefined);
+    if (address === undefined && past !== undefined) return { asked: { ...asked, cheaper: past } };
     if (address === undefined || taken.has(address)) return { asked };
     taken.add(address);
-    return { asked, better: { ...asked, address, movedFrom: asked.address } };
+    return {
+      asked,
+      better: {
+        ...asked,
+        address,
+        movedFrom: asked.address,
+        ...(past === undefined ? {} : { pastLoads: true }),
+      },
+    };
   });
 }

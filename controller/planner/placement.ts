@@ -30,6 +30,8 @@ export interface PlacementRequest {
   readonly address: LinkAddress;
   /** The function itself was asked for, and not a line: then any place before its first statement will do. */
   readonly atEntry: boolean;
+  /** Loads may lie between: a pass that faults at one of them does not come to the better place. */
+  readonly pastLoads: boolean;
 }
 
 /** The better address; undefined where there is none, or the instruction is emulated already. */
@@ -48,14 +50,20 @@ class Placement {
   readonly #symbols: ModuleSymbols;
   readonly #address: LinkAddress;
   readonly #atEntry: boolean;
+  readonly #pastLoads: boolean;
   readonly #function: FunctionSymbol;
   readonly #code: FunctionCode;
   readonly #stack: readonly SourceFrame[];
 
-  constructor({ symbols, address, atEntry }: PlacementRequest, found: FunctionSymbol, code: FunctionCode) {
+  constructor(
+    { symbols, address, atEntry, pastLoads }: PlacementRequest,
+    found: FunctionSymbol,
+    code: FunctionCode,
+  ) {
     this.#symbols = symbols;
     this.#address = address;
     this.#atEntry = atEntry;
+    this.#pastLoads = pastLoads;
     this.#function = found;
     this.#code = code;
     this.#stack = symbols.sourceStack(address);
@@ -146,9 +154,9 @@ class Placement {
       : this.#variablesAreThere(from, to, written);
   }
 
-  /** Reads nothing that might not be there. */
+  /** Reads nothing that might not be there, unless that is allowed. */
   #isHarmless({ reads }: InstructionEffect, at: LinkAddress): boolean {
-    if (typeof reads === 'string') return true;
+    if (typeof reads === 'string' || this.#pastLoads) return true;
     if (reads.base === dwarfRsp) return true;
     const row = this.#symbols.frames.findRow(at);
     const isFramed = !isAbsent(row) && row.cfa.kind === 'register' && row.cfa.register === dwarfRbp;

@@ -6,7 +6,7 @@ import { hex } from '../../format/address.js';
 import { StillframeError } from '../../format/error.js';
 import { listExpression } from '../../format/dwarf-op/list.js';
 import { defaultLimits, type Limits } from '../../format/limits.js';
-import { flattenRanges, type Plan, type PlanSite } from '../../format/plan/plan.js';
+import { flattenRanges, type Plan, type PlanSite, repeatsIn } from '../../format/plan/plan.js';
 import { isUnlowered, type Unlowered } from '../expression/lower.js';
 import type { Typed } from '../expression/typed.js';
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
@@ -36,6 +36,8 @@ export interface PlanRequestOptions {
   readonly depth?: number;
   readonly stackBytes?: number;
   readonly maxBytes?: number;
+  /** Probes may be put past loads where a hit costs less there: see {@link placeSites}. */
+  readonly cheap?: boolean;
   /** False: only what is asked for, no parameters and locals. */
   readonly locals?: boolean;
   /** Hits are added up, and nothing is collected. */
@@ -65,7 +67,8 @@ export function planPoint(options: PlanRequestOptions): PlannedPoint {
   const captures = capturesOf(symbols, places, options);
   const asked = { ...options, captures };
   const { kind } = parseLocation(location);
-  for (const { asked: located, better } of placeSites(places, { symbols, kind, texts: textsOf(options) })) {
+  const placing = { symbols, kind, texts: textsOf(options), cheap: options.cheap === true };
+  for (const { asked: located, better } of placeSites(places, placing)) {
     const moved = better === undefined ? undefined : planMoved(openSite(symbols, better), asked, settings);
     const result = moved ?? planSite(openSite(symbols, located, timing), asked, settings);
     if ('site' in result) {
@@ -82,7 +85,9 @@ export function planPoint(options: PlanRequestOptions): PlannedPoint {
   if (planned.length === 0 && refusal !== undefined) throw refusal;
   dropped.push(...unseen.map(({ address, ...rest }) => ({ address: hex(address), ...rest })));
   const { stackBytes, maxBytes } = settings;
-  const isThird = typeof timing === 'object' || planned.some(({ site }) => site.decision !== undefined);
+  const isThird =
+    typeof timing === 'object' ||
+    planned.some(({ site }) => site.decision !== undefined || repeatsIn(site.ranges));
   const module = { buildId: symbols.buildId, path: options.modulePath };
   const { metric } = options;
   const shape = sameShape(planned.flatMap((site) => site.shape ?? []));

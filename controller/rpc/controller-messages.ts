@@ -5,6 +5,7 @@
 import { engineNames, type EngineName } from '../../format/capture.js';
 import type { AggregateBuckets } from '../../format/plan/aggregate.js';
 import { StillframeError } from '../../format/error.js';
+import { maxCanaryMs, termsPart, type PointTerms } from '../../format/point-terms.js';
 import { fromLong, numberFromLong, toLong, type Long } from '../../proto/long.js';
 import type { Fields } from '../../proto/service.js';
 import type {
@@ -113,6 +114,7 @@ function boundsFrom(bounds: Fields<'CaptureBounds'> | null | undefined): Capture
     ...given('depth', bounds?.depth, same),
     ...given('stackBytes', bounds?.stackBytes, (value) => countFrom('stack bytes', value, maxBound)),
     ...given('bytes', bounds?.bytes, (value) => countFrom('bytes', value, maxBound)),
+    ...(bounds?.cheap === true ? { cheap: true } : {}),
   };
 }
 
@@ -121,6 +123,17 @@ function boundsMessage(bounds: CaptureBounds): Fields<'CaptureBounds'> {
     ...given('depth', bounds.depth, same),
     ...given('stackBytes', bounds.stackBytes, toLong),
     ...given('bytes', bounds.bytes, toLong),
+    cheap: bounds.cheap === true,
+  };
+}
+
+function termsFrom(point: Fields<'PointRequest'> | null | undefined): PointTerms {
+  return {
+    ...given('canaryMs', point?.canaryMs, (value) =>
+      countFrom('milliseconds of a canary', value, maxCanaryMs),
+    ),
+    ...given('cpuPercent', point?.cpuPercent, same),
+    ...given('allThreads', point?.allThreads, same),
   };
 }
 
@@ -136,6 +149,8 @@ function pointOptionsFrom(point: Fields<'PointRequest'> | null | undefined): Poi
     ),
     engine: engineFrom(point?.engine),
     bounds: boundsFrom(point?.bounds),
+    ...termsPart(termsFrom(point)),
+    ...given('watch', point?.watch, ({ onlyChanges }) => ({ onlyChanges: onlyChanges ?? false })),
   };
 }
 
@@ -152,6 +167,8 @@ function pointMessage(options: PointOptions): Fields<'PointRequest'> {
     captures: [...options.captures],
     engine: options.engine,
     bounds: boundsMessage(options.bounds),
+    ...options.terms,
+    ...given('watch', options.watch, same),
   };
 }
 

@@ -3,6 +3,7 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import type { EngineName } from '../../format/capture.js';
 import { defaultLimits } from '../../format/limits.js';
+import type { PointTerms } from '../../format/point-terms.js';
 import { encodePlan } from '../../format/plan/encode.js';
 import type { MetricRequest } from '../planner/metric.js';
 import { planPoint, type PlannedPoint } from '../planner/plan.js';
@@ -12,6 +13,7 @@ import type { AgentFacts, AgentModule, AgentTarget, NowOrder, TargetFacts } from
 import type { ModuleSymbols } from '../symbols/module-symbols.js';
 import type { NowOptions } from './controller-api.js';
 import type { PlannedModule, SymbolAnswers } from './symbol-answers.js';
+import { findUnloadedModule } from './unloaded-module.js';
 import { chooseModule, executableOf, findTargets, splitLocation } from './targets.js';
 
 export interface PointOptions {
@@ -28,12 +30,15 @@ export interface PointOptions {
   readonly locals?: boolean;
   /** The location is an expression, and hits are writes of it. */
   readonly watch?: WatchRequest;
+  readonly terms?: PointTerms;
 }
 
 export interface CaptureBounds {
   readonly depth?: number;
   readonly stackBytes?: number;
   readonly bytes?: number;
+  /** Of points: probes may be put past loads where a hit costs less there. */
+  readonly cheap?: boolean;
 }
 
 export interface Planned extends PlannedModule {
@@ -84,7 +89,7 @@ export async function chooseProcesses(
   let refusal: StillframeError | undefined;
   for (const target of targets.slice(0, maxTargets)) {
     try {
-      const process = chooseInProcess(await client.targetFacts(target.pid), moduleName);
+      const process = chooseInProcess(await client.targetFacts(target.pid), moduleName, isLocal(client));
       const [first] = chosen;
       if (first === undefined || first.module.buildId === process.module.buildId) chosen.push(process);
       else leftOut.push({ target, reason: `it runs another build of "${process.module.path}"` });
@@ -98,10 +103,21 @@ export async function chooseProcesses(
   return { chosen, leftOut, refusal };
 }
 
-/** The module of that name in a process, or its executable. Throws `not-found` or `ambiguous`. */
-export function chooseInProcess(facts: TargetFacts, moduleName: string | undefined): ChosenProcess {
-  const module = chooseModule(facts, moduleName);
-  return { target: facts.target, module, isExecutable: module === executableOf(facts) };
+/** The module of that name in a process, or which it may load later, or its executable. Throws `not-found` or `ambiguous`. */
+export function chooseInProcess(
+  facts: TargetFacts,
+  moduleName: string | undefined,
+  local: boolean,
+): ChosenProcess {
+  try {
+    const module = chooseModule(facts, moduleName);
+    return { target: facts.target, module, isExecutable: module === executableOf(facts) };
+  } catch (error) {
+    if (moduleName === undefined || toStillframeError(error).code !== 'not-found') throw error;
+    const module = findUnloadedModule(facts, moduleName, local);
+    if (module === undefined) throw error;
+    return { target: facts.target, module, isExecutable: false };
+  }
 }
 
 /** Throws the refusal when nothing was chosen, and what opening the file or planning throws. */
@@ -151,7 +167,7 @@ export function planModule(
   modulePath: string,
   texts: PlanTexts,
 ): PlannedPoint & { readonly encoded: Uint8Array } {
-  const { depth, stackBytes, bytes } = texts.bounds;
+  const { depth, stackBytes, bytes, cheap } = texts.bounds;
   const planned = planPoint({
     symbols,
     modulePath,
@@ -161,6 +177,7 @@ export function planModule(
     ...(depth === undefined ? {} : { depth }),
     ...(stackBytes === undefined ? {} : { stackBytes }),
     ...(bytes === undefined ? {} : { maxBytes: bytes }),
+    ...(cheap === true ? { cheap } : {}),
     ...(texts.countOnly === true || texts.locals === false ? { locals: false } : {}),
     ...(texts.metric === undefined ? {} : { metric: texts.metric }),
     ...(texts.watch === undefined ? {} : { watch: texts.watch }),

@@ -128,9 +128,12 @@ export function chooseModule(facts: TargetFacts, name: string | undefined): Agen
     {
       detail: { pid: target.pid },
       candidates: (first === undefined ? modules : named).map(({ path }) => path),
+      ...(first === undefined ? { hint: laterHint } : {}),
     },
   );
 }
+
+const laterHint = 'a library that it loads later is named by the path of its file: /path/to/lib.so!function';
 
 export function executableOf({ target, modules }: TargetFacts): AgentModule | undefined {
   const sameFile = modules.filter((module) => module.path === target.executable);

@@ -11,14 +11,8 @@ const maxObjects = 16;
 
 /** Nodes of `bytes` each; the last one leads to none. */
 export function nodeChain(first: Recipe, next: number, bytes: number, holds: Held): Block[] {
-  const block = (address: Recipe): Block => ({
-    address,
-    bytes: constant(bytes),
-    maxBytes: bytes,
-    holds,
-    next: () => [block(pointerAt(next))],
-  });
-  return [block(first)];
+  const again = { next: pointerAt(next) };
+  return [{ address: first, bytes: constant(bytes), maxBytes: bytes, holds, again }];
 }
 
 /** Nodes of a ring, as many as the object says: the last one leads back. */
@@ -27,19 +21,8 @@ export function nodeRing(
   length: Recipe,
   { next, bytes, holds }: { readonly next: number; readonly bytes: number; readonly holds: Held },
 ): Block[] {
-  const blocks: Block[] = [];
-  let address = first;
-  for (let i = 0; i < maxObjects; i++) {
-    const isOne = binary(constant(i), '<', length);
-    blocks.push({
-      address: choose(isOne, address, constant(0)),
-      bytes: constant(bytes),
-      maxBytes: bytes,
-      holds,
-    });
-    address = { op: 'load', address: binary(address, '+', constant(next)), size: 8 };
-  }
-  return blocks;
+  const again = { next: pointerAt(next), count: length };
+  return [{ address: first, bytes: constant(bytes), maxBytes: bytes, holds, again }];
 }
 
 /** A binary tree from its root on: what is above comes before what is below. */

@@ -24,6 +24,16 @@ export function elementOf(path: ValuePath, index: number): ValuePath {
   return postfixPath(`${path.isTarget ? `(*${operand(path)})` : operand(path)}[${index}]`);
 }
 
+/** All of the first elements: no expression, but what a person reads. */
+export function elementsOf(path: ValuePath, count: number): ValuePath {
+  return postfixPath(`${path.isTarget ? `(*${operand(path)})` : operand(path)}[0..${count - 1}]`);
+}
+
+/** The nodes of a list, from what the pointer leads to on: no expression, either. */
+export function followingBy(pointer: ValuePath, member: string): ValuePath {
+  return { text: `${memberOf(targetOf(pointer), member).text}...`, isTarget: true, isPostfix: true };
+}
+
 /** An element by what stands between the brackets: `m["key"]`. */
 export function keyOf(path: ValuePath, key: string): ValuePath {
   return postfixPath(`${path.isTarget ? `(*${operand(path)})` : operand(path)}[${key}]`);

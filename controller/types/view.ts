@@ -156,6 +156,8 @@ export interface Block {
     readonly exists: Recipe;
   }[];
   readonly next?: () => readonly Block[];
+  /** Such a block again and again: where the next is, over the block; how many there are, over what the block's address is over. */
+  readonly again?: { readonly next: Recipe; readonly count?: Recipe };
 }
 
 export interface Entry {

@@ -3,7 +3,7 @@
  * `SFPL`, version, then fields in the order of `plan.ts`; numbers in ULEB128, texts and expressions with their length before them.
  * Version 2 is version 1 with an aggregate: after the captures and, of each site, after the ranges. Version 3 has after the captures a byte of
  * flags that say what there is of an aggregate (as in version 2), of timing (after all sites), of decisions (of each site, last, whether it has one, and
- * then that) and of a watch (before the rest). A plan with none of the last three is version 1 or 2.
+ * then that), of a watch (before the rest) and of repeats (of each range that has one, before its children). A plan with none of the last four is version 1 or 2.
  * Decoding checks the form only; {@link ./verify.ts verifyPlan} checks the sense.
  */
 import { ByteCursor, ByteWriter } from '../bytes.js';
@@ -12,17 +12,18 @@ import { readDecision, writeDecision } from '../decision/encode.js';
 import { readBytes, readList, readText, writeBytes, writeText } from '../encoded-fields.js';
 import { defaultLimits } from '../limits.js';
 import type { AggregateBuckets, AggregateGrouping, PlanAggregate, SiteAggregate } from './aggregate.js';
-import { hasDecisions, type Plan, type PlanRange, type PlanSite } from './plan.js';
+import { hasDecisions, hasRepeats, type Plan, type PlanRange, type PlanSite } from './plan.js';
+import type { PlanRepeat } from './repeat.js';
 import type { PlanTiming } from './timing.js';
 import { type PlanWatch, watchBytes } from './watch.js';
 
 const magic = 0x4c504653;
-/** Without an aggregate, with one, and with timing, decisions or a watch. */
+/** Without an aggregate, with one, and with timing, decisions, a watch or repeats. */
 const versions = [1, 2, 3] as const;
 
-const partFlags = { aggregate: 1, timing: 2, decisions: 4, watch: 8 } as const;
+const partFlags = { aggregate: 1, timing: 2, decisions: 4, watch: 8, repeats: 16 } as const;
 const siteFlags = { inlined: 1, file: 2, line: 4, condition: 8 } as const;
-const rangeFlags = { untilNul: 1, secret: 2 } as const;
+const rangeFlags = { untilNul: 1, secret: 2, repeat: 4 } as const;
 const aggregateFlags = { signed: 1, group: 2, metric: 4 } as const;
 const aggregateKinds = ['count', 'sum', 'histogram'] as const;
 const bucketKinds = ['log2', 'linear'] as const;
@@ -49,7 +50,8 @@ export function encodePlan(plan: Plan): Uint8Array {
       (aggregate === undefined ? 0 : partFlags.aggregate) |
         (timing === undefined ? 0 : partFlags.timing) |
         (isDecided ? partFlags.decisions : 0) |
-        (watch === undefined ? 0 : partFlags.watch),
+        (watch === undefined ? 0 : partFlags.watch) |
+        (hasRepeats(plan) ? partFlags.repeats : 0),
     );
   }
   if (watch !== undefined) writeWatch(out, watch);
@@ -78,12 +80,12 @@ export function decodePlan(bytes: Uint8Array): Plan {
   const condition = readFlags(cursor, 1) === 1 ? readText(cursor) : undefined;
   const captures = readList(cursor, () => readText(cursor));
   const asked = { location, ...(condition === undefined ? {} : { condition }), captures };
-  const parts = version === 3 ? readFlags(cursor, 15) : version === 2 ? partFlags.aggregate : 0;
+  const parts = version === 3 ? readFlags(cursor, 31) : version === 2 ? partFlags.aggregate : 0;
   const has = (flag: number): boolean => (parts & flag) !== 0;
   const watched = has(partFlags.watch) ? { watch: readWatch(cursor) } : {};
   const summed = has(partFlags.aggregate) ? readAggregate(cursor) : undefined;
   const sites = readList(cursor, () => {
-    const site = readSite(cursor);
+    const site = readSite(cursor, has(partFlags.repeats));
     const aggregate = has(partFlags.aggregate) ? { aggregate: readSiteAggregate(cursor) } : {};
     return { ...site, ...aggregate, ...(has(partFlags.decisions) ? readSiteDecision(cursor) : {}) };
   });
@@ -227,7 +229,7 @@ function writeSite(out: ByteWriter, site: PlanSite): void {
   writeRanges(out, site.ranges);
 }
 
-function readSite(cursor: ByteCursor): PlanSite {
+function readSite(cursor: ByteCursor, mayRepeat: boolean): PlanSite {
   const linkAddress = cursor.uleb();
   const fileOffset = cursor.ulebNumber();
   const flags = readFlags(cursor, 15);
@@ -240,7 +242,7 @@ function readSite(cursor: ByteCursor): PlanSite {
     ...((flags & siteFlags.line) === 0 ? {} : { line: cursor.ulebNumber() }),
     inlined: (flags & siteFlags.inlined) !== 0,
     ...((flags & siteFlags.condition) === 0 ? {} : { condition: readBytes(cursor) }),
-    ranges: readRanges(cursor, 0),
+    ranges: readRanges(cursor, 0, mayRepeat ? 7 : 3),
   };
 }
 
@@ -251,19 +253,36 @@ function writeRanges(out: ByteWriter, ranges: readonly PlanRange[]): void {
     writeBytes(out, range.address);
     writeBytes(out, range.length);
     out.uleb(range.maxBytes);
-    out.u8((range.untilNul ? rangeFlags.untilNul : 0) | (range.secret ? rangeFlags.secret : 0));
+    out.u8(
+      (range.untilNul ? rangeFlags.untilNul : 0) |
+        (range.secret ? rangeFlags.secret : 0) |
+        (range.repeat === undefined ? 0 : rangeFlags.repeat),
+    );
+    if (range.repeat !== undefined) writeRepeat(out, range.repeat);
     writeRanges(out, range.children);
   }
 }
 
-function readRanges(cursor: ByteCursor, depth: number): PlanRange[] {
+function writeRepeat(out: ByteWriter, { maxItems, count, next }: PlanRepeat): void {
+  out.uleb(maxItems).u8(count === undefined ? 0 : 1);
+  if (count !== undefined) writeBytes(out, count);
+  writeBytes(out, next);
+}
+
+function readRepeat(cursor: ByteCursor): PlanRepeat {
+  const maxItems = cursor.ulebNumber();
+  const count = readFlags(cursor, 1) === 1 ? { count: readBytes(cursor) } : {};
+  return { maxItems, ...count, next: readBytes(cursor) };
+}
+
+function readRanges(cursor: ByteCursor, depth: number, known: number): PlanRange[] {
   if (depth > defaultLimits.maxNesting + 1) throw cursor.error('ranges nested too deep');
   return readList(cursor, () => {
     const path = readText(cursor);
     const address = readBytes(cursor);
     const length = readBytes(cursor);
     const maxBytes = cursor.ulebNumber();
-    const flags = readFlags(cursor, 3);
+    const flags = readFlags(cursor, known);
     return {
       path,
       address,
@@ -271,7 +290,8 @@ function readRanges(cursor: ByteCursor, depth: number): PlanRange[] {
       maxBytes,
       untilNul: (flags & rangeFlags.untilNul) !== 0,
       secret: (flags & rangeFlags.secret) !== 0,
-      children: readRanges(cursor, depth + 1),
+      ...((flags & rangeFlags.repeat) === 0 ? {} : { repeat: readRepeat(cursor) }),
+      children: readRanges(cursor, depth + 1, known),
     };
   });
 }

@@ -2,6 +2,7 @@ import { listDecision } from '../decision/list.js';
 import { listExpression } from '../dwarf-op/list.js';
 import type { PlanAggregate, SiteAggregate } from './aggregate.js';
 import type { Plan, PlanRange } from './plan.js';
+import type { PlanRepeat } from './repeat.js';
 
 /** A plan as text for people: every site, its condition and its ranges, with their expressions. Ends with a newline. */
 export function listPlan(plan: Plan): string {
@@ -46,8 +47,14 @@ function listRanges(ranges: readonly PlanRange[], indent: string, lines: string[
       `${indent}  address ${listExpression(range.address)}`,
       `${indent}  length ${listExpression(range.length)}`,
     );
+    if (range.repeat !== undefined) listRepeat(range.repeat, `${indent}  `, lines);
     listRanges(range.children, `${indent}  `, lines);
   }
+}
+
+function listRepeat({ maxItems, count, next }: PlanRepeat, indent: string, lines: string[]): void {
+  lines.push(`${indent}again and again, at most ${maxItems} items, next ${listExpression(next)}`);
+  if (count !== undefined) lines.push(`${indent}count ${listExpression(count)}`);
 }
 
 function aggregateText({ kind, signed, buckets, group, maxGroups }: PlanAggregate): string {

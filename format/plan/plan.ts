@@ -1,5 +1,6 @@
 import type { Decision } from '../decision/decision.js';
 import type { PlanAggregate, SiteAggregate } from './aggregate.js';
+import type { PlanRepeat } from './repeat.js';
 import type { PlanTiming } from './timing.js';
 import type { PlanWatch } from './watch.js';
 
@@ -29,6 +30,8 @@ import type { PlanWatch } from './watch.js';
  * {@link durationRegister}. That is version 3, too, with an aggregate or without.
  *
  * A plan with a {@link PlanWatch watch} has hits when memory is written, wherever the code is that writes. That is version 3, too.
+ *
+ * A plan with ranges that are collected again and again, see {@link PlanRepeat}, is version 3, too.
  */
 export interface Plan {
   readonly version: 1 | 2 | 3;
@@ -94,6 +97,8 @@ export interface PlanRange {
   readonly untilNul: boolean;
   /** Bytes that must be masked before they leave the host. */
   readonly secret: boolean;
+  /** Collected many times, its children with each: then `maxBytes` is that of one item. */
+  readonly repeat?: PlanRepeat;
   /** Collected only when this range was, with its address as the object address. */
   readonly children: readonly PlanRange[];
 }
@@ -116,6 +121,15 @@ export function flattenRanges(
 /** Whether the agent decides a part of the condition: then an engine brings candidates. */
 export function hasDecisions(plan: Plan): boolean {
   return plan.sites.some(({ decision }) => decision !== undefined);
+}
+
+/** Whether any range is collected again and again. */
+export function hasRepeats(plan: Plan): boolean {
+  return plan.sites.some(({ ranges }) => repeatsIn(ranges));
+}
+
+export function repeatsIn(ranges: readonly PlanRange[]): boolean {
+  return ranges.some(({ repeat, children }) => repeat !== undefined || repeatsIn(children));
 }
 
 /**

@@ -3,6 +3,7 @@
  * plans with it, and the eBPF compiler is compared with it. The stack window is not its matter, but its bytes count.
  */
 import { type Absent, isAbsent } from '../absent.js';
+import { hex } from '../address.js';
 import type { CapturedRange, MissingRange } from '../capture.js';
 import type { ExpressionContext } from '../dwarf-op/context.js';
 import { type Operation, decodeExpression } from '../dwarf-op/decode.js';
@@ -11,6 +12,7 @@ import { type MemoryReader, weaker } from '../memory.js';
 import { dwarfRegisterOffset, readUserRegister } from '../registers/x86-64.js';
 import type { AggregateGrouping, GroupKey, PlanAggregate } from './aggregate.js';
 import type { Plan, PlanRange, PlanSite } from './plan.js';
+import { isAddress, maxRepeated, moreItems, type PlanRepeat, tooManyRepeated } from './repeat.js';
 import { durationRegister } from './timing.js';
 
 export interface PlanSiteState {
@@ -72,6 +74,21 @@ export function runSiteAggregate(
   return new SiteRun(site, state).sample(site.aggregate ?? {}, aggregate);
 }
 
+/** What is missing is all that was asked for, wherever in it the first missing byte is: no part of it was kept, and that is all that the kernel can say. */
+function asAsked<T>(read: T | Absent, address: bigint, length: number): T | Absent {
+  return isAbsent(read) ? { ...read, address, length } : read;
+}
+
+/** Where a range lies, or how long it is, could not be computed. */
+function faulted(what: string, { absent: reason, detail, address }: Absent): Absent {
+  if (address === undefined) return { absent: reason, detail: `its ${what}: ${detail}` };
+  return {
+    absent: reason,
+    detail: `its ${what} depends on memory at ${hex(address)}, which cannot be read`,
+    address,
+  };
+}
+
 const noDuration: Absent = { absent: 'not-captured', detail: 'when the function was entered is not known' };
 
 class SiteRun {
@@ -82,6 +99,11 @@ class SiteRun {
   readonly #view: DataView;
   readonly #bias: bigint;
   #left: number;
+  /** Repeats that are run now, one within another. */
+  #nested = 0;
+  /** Results of repeats that may still come. */
+  #repeated = maxRepeated;
+  #isFull = false;
 
   constructor(site: PlanSite, state: PlanSiteState) {
     const { registers } = state;
@@ -92,6 +114,7 @@ class SiteRun {
   }
 
   context(objectAddress: bigint | undefined): ExpressionContext {
+    const { memory } = this.#state;
     return {
       register: (number) => {
         if (number === durationRegister) return this.#state.durationNs ?? noDuration;
@@ -100,7 +123,7 @@ class SiteRun {
           ? { absent: 'unsupported', detail: `register ${number} is not in a plan` }
           : this.#view.getBigUint64(offset, true);
       },
-      memory: this.#state.memory,
+      memory: { read: (address, length) => asAsked(memory.read(address, length), address, length) },
       relocate: (link) => link + this.#bias,
       ...(objectAddress === undefined ? {} : { objectAddress }),
     };
@@ -154,9 +177,58 @@ class SiteRun {
     if (ranges.length === 0) return;
     const context = this.context(objectAddress);
     for (const range of ranges) {
-      const address = this.#collectOne(range, context);
-      if (address !== undefined) this.collect(range.children, address);
-      else if (range.children.length > 0) this.#missChildren(range);
+      if (range.repeat !== undefined) this.#repeat(range, range.repeat, context);
+      else this.#collectWithChildren(range, context);
+    }
+  }
+
+  #collectWithChildren(range: PlanRange, context: ExpressionContext): void {
+    const address = this.#hasRoom(range) ? this.#collectOne(range, context) : undefined;
+    if (address !== undefined) this.collect(range.children, address);
+    else if (range.children.length > 0 && this.#nested === 0) this.#missChildren(range);
+  }
+
+  /** Whether a result of a repeat may still come; the first that may not is noted. */
+  #hasRoom({ path }: PlanRange): boolean {
+    if (this.#nested === 0 || this.#repeated > 0) return true;
+    if (!this.#isFull) this.missing.push({ path, reason: 'limit', detail: tooManyRepeated });
+    this.#isFull = true;
+    return false;
+  }
+
+  #repeat(range: PlanRange, repeat: PlanRepeat, context: ExpressionContext): void {
+    this.#nested++;
+    this.#items(range, repeat, context);
+    this.#nested--;
+  }
+
+  /** See {@link PlanRepeat}. */
+  #items(range: PlanRange, { maxItems, count, next }: PlanRepeat, context: ExpressionContext): void {
+    if (!this.#hasRoom(range)) return;
+    const { path } = range;
+    const first = evaluateValue(operationsOf(range.address), context);
+    if (isAbsent(first)) return this.#miss(path, first);
+    const lengthBits = evaluateValue(operationsOf(range.length), context);
+    if (isAbsent(lengthBits)) return this.#miss(path, lengthBits);
+    const length = BigInt.asIntN(64, lengthBits);
+    if (length <= 0n) return;
+    const countBits = count === undefined ? undefined : evaluateValue(operationsOf(count), context);
+    if (isAbsent(countBits)) return this.#miss(path, countBits);
+    const wanted = countBits === undefined ? undefined : BigInt.asIntN(64, countBits);
+    if (wanted !== undefined && wanted <= 0n) return;
+    let address = first;
+    for (let item = 1; this.#hasRoom(range); item++) {
+      if (this.#collectAt(range, address, length) === undefined) return;
+      this.collect(range.children, address);
+      if (wanted !== undefined && BigInt(item) >= wanted) return;
+      const following = evaluateValue(operationsOf(next), this.context(address));
+      if (isAbsent(following)) return this.#hasRoom(range) ? this.#miss(path, following) : undefined;
+      if (!isAddress(following) || following === first || following === address) return;
+      address = following;
+      if (item >= maxItems) {
+        if (this.#hasRoom(range)) this.#refuse(path, moreItems(maxItems), address, length);
+        return;
+      }
     }
   }
 
@@ -164,24 +236,27 @@ class SiteRun {
   #collectOne(range: PlanRange, context: ExpressionContext): bigint | undefined {
     const { path } = range;
     const address = evaluateValue(operationsOf(range.address), context);
-    if (isAbsent(address)) return this.#miss(path, address);
+    if (isAbsent(address)) return this.#miss(path, faulted('address', address));
     const lengthBits = evaluateValue(operationsOf(range.length), context);
-    if (isAbsent(lengthBits)) return this.#miss(path, lengthBits);
+    if (isAbsent(lengthBits)) return this.#miss(path, faulted('length', lengthBits));
     const length = BigInt.asIntN(64, lengthBits);
-    if (length <= 0n) return undefined;
-    if (this.#left <= 0) {
-      this.#limit(path, 'the bytes of a hit are used up', address, length);
-      return undefined;
-    }
+    return length <= 0n ? undefined : this.#collectAt(range, address, length);
+  }
+
+  /** Bytes from an address; the address where any were collected. */
+  #collectAt(range: PlanRange, address: bigint, length: bigint): bigint | undefined {
+    const { path } = range;
+    if (this.#left <= 0) return this.#refuse(path, 'the bytes of a hit are used up', address, length);
     const most = Math.min(range.maxBytes, this.#left);
     const wanted = length > BigInt(most) ? most : Number(length);
     const read = range.untilNul
       ? this.#readString(address, wanted)
       : this.#state.memory.read(address, wanted);
-    if (isAbsent(read)) return this.#miss(path, read);
+    if (isAbsent(read)) return this.#miss(path, asAsked(read, address, wanted));
     const { bytes, provenance } = read;
     this.#left -= bytes.length;
     this.ranges.push({ address, bytes, provenance, path });
+    this.#spend();
     const end = address + BigInt(bytes.length);
     if (range.untilNul) {
       if (bytes.at(-1) !== 0) {
@@ -224,6 +299,7 @@ class SiteRun {
 
   #miss(path: string, reason: Absent): undefined {
     this.faults++;
+    this.#spend();
     this.missing.push({
       path,
       ...(reason.address === undefined ? {} : { address: reason.address }),
@@ -231,6 +307,17 @@ class SiteRun {
       reason: reason.absent,
       detail: reason.detail,
     });
+  }
+
+  /** Counts a result of a repeat. */
+  #spend(): void {
+    if (this.#nested > 0) this.#repeated--;
+  }
+
+  /** Nothing of it comes. */
+  #refuse(path: string, detail: string, address: bigint, length: bigint): undefined {
+    this.#spend();
+    this.#limit(path, detail, address, length);
   }
 
   #limit(path: string, detail: string, address: bigint, length: bigint): void {
@@ -250,7 +337,7 @@ class SiteRun {
         reason: 'not-captured',
         detail: `"${range.path}", which leads there, was not collected`,
       });
-      this.#missChildren(child);
+      if (child.repeat === undefined) this.#missChildren(child);
     }
   }
 }

@@ -5,7 +5,8 @@ import { verifyDecision } from '../decision/verify.js';
 import { type StillframeError, badData } from '../error.js';
 import { type Limits, defaultLimits } from '../limits.js';
 import { type PlanAggregate, type SiteAggregate, bucketCount } from './aggregate.js';
-import { hasDecisions, type Plan, type PlanRange, type PlanSite } from './plan.js';
+import { hasDecisions, hasRepeats, type Plan, type PlanRange, type PlanSite } from './plan.js';
+import { maxRepeated, maxRepeatItems, maxRepeatNesting } from './repeat.js';
 import { durationRegister, type PlanTiming } from './timing.js';
 import { type PlanWatch, watchBytes } from './watch.js';
 
@@ -37,11 +38,13 @@ export function verifyPlan(plan: Plan, limits: Limits = defaultLimits): Verified
         ? 'timing'
         : hasDecisions(plan)
           ? 'a decision'
-          : undefined;
+          : hasRepeats(plan)
+            ? 'a repeat'
+            : undefined;
   const isThird = third !== undefined;
   if ((version === 3) !== isThird) {
     throw wrong(
-      `version ${version} ${version === 3 ? 'without timing, a decision or a watch' : `with ${third ?? 'nothing'}`}`,
+      `version ${version} ${version === 3 ? 'without timing, a decision, a watch or a repeat' : `with ${third ?? 'nothing'}`}`,
     );
   }
   if (plan.aggregate !== undefined && hasDecisions(plan)) {
@@ -139,7 +142,7 @@ function verifySite(plan: Plan, site: PlanSite, limits: Limits): VerifiedSite {
 
   const ranges: { address: VerifiedExpression; length: VerifiedExpression }[] = [];
   let totalBytes = plan.stackBytes;
-  const walk = (list: readonly PlanRange[], depth: number): void => {
+  const walk = (list: readonly PlanRange[], depth: number, around: Repeats): void => {
     if (depth > limits.maxNesting) throw wrong(`${name}: ranges nested deeper than ${limits.maxNesting}`);
     for (const range of list) {
       if (ranges.length >= limits.maxRanges) throw wrong(`${name}: more than ${limits.maxRanges} ranges`);
@@ -151,14 +154,41 @@ function verifySite(plan: Plan, site: PlanSite, limits: Limits): VerifiedSite {
         address: verifyPlanExpression(range.address, { hasObject, name: `plan: ${where}: address`, limits }),
         length: verifyPlanExpression(range.length, { hasObject, name: `plan: ${where}: length`, limits }),
       });
-      totalBytes += range.maxBytes;
-      walk(range.children, depth + 1);
+      const repeats = verifyRepeat(range, { where, hasObject, around, limits });
+      totalBytes += range.maxBytes * repeats.items;
+      walk(range.children, depth + 1, repeats);
     }
   };
-  walk(site.ranges, 0);
+  walk(site.ranges, 0, { nesting: 0, items: 1 });
   verifySiteAggregate(plan, site, limits);
   if (site.decision !== undefined) verifyDecision(site.decision, { name: `plan: ${name}: decision`, limits });
   return { condition, ranges, totalBytes };
+}
+
+/** How many repeats a range lies in, and how often it can be collected at most. */
+interface Repeats {
+  readonly nesting: number;
+  readonly items: number;
+}
+
+function verifyRepeat(
+  { repeat }: PlanRange,
+  at: {
+    readonly where: string;
+    readonly hasObject: boolean;
+    readonly around: Repeats;
+    readonly limits: Limits;
+  },
+): Repeats {
+  const { where, hasObject, around, limits } = at;
+  if (repeat === undefined) return around;
+  if (around.nesting >= maxRepeatNesting)
+    throw wrong(`${where}: more than ${maxRepeatNesting} nested repeats`);
+  const { maxItems, count, next } = repeat;
+  whole(`${where}: maxItems`, maxItems, 1, maxRepeatItems);
+  verifyPlanExpression(next, { hasObject: true, name: `plan: ${where}: next`, limits });
+  if (count !== undefined) verifyPlanExpression(count, { hasObject, name: `plan: ${where}: count`, limits });
+  return { nesting: around.nesting + 1, items: Math.min(maxRepeated, around.items * maxItems) };
 }
 
 function verifyAggregate({ stackBytes }: Plan, aggregate: PlanAggregate, limits: Limits): void {

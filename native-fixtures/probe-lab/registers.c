@@ -16,7 +16,11 @@
 
 /* With room around it, so that what plans read by an address in the module does not change. */
 uint64_t global_numbers[1024] __attribute__((aligned(4096))) = {0x1122334455667788, 42, UINT64_MAX, 7};
-uint64_t saved_stack;
+/* In the middle of it is what changes while states are run: far from all that plans read. */
+uint64_t apart[32768];
+/* The write before the probed instruction: who watches it finds the same state. */
+extern uint64_t written;
+__asm__(".globl written\n.set written, apart + 131072\n.set saved_stack, apart + 131088\n");
 
 void run_state(const uint64_t *registers);
 __asm__(".text\n"
@@ -25,18 +29,24 @@ __asm__(".text\n"
         "run_state:\n"
         "  pushq %rbx\n  pushq %rbp\n  pushq %r12\n  pushq %r13\n  pushq %r14\n  pushq %r15\n"
         "  movq %rsp, saved_stack(%rip)\n"
+        "  pushq $0x202\n  popfq\n"
         "  movq 0(%rdi), %rax\n  movq 8(%rdi), %rdx\n  movq 16(%rdi), %rcx\n  movq 24(%rdi), %rbx\n"
         "  movq 32(%rdi), %rsi\n  movq 48(%rdi), %rbp\n  movq 56(%rdi), %rsp\n"
         "  movq 64(%rdi), %r8\n  movq 72(%rdi), %r9\n  movq 80(%rdi), %r10\n  movq 88(%rdi), %r11\n"
         "  movq 96(%rdi), %r12\n  movq 104(%rdi), %r13\n  movq 112(%rdi), %r14\n  movq 120(%rdi), %r15\n"
         "  movq 40(%rdi), %rdi\n"
+        "  movq %r15, written(%rip)\n"
         ".globl probed\n"
         "probed:\n"
         "  nop\n"
         "  movq saved_stack(%rip), %rsp\n"
         "  popq %r15\n  popq %r14\n  popq %r13\n  popq %r12\n  popq %rbp\n  popq %rbx\n"
         "  ret\n"
-        ".size run_state, .-run_state\n");
+        ".size run_state, .-run_state\n"
+        /* Places that nobody passes. */
+        ".globl aside\n"
+        "aside:\n"
+        "  nop\n  nop\n  nop\n  nop\n  ret\n");
 
 static char *load(const char *path, size_t *length) {
   int fd = open(path, O_RDONLY);

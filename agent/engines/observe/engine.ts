@@ -5,10 +5,12 @@
  */
 import type { Capture, CapturedRange, CapturedThread, MissingRange } from '../../../format/capture.js';
 import { StillframeError, toStillframeError } from '../../../format/error.js';
+import { readUserRegister } from '../../../format/registers/x86-64.js';
 import { ownProcessesOnly } from '../../linux/capabilities.js';
 import { monotonicToRealtime } from '../../linux/clock.js';
-import { readTids } from '../../linux/proc.js';
+import { readMaps, readTids } from '../../linux/proc.js';
 import type { Engine, EngineSupport, NowRequest } from '../engine.js';
+import { bytesOfStack } from '../stack-window.js';
 import { sampleRunning } from './sample-running.js';
 import { TaskPass } from './task-pass.js';
 import type { ObservedThread } from './thread-record.js';
@@ -117,6 +119,7 @@ function assemble(request: NowRequest, { tids, stackBytes, found }: Findings): C
   const threads: CapturedThread[] = [];
   const ranges: CapturedRange[] = [];
   const missing: MissingRange[] = [];
+  const mappings = readMaps(request.pid);
   let timeNs = 0n;
   for (const tid of tids) {
     const thread = found.get(tid);
@@ -126,7 +129,13 @@ function assemble(request: NowRequest, { tids, stackBytes, found }: Findings): C
     threads.push(capturedThread(thread));
     if (thread.verdict === 'running' || thread.verdict === 'none') continue;
     const path = `stack of ${tid}`;
-    const { stackAddress: address, stack: bytes } = thread;
+    const { stackAddress: address } = thread;
+    // What lies behind a stack can be read as well, and is no part of it.
+    const sp = readUserRegister(thread.registers, 'rsp');
+    const bytes = thread.stack.subarray(
+      0,
+      bytesOfStack(mappings, sp, { address, length: thread.stack.length }),
+    );
     if (bytes.length > 0) ranges.push({ address, bytes, provenance: provenanceOf(thread), path });
     if (stackBytes < request.stackBytes) {
       missing.push({

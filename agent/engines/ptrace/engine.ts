@@ -25,6 +25,7 @@ import type {
 } from '../engine.js';
 import { Turns } from '../turns.js';
 import { defaultJournalFolder } from './journal.js';
+import { LibraryLoading, unseenBefore } from './library-loading.js';
 import { type CounterSlot, counterSlots } from './messages.js';
 import { maxSoftwareBreakpoints } from './software-breakpoints.js';
 import { TracingThread } from './thread.js';
@@ -109,7 +110,7 @@ class PtraceEngine implements Engine {
   async #arm(request: ArmRequest, sink: PointSink): Promise<ArmedPoint> {
     const file = findProbeFile(request.pid, request.plan, this.#elf);
     const shared = this.#processOf(request.pid);
-    const point = new PtracePoint(request, file, sink, shared);
+    const point = new PtracePoint(request, file, shared, { sink, elf: this.#elf });
     shared.points.set(request.pointId, point);
     try {
       await point.start();
@@ -179,33 +180,61 @@ class PointProcess {
   }
 }
 
+interface PointMeans {
+  readonly sink: PointSink;
+  readonly elf: ElfFactsCache;
+}
+
 class PtracePoint implements ArmedPoint {
   readonly engine = 'ptrace';
-  readonly addresses: readonly bigint[];
   readonly #request: ArmRequest;
   readonly #sink: PointSink;
   readonly #process: PointProcess;
   readonly #startTicks: bigint;
   readonly #counters = new SharedArrayBuffer(counterSlots.length * counterBytes);
+  readonly #loading: LibraryLoading | undefined;
+  #sites: ProbeFile['sites'];
   #disarmed: Promise<void> | undefined;
   #ended = false;
   #warning: string | undefined;
 
-  constructor(request: ArmRequest, file: ProbeFile, sink: PointSink, shared: PointProcess) {
+  constructor(request: ArmRequest, file: ProbeFile, shared: PointProcess, means: PointMeans) {
     this.#request = request;
-    this.#sink = sink;
+    this.#sink = means.sink;
     this.#process = shared;
     this.#startTicks = file.startTicks;
-    this.addresses = file.sites.map((site) => site.address);
+    this.#sites = file.sites;
+    const { library } = file;
+    if (library === undefined) return;
+    this.#loading = new LibraryLoading(library, {
+      find: () => findProbeFile(request.pid, request.plan, means.elf).sites,
+      set: (sites) => this.#set(sites),
+      unset: () => this.#unset(),
+      failed: (reason) => this.ended(reason),
+    });
   }
 
   async start(): Promise<void> {
-    const { pointId, pid, plan, countOnly, maxHits, minIntervalNs, forced } = this.#request;
+    const { pid } = this.#request;
+    if (this.#sites.length > 0) await this.#set(this.#sites);
+    else this.#warning = unseenBefore;
+    this.#loading?.start(this.#sites);
+    if (readStat(pid).startTicks !== this.#startTicks) {
+      throw new StillframeError(
+        'target-gone',
+        `process ${pid} is gone, and its number was given to another`,
+        { detail: { pid } },
+      );
+    }
+  }
+
+  async #set(sites: ProbeFile['sites']): Promise<void> {
+    const { pointId, plan, countOnly, maxHits, minIntervalNs, forced } = this.#request;
     const thread = await this.#process.thread;
     const spec = {
       pointId,
       plan,
-      addresses: this.addresses,
+      addresses: sites.map(({ address }) => address),
       countOnly,
       maxHits,
       minIntervalNs,
@@ -213,16 +242,18 @@ class PtracePoint implements ArmedPoint {
       counters: this.#counters,
     };
     const reason = await thread.request({ command: 'arm', spec });
+    this.#sites = sites;
     if (typeof reason === 'string') this.#warning = `software breakpoints are used: ${reason}`;
-    if (readStat(pid).startTicks !== this.#startTicks) {
-      throw new StillframeError(
-        'target-gone',
-        `process ${pid} is gone, and its number was given to another`,
-        {
-          detail: { pid },
-        },
-      );
-    }
+  }
+
+  async #unset(): Promise<void> {
+    const thread = await this.#process.thread;
+    await thread.request({ command: 'disarm', pointId: this.#request.pointId });
+    this.#sites = [];
+  }
+
+  get addresses(): readonly bigint[] {
+    return this.#sites.map(({ address }) => address);
   }
 
   get warning(): string | undefined {
@@ -230,8 +261,9 @@ class PtracePoint implements ArmedPoint {
   }
 
   counters(): PointCounters {
-    const view = new BigInt64Array(this.#counters);
-    const read = (slot: CounterSlot): bigint => Atomics.load(view, counterSlots.indexOf(slot));
+    const words = new BigInt64Array(this.#counters);
+    const read = (slot: CounterSlot): bigint => Atomics.load(words, counterSlots.indexOf(slot));
+    const awaited = this.#ended ? undefined : this.#loading?.whyNot();
     return {
       hits: read('hits'),
       conditionFalse: read('conditionFalse'),
@@ -239,23 +271,35 @@ class PtracePoint implements ArmedPoint {
       dropped: read('dropped'),
       delivered: read('delivered'),
       ...(read('limited') === 0n ? {} : { limited: read('limited') }),
+      ...(awaited === undefined ? {} : { awaited }),
     };
   }
 
   disarm(): Promise<void> {
     this.#ended = true;
-    this.#disarmed ??= this.#process.remove(this.#request.pointId);
+    this.#disarmed ??= this.#remove();
     return this.#disarmed;
   }
 
+  async #remove(): Promise<void> {
+    await this.#loading?.stop();
+    await this.#process.remove(this.#request.pointId);
+  }
+
   hit(capture: Capture): void {
-    if (!this.#ended) this.#sink.hit(capture);
+    if (this.#ended) return;
+    // What lies there by now may be another library: what passed is then not known to be this one.
+    const site = this.#sites[capture.site ?? 0];
+    const isElsewhere =
+      this.#loading !== undefined && (site === undefined || this.#loading.isElsewhere(site));
+    if (isElsewhere) Atomics.add(new BigInt64Array(this.#counters), counterSlots.indexOf('dropped'), 1n);
+    else this.#sink.hit(capture);
   }
 
   ended(reason: Parameters<PointSink['ended']>[0]): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#disarmed ??= this.#process.remove(this.#request.pointId);
+    this.#disarmed ??= this.#remove();
     this.#disarmed.then(
       () => this.#sink.ended(reason, this.counters()),
       (error: unknown) =>

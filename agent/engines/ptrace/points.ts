@@ -1,11 +1,12 @@
 /** The points of one traced process: what a thread that stopped at an address means to them. Runs on the tracing thread. */
+import { absent } from '../../../format/absent.js';
 import type { Capture, CapturedRange, MissingRange } from '../../../format/capture.js';
 import { type PlanSiteResult, rangeBytes, runPlanSite } from '../../../format/plan/run.js';
 import { hasDecisions, type PlanSite } from '../../../format/plan/plan.js';
-import { readUserRegister } from '../../../format/registers/x86-64.js';
 import type { MemoryReader } from '../../../format/memory.js';
+import { readUserRegister, userRegisterOffset } from '../../../format/registers/x86-64.js';
 import type { ProcessMemory } from '../../linux/memory.js';
-import { findMapping, readMaps, readThreadStat } from '../../linux/proc.js';
+import { readThreadStat } from '../../linux/proc.js';
 import { redZoneBytes } from '../stack-window.js';
 import { type CounterSlot, type PointSpec, slotNumbers } from './messages.js';
 import type { RegisterSlots } from './registers.js';
@@ -19,6 +20,7 @@ export interface TakenHit {
 }
 
 const rehearsals = 30;
+const maxRehearsedBytes = 4096;
 /** No thread has this number. */
 const nobody = 0;
 
@@ -97,10 +99,11 @@ export class TracedPoint {
     this.#lastNs = nowNs;
     this.count('delivered');
     slots.readXstate(0, tid);
-    const sp = readUserRegister(registers, 'rsp') - redZoneBytes;
+    const sp = BigInt.asUintN(64, readUserRegister(registers, 'rsp') - redZoneBytes);
     const stack = new Uint8Array(Math.min(plan.stackBytes, plan.maxBytes));
     const stackLength = memory.readInto(sp, stack);
     const copy = slots.copy(0);
+    if (copy.registers !== undefined && this.mechanism === 'hardware') hideResumeFlag(copy.registers);
     return {
       point: this,
       number: this.counter('delivered'),
@@ -123,8 +126,11 @@ export class TracedPoint {
   static rehearse(spec: PointSpec, slots: RegisterSlots, memory: ProcessMemory): void {
     const counters = new SharedArrayBuffer(spec.counters.byteLength);
     const point = new TracedPoint({ ...spec, counters, maxHits: rehearsals }, 'hardware');
-    const reader = {
-      read: (_: bigint, length: number) => ({ bytes: new Uint8Array(length), provenance: 'racy' as const }),
+    const reader: MemoryReader = {
+      read: (_, length) =>
+        length > maxRehearsedBytes
+          ? absent('unreadable', 'nobody is there')
+          : { bytes: new Uint8Array(length), provenance: 'racy' },
     };
     slots.pretend(0);
     for (let i = 0; i < rehearsals; i++) {
@@ -145,10 +151,10 @@ export class TracedPoint {
   }): Capture {
     const { pid, tid } = hit;
     const ranges: CapturedRange[] = [];
-    const missing: MissingRange[] = [...hit.result.missing];
+    const missing: MissingRange[] = [];
     const path = `stack of ${tid}`;
     if (hit.stack.length > 0) {
-      const bytes = hit.stack.bytes.subarray(0, withinMapping(pid, hit.stack));
+      const bytes = hit.stack.bytes.subarray(0, hit.stack.length);
       ranges.push({ address: hit.stack.address, bytes, provenance: 'at-hit', path });
     } else if (hit.stack.bytes.length > 0) {
       missing.push({
@@ -160,6 +166,7 @@ export class TracedPoint {
       });
     }
     ranges.push(...hit.result.ranges);
+    missing.push(...hit.result.missing);
     return {
       engine: 'ptrace',
       pid,
@@ -191,16 +198,13 @@ export class TracedPoint {
   }
 }
 
-/** The window was read as far as memory goes, which may be into what lies behind the stack. */
-function withinMapping(pid: number, stack: { readonly address: bigint; readonly length: number }): number {
-  try {
-    const mapping = findMapping(readMaps(pid), stack.address + redZoneBytes);
-    if (mapping === undefined) return stack.length;
-    const room = mapping.end - stack.address;
-    return room < BigInt(stack.length) ? Number(room) : stack.length;
-  } catch {
-    return stack.length;
-  }
+/** RF, by which the kernel lets the instruction at a hardware breakpoint run: the program did not set it. */
+const resumeFlag = 0x1_0000n;
+
+function hideResumeFlag(registers: Uint8Array): void {
+  const view = new DataView(registers.buffer, registers.byteOffset, registers.byteLength);
+  const at = userRegisterOffset('eflags');
+  view.setBigUint64(at, view.getBigUint64(at, true) & ~resumeFlag, true);
 }
 
 function commOf(pid: number, tid: number): string {

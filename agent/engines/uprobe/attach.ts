@@ -20,11 +20,19 @@ export interface AttachWay {
 export interface AttachRequest {
   readonly program: AssembledProgram;
   readonly path: string;
-  readonly fileOffset: number;
+  readonly place: AttachPlace;
+  /** More places on the same link; by uprobe-multi only. */
+  readonly others?: readonly AttachPlace[];
   readonly pid: number;
 }
 
-/** A program attached at one address. Disposal detaches, and returns when it is detached. */
+export interface AttachPlace {
+  readonly fileOffset: number;
+  /** See `site-cookie.ts`. */
+  readonly cookie?: bigint;
+}
+
+/** A program attached. Disposal detaches, and returns when it is detached. */
 export interface Attachment extends Disposable {
   /** Whether the kernel still knows of it. */
   isPresent(): boolean;
@@ -58,8 +66,11 @@ export function attach(way: AttachWay, request: AttachRequest): Attachment {
 }
 
 function attachMulti(program: BpfObject, request: AttachRequest): Attachment {
-  const { path, fileOffset, pid } = request;
-  const link = linkUprobeMulti({ program, path, fileOffsets: [fileOffset], pid });
+  const { path, place, others = [], pid } = request;
+  const places = [place, ...others];
+  const fileOffsets = places.map(({ fileOffset }) => fileOffset);
+  const cookies = places.map(({ cookie = 0n }) => cookie);
+  const link = linkUprobeMulti({ program, path, fileOffsets, cookies, pid });
   return {
     isPresent: () => link.isPresent(),
     runs: () => programRuns(program),
@@ -80,7 +91,7 @@ function attachPerf(program: BpfObject, request: AttachRequest): Attachment {
     type,
     config: 0n,
     config1: BigInt.asUintN(64, call('memmove', { buffer: path }, { buffer: path }, { i64: 0n }).value),
-    config2: BigInt(request.fileOffset),
+    config2: BigInt(request.place.fileOffset),
     samplePeriod: 1n,
     wakeupEvents: 1,
     flags: { disabled: true },

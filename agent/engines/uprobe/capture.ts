@@ -2,6 +2,7 @@
 import { hex } from '../../../format/address.js';
 import type { Capture, CaptureCost, CapturedRange, MissingRange } from '../../../format/capture.js';
 import { flattenRanges, type PlanRange, type PlanSite } from '../../../format/plan/plan.js';
+import { moreItems, tooManyRepeated } from '../../../format/plan/repeat.js';
 import { userRegisterNames, userRegistersBytes } from '../../../format/registers/x86-64.js';
 import type { HitRecord, RangeRecord } from '../../bpf/read-record.js';
 
@@ -10,6 +11,8 @@ const unknownRegisters: readonly string[] = userRegisterNames.slice(21);
 
 export interface CaptureSurroundings {
   readonly site: PlanSite;
+  /** What the site leaves out. */
+  readonly left?: readonly MissingRange[];
   /** Bytes of stack that were asked for. */
   readonly stackBytes: number;
   /** Whether pages that are not resident could be read: a short window then ends where the stack does. */
@@ -41,15 +44,16 @@ export function captureOfRecord(record: HitRecord, around: CaptureSurroundings):
     });
   }
   const planned = flattenRanges(around.site.ranges);
-  planned.forEach(({ range, parent }, index) => {
-    const state = record.ranges[index];
-    if (state === undefined) return;
+  for (const state of record.ranges) {
+    const { range, parent } = planned[state.index] ?? {};
+    if (range === undefined) continue;
     if (state.bytes !== undefined && state.bytes.length > 0)
       ranges.push({ address: state.address, bytes: state.bytes, provenance: 'at-hit', path: range.path });
     const parentPath = parent === undefined ? '' : (planned[parent]?.range.path ?? '');
     const absence = missingRange(range, state, parentPath);
     if (absence !== undefined) missing.push(absence);
-  });
+  }
+  missing.push(...(around.left ?? []));
   return {
     engine: 'uprobe',
     pid: record.pid,
@@ -98,21 +102,36 @@ function missingRange(range: PlanRange, state: RangeRecord, parentPath: string):
         reason: 'unreadable',
         detail: `memory at ${hex(address)} cannot be read`,
       };
+    case 'more':
+      return limit(path, address, wanted, moreItems(range.repeat?.maxItems ?? 0));
+    case 'full':
+      return { path, reason: 'limit', detail: tooManyRepeated };
     case 'address-unreadable':
       return faulted(path, state.detail, 'address');
     case 'length-unreadable':
       return faulted(path, state.detail, 'length');
+    case 'count-unreadable':
+      return faulted(path, state.detail, 'number of items');
+    case 'next-unreadable':
+      return faulted(path, state.detail, 'next item');
     case 'address-division':
-    case 'length-division': {
-      const what = state.code === 'address-division' ? 'address' : 'length';
-      return { path, reason: 'unreadable', detail: `its ${what} divides by zero` };
-    }
+      return divided(path, 'address');
+    case 'length-division':
+      return divided(path, 'length');
+    case 'count-division':
+      return divided(path, 'number of items');
+    case 'next-division':
+      return divided(path, 'next item');
   }
 }
 
 function limit(path: string, address: bigint, length: bigint, detail: string): MissingRange {
   const small = length > 0n && length <= BigInt(Number.MAX_SAFE_INTEGER);
   return { path, address, ...(small ? { length: Number(length) } : {}), reason: 'limit', detail };
+}
+
+function divided(path: string, what: string): MissingRange {
+  return { path, reason: 'unreadable', detail: `its ${what}: division by zero` };
 }
 
 function faulted(path: string, address: bigint, what: string): MissingRange {

@@ -3,7 +3,7 @@
  * instruction that the kernel emulates; and the program itself by the kernel's own count of its runs.
  */
 import { toStillframeError } from '../../../format/error.js';
-import { createPointState } from '../../bpf/point-state.js';
+import { PointState } from '../../bpf/point-state.js';
 import { type BpfObject, enableRunStatistics, type ProgramRuns } from '../../linux/bpf.js';
 import type { AttachWay } from './attach.js';
 import { attachCounting, callProbed, isOwnEmulated, type OwnFunction } from './probe.js';
@@ -77,7 +77,7 @@ function measurePassage(way: AttachWay, name: OwnFunction): number {
   const least = (): number => Math.min(...Array.from({ length: rounds }, round));
   for (let i = 0; i < rounds / 4; i++) round();
   const without = least();
-  using state = createPointState(1);
+  using state = new PointState(1);
   using _attachment = attachCounting(way, state.fd, name);
   return Math.max(leastNs, least() - without);
 }

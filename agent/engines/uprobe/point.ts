@@ -1,26 +1,29 @@
 /** A point armed by uprobes: one program and one attachment a site, one ring and one set of counters for all. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { PlanTiming } from '../../../format/plan/timing.js';
 import type { PointCounters, PointSink, ArmedPoint, ArmRequest } from '../engine.js';
 import { StillframeError, toStillframeError } from '../../../format/error.js';
 import { AggregateMaps } from '../../bpf/aggregate-maps.js';
-import { compileSite } from '../../bpf/compile-plan.js';
-import { counterSlots, createPointState, readCounters } from '../../bpf/point-state.js';
+import { type CompileOptions, compileSite } from '../../bpf/compile-plan.js';
+import { counterSlots, PointState } from '../../bpf/point-state.js';
 import { readRecord, siteOfRecord } from '../../bpf/read-record.js';
 import { compileEntry, createCallTimes } from '../../bpf/timing.js';
-import { layoutRecord, rangeCodes, type RecordLayout } from '../../bpf/record-layout.js';
+import { isFault, layoutRecord, type RecordLayout } from '../../bpf/record-layout.js';
 import { createThreadScratch } from '../../bpf/thread-scratch.js';
 import type { PumpedRing, RecordPump } from '../../bpf/record-pump.js';
 import { Holder } from '../../linux/holder.js';
 import { RingBuffer, ringBytesFor } from '../../bpf/ring-buffer.js';
-import type { BpfMap, ProgramRuns } from '../../linux/bpf.js';
+import type { ProgramRuns } from '../../linux/bpf.js';
 import { monotonicToRealtime } from '../../linux/clock.js';
 import { PidFd } from '../../linux/pidfd.js';
 import type { ElfFactsCache } from '../../targets/elf-facts.js';
 import { findProbeFile, type ProbeFile } from '../../targets/probe-file.js';
-import { ProgramImage } from '../../targets/program-image.js';
+import { ProgramImage, type ProgramImages } from '../../targets/program-image.js';
 import { type Attachment, type AttachWay, attach } from './attach.js';
 import { captureOfRecord } from './capture.js';
+import { shareSites, type SharedSites } from './shared-sites.js';
 import { isEmulatedAt } from './emulated.js';
+import { fitSite, type FittedSite, tooLarge } from './fit.js';
 import type { HitCosts } from './hit-cost.js';
 
 const fewHits = 1000n;
@@ -31,6 +34,8 @@ const most = 512;
 const maxRingBytes = 2 << 20;
 /** How long who empties it may be kept from doing so. */
 const longNs = 100_000_000n;
+const mostHeldMs = 2000;
+const heldLookMs = 2;
 
 export interface PointMeans {
   readonly way: AttachWay;
@@ -39,8 +44,8 @@ export interface PointMeans {
   readonly costs: HitCosts;
 }
 
-/** How soon it is seen that a process executes another program where nobody hits. */
-const imageCheckMs = 1000;
+/** A site as it is probed. */
+type AttachedSite = Omit<FittedSite<unknown>, 'made'>;
 
 export class UprobePoint implements ArmedPoint {
   readonly engine = 'uprobe';
@@ -50,14 +55,14 @@ export class UprobePoint implements ArmedPoint {
   readonly #costs: HitCosts;
   /** All of its instructions. */
   readonly #isEmulated: boolean;
+  readonly #sites: readonly AttachedSite[];
   readonly #layouts: readonly RecordLayout[];
   readonly #file: ProbeFile;
   readonly #image: ProgramImage;
-  readonly #imageCheck: NodeJS.Timeout;
   readonly #slots = counterSlots();
   readonly #held: Holder;
   readonly #attachments: Attachment[] = [];
-  readonly #state: BpfMap;
+  readonly #state: PointState;
   readonly #aggregate: AggregateMaps | undefined;
   readonly #pumped: PumpedRing;
   #delivered = 0;
@@ -76,19 +81,19 @@ export class UprobePoint implements ArmedPoint {
     this.#request = request;
     this.#sink = sink;
     const { plan, pid } = request;
-    this.#layouts = plan.sites.map((site) => layoutRecord(plan, site));
     using undo = new Holder();
     const process = undo.use(new PidFd(pid));
     this.#image = new ProgramImage(pid);
     this.#file = findProbeFile(pid, plan, means.elfFacts);
     this.#isEmulated = isEmulatedAt(this.#file.path, ...plan.sites.map(({ fileOffset }) => fileOffset));
     const { maxHits, minIntervalNs } = request;
-    const ring = request.countOnly ? undefined : undo.use(this.#makeRing());
+    const largest = Math.max(0, ...plan.sites.map((site) => layoutRecord(plan, site).bytes));
+    const ring = request.countOnly ? undefined : undo.use(this.#makeRing(largest));
     const delivery =
       ring === undefined
         ? undefined
         : { ringFd: ring.map.fd, ringBytes: ring.place.ringBytes, maxHits, minIntervalNs };
-    this.#state = undo.use(createPointState(this.#slots));
+    this.#state = undo.use(new PointState(this.#slots));
     const { aggregate } = plan;
     this.#aggregate =
       aggregate === undefined ? undefined : undo.use(new AggregateMaps(aggregate, this.#slots));
@@ -97,30 +102,28 @@ export class UprobePoint implements ArmedPoint {
     const scratch = createThreadScratch(plan);
     if (scratch !== undefined) undo.use(scratch);
     if (timing !== undefined && times !== undefined) this.#attachEntries(timing, times.fd, undo);
-    plan.sites.forEach((site, siteIndex) => {
-      const program = compileSite(plan, {
-        siteIndex,
-        stateFd: this.#state.fd,
-        ...(scratch === undefined ? {} : { scratchFd: scratch.fd }),
-        counterSlots: this.#slots,
-        delivery,
-        ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate }),
-        ...(times === undefined ? {} : { timesFd: times.fd }),
-        sleepable: way.sleepable,
-        ...(way.copyStringBtfId === undefined ? {} : { copyStringBtfId: way.copyStringBtfId }),
-        ...(way.name === 'perf uprobe' ? { onlyPid: pid } : {}),
-      });
-      const { path } = this.#file;
-      this.#attachments.push(undo.use(attach(way, { program, path, fileOffset: site.fileOffset, pid })));
-    });
+    const common = {
+      stateFd: this.#state.fd,
+      ...(scratch === undefined ? {} : { scratchFd: scratch.fd }),
+      counterSlots: this.#slots,
+      delivery,
+      ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate }),
+      ...(times === undefined ? {} : { timesFd: times.fd }),
+    };
+    const fitted: AttachedSite[] = [];
+    for (const shared of shareSites(plan.sites, way.name === 'uprobe-multi')) {
+      for (const [index, site] of this.#attachSites(shared, common, undo)) fitted[index] = site;
+    }
+    this.#sites = fitted;
+    this.#layouts = this.#sites.map(({ site }) => layoutRecord(plan, site));
     if (this.#image.isAnother()) {
       throw new StillframeError('target-gone', this.#executed, { detail: { pid } });
     }
     this.#pumped = pump.add(
       ring,
       {
-        record: (bytes) => {
-          this.#receive(bytes);
+        records: (list) => {
+          if (this.#checkImage()) for (const bytes of list) this.#receive(bytes);
         },
         ready: () => {
           this.#end({ kind: 'target-gone', detail: `process ${pid} is gone` });
@@ -132,8 +135,36 @@ export class UprobePoint implements ArmedPoint {
       process.fd,
     );
     this.#held = undo.move();
-    this.#imageCheck = setInterval(() => this.#checkImage(), imageCheckMs);
-    this.#imageCheck.unref();
+  }
+
+  /** One program at all of them, with as many ranges as the kernel takes. */
+  #attachSites(
+    { indices, cookies }: SharedSites,
+    common: Omit<CompileOptions, 'siteIndex' | 'sleepable'>,
+    undo: Holder,
+  ): readonly (readonly [number, AttachedSite])[] {
+    const { plan, pid } = this.#request;
+    const { sleepable, copyStringBtfId, name } = this.#way;
+    const sites = indices.flatMap((index) => plan.sites[index] ?? []);
+    const [first] = sites;
+    const [siteIndex] = indices;
+    if (first === undefined || siteIndex === undefined) return [];
+    const options = {
+      ...common,
+      siteIndex,
+      isShared: sites.length > 1,
+      sleepable,
+      ...(copyStringBtfId === undefined ? {} : { copyStringBtfId }),
+      ...(name === 'perf uprobe' ? { onlyPid: pid } : {}),
+    };
+    const places = sites.map(({ fileOffset }, i) => ({ fileOffset, cookie: cookies[i] ?? 0n }));
+    const [place = { fileOffset: first.fileOffset }, ...others] = places;
+    const { site, made, left } = fitSite(first, (tried) => {
+      const program = compileSite({ ...plan, sites: plan.sites.with(siteIndex, tried) }, options);
+      return attach(this.#way, { program, path: this.#file.path, place, others, pid });
+    });
+    this.#attachments.push(undo.use(made));
+    return sites.map((each, i) => [indices[i] ?? 0, { site: { ...each, ranges: site.ranges }, left }]);
   }
 
   get #executed(): string {
@@ -144,8 +175,8 @@ export class UprobePoint implements ArmedPoint {
    * NB: probes belong to the file, and go on in a process that executes the same one again, where the plan's addresses are wrong. True when
    * what was recorded is of the program that the plan was made for.
    */
-  #checkImage(): boolean {
-    if (!this.#image.isAnother()) return true;
+  #checkImage(images?: ProgramImages): boolean {
+    if (!this.#image.isAnother(images)) return true;
     this.#end({ kind: 'target-gone', detail: this.#executed });
     return false;
   }
@@ -164,18 +195,26 @@ export class UprobePoint implements ArmedPoint {
       ...(name === 'perf uprobe' ? { onlyPid: pid } : {}),
     });
     const { path } = this.#file;
-    for (const { fileOffset } of timing.entries)
-      this.#attachments.push(undo.use(attach(this.#way, { program, path, fileOffset, pid })));
+    const [place, ...others] = timing.entries.map(({ fileOffset }) => ({ fileOffset }));
+    if (place === undefined) return;
+    const links =
+      name === 'uprobe-multi' ? [{ place, others }] : [place, ...others].map((each) => ({ place: each }));
+    for (const link of links)
+      this.#attachments.push(undo.use(attach(this.#way, { program, path, ...link, pid })));
   }
 
-  #makeRing(): RingBuffer {
-    const largest = Math.max(0, ...this.#layouts.map((layout) => layout.bytes));
+  #makeRing(largest: number): RingBuffer {
     const { maxHits, minIntervalNs } = this.#request;
     const atOnce = minIntervalNs === 0n ? most : Number(longNs / minIntervalNs);
     const room = Math.floor(maxRingBytes / largest);
     // Whoever wants many wants those that come fast, too; and there is one ring for each process.
     const records = Math.min(maxHits, Math.max(few, Math.min(atOnce, room, most)));
     return new RingBuffer(ringBytesFor(largest, records));
+  }
+
+  get warning(): string | undefined {
+    const cut = this.#sites.filter(({ left }) => left.length > 0);
+    return cut.length === 0 ? undefined : [...new Set(cut.map(({ site }) => tooLarge(site)))].join('; ');
   }
 
   get addresses(): readonly bigint[] {
@@ -186,19 +225,39 @@ export class UprobePoint implements ArmedPoint {
     if (this.#last !== undefined) return this.#last;
     const counts = this.#counts();
     const { unreadable, ...shown } = counts;
+    const awaited = this.#whyNotLoaded();
     return {
       ...shown,
+      ...(awaited === undefined ? {} : { awaited }),
       spentNs: this.#spentNs(counts.hits),
       ...(this.#aggregate === undefined ? {} : { aggregate: this.#aggregate.read(unreadable) }),
     };
   }
 
+  look(images: ProgramImages): Pick<PointCounters, 'hits' | 'awaited'> {
+    if (this.#disarmed === undefined && !this.#ended) this.#checkImage(images);
+    const awaited = this.#whyNotLoaded();
+    const { hits } = this.#last ?? this.#counts();
+    return { hits, ...(awaited === undefined ? {} : { awaited }) };
+  }
+
+  /** Probes belong to the file: they are there whenever the process loads it, and again when it does so again. */
+  #whyNotLoaded(): string | undefined {
+    const { library } = this.#file;
+    if (library === undefined || this.#disarmed !== undefined) return undefined;
+    try {
+      return library.whyNot();
+    } catch (error) {
+      // That is told when it has been seen to be gone.
+      if (toStillframeError(error).code === 'target-gone') return undefined;
+      throw error;
+    }
+  }
+
   /** What the maps hold, which is read for little. */
   #counts(): Omit<PointCounters, 'aggregate' | 'spentNs'> & { readonly unreadable: bigint } {
-    const { conditionFalse, conditionFault, wanted, dropped, rateLimited, unreadable } = readCounters(
-      this.#state,
-      this.#slots,
-    );
+    const { conditionFalse, conditionFault, wanted, dropped, rateLimited, unreadable } =
+      this.#state.counters();
     return {
       hits: conditionFalse + conditionFault + wanted,
       conditionFalse,
@@ -227,15 +286,28 @@ export class UprobePoint implements ArmedPoint {
   }
 
   async #disarm(): Promise<void> {
-    clearInterval(this.#imageCheck);
     this.#costs.endSample();
     for (const attachment of this.#attachments.toReversed()) attachment[Symbol.dispose]();
+    const areGone = await this.#areGone();
     await this.#pumped.remove();
     this.#last = this.counters();
     this.#held[Symbol.dispose]();
-    if (this.#attachments.some((attachment) => attachment.isPresent())) {
-      throw new StillframeError('internal', 'the kernel still lists a probe that was removed');
+    if (!areGone) {
+      throw new StillframeError(
+        'internal',
+        'the kernel still lists a probe that was removed: another process holds its link',
+      );
     }
+  }
+
+  /** NB: whoever lists the links of this host (`bpftool link`) holds each for a moment, and then closing ours does not detach yet. */
+  async #areGone(): Promise<boolean> {
+    const until = performance.now() + mostHeldMs;
+    while (this.#attachments.some((attachment) => attachment.isPresent())) {
+      if (performance.now() > until) return false;
+      await sleep(heldLookMs);
+    }
+    return true;
   }
 
   #end(reason: Parameters<PointSink['ended']>[0]): void {
@@ -253,18 +325,17 @@ export class UprobePoint implements ArmedPoint {
 
   #receive(bytes: Uint8Array): void {
     const siteIndex = siteOfRecord(bytes);
-    const site = this.#request.plan.sites[siteIndex];
+    const { site, left = [] } = this.#sites[siteIndex] ?? {};
     const layout = this.#layouts[siteIndex];
-    if (site === undefined || layout === undefined || !this.#checkImage()) return;
+    if (site === undefined || layout === undefined) return;
     const record = readRecord(bytes, layout);
     this.#delivered++;
-    this.#rangeFaults += record.ranges.filter(
-      ({ code }) => rangeCodes[code] >= rangeCodes.unreadable && code !== 'no-room',
-    ).length;
+    this.#rangeFaults += record.ranges.filter(({ code }) => isFault(code)).length;
     const { hits, conditionFalse, dropped, faults } = this.#last ?? this.#counts();
     this.#sink.hit(
       captureOfRecord(record, {
         site,
+        left: left.map((path) => ({ path, reason: 'limit', detail: tooLarge(site) })),
         stackBytes: layout.stackBytes,
         sleepable: this.#way.sleepable,
         isTimed: this.#request.plan.timing !== undefined,

@@ -2,7 +2,7 @@
 import { StillframeError } from '../../../format/error.js';
 import type { Plan } from '../../../format/plan/plan.js';
 import { compileSite, type DeliveryOptions } from '../../bpf/compile-plan.js';
-import { createPointState } from '../../bpf/point-state.js';
+import { PointState } from '../../bpf/point-state.js';
 import { layoutRecord } from '../../bpf/record-layout.js';
 import { RingBuffer, ringBytesFor, RingReader } from '../../bpf/ring-buffer.js';
 import { call } from '../../linux/ffi.js';
@@ -21,7 +21,7 @@ export function tryWay(way: AttachWay): void {
   const [site] = plan.sites;
   if (site === undefined) return;
   using ring = new RingBuffer(ringBytesFor(layoutRecord(plan, site).bytes, 1));
-  using state = createPointState(1);
+  using state = new PointState(1);
   const ringPlace = { ringFd: ring.map.fd, ringBytes: ring.place.ringBytes };
   using attachment = attachOwn(way, plan, state.fd, { ...ringPlace, maxHits: 1, minIntervalNs: 0n });
   callProbed();
@@ -81,7 +81,7 @@ function attachOwn(
     ...(way.copyStringBtfId === undefined ? {} : { copyStringBtfId: way.copyStringBtfId }),
     ...(way.name === 'perf uprobe' ? { onlyPid: process.pid } : {}),
   });
-  return attach(way, { program, path, fileOffset, pid: process.pid });
+  return attach(way, { program, path, place: { fileOffset }, pid: process.pid });
 }
 
 function ownFunction(symbol: OwnFunction): { path: string; fileOffset: number } {

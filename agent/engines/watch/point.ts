@@ -10,7 +10,7 @@ import type { PlanWatch } from '../../../format/plan/watch.js';
 import { compileSite } from '../../bpf/compile-plan.js';
 import { setupOffsets } from '../../bpf/compile-written.js';
 import { loadAssembled } from '../../bpf/load.js';
-import { counterSlots, createPointState, readCounters, stateOffsets } from '../../bpf/point-state.js';
+import { counterSlots, PointState, stateOffsets } from '../../bpf/point-state.js';
 import { readRecord } from '../../bpf/read-record.js';
 import { layoutRecord, type RecordLayout } from '../../bpf/record-layout.js';
 import type { PumpedRing, RecordPump } from '../../bpf/record-pump.js';
@@ -47,7 +47,7 @@ export class WatchPoint implements ArmedPoint {
   readonly #address: bigint;
   readonly #memory: ProcessMemory;
   readonly #slots = counterSlots();
-  readonly #state: BpfMap;
+  readonly #state: PointState;
   readonly #breakpoints: WriteBreakpoints;
   readonly #pumped: PumpedRing;
   readonly #held: Holder;
@@ -79,7 +79,7 @@ export class WatchPoint implements ArmedPoint {
     const ring = request.countOnly
       ? undefined
       : undo.use(new RingBuffer(ringBytesFor(this.#layout.bytes, Math.min(maxHits, 16))));
-    this.#state = undo.use(createPointState(this.#slots));
+    this.#state = undo.use(new PointState(this.#slots));
     const setup = undo.use(
       createMap({
         type: 'BPF_MAP_TYPE_ARRAY',
@@ -131,7 +131,9 @@ export class WatchPoint implements ArmedPoint {
     this.#pumped = means.pump.add(
       ring,
       {
-        record: (bytes) => this.#receive(bytes),
+        records: (list) => {
+          for (const bytes of list) this.#receive(bytes);
+        },
         ready: () => this.#end({ kind: 'target-gone', detail: `process ${pid} is gone` }),
         failed: (error) => this.#end({ kind: 'failed', detail: error.message }),
       },
@@ -147,9 +149,7 @@ export class WatchPoint implements ArmedPoint {
    */
   #goLive(setup: BpfMap, memory: ProcessMemory): void {
     const value = Buffer.alloc(16);
-    const isWritten = (): boolean =>
-      (this.#state.lookup(Buffer.alloc(4))?.readBigUInt64LE(stateOffsets.isWatched) ?? 0n) !== 0n;
-    if (!isWritten()) {
+    if (this.#state.word(stateOffsets.isWatched) === 0n) {
       const read = memory.read(this.#address, this.#watch.bytes);
       if (isAbsent(read)) throw unreadable(this.#watch, read.detail);
       value.set(read.bytes, setupOffsets.initial);
@@ -164,12 +164,8 @@ export class WatchPoint implements ArmedPoint {
 
   counters(): PointCounters {
     if (this.#last !== undefined) return this.#last;
-    const { conditionFalse, conditionFault, wanted, dropped, rateLimited } = readCounters(
-      this.#state,
-      this.#slots,
-    );
+    const { conditionFalse, conditionFault, wanted, dropped, rateLimited } = this.#state.counters();
     const hits = conditionFalse + conditionFault + wanted;
-    if (this.#disarmed === undefined && !this.#ended) this.#look();
     return {
       hits,
       conditionFalse,
@@ -181,8 +177,13 @@ export class WatchPoint implements ArmedPoint {
     };
   }
 
+  look(): Pick<PointCounters, 'hits'> {
+    if (this.#disarmed === undefined && !this.#ended) this.#lookAtMemory();
+    return this.counters();
+  }
+
   /** NB: the memory that was opened is that of the program that ran then, not that of one that runs in its stead. */
-  #look(): void {
+  #lookAtMemory(): void {
     this.#breakpoints.prune();
     if (!isAbsent(this.#memory.read(this.#address, 1))) return;
     const { pid } = this.#request;

@@ -27,7 +27,7 @@ export class FakeTracer implements TracerClient {
   readonly refusals: Map<number, StillframeError> = new Map();
   targets: TargetProcess[] = [];
   now_: CapturedProcess = { capture: captureOf(), facts: factsOf(), startTicks: 0n };
-  countersNow: PointCounters = { hits: 0n, conditionFalse: 0n, faults: 0n, dropped: 0n, delivered: 0n };
+  #counters: PointCounters = { hits: 0n, conditionFalse: 0n, faults: 0n, dropped: 0n, delivered: 0n };
   /** Called within `arm`, before it answers. */
   whileArming: (request: TracerArmRequest) => void = () => undefined;
   usageNow: () => readonly ProcessUsage[] = () => [];
@@ -35,6 +35,15 @@ export class FakeTracer implements TracerClient {
   looks = 0;
   #told: readonly TargetProcess[] = [];
   #listener: TracerListener | undefined;
+
+  get countersNow(): PointCounters {
+    return this.#counters;
+  }
+  /** Of each process and point. */
+  set countersNow(counters: PointCounters) {
+    this.#counters = counters;
+    this.pass();
+  }
 
   get listener(): TracerListener {
     if (this.#listener === undefined) throw new Error('nobody listens');
@@ -117,6 +126,10 @@ export class FakeTracer implements TracerClient {
       facts: factsOf({ pid }),
       startTicks: this.startOf(pid),
     });
+  }
+  /** Threads pass all that is armed. */
+  pass(): void {
+    this.#listener?.passed?.([...this.armed.values()].map(({ pointId }) => pointId));
   }
   end(pointId: string, pid: number, reason: PointEnd, last: PointCounters = this.countersNow): void {
     this.armed.delete(`${pointId} ${pid}`);

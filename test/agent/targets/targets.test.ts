@@ -170,6 +170,34 @@ test('refuses a file that the plan was not made for', async () => {
   );
 });
 
+test('a library need not be loaded, if it lies where the plan says; a program must be', async () => {
+  const flags = ['-g', '-O1', '-shared', '-fPIC'];
+  const library = compileC('int probed(void) { return 1; }', { name: 'libprobed.so', flags });
+  await using target = startProgram(pie);
+  await target.nextLine();
+  const cache = new ElfFactsCache();
+  const plan = planFor(pie);
+  const module = { buildId: buildIdOf(library), path: library };
+  const linkAddress = symbolAddress(library, 'probed');
+  const [site] = plan.sites;
+  if (site === undefined) throw new Error('no site');
+  const at = (fileOffset: number): Plan => ({
+    ...plan,
+    module,
+    sites: [{ ...site, linkAddress, fileOffset }],
+  });
+  const file = findProbeFile(target.pid, at(Number(linkAddress)), cache);
+  expect(file).toMatchObject({ path: `/proc/${target.pid}/root${library}`, sites: [], bias: 0n });
+  expect(file.library?.whyNot()).toBe(`no such module: process ${target.pid} does not map "${library}"`);
+  expect(() => findProbeFile(target.pid, at(Number(linkAddress) + 1), cache)).toThrow(
+    `cannot probe "${library}": file offset 0x${(linkAddress + 1n).toString(16)} is not the code at link address 0x${linkAddress.toString(16)}`,
+  );
+  const another = { ...at(Number(linkAddress)), module: { ...module, buildId: 'abcd' } };
+  expect(() => findProbeFile(target.pid, another, cache)).toThrow(
+    `process ${target.pid} does not map "${library}" (build id abcd)`,
+  );
+});
+
 test('collects what a debugger needs to find the libraries', async () => {
   await using target = startProgram(pie);
   await target.nextLine();

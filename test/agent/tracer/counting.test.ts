@@ -12,13 +12,15 @@ const arming = { pointId: 'p', countOnly: true, maxHits: 1, minIntervalNs: 1n <<
 
 interface Heard {
   hits: number;
+  readonly passed: string[];
   readonly ends: { reason: PointEnd; last: PointCounters }[];
 }
 
 function listen(tracer: TracerSupervisor): Heard {
-  const heard: Heard = { hits: 0, ends: [] };
+  const heard: Heard = { hits: 0, passed: [], ends: [] };
   tracer.listen({
     hit: () => (heard.hits += 1),
+    passed: (pointIds) => heard.passed.push(...pointIds),
     ended: (_, __, reason, last) => heard.ends.push({ reason, last }),
     restarted: () => undefined,
   });
@@ -52,7 +54,17 @@ describe.each([
     await workers.call(calls);
     expect(await tracer.disarm('p', workers.pid)).toMatchObject(countersOf(8 * calls));
     expect(workers.code()).toEqual(original);
-    expect(heard).toEqual({ hits: 0, ends: [] });
+    expect(heard).toMatchObject({ hits: 0, ends: [] });
+  });
+
+  test('whoever passes is told of, without being asked', async () => {
+    await using workers = await startWorkers(1);
+    await using tracer = new TracerSupervisor();
+    const heard = listen(tracer);
+    await tracer.arm({ ...arming, pid: workers.pid, plan, engine });
+    await workers.call(10);
+    for (let i = 0; i < 1000 && heard.passed.length === 0; i++) await new Promise((r) => setTimeout(r, 10));
+    expect(heard.passed).toEqual(['p']);
   });
 
   test('the hits of a process that ended are not lost', async () => {

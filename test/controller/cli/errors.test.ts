@@ -164,7 +164,11 @@ describe('with an agent', () => {
       {
         args: ['snap', pid, 'no_such.so!main'],
         status: 3,
-        error: { code: 'not-found', message: `process ${pid} maps no module "no_such.so"` },
+        error: {
+          code: 'not-found',
+          message: `process ${pid} maps no module "no_such.so"`,
+          hint: 'a library that it loads later is named by the path of its file: /path/to/lib.so!function',
+        },
       },
       {
         args: ['show', 'zz'],

@@ -11,7 +11,7 @@ import { isAbsent } from '../../../format/absent.js';
 import { listExpression } from '../../../format/dwarf-op/list.js';
 import { verifyPlanExpression } from '../../../format/dwarf-op/verify.js';
 import { defaultLimits } from '../../../format/limits.js';
-import type { CompositeType } from '../../../controller/types/type.js';
+import type { CompositeType, Type } from '../../../controller/types/type.js';
 import type { MemoryReader } from '../../../format/memory.js';
 import { flattenRanges, type PlanRange } from '../../../format/plan/plan.js';
 import { runPlanSite } from '../../../format/plan/run.js';
@@ -178,13 +178,81 @@ test('a large struct is not taken whole for one member', () => {
   expect(tree(collect(program, ['server.db->id']))).toBe('server.db 8\n  *server.db 16');
 });
 
-test('lists are followed to the depth, and a plan has an end', () => {
-  const node: CompositeType = t.struct('node', 16, () => [
-    t.field('next', t.pointer(node), 0),
-    t.field('id', t.long, 8),
+/** A struct with pointers to its own type, and a name. */
+function linked(...links: readonly string[]): CompositeType {
+  const node: CompositeType = t.struct('node', 16 + links.length * 8, () => [
+    t.field('id', t.long, 0),
+    t.field('name', t.pointer(t.char), 8),
+    ...links.map((link, i) => t.field(link, t.pointer(node), 16 + i * 8)),
   ]);
-  const program = orderProgram().variable('list', t.pointer(node), { kind: 'register', register: 5 });
-  expect(tree(collect(program, ['list'], 2))).toBe('*list 16\n  *list->next 16');
+  return node;
+}
+
+const withPointer = (target: Type): Program =>
+  orderProgram().variable('head', t.pointer(target), { kind: 'register', register: 5 });
+
+test.each<[string, readonly string[], string]>([
+  ['a list', ['next'], '*head->next... 24\n  head->next...->name string'],
+  ['a list in both directions', ['prev', 'next'], '*head->next... 32\n  head->next...->name string'],
+  ['a way up', ['parent'], '*head->parent... 24\n  head->parent...->name string'],
+  [
+    'a tree',
+    ['left', 'right'],
+    [
+      '*head 32',
+      '  head->name string',
+      '  *head->left 32',
+      '    head->left->name string',
+      '  *head->right 32',
+      '    head->right->name string',
+    ].join('\n'),
+  ],
+  [
+    'something else',
+    ['owner'],
+    '*head 24\n  head->name string\n  *head->owner 24\n    head->owner->name string',
+  ],
+])('%s, captured by its name', (_, links, expected) => {
+  expect(tree(collect(withPointer(linked(...links)), ['head'], 2))).toBe(expected);
+});
+
+test('lists that nobody asked for are followed to the depth', () => {
+  const program = withPointer(linked('next'));
+  const collector = new Collector(program.lowering(), { limits: defaultLimits });
+  expect(collector.local(checkExpression('head', program), 2)).toBeUndefined();
+  expect(tree(collector.ranges)).toBe(
+    '*head 24\n  head->name string\n  *head->next 24\n    head->next->name string',
+  );
+});
+
+test('all nodes of a list are brought by one range', () => {
+  const program = withPointer(linked('next'));
+  const at = (i: number): bigint => 0x70_0000n + BigInt(i) * 0x100n;
+  program.registers[5] = at(0);
+  for (let i = 0; i < 60; i++) {
+    const node = Buffer.alloc(32);
+    node.writeBigInt64LE(BigInt(i), 0);
+    node.writeBigUInt64LE(at(i) + 24n, 8);
+    node.writeBigUInt64LE(i < 59 ? at(i + 1) : 0n, 16);
+    node.write(`n${i}`, 24);
+    // Strings are read up to the end of what is mapped.
+    program.write(at(i), Buffer.concat([node, Buffer.alloc(0x100 - 32)]));
+  }
+  const { memory, faults } = captured(program, collect(program, ['head']));
+  expect(faults).toBe(0);
+  const last = `head${'->next'.repeat(59)}`;
+  for (const [text, size] of [
+    [`${last}->id`, 8],
+    [`${last}->name[1]`, 1],
+  ] as const) {
+    const { place } = evaluate(checkExpression(text, program), { ...program.frame(), memory });
+    if (place.kind !== 'memory') throw new Error(`${text} is not in memory`);
+    expect(memory.read(place.address, size)).toEqual(program.memory.read(place.address, size));
+  }
+});
+
+test('a plan has an end', () => {
+  const program = orderProgram();
   const wide: CompositeType = t.struct('wide', 800, () =>
     Array.from({ length: 100 }, (_, i) => t.field(`p${i}`, t.pointer(wide), i * 8)),
   );
@@ -229,7 +297,15 @@ test('members that double with each level of nesting end', () => {
   const loop: CompositeType = t.struct('loop', 8, () => [t.field('a', loop, 0), t.field('b', loop, 0)]);
   const ranges = new RangeTree(10);
   const steps = { left: 1000 };
-  const context = { tree: ranges, limits: defaultLimits, depth: 1, explicit: false, nesting: 0, steps };
+  const context = {
+    tree: ranges,
+    limits: defaultLimits,
+    depth: 1,
+    explicit: false,
+    isNamed: false,
+    nesting: 0,
+    steps,
+  };
   const start = { owner: undefined, code: new Uint8Array() };
   followValue(loop, start, rootPath('x'), { ...context, isSecret: () => false });
   expect(steps.left).toBeLessThanOrEqual(0);

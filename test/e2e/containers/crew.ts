@@ -47,6 +47,7 @@ static void on_child(int signal) { (void)signal; child_signals++; }
 int main(int argc, char **argv) {
   pthread_t thread;
   char line[256];
+  void *library = 0;
   const char *mode = argc > 2 ? argv[2] : "";
   if (strcmp(mode, "fork") == 0) pthread_create(&thread, 0, forker, 0);
   else signal(SIGCHLD, on_child);
@@ -56,9 +57,11 @@ int main(int argc, char **argv) {
     line[strcspn(line, "\\n")] = 0;
     if (line[0] == 'e') execl(line + 1, argv[0], "-", (char *)0);
     if (line[0] == 'd') {
-      void (*call)(long (*)(struct tick *)) = dlsym(dlopen(line + 1, RTLD_NOW), "call_back");
+      if (!library) library = dlopen(line + 1, RTLD_NOW);
+      void (*call)(long (*)(struct tick *)) = dlsym(library, "call_back");
       if (call) call(pass);
     }
+    if (line[0] == 'u' && library) { dlclose(library); library = 0; }
     printf("passed %ld wrong %ld heard %ld\\n", passed, wrong, child_signals); fflush(stdout);
   }
   for (;;) pause();
@@ -74,7 +77,7 @@ export const library: string = compileC(
 static volatile long sum;
 void call_back(long (*pass)(struct tick *)) {
   struct tick tick = { 4242, "from the library" };
-  sum = pass(&tick);
+  sum = pass(&tick); /* PROBE: calls */
 }
 `,
   { name: 'libcrew.so', flags: ['-g', '-O1', '-shared', '-fPIC'] },
@@ -153,7 +156,7 @@ export async function startSnap(workplace: Workplace, ...args: readonly string[]
   await new Promise<void>((resolve, reject) => {
     child.stderr.on('data', (text: Buffer) => {
       stderr += text.toString();
-      if (/armed at \d/.test(stderr)) resolve();
+      if (/armed (?:at \d|in the library)/.test(stderr)) resolve();
     });
     child.once('exit', () => reject(new Error(`the point was not armed: ${stderr}`)));
   });

@@ -49,7 +49,11 @@ describe('verifyPlan', () => {
     rangeOf(`d${depth}`, rdi(), lit(1), depth === 0 ? {} : { children: [deep(depth - 1)] });
   test.each<[string, Plan, string]>([
     ['version', { ...full, version: 4 as 1 }, 'version 4 is not known'],
-    ['version without timing', { ...full, version: 3 }, 'version 3 without timing, a decision or a watch'],
+    [
+      'version without timing',
+      { ...full, version: 3 },
+      'version 3 without timing, a decision, a watch or a repeat',
+    ],
     ['timing in version 1', { ...full, timing: timingOf(0x10) }, 'version 1 with timing'],
     ['no entries', { ...full, version: 3, timing: timingOf() }, 'timing without entries'],
     [
@@ -371,7 +375,7 @@ describe('runPlanSite', () => {
       'a string that runs into unreadable memory',
       rangeOf('a', e(DW_OP.DW_OP_const2u, u16(0x8ffc)), lit(31), { untilNul: true }),
       [],
-      [{ path: 'a', address: 0x9000n, length: 27, reason: 'not-captured', detail: 'no memory at 0x9000' }],
+      [{ path: 'a', address: 0x8ffcn, length: 31, reason: 'not-captured', detail: 'no memory at 0x9000' }],
       1,
     ],
     [
@@ -388,7 +392,14 @@ describe('runPlanSite', () => {
       'unreadable address',
       rangeOf('a', e(DW_OP.DW_OP_lit8, DW_OP.DW_OP_deref), lit(4)),
       [],
-      [{ path: 'a', address: 8n, length: 8, reason: 'not-captured', detail: 'no memory at 0x8' }],
+      [
+        {
+          path: 'a',
+          address: 8n,
+          reason: 'not-captured',
+          detail: 'its address depends on memory at 0x8, which cannot be read',
+        },
+      ],
       1,
     ],
   ])('%s', (_, range, ranges, missing, faults) => {

@@ -11,14 +11,14 @@ import { runPlanSite } from '../../../../format/plan/run.js';
 import { verifyPlan } from '../../../../format/plan/verify.js';
 import { listPlan } from '../../../../format/plan/list.js';
 import type { Capture, MissingRange } from '../../../../format/capture.js';
-import type { Plan } from '../../../../format/plan/plan.js';
+import { flattenRanges, type Plan, type PlanRange } from '../../../../format/plan/plan.js';
 import { pageBytes, regionPages, regionStart, startLab, symbolAddress } from './lab.js';
 import { testSeed } from '../../../support/seed.js';
 import { Random, RandomExpressions } from './random-plan.js';
 import { pointers, randomMemory, randomState, registersOf } from './random-state.js';
 
 const statesPerPlan = 40;
-const plans = Number(process.env['STILLFRAME_PLANS'] ?? 30);
+const plans = Number(process.env['STILLFRAME_PLANS'] ?? 60);
 const rangesPerPlan = 40;
 
 test(`${plans} random plans at ${statesPerPlan} random states bring what the interpreter brings`, async () => {
@@ -38,9 +38,11 @@ test(`${plans} random plans at ${statesPerPlan} random states bring what the int
   const engines = attachWays().map((way) => uprobeEngine([way]));
   let compared = 0;
   let hits = 0;
+  let repeated = 0;
   for (let i = 0; i < plans; i++) {
+    const ranges = expressions.ranges(rangesPerPlan, 0, i % 2 === 0 ? 25 : 0);
     const plan: Plan = {
-      version: 1,
+      version: flattenRanges(ranges).some(({ range }) => range.repeat !== undefined) ? 3 : 1,
       module: { buildId: lab.buildId, path: lab.path },
       stackBytes: random.of([0, 64, 4096, 10_000]),
       maxBytes: random.of([20_000, 65_536, 12_000]),
@@ -52,7 +54,7 @@ test(`${plans} random plans at ${statesPerPlan} random states bring what the int
           function: 'run_state',
           inlined: false,
           ...(random.chance(80) ? { condition: expressions.value(12, false) } : {}),
-          ranges: expressions.ranges(rangesPerPlan, 0),
+          ranges,
         },
       ],
     };
@@ -110,13 +112,26 @@ test(`${plans} random plans at ${statesPerPlan} random states bring what the int
       expect(capture.missing.filter(({ path }) => own(path)).map(textOfMissing), where).toEqual(
         wanted.result.missing.map(textOfMissing),
       );
+      repeated += itemsOf(ranges, wanted.result.ranges);
       compared += wanted.result.ranges.length + wanted.result.missing.length;
     });
     hits += captures.length;
   }
-  console.log(`${hits} hits of ${statesPerPlan * plans}, ${compared} ranges compared`);
+  console.log(
+    `${hits} hits of ${statesPerPlan * plans}, ${compared} ranges compared, ${repeated} of them items`,
+  );
+  expect(repeated).toBeGreaterThan(hits);
   expect(hits).toBeGreaterThan((statesPerPlan * plans) / 10);
 }, 300_000);
+
+/** How many ranges came that only a repeat can have brought: more of a path than a plan has. */
+function itemsOf(planned: readonly PlanRange[], came: readonly { readonly path: string }[]): number {
+  const once = flattenRanges(planned).map(({ range }) => range.path);
+  const count = (paths: readonly string[], path: string): number =>
+    paths.filter((each) => each === path).length;
+  const all = came.map(({ path }) => path);
+  return [...new Set(all)].reduce((sum, path) => sum + Math.max(0, count(all, path) - count(once, path)), 0);
+}
 
 /** Gives up after a time that only a hit which never comes takes; what is compared then says which. */
 async function arrived(all: () => boolean): Promise<void> {

@@ -295,7 +295,7 @@ test('what cannot be collected says why', async () => {
       detail: '"order->customer", which leads there, was not collected',
     },
     unreadable('through nothing', 16n, 'its address depends on memory at 0x10, which cannot be read'),
-    { path: 'divided', reason: 'unreadable', detail: 'its length divides by zero' },
+    { path: 'divided', reason: 'unreadable', detail: 'its length: division by zero' },
     {
       path: 'cut',
       address: rdi + 24n,

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { createPointState } from '../../../../agent/bpf/point-state.js';
+import { PointState } from '../../../../agent/bpf/point-state.js';
 import { attachWays } from '../../../../agent/engines/uprobe/attach.js';
 import { HitCosts } from '../../../../agent/engines/uprobe/hit-cost.js';
 import { attachCounting, callProbed, isOwnEmulated, tryWay } from '../../../../agent/engines/uprobe/probe.js';
@@ -50,7 +50,7 @@ describe('what hits cost', () => {
   test('the program by the count of the kernel, for a moment at a time', async (context) => {
     requireFeature(context, 'uprobes', refusal());
     if (way === undefined) return;
-    using state = createPointState(1);
+    using state = new PointState(1);
     using attachment = attachCounting(way, state.fd);
     const costs = new HitCosts();
     costs.sample();

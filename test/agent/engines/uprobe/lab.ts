@@ -57,15 +57,25 @@ export async function startLab(states: readonly LabState[], memory: Uint8Array):
   };
 }
 
+const answers = new Map<string, string>();
+
+/** What a tool says of a file, which is asked once: random tests ask for each plan. */
+function ask(tool: string, ...args: readonly string[]): string {
+  const question = [tool, ...args].join(' ');
+  const answer = answers.get(question) ?? execFileSync(tool, args, { encoding: 'utf8' });
+  answers.set(question, answer);
+  return answer;
+}
+
 /** As readelf prints it. */
 export function buildIdOf(path: string): string {
-  const text = execFileSync('readelf', ['-n', path], { encoding: 'utf8' });
+  const text = ask('readelf', '-n', path);
   return /Build ID: ([0-9a-f]+)/.exec(text)?.[1] ?? '';
 }
 
 /** The address of a symbol, as nm prints it. */
 export function symbolAddress(path: string, name: string): bigint {
-  const text = execFileSync('nm', [path], { encoding: 'utf8' });
+  const text = ask('nm', path);
   const line = text.split('\n').find((candidate) => candidate.endsWith(` ${name}`));
   if (line === undefined) throw new Error(`${path} has no symbol ${name}`);
   return BigInt(`0x${line.split(' ')[0] ?? ''}`);

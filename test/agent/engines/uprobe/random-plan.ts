@@ -2,6 +2,7 @@
 import { ByteWriter } from '../../../../format/bytes.js';
 import { DW_OP } from '../../../../format/dwarf-op/opcodes.js';
 import type { PlanRange } from '../../../../format/plan/plan.js';
+import { maxRepeatNesting, type PlanRepeat } from '../../../../format/plan/repeat.js';
 
 /** mulberry32: the same numbers for the same seed, everywhere. */
 export class Random {
@@ -142,13 +143,38 @@ export class RandomExpressions {
     return out.u8(DW_OP.DW_OP_constu).uleb(bytes).u8(DW_OP.DW_OP_mul).finish();
   }
 
-  ranges(count: number, depth: number): PlanRange[] {
+  /** How items lead on: by a pointer in them, by lying side by side, or by anything. */
+  #repeat(maxBytes: number): PlanRepeat {
+    const random = this.#random;
+    const next = new ByteWriter();
+    if (random.chance(15)) this.#value(next, 4, true);
+    else {
+      const offset = random.below(6) * 8;
+      next.u8(DW_OP.DW_OP_push_object_address).u8(DW_OP.DW_OP_plus_uconst);
+      if (random.chance(60)) next.uleb(offset).u8(DW_OP.DW_OP_deref);
+      else next.uleb(maxBytes);
+    }
+    const count = new ByteWriter();
+    if (random.chance(60)) count.u8(DW_OP.DW_OP_lit0 + random.below(20));
+    else this.#value(count, 3, false);
+    return {
+      maxItems: 1 + random.below(random.chance(10) ? 200 : 10),
+      ...(random.chance(50) ? { count: count.finish() } : {}),
+      next: next.finish(),
+    };
+  }
+
+  /** Of `repeating` in a hundred ranges there is a repeat. */
+  ranges(count: number, depth: number, repeating = 0, nested = 0): PlanRange[] {
     const random = this.#random;
     const ranges: PlanRange[] = [];
     for (let left = count; left > 0;) {
       const own = depth >= 3 ? 1 : Math.min(left, 1 + random.below(3));
       const maxBytes = 1 + random.below(random.chance(20) ? 5000 : 64);
       const address = this.address(6, depth > 0);
+      const repeat =
+        nested < maxRepeatNesting && random.chance(repeating) ? { repeat: this.#repeat(maxBytes) } : {};
+      const nesting = nested + ('repeat' in repeat ? 1 : 0);
       ranges.push({
         path: `range ${depth}.${ranges.length}`,
         address,
@@ -156,7 +182,8 @@ export class RandomExpressions {
         maxBytes,
         untilNul: random.chance(30),
         secret: false,
-        children: own > 1 ? this.ranges(own - 1, depth + 1) : [],
+        ...repeat,
+        children: own > 1 ? this.ranges(own - 1, depth + 1, repeating, nesting) : [],
       });
       left -= own;
     }

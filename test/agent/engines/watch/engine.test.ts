@@ -1,6 +1,7 @@
 /** Watches of a program that writes as it is told: each write is a hit, whoever makes it, with what was there before and after; and nothing else is. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ArmedPoint, PointEnd } from '../../../../agent/engines/engine.js';
+import { ProgramImages } from '../../../../agent/targets/program-image.js';
 import { watchEngine } from '../../../../agent/engines/watch/engine.js';
 import { planPoint } from '../../../../controller/planner/plan.js';
 import type { Capture } from '../../../../format/capture.js';
@@ -228,7 +229,7 @@ describe('no hit is', () => {
     program.child.stdin.write('exec 0\n');
     expect(await program.nextLine()).toBe('again');
     await tell('up 3');
-    expect(point.counters()).toMatchObject({ hits: 0n });
+    expect(point.look?.(new ProgramImages())).toMatchObject({ hits: 0n });
     await expect.poll(() => ends).toMatchObject([{ kind: 'target-gone' }]);
     expect(ends[0]?.detail).toMatch(
       /^the memory of value is there no more: process \d+ gave it back, runs another program/,
@@ -290,7 +291,7 @@ describe('refused is', () => {
     );
     expect(() => verifyPlan({ ...plan, version: 1 })).toThrow(/version 1 with a watch/);
     const { watch: _, ...without } = plan;
-    expect(() => verifyPlan(without)).toThrow(/version 3 without timing, a decision or a watch/);
+    expect(() => verifyPlan(without)).toThrow(/version 3 without timing, a decision, a watch or a repeat/);
     expect(() =>
       verifyPlan({ ...plan, sites: plan.sites.map((site) => ({ ...site, linkAddress: 1n })) }),
     ).toThrow(/a watch with places in code/);
