@@ -53,10 +53,10 @@ export interface PointFlags extends SharedOptions {
   readonly stack?: string;
   readonly bytes?: string;
   readonly exe?: string;
+  readonly cheap?: boolean;
   readonly canary?: string;
   readonly cpu?: string;
   readonly allThreads?: boolean;
-  readonly cheap?: boolean;
 }
 
 /** For options that may be given again. */
@@ -85,6 +85,12 @@ export function addPointOptions(command: Command): Command {
     .option('--exe <file>', 'the program, where the agent runs on another host');
 }
 
+/** Of points at places in code. */
+export const cheapOption = [
+  '--cheap',
+  'where a hit costs least, past loads too (a pass that faults there is then not seen)',
+] as const;
+
 /** How the point is run. */
 export function addTermOptions(command: Command): Command {
   return command
@@ -105,13 +111,6 @@ const parseCanary = (text: string): number => {
   if (ms > maxCanaryMs) throw new StillframeError('usage', `--canary: "${text}" is longer than 24h`);
   return ms;
 };
-
-export function addCheapOption(command: Command): Command {
-  return command.option(
-    '--cheap',
-    'where a hit costs least, past loads too (a pass that faults there is then not seen)',
-  );
-}
 
 export function pointOptionsFrom(target: string, location: string, flags: PointFlags): PointOptions {
   return {

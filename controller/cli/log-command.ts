@@ -3,9 +3,9 @@ import type { Command } from 'commander';
 import { StillframeError } from '../../format/error.js';
 import { parseDuration } from './arguments.js';
 import {
-  addCheapOption,
   addEngineOption,
   addTermOptions,
+  cheapOption,
   pointOptionsFrom,
   runCommand,
   type PointFlags,
@@ -25,18 +25,17 @@ interface LogFlags extends PointFlags {
 
 export function addLogCommand(program: Command): void {
   addTermOptions(
-    addCheapOption(
-      addEngineOption(
-        program
-          .command('log')
-          .description('a line for each time that a place is passed, with values')
-          .argument('<target>', 'PID, name:, exe:, unit:, container:, service:')
-          .argument('<location>', 'file.c:42, function, *0x401136, lib.so!function')
-          .argument('<text>', 'the line: text {expression} text {expression:x}'),
-      ),
+    addEngineOption(
+      program
+        .command('log')
+        .description('a line for each time that a place is passed, with values')
+        .argument('<target>', 'PID, name:, exe:, unit:, container:, service:')
+        .argument('<location>', 'file.c:42, function, *0x401136, lib.so!function')
+        .argument('<text>', 'the line: text {expression} text {expression:x}'),
     ),
   )
     .option('--if <expression>', 'only where it is true')
+    .option(...cheapOption)
     .option('--level <name>', 'what the lines are called', 'info')
     .option('--rate <number/s>', 'at most so many lines a second', '50/s')
     .option('--for <duration>', 'for so long (default: until Ctrl-C)')

@@ -5,9 +5,9 @@ import type { MetricRequest } from '../planner/metric.js';
 import type { MetricOptions } from '../service/controller-api.js';
 import { parseCount, parseDuration } from './arguments.js';
 import {
-  addCheapOption,
   addEngineOption,
   addTermOptions,
+  cheapOption,
   pointOptionsFrom,
   runCommand,
   type PointFlags,
@@ -33,14 +33,12 @@ interface MetricFlags extends PointFlags {
 
 export function addMetricCommand(program: Command): void {
   addTermOptions(
-    addCheapOption(
-      addEngineOption(
-        program
-          .command('metric')
-          .description('count what passes a place, or add up an expression, in the kernel')
-          .argument('<target>', 'PID, name:, exe:, unit:, container:, service:')
-          .argument('<location>', 'file.c:42, function, *0x401136, lib.so!function'),
-      ),
+    addEngineOption(
+      program
+        .command('metric')
+        .description('count what passes a place, or add up an expression, in the kernel')
+        .argument('<target>', 'PID, name:, exe:, unit:, container:, service:')
+        .argument('<location>', 'file.c:42, function, *0x401136, lib.so!function'),
     ),
   )
     .option('--count', 'how often')
@@ -51,6 +49,7 @@ export function addMetricCommand(program: Command): void {
     .option('--max-groups <number>', 'how many values are told apart (default: 1000)')
     .option('--string-bytes <number>', 'how many bytes of a string tell (default: 64)')
     .option('--if <expression>', 'only where it is true')
+    .option(...cheapOption)
     .option('--for <duration>', 'for so long (default: until Ctrl-C)')
     .option('--every <duration>', 'how often it is shown', '1s')
     .option('--exe <file>', 'the program, where the agent runs on another host')

@@ -12,7 +12,7 @@ import type {
 import { StillframeError } from '../../../format/error.js';
 import { defaultLimits } from '../../../format/limits.js';
 import { readUserRegister } from '../../../format/registers/x86-64.js';
-import { VectorReader } from '../../linux/memory.js';
+import { VectorReader } from '../../linux/memory-vector.js';
 import { readMaps, readThreadStat, readTids } from '../../linux/proc.js';
 import { napBetween } from '../../linux/ptrace.js';
 import type { NowRequest } from '../engine.js';
