@@ -28,10 +28,10 @@ const schema = z.strictObject({
   rawStack: z.boolean().default(true),
   /**
    * Percent of one CPU that hits may take from the threads that pass: those of one point, and those of all points together. Beyond it a point is suspended.
-   * 0: without an end.
+   * 0: without an end. `most` is what somebody may ask for one point instead of `point`; without, no more than that.
    */
   cpuPercent: z
-    .strictObject({ point: percent.default(1), host: percent.default(5) })
+    .strictObject({ point: percent.default(1), host: percent.default(5), most: percent.optional() })
     .default({ point: 1, host: 5 }),
   /** So many seconds at least a point that covers several processes is armed in one of them before it is in the others. */
   canarySeconds: z.number().min(0).max(86_400).default(0),
@@ -62,6 +62,8 @@ export interface Policy {
     /** It tells each hit, without end: `maxHits` says nothing of it, `minIntervalNs` how often. */
     readonly stream?: boolean;
     readonly minIntervalNs?: bigint;
+    /** What it wants to take of a CPU, where that is not what every point may. */
+    readonly cpuPercent?: number;
     readonly expiresMs: number;
   }): void;
   checkNow(request: { readonly engine?: EngineName; readonly stackBytes: number }): void;
@@ -91,7 +93,8 @@ export function readPolicy(path: string): Policy {
 export function defaultPolicy(): Policy {
   return makePolicy(
     {
-      ...schema.parse({ wholeMemory: true, logRate: defaultLimits.maxLogRate }),
+      // One point may ask for all that points may take together.
+      ...schema.parse({ wholeMemory: true, logRate: defaultLimits.maxLogRate, cpuPercent: { most: 5 } }),
       logFiles: undefined,
     },
     'the default limits',
@@ -115,6 +118,11 @@ function makePolicy(rules: Rules, name: string, limits: Limits = defaultLimits):
   const checkStack = (stackBytes: number): void => {
     if (stackBytes > 0 && !rules.rawStack) throw denied('raw stack windows (rawStack: false)');
   };
+  const checkCpu = (cpuPercent: number): void => {
+    const { point, most = point } = rules.cpuPercent;
+    if (most > 0 && cpuPercent > most)
+      throw denied(`a point ${cpuPercent}% of a CPU (cpuPercent.most: ${most})`);
+  };
   const checkLog = (minIntervalNs: bigint): void => {
     const { logRate } = rules;
     if (logRate === 0) throw denied('log points (logRate: 0)');
@@ -129,10 +137,11 @@ function makePolicy(rules: Rules, name: string, limits: Limits = defaultLimits):
     restrictsPrograms: allow.length + deny.length > 0,
     engines: rules.engines,
     logFiles: { name, patterns: rules.logFiles },
-    cpu: { name, ...rules.cpuPercent },
+    cpu: { name, point: rules.cpuPercent.point, host: rules.cpuPercent.host },
     canaryMs: rules.canarySeconds * 1000,
-    checkPoint({ plan, engine, maxHits, expiresMs, stream, minIntervalNs = 0n }) {
+    checkPoint({ plan, engine, maxHits, expiresMs, stream, minIntervalNs = 0n, cpuPercent = 0 }) {
       checkEngine(engine);
+      checkCpu(cpuPercent);
       checkStack(plan.stackBytes);
       if (stream === true) checkLog(minIntervalNs);
       if (maxHits < 1 || maxHits > rules.maxHits) throw denied(`${maxHits} hits (1 to ${rules.maxHits})`);

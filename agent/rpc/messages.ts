@@ -2,6 +2,7 @@
 import { engineNames, type EngineName, type LoadedModule } from '../../format/capture.js';
 import { StillframeError } from '../../format/error.js';
 import type { AggregateCell, AggregateTotals } from '../../format/plan/aggregate.js';
+import { maxCanaryMs, termsPart, type PointTerms } from '../../format/point-terms.js';
 import { decodePlan } from '../../format/plan/encode.js';
 import { type Plan, hasDecisions, withoutRanges } from '../../format/plan/plan.js';
 import { verifyPlan } from '../../format/plan/verify.js';
@@ -66,14 +67,26 @@ export function pointRequestFrom(arm: stillframe.v1.Arm.$Properties): PointReque
     owner: arm.owner ?? '',
     note: arm.note ?? '',
     whileConnected: arm.whileConnected ?? false,
-    ...(arm.canaryMs ? { canaryMs: Math.min(arm.canaryMs, maxCanaryMs) } : {}),
+    ...termsPart(termsFrom(arm)),
   };
 }
 
 /** In characters: what is kept, logged and told to whoever lists points. */
 const maxTexts = { pointId: 64, selector: 4096, owner: 256, note: 4096 } as const;
 const maxPids = 1024;
-const maxCanaryMs = 24 * 3_600_000;
+
+function termsFrom({ canaryMs, cpuPercent, allThreads }: stillframe.v1.Arm.$Properties): PointTerms {
+  if (cpuPercent && !(cpuPercent > 0 && cpuPercent <= maxCpuPercent)) {
+    throw new StillframeError('usage', `cannot arm a point that may take ${cpuPercent}% of a CPU`);
+  }
+  return {
+    ...(canaryMs ? { canaryMs: Math.min(canaryMs, maxCanaryMs) } : {}),
+    ...(cpuPercent ? { cpuPercent } : {}),
+    ...(allThreads === true ? { allThreads } : {}),
+  };
+}
+
+const maxCpuPercent = 100_000;
 
 function checkSizes(arm: stillframe.v1.Arm.$Properties): void {
   for (const [field, most] of Object.entries(maxTexts)) {
@@ -177,6 +190,7 @@ export function pointStateMessage(view: PointView): stillframe.v1.PointState.$Pr
     ...(view.canary === undefined
       ? {}
       : { canary: { ...view.canary, untilMs: toLong(view.canary.untilMs) } }),
+    ...(view.cpuPercent === undefined ? {} : { cpuPercent: view.cpuPercent }),
     ...(view.counters.aggregate === undefined
       ? {}
       : { aggregate: aggregateMessage(view.counters.aggregate) }),

@@ -86,7 +86,7 @@ export class Arming {
   }
 
   async #arm(point: Point, process: ProcessToArm): Promise<ArmOutcome> {
-    const { id, plan, countOnly, minIntervalNs } = point.request;
+    const { id, plan, countOnly, minIntervalNs, terms } = point.request;
     const { pid } = process;
     const startTicks = process.startTicks ?? (await this.#startOf(point, pid));
     // Where the start is not known nothing is known of the process.
@@ -102,6 +102,7 @@ export class Arming {
         countOnly,
         maxHits,
         minIntervalNs,
+        ...(terms?.allThreads === true ? { allThreads: true } : {}),
         ...engine,
       }),
     );

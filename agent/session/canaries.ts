@@ -85,7 +85,7 @@ export class Canaries {
   }
 
   #msOf({ request }: Point): number {
-    return Math.max(request.canaryMs ?? 0, this.#context.leastMs);
+    return Math.max(request.terms?.canaryMs ?? 0, this.#context.leastMs);
   }
 
   async #pass(point: Point): Promise<void> {

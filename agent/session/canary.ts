@@ -2,6 +2,7 @@
  * A point that covers several processes begins in one of them, its canary; the others are armed when it has borne it for a while. What goes wrong in the
  * meantime (the process ends, the point fails or costs too much) goes wrong in that one only. No I/O, no clock.
  */
+import { type CanaryState, otherProcesses } from '../../format/canary-text.js';
 import type { ProcessKey } from './delivered.js';
 
 export interface Canary extends ProcessKey {
@@ -10,17 +11,13 @@ export interface Canary extends ProcessKey {
   readonly rest: readonly ProcessKey[];
 }
 
-/** What is said of it while it lasts. */
-export function canaryText({ pid, untilMs, rest }: Canary): string {
-  const until = new Date(untilMs).toISOString().replace(/\.\d+Z$/, 'Z');
-  return `canary on ${pid} until ${until}, then in ${others(rest.length)}`;
-}
+export const stateOf = ({ pid, untilMs, rest }: Canary): CanaryState => ({
+  pid,
+  untilMs,
+  waiting: rest.length,
+});
 
 /** Why the others are not armed. `what`: happened to it. */
 export function canaryFailure({ pid, rest }: Canary, what: string): string {
-  return `${what}; not armed in ${others(rest.length)}, for process ${pid} was the canary`;
-}
-
-function others(count: number): string {
-  return count === 1 ? 'the other process' : `the other ${count} processes`;
+  return `${what}; not armed in ${otherProcesses(rest.length)}, for process ${pid} was the canary`;
 }

@@ -8,6 +8,8 @@ export interface SpentByPoint {
   readonly id: string;
   /** Since it was armed. */
   readonly spentNs: bigint;
+  /** What it may take, where it is not what every point may. */
+  readonly percent?: number | undefined;
 }
 
 export interface OverBudget {
@@ -43,7 +45,7 @@ export class CpuBudget {
     for (const id of this.#points.keys()) if (!listed.has(id)) this.#points.delete(id);
     let spentMs = 0;
     const over: OverBudget[] = [];
-    for (const { id, spentNs } of points) {
+    for (const { id, spentNs, percent = this.#rule.point } of points) {
       const account = this.#points.get(id) ?? { spentNs: 0n, debtMs: 0, share: 0 };
       this.#points.set(id, account);
       // Counters of a process that was armed anew begin anew.
@@ -51,9 +53,8 @@ export class CpuBudget {
       account.spentNs = spentNs;
       account.share = elapsedMs === 0 ? 0 : (100 * newMs) / elapsedMs;
       spentMs += newMs;
-      account.debtMs = debtAfter(account.debtMs + newMs, elapsedMs, this.#rule.point);
-      if (isTooMuch(account.debtMs, this.#rule.point))
-        over.push({ id, detail: this.#detail(account, this.#rule.point, 'cpuPercent.point', 'a point') });
+      account.debtMs = debtAfter(account.debtMs + newMs, elapsedMs, percent);
+      if (isTooMuch(account.debtMs, percent)) over.push({ id, detail: this.#pointDetail(account, percent) });
     }
     this.#hostDebtMs = debtAfter(this.#hostDebtMs + spentMs, elapsedMs, this.#rule.host);
     if (over.length === 0 && isTooMuch(this.#hostDebtMs, this.#rule.host)) {
@@ -62,7 +63,7 @@ export class CpuBudget {
         const { id, account } = most;
         over.push({
           id,
-          detail: this.#detail(account, this.#rule.host, 'cpuPercent.host', 'all points together'),
+          detail: `${tookText(account)} ${this.#rule.name} allows all points together ${inTime(this.#rule.host, 'cpuPercent.host')}`,
         });
         // The others have the time until the next look to show that it was this one.
         this.#hostDebtMs = 0;
@@ -77,13 +78,22 @@ export class CpuBudget {
     return most === undefined ? undefined : { id: most[0], account: most[1] };
   }
 
-  #detail({ share }: Account, percent: number, key: string, whose: string): string {
-    const took = share < 10 ? share.toFixed(1) : share.toFixed(0);
-    return (
-      `suspended, for its hits took ${took}% of a CPU from the threads that pass, and ${this.#rule.name} allows ${whose} ` +
-      `${percent}% over ${windowMs / 1000} s (${key}); \`stillframe resume\` arms it again`
-    );
+  #pointDetail(account: Account, percent: number): string {
+    const allowed =
+      percent === this.#rule.point
+        ? `${this.#rule.name} allows a point ${inTime(percent, 'cpuPercent.point')}`
+        : `it may take ${inTime(percent, '--cpu')}`;
+    return `${tookText(account)} ${allowed}`;
   }
+}
+
+function tookText({ share }: Account): string {
+  const took = share < 10 ? share.toFixed(1) : share.toFixed(0);
+  return `suspended, for its hits took ${took}% of a CPU from the threads that pass, and`;
+}
+
+function inTime(percent: number, key: string): string {
+  return `${percent}% over ${windowMs / 1000} s (${key}); \`stillframe resume\` arms it again`;
 }
 
 function debtAfter(debtMs: number, elapsedMs: number, percent: number): number {

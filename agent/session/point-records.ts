@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { engineNames } from '../../format/capture.js';
 import { badData, withContext } from '../../format/error.js';
 import { isPointIdentifier } from '../../format/identifier.js';
+import { termsPart, type PointTerms } from '../../format/point-terms.js';
 import { decodePlan, encodePlan } from '../../format/plan/encode.js';
 import { verifyPlan } from '../../format/plan/verify.js';
 import type { Canary } from './canary.js';
@@ -68,7 +69,13 @@ const schema = z.strictObject({
   note: z.string().default(''),
   whileConnected: z.boolean().default(false),
   stream: z.boolean().default(false),
-  canaryMs: z.int().nonnegative().default(0),
+  terms: z
+    .strictObject({
+      canaryMs: z.int().nonnegative().optional(),
+      cpuPercent: z.number().positive().optional(),
+      allThreads: z.boolean().optional(),
+    })
+    .default({}),
   canary: z
     .strictObject({
       ...processKey,
@@ -115,7 +122,7 @@ export class PointRecords {
       note: request.note,
       whileConnected: request.whileConnected === true,
       stream: request.stream === true,
-      canaryMs: request.canaryMs ?? 0,
+      terms: request.terms ?? {},
       ...(canary === undefined
         ? {}
         : { canary: { ...keyText(canary), untilMs: canary.untilMs, rest: canary.rest.map(keyText) } }),
@@ -148,6 +155,15 @@ export class PointRecords {
   }
 }
 
+/** Without what is undefined. */
+function termsFrom({ canaryMs, cpuPercent, allThreads }: z.infer<typeof schema>['terms']): PointTerms {
+  return {
+    ...(canaryMs === undefined ? {} : { canaryMs }),
+    ...(cpuPercent === undefined ? {} : { cpuPercent }),
+    ...(allThreads === undefined ? {} : { allThreads }),
+  };
+}
+
 const keyText = ({ pid, startTicks }: ProcessKey): { pid: number; startTicks: string } => ({
   pid,
   startTicks: String(startTicks),
@@ -178,7 +194,7 @@ function parse(text: string): PointRecord {
       note: json.note,
       whileConnected: json.whileConnected,
       ...(json.stream ? { stream: true } : {}),
-      ...(json.canaryMs === 0 ? {} : { canaryMs: json.canaryMs }),
+      ...termsPart(termsFrom(json.terms)),
     },
     processes: json.processes.map(({ pid, startTicks, delivered = 0, armed = true }) => ({
       pid,

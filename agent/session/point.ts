@@ -1,8 +1,10 @@
 /** One point as the front knows it: what was asked, where it is armed, what came. No I/O. */
+import { type CanaryState, canaryText } from '../../format/canary-text.js';
 import type { EngineName } from '../../format/capture.js';
+import type { PointTerms } from '../../format/point-terms.js';
 import type { Plan } from '../../format/plan/plan.js';
 import type { PointCounters, TracerArmed } from '../tracer/client.js';
-import { type Canary, canaryText } from './canary.js';
+import { type Canary, stateOf } from './canary.js';
 import { Delivered, type ProcessKey, keyOf } from './delivered.js';
 import type { PointRecord } from './point-records.js';
 import { addCounters, noCounters, whyLine } from './why.js';
@@ -28,8 +30,7 @@ export interface PointRequest {
   readonly note: string;
   /** It goes when nobody waits for it any more. */
   readonly whileConnected?: boolean;
-  /** Of several processes one is armed so long before the others. */
-  readonly canaryMs?: number;
+  readonly terms?: PointTerms;
 }
 
 export type PointPhase = 'pending' | 'armed' | 'suspended' | 'ended' | 'failed';
@@ -51,7 +52,8 @@ export interface PointView {
   readonly owner: string;
   readonly note: string;
   readonly countOnly: boolean;
-  readonly canary?: { readonly pid: number; readonly untilMs: number; readonly waiting: number };
+  readonly canary?: CanaryState;
+  readonly cpuPercent?: number;
 }
 
 /** Where a point is armed: one process. */
@@ -234,7 +236,7 @@ export class Point {
   }
 
   view(): PointView {
-    const { plan, id, expiresMs, maxHits, owner, note, countOnly, stream } = this.request;
+    const { plan, id, expiresMs, maxHits, owner, note, countOnly, stream, terms } = this.request;
     const processes = [...this.armed.values()].map(({ pid, armed }) => ({ pid, addresses: armed.addresses }));
     const counters = this.counters();
     const addresses = processes.reduce((sum, process) => sum + process.addresses.length, 0);
@@ -257,7 +259,7 @@ export class Point {
         maxHits: stream === true ? 0 : maxHits,
         hasCondition: condition !== undefined,
         detail: this.#pendingDetail() ?? this.detail,
-        ...(canary === undefined ? {} : { canary: canaryText(canary) }),
+        ...(canary === undefined ? {} : { canary: canaryText(stateOf(canary)) }),
       }),
       ...(this.end === undefined ? {} : { end: this.end }),
       location,
@@ -267,9 +269,8 @@ export class Point {
       owner,
       note,
       countOnly,
-      ...(canary === undefined
-        ? {}
-        : { canary: { pid: canary.pid, untilMs: canary.untilMs, waiting: canary.rest.length } }),
+      ...(canary === undefined ? {} : { canary: stateOf(canary) }),
+      ...(terms?.cpuPercent === undefined ? {} : { cpuPercent: terms.cpuPercent }),
     };
   }
 }

@@ -223,7 +223,7 @@ export class Session implements AsyncDisposable {
   async #armProcesses(point: Point, processes: readonly ProcessToArm[]): Promise<PointView> {
     const { request } = point;
     if (request.selector !== '') parseSelector(request.selector);
-    this.gate.policy.checkPoint(request);
+    this.gate.policy.checkPoint({ ...request, cpuPercent: request.terms?.cpuPercent ?? 0 });
     await this.gate.checkPrograms(processes.map(({ pid }) => pid));
     const before = point.delivered.total;
     const failures: StillframeError[] = [];

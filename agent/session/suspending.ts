@@ -39,7 +39,11 @@ export class Suspending {
     const passed = armed.filter(({ request }) => this.#passed.has(request.id));
     this.#passed.clear();
     if (passed.length > 0) await this.#context.refresh(passed);
-    const spent = armed.map((point) => ({ id: point.request.id, spentNs: point.spentNs }));
+    const spent = armed.map((point) => ({
+      id: point.request.id,
+      spentNs: point.spentNs,
+      percent: point.request.terms?.cpuPercent,
+    }));
     for (const { id, detail } of this.#budget.look(performance.now(), spent)) {
       const point = armed.find(({ request }) => request.id === id);
       if (point?.phase === 'armed') await this.#suspend(point, detail);

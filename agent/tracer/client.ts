@@ -94,6 +94,8 @@ export interface TracerArmRequest {
   readonly countOnly?: boolean;
   readonly maxHits: number;
   readonly minIntervalNs: bigint;
+  /** Each hit brings the other threads of its process, read right after. */
+  readonly allThreads?: boolean;
 }
 
 export interface TracerArmed {

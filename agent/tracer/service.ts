@@ -4,6 +4,7 @@ import type { Capture, EngineName, ProcessFacts } from '../../format/capture.js'
 import { StillframeError, toStillframeError, withContext } from '../../format/error.js';
 import { withoutRanges } from '../../format/plan/plan.js';
 import { parseSelector } from '../../format/target-selector.js';
+import { OtherThreads, type ThreadLook } from '../engines/other-threads.js';
 import type { ArmedPoint, Engine, EngineSupport, NowRequest, PointSink } from '../engines/engine.js';
 import { readMaps, readStat } from '../linux/proc.js';
 import { ElfFactsCache } from '../targets/elf-facts.js';
@@ -41,6 +42,11 @@ export interface TracerEvents extends PointLooksEvents {
   ended(pointId: string, pid: number, reason: PointEnd, last: PointCounters): void;
 }
 
+interface FirstArmed {
+  readonly point: ArmedPoint;
+  readonly refusals: readonly string[];
+}
+
 export class TracerService {
   readonly #engines: readonly Engine[];
   readonly #events: TracerEvents;
@@ -52,6 +58,9 @@ export class TracerService {
   #hidden: ReadonlySet<number> = new Set();
   #supports: Promise<ReadonlyMap<EngineName, EngineSupport>> | undefined;
   #measurements = 0;
+  readonly #measured = new Set<LookedAfter>();
+  readonly #arming = new Set<Promise<FirstArmed>>();
+  #isClosing = false;
 
   constructor(engines: readonly Engine[], events: TracerEvents) {
     this.#engines = engines;
@@ -203,18 +212,22 @@ export class TracerService {
     );
     const measured = { pointId, pid: request.pid, point };
     this.#looks.add(measured);
+    this.#measured.add(measured);
     try {
       await new Promise((resolve) => setTimeout(resolve, request.durationMs));
     } finally {
       this.#looks.remove(measured);
+      this.#measured.delete(measured);
       await point.disarm();
     }
     return { engine: point.engine, counters: point.counters() };
   }
 
-  /** Disarms everything; what cannot be disarmed is logged, and goes with the process. */
+  /** Disarms everything, also what is just being armed; what cannot be disarmed is logged, and goes with the process. */
   async shutdown(): Promise<void> {
-    const points = [...this.#points.values()];
+    this.#isClosing = true;
+    await Promise.allSettled(this.#arming);
+    const points = [...this.#points.values(), ...this.#measured];
     this.#points.clear();
     this.#looks[Symbol.dispose]();
     const results = await Promise.allSettled(points.map(({ point }) => point.disarm()));
@@ -223,19 +236,35 @@ export class TracerService {
     }
   }
 
-  async #armFirst(
-    request: TracerArmRequest,
-    sink: PointSink,
-  ): Promise<{ point: ArmedPoint; refusals: readonly string[] }> {
-    const { countOnly = false } = request;
+  async #armFirst(request: TracerArmRequest, sink: PointSink): Promise<FirstArmed> {
+    const arming = this.#armUnlessClosing(request, sink);
+    this.#arming.add(arming);
+    try {
+      return await arming;
+    } finally {
+      this.#arming.delete(arming);
+    }
+  }
+
+  async #armUnlessClosing(request: TracerArmRequest, sink: PointSink): Promise<FirstArmed> {
+    const armed = this.#isClosing ? undefined : await this.#armBest(request, sink);
+    if (armed !== undefined && !this.#isClosing) return armed;
+    await armed?.point.disarm();
+    throw new StillframeError('unreachable', 'the tracer is being ended');
+  }
+
+  async #armBest(request: TracerArmRequest, sink: PointSink): Promise<FirstArmed> {
+    const { countOnly = false, allThreads = false } = request;
     const plan = countOnly ? withoutRanges(request.plan) : request.plan;
     const choice = chooseForPoint(await this.#choice(request.engine), plan);
     const refusals = [...choice.refusals];
+    const told =
+      allThreads && !countOnly ? new OtherThreads(this.#lookAtThreads, sink, plan.stackBytes) : sink;
     let first: StillframeError | undefined;
     for (const engine of choice.engines) {
       try {
         const forced = request.engine !== undefined;
-        const point = await armPoint(engine, { ...request, plan, countOnly, forced }, sink);
+        const point = await armPoint(engine, { ...request, plan, countOnly, forced }, told);
         if (point !== undefined) return { point, refusals };
       } catch (error) {
         const failure = toStillframeError(error);
@@ -249,6 +278,16 @@ export class TracerService {
       first ?? new StillframeError('internal', 'no engine was tried'),
     );
   }
+
+  /** By the engines that stop nothing. */
+  readonly #lookAtThreads: ThreadLook = async (request) => {
+    const { engines } = chooseForNow(await this.#choice(undefined));
+    const gentle =
+      engines.find((engine) => engine.name === 'observe') ?? engines.find((engine) => engine.name === 'mem');
+    const capture = await gentle?.now?.(request);
+    if (capture !== undefined) return capture;
+    throw new StillframeError('unsupported', 'no engine can read threads that run on');
+  };
 
   async #choice(engine: EngineName | undefined): Promise<ChoiceRequest> {
     this.#supports ??= this.#probe();

@@ -47,6 +47,13 @@ export function parseCount(option: string, text: string, least = 0): number {
   return count;
 }
 
+/** More than none. */
+export function parsePercent(option: string, text: string): number {
+  const percent = /^\d{1,6}(\.\d{1,6})?%?$/.test(text) ? Number(text.replace('%', '')) : 0;
+  if (percent <= 0) throw usage(`${option}: "${text}" is no percentage`, 'more than 0, for example 2.5');
+  return percent;
+}
+
 export function parseEngine(text: string | undefined): EngineName | '' {
   if (text === undefined) return '';
   const engine = engineNames.find((name) => name === text);

@@ -2,7 +2,8 @@
 import { Option, type Command } from 'commander';
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import { engineNames } from '../../format/capture.js';
-import { parseCount, parseEngine, parseSize } from './arguments.js';
+import { maxCanaryMs, termsPart, type PointTerms } from '../../format/point-terms.js';
+import { parseCount, parseDuration, parseEngine, parsePercent, parseSize } from './arguments.js';
 import { exitStatus, exitStatusOf } from './exit-status.js';
 import { makeOutput, type Output } from './output.js';
 import type { SharedOptions, Workplace } from './workplace.js';
@@ -53,6 +54,9 @@ export interface PointFlags extends SharedOptions {
   readonly bytes?: string;
   readonly exe?: string;
   readonly cheap?: boolean;
+  readonly canary?: string;
+  readonly cpu?: string;
+  readonly allThreads?: boolean;
 }
 
 /** For options that may be given again. */
@@ -81,12 +85,32 @@ export function addPointOptions(command: Command): Command {
     .option('--exe <file>', 'the program, where the agent runs on another host');
 }
 
-export function addCheapOption(command: Command): Command {
-  return command.option(
-    '--cheap',
-    'where a hit costs least, past loads too (a pass that faults there is then not seen)',
-  );
+/** Of points at places in code. */
+export const cheapOption = [
+  '--cheap',
+  'where a hit costs least, past loads too (a pass that faults there is then not seen)',
+] as const;
+
+/** How the point is run. */
+export function addTermOptions(command: Command): Command {
+  return command
+    .option('--canary <duration>', 'where it covers several processes: so long in one of them first')
+    .option('--cpu <percent>', 'how much of a CPU its hits may take before it is suspended');
 }
+
+export function termsFrom(flags: PointFlags): PointTerms {
+  return {
+    ...(flags.canary === undefined ? {} : { canaryMs: parseCanary(flags.canary) }),
+    ...(flags.cpu === undefined ? {} : { cpuPercent: parsePercent('--cpu', flags.cpu) }),
+    ...(flags.allThreads === true ? { allThreads: true } : {}),
+  };
+}
+
+const parseCanary = (text: string): number => {
+  const ms = text === '0' || text === 'off' ? 0 : parseDuration('--canary', text);
+  if (ms > maxCanaryMs) throw new StillframeError('usage', `--canary: "${text}" is longer than 24h`);
+  return ms;
+};
 
 export function pointOptionsFrom(target: string, location: string, flags: PointFlags): PointOptions {
   return {
@@ -96,6 +120,7 @@ export function pointOptionsFrom(target: string, location: string, flags: PointF
     captures: flags.capture ?? [],
     engine: parseEngine(flags.engine),
     bounds: boundsFrom(flags),
+    ...termsPart(termsFrom(flags)),
     ...(flags.exe === undefined ? {} : { exe: flags.exe }),
   };
 }

@@ -2,7 +2,14 @@
 import type { Command } from 'commander';
 import { StillframeError } from '../../format/error.js';
 import { parseDuration } from './arguments.js';
-import { addCheapOption, addEngineOption, pointOptionsFrom, runCommand, type PointFlags } from './command.js';
+import {
+  addEngineOption,
+  addTermOptions,
+  cheapOption,
+  pointOptionsFrom,
+  runCommand,
+  type PointFlags,
+} from './command.js';
 import { exitStatus } from './exit-status.js';
 import { catchInterrupt } from './interrupt.js';
 import { defaultOwner } from './owner.js';
@@ -17,7 +24,7 @@ interface LogFlags extends PointFlags {
 }
 
 export function addLogCommand(program: Command): void {
-  addCheapOption(
+  addTermOptions(
     addEngineOption(
       program
         .command('log')
@@ -28,6 +35,7 @@ export function addLogCommand(program: Command): void {
     ),
   )
     .option('--if <expression>', 'only where it is true')
+    .option(...cheapOption)
     .option('--level <name>', 'what the lines are called', 'info')
     .option('--rate <number/s>', 'at most so many lines a second', '50/s')
     .option('--for <duration>', 'for so long (default: until Ctrl-C)')

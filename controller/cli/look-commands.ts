@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { StillframeError } from '../../format/error.js';
 import { parseDuration } from './arguments.js';
-import { addCheapOption, addPointOptions, pointOptionsFrom, runCommand, type PointFlags } from './command.js';
+import { addPointOptions, cheapOption, pointOptionsFrom, runCommand, type PointFlags } from './command.js';
 import { renderExplanation } from './render-explain.js';
 import { renderDoctor, renderMeasured, renderTargets } from './render-lists.js';
 import type { SharedOptions } from './workplace.js';
@@ -48,15 +48,14 @@ export function addLookCommands(program: Command): void {
       });
     });
 
-  addCheapOption(
-    addPointOptions(
-      program
-        .command('explain')
-        .description('dry run: every address, the variables there, the plan, what a hit costs')
-        .argument('<target>', 'PID, name:, exe:, unit:, container:, service:')
-        .argument('<location>', 'file.c:42, function, *0x401136, lib.so!function'),
-    ),
+  addPointOptions(
+    program
+      .command('explain')
+      .description('dry run: every address, the variables there, the plan, what a hit costs')
+      .argument('<target>', 'PID, name:, exe:, unit:, container:, service:')
+      .argument('<location>', 'file.c:42, function, *0x401136, lib.so!function'),
   )
+    .option(...cheapOption)
     .option('--measure <duration>', 'count hits for so long')
     .option('--watch', 'the location is a variable: what a watch of it would be')
     .addHelpText(

@@ -4,7 +4,14 @@ import { StillframeError } from '../../format/error.js';
 import type { MetricRequest } from '../planner/metric.js';
 import type { MetricOptions } from '../service/controller-api.js';
 import { parseCount, parseDuration } from './arguments.js';
-import { addCheapOption, addEngineOption, pointOptionsFrom, runCommand, type PointFlags } from './command.js';
+import {
+  addEngineOption,
+  addTermOptions,
+  cheapOption,
+  pointOptionsFrom,
+  runCommand,
+  type PointFlags,
+} from './command.js';
 import { exitStatus } from './exit-status.js';
 import { catchInterrupt } from './interrupt.js';
 import { defaultOwner } from './owner.js';
@@ -25,7 +32,7 @@ interface MetricFlags extends PointFlags {
 }
 
 export function addMetricCommand(program: Command): void {
-  addCheapOption(
+  addTermOptions(
     addEngineOption(
       program
         .command('metric')
@@ -42,6 +49,7 @@ export function addMetricCommand(program: Command): void {
     .option('--max-groups <number>', 'how many values are told apart (default: 1000)')
     .option('--string-bytes <number>', 'how many bytes of a string tell (default: 64)')
     .option('--if <expression>', 'only where it is true')
+    .option(...cheapOption)
     .option('--for <duration>', 'for so long (default: until Ctrl-C)')
     .option('--every <duration>', 'how often it is shown', '1s')
     .option('--exe <file>', 'the program, where the agent runs on another host')

@@ -1,44 +1,25 @@
 /** Commands that look into processes: snap, now; and what becomes of points: points, rm. */
 import type { Command } from 'commander';
 import { parseCount, parseEngine } from './arguments.js';
-import {
-  addBounds,
-  addCheapOption,
-  addPointOptions,
-  boundsFrom,
-  collect,
-  runCommand,
-  type PointFlags,
-} from './command.js';
+import { addBounds, boundsFrom, cheapOption, collect, runCommand, type PointFlags } from './command.js';
 import { exitStatus } from './exit-status.js';
 import { renderPoints } from './render-lists.js';
 import { renderSnapshot } from './render-snapshot.js';
+import { addSnapCommand } from './snap-command.js';
 import { snap, type SnapFlags } from './snap.js';
 import { clean } from './style.js';
 import { watchPoints } from './watch-points.js';
 import type { SharedOptions } from './workplace.js';
 
 export function addPointCommands(program: Command): void {
-  addCheapOption(
-    addPointOptions(
-      program
-        .command('snap')
-        .description('set a snapshot point, wait for it, show what came')
-        .argument('<target>', 'PID, name:, exe:, unit:, container:, service:')
-        .argument('<location>', 'file.c:42, function, *0x401136, lib.so!function'),
-    ),
-  )
-    .option('--hits <number>', 'how many snapshots', '1')
-    .option('--every <duration>', 'at most one in so long', '1s')
-    .option('--every-process', 'so many of each process, not of all together')
-    .option('--expire <duration>', 'remove the point after so long (default: a day when detached)')
-    .option('--wait <duration>', 'wait for so long (default: 60s)')
-    .option('--detach', 'leave it armed and return')
-    .option('--note <text>', 'why, for whoever lists the points')
-    .addHelpText(
-      'after',
-      "\nExamples:\n  stillframe snap 1234 orders.c:70\n  stillframe snap name:redis-server setGenericCommand --if 'c->argc == 3' --capture 'c->argv[1]->ptr'\n  stillframe snap 1234 handle_request --hits 3 --every 10s --detach --note 'TICKET-7'",
-    )
+  addSnapCommand(program, {
+    name: 'snap',
+    description: 'set a snapshot point, wait for it, show what came',
+    location: ['location', 'file.c:42, function, *0x401136, lib.so!function'],
+    what: 'point',
+    help: "\nExamples:\n  stillframe snap 1234 orders.c:70\n  stillframe snap name:redis-server setGenericCommand --if 'c->argc == 3' --capture 'c->argv[1]->ptr'\n  stillframe snap 1234 handle_request --hits 3 --every 10s --detach --note 'TICKET-7'\n  stillframe snap name:worker handle --hits 10 --canary 10s --cpu 0.5 --all-threads",
+  })
+    .option(...cheapOption)
     .action(async (target: string, location: string, _: unknown, command: Command) => {
       const flags = command.optsWithGlobals<SnapFlags>();
       await runCommand(flags, (place) => snap(place, target, location, flags));

@@ -84,6 +84,7 @@ function pointFacts(point: PointDocument): string[] {
   const isActive = point.state !== 'ended' && point.state !== 'failed';
   return [
     ...(isActive ? [`expires ${clean(point.expires)}`] : []),
+    ...(point.cpuPercent === undefined ? [] : [`at most ${point.cpuPercent}% of a CPU`]),
     ...(point.owner === undefined ? [] : [`set by ${clean(point.owner)}`]),
     ...(point.incident === undefined ? [] : [`incident ${clean(point.incident)}`]),
     ...(point.note === undefined ? [] : [`note: ${clean(point.note)}`]),

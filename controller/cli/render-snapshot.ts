@@ -102,7 +102,13 @@ export function renderThread(thread: ThreadDocument, options: SnapshotTextOption
   const state = colors.dim(`state ${clean(thread.state)}`);
   const missing = thread.absent === undefined ? [] : [`  ${colors.yellow(absentText(thread.absent))}`];
   const frames = (thread.frames ?? []).map((frame) => renderFrame(frame, options));
-  return [`${title}  ${state}`, ...missing, ...frames].join('\n');
+  return [`${title}  ${state}${laterText(thread)}`, ...missing, ...frames].join('\n');
+}
+
+function laterText({ provenance, delayUs }: ThreadDocument): string {
+  if (provenance === undefined) return '';
+  const delay = delayUs === undefined ? '' : ` +${delayUs} us`;
+  return `  ${colors.yellow(`[${provenance}${delay}]`)}`;
 }
 
 function renderGoroutine(

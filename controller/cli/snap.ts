@@ -1,7 +1,8 @@
 /** How a point is waited for: `snap` and `watch`. */
 import { StillframeError, toStillframeError } from '../../format/error.js';
+import { defaultCanaryMs } from '../../format/point-terms.js';
 import type { WatchRequest } from '../planner/watch.js';
-import type { SnapshotId } from '../service/controller-api.js';
+import type { SnapOptions, SnapshotId } from '../service/controller-api.js';
 import { parseCount, parseDuration } from './arguments.js';
 import { pointOptionsFrom, type PointFlags } from './command.js';
 import { exitStatus } from './exit-status.js';
@@ -35,28 +36,18 @@ export async function snap(
   if (detach && flags.wait !== undefined) {
     throw new StillframeError('usage', '--wait and --detach exclude each other');
   }
-  const options = {
-    ...pointOptionsFrom(target, location, flags),
-    ...(watch === undefined ? {} : { watch }),
-    hits: parseCount('--hits', flags.hits, 1),
-    minIntervalNs: BigInt(parseDuration('--every', flags.every)) * 1_000_000n,
-    everyProcess: flags.everyProcess === true,
-    waitMs: flags.wait === undefined ? defaultWaitMs : parseDuration('--wait', flags.wait),
-    detach,
-    owner: defaultOwner(),
-    ...(flags.note === undefined ? {} : { note: flags.note }),
-    ...(flags.expire === undefined ? {} : { expireMs: parseDuration('--expire', flags.expire) }),
-  };
+  const options = snapOptionsFrom(target, location, flags, watch);
   using interrupt = catchInterrupt();
   const showing: Promise<void>[] = [];
   let shown: Promise<void> = Promise.resolve();
   const show = async (record: SnapshotId): Promise<void> => {
     const depth = options.bounds.depth;
+    const allThreads = options.terms?.allThreads === true;
     const document = await controller.show(
       { name: record.id, exe: options.exe },
-      depth === undefined ? {} : { depth },
+      { ...(depth === undefined ? {} : { depth }), ...(allThreads ? { allThreads } : {}) },
     );
-    output.result(document, () => renderSnapshot(document));
+    output.result(document, () => renderSnapshot(document, { allThreads }));
   };
   try {
     const outcome = await controller.snap(options, {
@@ -82,4 +73,30 @@ export async function snap(
     output.error(toStillframeError(error));
     return exitStatus.interrupted;
   }
+}
+
+function snapOptionsFrom(
+  target: string,
+  location: string,
+  flags: SnapFlags,
+  watch: WatchRequest | undefined,
+): SnapOptions {
+  const detach = flags.detach === true;
+  const hits = parseCount('--hits', flags.hits, 1);
+  const point = pointOptionsFrom(target, location, flags);
+  // One hit that somebody waits for comes from whichever process passes first; what stays longer is tried in one.
+  const canaryMs = detach || hits > 1 || flags.everyProcess === true ? defaultCanaryMs : 0;
+  return {
+    ...point,
+    terms: { canaryMs, ...point.terms },
+    ...(watch === undefined ? {} : { watch }),
+    hits,
+    minIntervalNs: BigInt(parseDuration('--every', flags.every)) * 1_000_000n,
+    everyProcess: flags.everyProcess === true,
+    waitMs: flags.wait === undefined ? defaultWaitMs : parseDuration('--wait', flags.wait),
+    detach,
+    owner: defaultOwner(),
+    ...(flags.note === undefined ? {} : { note: flags.note }),
+    ...(flags.expire === undefined ? {} : { expireMs: parseDuration('--expire', flags.expire) }),
+  };
 }

@@ -10,6 +10,7 @@ import { splitLocation } from '../service/targets.js';
 import type { PointContext } from './agent-points.js';
 import type { Arming, KeptPoint, Place, PlacedTarget, Refusal } from './kept-point.js';
 import type { PointAgent } from './point-agent.js';
+import { mayArm } from './fleet-canary.js';
 import { keyOf } from './watches.js';
 
 export interface AgentArmingOptions {
@@ -149,6 +150,7 @@ export class AgentArming {
     place: Place,
     { buildId, group }: { readonly buildId: string; readonly group: readonly PlacedTarget[] },
   ): Promise<void> {
+    if (mayArm(point, place.agent) === 'no') return;
     const arming = await this.#nextArming(point, place, buildId);
     if (arming === undefined || this.#isStale(point)) return;
     const refused = place.refusals.get(buildId);
@@ -158,7 +160,8 @@ export class AgentArming {
     let asked = false;
     try {
       const plan = await this.#plan(point, place, group);
-      if (plan === undefined || this.#isStale(point)) return;
+      // Others may have begun with it meanwhile.
+      if (plan === undefined || this.#isStale(point) || !this.#context.mayArm(point, place)) return;
       arming.state = 'open';
       // Before the agent is asked: whatever happens now, it is known that something may be armed there.
       await this.#context.write(place);
@@ -238,10 +241,11 @@ export class AgentArming {
   }
 
   #order(
-    { record, remaining, takesNewcomers, agentSelector }: KeptPoint,
+    { record, remaining, takesNewcomers, agentSelector, canary }: KeptPoint,
     arming: Arming,
     { plan, group }: { readonly plan: Uint8Array; readonly group: readonly PlacedTarget[] },
   ): ArmOrder {
+    const isTriedElsewhere = canary !== undefined && canary.agent !== arming.agent;
     return {
       id: arming.id,
       pids: group.slice(0, maxTargets).map(({ target }) => target.pid),
@@ -254,6 +258,8 @@ export class AgentArming {
       expiresMs: record.expiresMs,
       whileConnected: false,
       countOnly: record.kind === 'count',
+      // Where it was tried elsewhere, it is not tried here again.
+      terms: isTriedElsewhere ? { ...record.terms, canaryMs: 0 } : { ...record.terms },
       owner: record.owner,
       note: record.note,
     };

@@ -34,6 +34,8 @@ export interface PointContext {
   stored(record: SnapshotRecord, isNew: boolean): void;
   /** Counts anew what is stored of a point, and ends it when that is all. */
   recount(id: string): void;
+  /** Whether it may be armed there now; it is the first of all where none is yet, and that is durable then. */
+  mayArm(point: KeptPoint, place: Place): boolean;
   /** The process that it names is gone. */
   gone(point: KeptPoint, why: string): void;
 }

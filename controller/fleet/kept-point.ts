@@ -6,7 +6,14 @@ import type { StillframeError } from '../../format/error.js';
 import { makeArmingIdentifier } from '../../format/identifier.js';
 import { parseSelector, type Selector } from '../../format/target-selector.js';
 import type { AgentPoint, AgentTarget } from '../rpc/agent-facts.js';
-import type { ArmingRecord, HitCount, HitCounters, PointPhase, PointRecord } from '../store/store.js';
+import type {
+  ArmingRecord,
+  FleetCanary,
+  HitCount,
+  HitCounters,
+  PointPhase,
+  PointRecord,
+} from '../store/store.js';
 import { addHits, countHits, isSameCount, noCount, noHits } from './hit-count.js';
 
 const endings = ['hits', 'expired', 'removed', 'target-gone', 'failed'] as const;
@@ -25,6 +32,9 @@ export class KeptPoint {
   /** By the agent's identity. */
   readonly places: Map<string, Place> = new Map();
   ending: Ending | undefined;
+  /** Where it is, or was, tried first; undefined where it is tried nowhere yet. */
+  canary: FleetCanary | undefined;
+  isCanaryArmed = false;
   stored = 0;
   surplus = 0;
   /** What was written to the store last. */
@@ -34,6 +44,7 @@ export class KeptPoint {
 
   constructor(record: PointRecord) {
     this.record = record;
+    this.canary = record.canary;
     this.selector = parseSelector(record.target);
     this.written = statusText(record.status.phase, record.status.why);
     if (record.status.phase === 'ended' || record.status.phase === 'failed') {

@@ -6,7 +6,10 @@ import type { SymbolAnswers } from '../service/symbol-answers.js';
 import type { PointRecord } from '../store/store.js';
 
 export interface PlanRequest {
-  readonly point: Pick<PointRecord, 'id' | 'location' | 'condition' | 'captures' | 'bounds' | 'kind'>;
+  readonly point: Pick<
+    PointRecord,
+    'id' | 'location' | 'condition' | 'captures' | 'bounds' | 'kind' | 'watch'
+  >;
   /** The module of the location, in a process that maps it. */
   readonly module: AgentModule;
   readonly pid: number;
@@ -78,6 +81,7 @@ export class Planner implements PointPlanner, Disposable {
         bounds: point.bounds,
         countOnly: point.kind === 'count',
         ...(point.condition === undefined ? {} : { condition: point.condition }),
+        ...(point.watch === undefined ? {} : { watch: point.watch }),
       },
     });
     const outcome = planned instanceof StillframeError ? { error: planned } : { plan: planned.encoded };

@@ -1,9 +1,13 @@
 /** A kept point as people and programs see it: the document of `points`, with how it stands at each host. */
 import { hex } from '../../format/address.js';
 import type { PointDocument } from '../service/documents.js';
-import { optionalText } from '../service/documents.js';
+import { writesOf } from '../planner/watch.js';
+import { cpuPart, optionalText } from '../service/documents.js';
+import { canaryText } from '../../format/canary-text.js';
+import type { AgentPoint } from '../rpc/agent-facts.js';
 import type { ArmingRecord, PointRecord } from '../store/store.js';
 import type { AgentStatus } from './fleet.js';
+import { mayArm, waitingText } from './fleet-canary.js';
 import { addHits, noHits } from './hit-count.js';
 import { isOver, type KeptPoint, type Place } from './kept-point.js';
 import { whyActive, whyAtHost, whyEnded, whyOver, type HostView, type WhyFacts } from './point-why.js';
@@ -82,12 +86,13 @@ function recordPart(record: PointRecord) {
   return {
     id: record.id,
     target: record.target,
-    location: record.location,
+    location: record.watch === undefined ? record.location : writesOf(record.location, record.watch),
     ...(record.condition === undefined ? {} : { condition: record.condition }),
     captures: record.captures,
     maxHits: record.maxHits,
     created: new Date(record.createdMs).toISOString(),
     expires: new Date(record.expiresMs).toISOString(),
+    ...cpuPart(record.terms?.cpuPercent),
     kind: record.kind,
     ...optionalText('owner', record.owner),
     ...optionalText('note', record.note),
@@ -107,7 +112,8 @@ function countersPart(counters: HostView['counters'], stored: number) {
 }
 
 function whyFacts(point: KeptPoint, hosts: readonly HostView[]): WhyFacts {
-  const { record, stored } = point;
+  const { record, stored, canary } = point;
+  const waiting = hosts.filter((host) => host.isWaiting === true).length;
   return {
     target: record.target,
     kind: record.kind,
@@ -117,6 +123,7 @@ function whyFacts(point: KeptPoint, hosts: readonly HostView[]): WhyFacts {
     maxHits: record.maxHits,
     everyProcess: record.everyProcess,
     stored,
+    ...(canary === undefined || waiting === 0 ? {} : { canary: waitingText(canary, waiting) }),
   };
 }
 
@@ -144,7 +151,7 @@ function hostViews(point: KeptPoint, statuses: readonly AgentStatus[]): HostView
     seen.add(status.identity);
     const place = point.places.get(status.identity);
     if (place === undefined && !mayBe(point, status)) continue;
-    views.push(hostView(place, status));
+    views.push(hostView(point, place, status));
   }
   for (const [identity, place] of point.places) {
     if (seen.has(identity)) continue;
@@ -153,7 +160,7 @@ function hostViews(point: KeptPoint, statuses: readonly AgentStatus[]): HostView
       connected: false,
       error: 'it has not been here since this controller started',
     };
-    views.push(hostView(place, status));
+    views.push(hostView(point, place, status));
   }
   return views.toSorted((a, b) => (a.host < b.host ? -1 : 1));
 }
@@ -164,6 +171,7 @@ function mayBe({ selector }: KeptPoint, { host }: AgentStatus): boolean {
 }
 
 function hostView(
+  point: KeptPoint,
   place: Place | undefined,
   status: Pick<AgentStatus, 'host' | 'connected' | 'error'>,
 ): HostView {
@@ -190,9 +198,21 @@ function hostView(
       'undecidedWhy',
       views.find(({ counters }) => counters.undecidedWhy)?.counters.undecidedWhy,
     ),
+    ...optionalText('canary', canaryOf(views)),
+    isWaiting: isWaiting(point, place),
     open: place?.open ?? false,
     wasArmed: armings.length > 0,
   };
+}
+
+function canaryOf(views: readonly AgentPoint[]): string | undefined {
+  const canary = views.find((view) => view.canary !== undefined)?.canary;
+  return canary === undefined ? undefined : canaryText(canary);
+}
+
+/** There are processes of it, and it is tried somewhere else first. */
+function isWaiting(point: KeptPoint, place: Place | undefined): boolean {
+  return place !== undefined && point.active && place.targets.size > 0 && mayArm(point, place.agent) === 'no';
 }
 
 /** Of processes that are there now; the process itself is not named, so that the same reason is the same text. */

@@ -13,13 +13,15 @@ import type { PointDocument } from '../service/documents.js';
 import {
   isOfFleet,
   type ArmingRecord,
+  type FleetCanary,
   type PointRecord,
   type SnapshotRecord,
   type Store,
 } from '../store/store.js';
 import { AgentPoints, type PointContext } from './agent-points.js';
 import type { AgentStatus, FleetLog } from './fleet.js';
-import { KeptPoint, type Ending } from './kept-point.js';
+import { canaryAt, judgeCanary, mayArm } from './fleet-canary.js';
+import { KeptPoint, type Ending, type Place } from './kept-point.js';
 import { Planner, type PointPlanner } from './planner.js';
 import type { PointAgent, PointFleet } from './point-agent.js';
 import { endedText } from './point-document.js';
@@ -93,6 +95,7 @@ export class PointKeeper implements Points, AsyncDisposable {
       changed: (point) => this.#changed(point),
       stored: (record, isNew) => this.#stored(record, isNew),
       recount: (id) => this.#recount(id),
+      mayArm: (point, place) => this.#mayArm(point, place),
       gone: (point, why) => this.#end(point, { end: 'target-gone', detail: why, final: true }),
     };
     this.#load();
@@ -166,6 +169,11 @@ export class PointKeeper implements Points, AsyncDisposable {
     this.#checkOpen();
     const point = this.#points.get(id);
     if (point === undefined) throw new StillframeError('not-found', `point "${id}" is over`);
+    const { canary } = point;
+    // It is tried anew, for as long.
+    if (canary?.isOver === false) {
+      this.#setCanary(point, { ...canary, untilMs: Date.now() + (point.record.terms?.canaryMs ?? 0) });
+    }
     await Promise.all([...this.#agents.values()].map((agent) => agent.resume(point)));
     return this.#ledger.document(point);
   }
@@ -367,6 +375,34 @@ export class PointKeeper implements Points, AsyncDisposable {
     this.#changed(point);
   }
 
+  // Where it is tried first.
+
+  #mayArm(point: KeptPoint, place: Place): boolean {
+    const answer = mayArm(point, place.agent);
+    if (answer === 'begin') this.#setCanary(point, canaryAt(point, place, Date.now()));
+    return answer !== 'no';
+  }
+
+  #setCanary(point: KeptPoint, canary: FleetCanary | undefined): void {
+    this.#options.store.updateCanary(point.id, canary);
+    point.canary = canary;
+    if (canary === undefined) point.isCanaryArmed = false;
+  }
+
+  #lookAtCanary(point: KeptPoint, nowMs: number): void {
+    const { canary } = point;
+    if (canary === undefined || canary.isOver) return;
+    const verdict = judgeCanary(point, canary, nowMs);
+    if (verdict.kind === 'waiting') return;
+    if (verdict.kind === 'failed') {
+      this.#end(point, { end: 'failed', detail: verdict.detail, final: false });
+      return;
+    }
+    this.#setCanary(point, verdict.kind === 'void' ? undefined : { ...canary, isOver: true });
+    for (const agent of this.#agents.values()) agent.mark(point);
+    this.#changed(point);
+  }
+
   // Time.
 
   #tick(): void {
@@ -374,6 +410,7 @@ export class PointKeeper implements Points, AsyncDisposable {
     for (const point of this.#points.values()) {
       if (point.active && nowMs >= point.record.expiresMs) this.#expire(point).catch(this.#failed);
       else if (!point.active && !isNeeded(point)) this.#points.delete(point.id);
+      else if (point.active) this.#lookAtCanary(point, nowMs);
     }
     for (const agent of this.#agents.values()) agent.retry(nowMs);
     this.#ticks += 1;

@@ -1,6 +1,7 @@
 /** A request for a point before any process is known: what can be said of it, and how it is kept. */
 import { StillframeError } from '../../format/error.js';
 import { defaultLimits } from '../../format/limits.js';
+import { maxCanaryMs } from '../../format/point-terms.js';
 import { parseSelector, selectorHint } from '../../format/target-selector.js';
 import { parseLocation } from '../planner/location.js';
 import { splitLocation } from '../service/targets.js';
@@ -13,7 +14,7 @@ const maxOwner = 256;
 
 /** Throws `usage`. */
 export function checkSpec(spec: PointSpec): void {
-  const { target, location, condition, captures, owner, note } = spec;
+  const { target, location, condition, captures, owner, note, watch } = spec;
   const { kind } = parseSelector(target);
   if (kind === 'any') {
     throw new StillframeError(
@@ -32,11 +33,21 @@ export function checkSpec(spec: PointSpec): void {
   checkLength('the note', note, maxText);
   if (captures.length > maxCaptures)
     refuse(`${captures.length} captures are asked for, ${maxCaptures} are the most`);
-  parseLocation(splitLocation(location).location);
+  // What is watched is an expression, which means something where types are known.
+  if (watch === undefined) parseLocation(splitLocation(location).location);
   checkNumbers(spec);
 }
 
-function checkNumbers({ maxHits, minIntervalNs, expiresMs, kind, captures }: PointSpec): void {
+function checkNumbers({ maxHits, minIntervalNs, expiresMs, kind, captures, terms }: PointSpec): void {
+  const { canaryMs = 0, cpuPercent = 1 } = terms ?? {};
+  if (!Number.isInteger(canaryMs) || canaryMs < 0 || canaryMs > maxCanaryMs) {
+    refuse(`its canary must take from 0 to 24 hours, not ${canaryMs} ms`);
+  }
+  if (!(cpuPercent > 0 && cpuPercent <= maxCpuPercent)) {
+    refuse(
+      `what it may take of a CPU must be more than 0% and at most ${maxCpuPercent}%, not ${cpuPercent}%`,
+    );
+  }
   if (!Number.isInteger(maxHits) || maxHits < 1 || maxHits > defaultLimits.maxHits) {
     refuse(`its hits must be from 1 to ${defaultLimits.maxHits}, not ${maxHits}`);
   }
@@ -48,6 +59,8 @@ function checkNumbers({ maxHits, minIntervalNs, expiresMs, kind, captures }: Poi
   if (expiresMs > nowMs + defaultLimits.maxExpiryMs + slackMs) refuse('it must expire within 30 days');
   if (kind === 'count' && captures.length > 0) refuse('a point that counts captures nothing');
 }
+
+const maxCpuPercent = 100_000;
 
 /** What passes between the moment that a caller counts from and this one. */
 const slackMs = 60_000;
@@ -85,5 +98,7 @@ export function recordOf(spec: PointSpec, id: string, createdMs: number): PointR
     owner: spec.owner,
     note: spec.note,
     ...(spec.incident === undefined ? {} : { incident: spec.incident }),
+    ...(spec.terms === undefined ? {} : { terms: spec.terms }),
+    ...(spec.watch === undefined ? {} : { watch: spec.watch }),
   };
 }

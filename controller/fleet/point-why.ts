@@ -24,6 +24,10 @@ export interface HostView {
   readonly undecidedWhy?: string;
   /** A probe may be left there. */
   readonly open: boolean;
+  /** Said of the process that it is tried in there first. */
+  readonly canary?: string;
+  /** It waits for the host where it is tried first. */
+  readonly isWaiting?: boolean;
   /** It has been armed there, or was about to be. */
   readonly wasArmed: boolean;
 }
@@ -38,6 +42,8 @@ export interface WhyFacts {
   readonly maxHits: number;
   readonly everyProcess: boolean;
   readonly stored: number;
+  /** Said of the host where it is tried first, while others wait. */
+  readonly canary?: string;
 }
 
 /** Clauses beyond the first few say less than they cost to read: `points ID` has all hosts. */
@@ -49,6 +55,14 @@ export function whyActive(facts: WhyFacts): string {
   const clauses: string[] = [];
   const armed = hosts.filter((host) => host.armed.length > 0);
   if (armed.length > 0) clauses.push(armedClause(facts, armed));
+  clauses.push(
+    ...shared(
+      hosts,
+      ({ canary }) => (canary === undefined ? [] : [canary]),
+      (at, text) => `${text} at ${at}`,
+    ),
+  );
+  if (facts.canary !== undefined) clauses.push(facts.canary);
   clauses.push(
     ...shared(
       hosts,
@@ -132,6 +146,8 @@ export function whyAtHost(host: HostView, facts: Pick<WhyFacts, 'target' | 'hasC
       `armed at ${addressesOf(host.armed)} in ${processesOf(host.armed)} by ${engines}: ${passed(host.counters, facts.hasCondition, host.undecidedWhy)}`,
     );
   }
+  if (host.canary !== undefined) clauses.push(host.canary);
+  if (host.isWaiting === true) clauses.push('waits for the host where it is tried first');
   clauses.push(...host.suspended.map((why) => `suspended: ${why}`));
   clauses.push(
     ...host.refused.map(

@@ -3,6 +3,8 @@
  * hits are used up, they expire, or they are removed. Implemented by `point-keeper.ts`.
  */
 import type { EngineName } from '../../format/capture.js';
+import type { PointTerms } from '../../format/point-terms.js';
+import type { WatchRequest } from '../planner/watch.js';
 import type { CaptureBounds } from '../service/planning.js';
 import type { PointDocument } from '../service/documents.js';
 import type { SnapshotRecord } from '../store/store.js';
@@ -26,6 +28,9 @@ export interface PointSpec {
   readonly note: string;
   /** The incident that it belongs to. */
   readonly incident?: string;
+  readonly terms?: PointTerms;
+  /** The location is an expression, and hits are writes of it. */
+  readonly watch?: WatchRequest;
 }
 
 export interface Points {

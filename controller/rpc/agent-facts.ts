@@ -1,4 +1,6 @@
 /** What an agent says, freed of the wire: bigint for 64-bit values, undefined for what is not there. */
+import type { CanaryState } from '../../format/canary-text.js';
+import type { PointTerms } from '../../format/point-terms.js';
 import type { EngineName } from '../../format/capture.js';
 import type { AggregateTotals } from '../../format/plan/aggregate.js';
 import type { PointPhase } from '../store/store.js';
@@ -63,6 +65,9 @@ export interface AgentPoint {
   readonly countOnly: boolean;
   /** Of a metric: what its hits add up to. */
   readonly aggregate?: AggregateTotals;
+  /** While it is armed in one process before it is in the others. */
+  readonly canary?: CanaryState;
+  readonly cpuPercent?: number;
 }
 
 export interface AgentCounters {
@@ -109,6 +114,7 @@ export interface ArmOrder {
   readonly countOnly: boolean;
   /** Hits are told without an end, and not kept. */
   readonly stream?: boolean;
+  readonly terms?: PointTerms;
   readonly owner: string;
   readonly note: string;
 }

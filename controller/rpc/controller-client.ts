@@ -85,14 +85,12 @@ export class ControllerClient implements ControllerApi, Disposable {
   };
 
   readonly explain: ControllerApi['explain'] = async (options) => {
-    refuseWatch(options);
     const waitMs = answerMs + (options.measureMs ?? 0);
     const { json } = await this.#call(controllerMethods.explain, explainMessage(options), waitMs);
     return readDocument(documentKinds.explain, json);
   };
 
   async snap(options: SnapOptions, hooks: SnapHooks): Promise<SnapOutcome> {
-    refuseWatch(options);
     const request = snapMessage(options);
     const open: SnapContext['open'] = (listener, hangUp) =>
       this.#stream(controllerMethods.snap, request, listener, hangUp);
@@ -350,12 +348,5 @@ function stored({ name, exe, sysroot }: SnapshotReference): string {
   if (exe === undefined && sysroot === undefined) return name;
   throw new StillframeError('unsupported', 'cannot give a controller files with --exe or --sysroot', {
     hint: 'export the snapshot and show the file: `stillframe export ID -o FILE`, `stillframe show FILE`',
-  });
-}
-
-function refuseWatch({ watch }: Pick<SnapOptions, 'watch'>): void {
-  if (watch === undefined) return;
-  throw new StillframeError('unsupported', 'a controller that runs on keeps no watches', {
-    hint: 'watch without --controller, on the host or with --agent ADDRESS',
   });
 }

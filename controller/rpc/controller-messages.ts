@@ -5,6 +5,7 @@
 import { engineNames, type EngineName } from '../../format/capture.js';
 import type { AggregateBuckets } from '../../format/plan/aggregate.js';
 import { StillframeError } from '../../format/error.js';
+import { maxCanaryMs, termsPart, type PointTerms } from '../../format/point-terms.js';
 import { fromLong, numberFromLong, toLong, type Long } from '../../proto/long.js';
 import type { Fields } from '../../proto/service.js';
 import type {
@@ -126,6 +127,16 @@ function boundsMessage(bounds: CaptureBounds): Fields<'CaptureBounds'> {
   };
 }
 
+function termsFrom(point: Fields<'PointRequest'> | null | undefined): PointTerms {
+  return {
+    ...given('canaryMs', point?.canaryMs, (value) =>
+      countFrom('milliseconds of a canary', value, maxCanaryMs),
+    ),
+    ...given('cpuPercent', point?.cpuPercent, same),
+    ...given('allThreads', point?.allThreads, same),
+  };
+}
+
 function pointOptionsFrom(point: Fields<'PointRequest'> | null | undefined): PointOptions {
   const location = textFrom('location', point?.location);
   if (location === '') throw new StillframeError('usage', 'location is missing');
@@ -138,6 +149,8 @@ function pointOptionsFrom(point: Fields<'PointRequest'> | null | undefined): Poi
     ),
     engine: engineFrom(point?.engine),
     bounds: boundsFrom(point?.bounds),
+    ...termsPart(termsFrom(point)),
+    ...given('watch', point?.watch, ({ onlyChanges }) => ({ onlyChanges: onlyChanges ?? false })),
   };
 }
 
@@ -154,6 +167,8 @@ function pointMessage(options: PointOptions): Fields<'PointRequest'> {
     captures: [...options.captures],
     engine: options.engine,
     bounds: boundsMessage(options.bounds),
+    ...options.terms,
+    ...given('watch', options.watch, same),
   };
 }
 

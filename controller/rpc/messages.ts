@@ -120,6 +120,16 @@ export function pointFrom(state: stillframe.v1.PointState.$Properties): AgentPoi
     owner: state.owner ?? '',
     note: state.note ?? '',
     countOnly: state.countOnly ?? false,
+    ...(state.canary === null || state.canary === undefined
+      ? {}
+      : {
+          canary: {
+            pid: state.canary.pid ?? 0,
+            untilMs: timeFrom(state.canary.untilMs),
+            waiting: state.canary.waiting ?? 0,
+          },
+        }),
+    ...(state.cpuPercent ? { cpuPercent: state.cpuPercent } : {}),
     ...(state.aggregate === null || state.aggregate === undefined
       ? {}
       : { aggregate: aggregateFrom(state.aggregate) }),
@@ -204,6 +214,7 @@ export function armMessage(order: ArmOrder): stillframe.v1.Arm.$Properties {
     whileConnected: order.whileConnected,
     countOnly: order.countOnly,
     ...(order.stream === true ? { stream: true } : {}),
+    ...order.terms,
     owner: order.owner,
     note: order.note,
   };

@@ -110,6 +110,8 @@ export interface PointDocument {
   readonly expires: string;
   /** Why better engines, or other processes, were passed over. */
   readonly refusals?: readonly string[];
+  /** Percent of one CPU that its hits may take, where that was asked for. */
+  readonly cpuPercent?: number;
   /** `count`: hits are counted and nothing is captured. */
   readonly kind: 'snapshot' | 'count';
   readonly owner?: string;
@@ -151,11 +153,17 @@ export function pointDocument(view: AgentPoint | undefined, record: PointRecord 
       : { maxHits: record.maxHits, created: new Date(record.createdMs).toISOString() }),
     expires: new Date(record?.expiresMs ?? view?.expiresMs ?? 0).toISOString(),
     ...(refusals.length === 0 ? {} : { refusals }),
+    ...cpuPart(record?.terms?.cpuPercent ?? view?.cpuPercent),
     kind: record?.kind ?? (view?.countOnly === true ? 'count' : 'snapshot'),
     ...optionalText('owner', record?.owner ?? view?.owner),
     ...optionalText('note', record?.note ?? view?.note),
     ...optionalText('incident', record?.incident),
   };
+}
+
+/** Percent of one CPU, where it was asked for. */
+export function cpuPart(cpuPercent: number | undefined): Pick<PointDocument, 'cpuPercent'> {
+  return cpuPercent === undefined ? {} : { cpuPercent };
 }
 
 /** An empty text is one that nobody gave. */

@@ -56,6 +56,8 @@ function specOf(options: SnapOptions): PointSpec {
     expiresMs: expiryOf(options, Date.now()),
     owner: options.owner ?? '',
     note: options.note ?? '',
+    ...(options.terms === undefined ? {} : { terms: options.terms }),
+    ...(options.watch === undefined ? {} : { watch: options.watch }),
   };
 }
 

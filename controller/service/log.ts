@@ -131,7 +131,7 @@ export class LogRun implements Disposable {
   }
 
   #order(planned: Planned): ArmOrder {
-    const { forMs, linesPerSecond, engine, owner, note } = this.#options;
+    const { forMs, linesPerSecond, engine, owner, note, terms } = this.#options;
     return {
       id: this.#id,
       pids: planned.targets.map(({ pid }) => pid),
@@ -145,6 +145,7 @@ export class LogRun implements Disposable {
       whileConnected: true,
       countOnly: false,
       stream: true,
+      ...(terms === undefined ? {} : { terms }),
       owner: owner ?? '',
       note: note ?? '',
     };

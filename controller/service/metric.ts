@@ -80,7 +80,7 @@ class MetricRun {
 
   /** Throws, with nothing left armed by {@link disarm}, where no agent could. */
   async arm(): Promise<void> {
-    const { engine, forMs, owner, note } = this.#options;
+    const { engine, forMs, owner, note, terms } = this.#options;
     let failure: StillframeError | undefined;
     for (const agent of this.#agents) {
       const order: ArmOrder = {
@@ -95,6 +95,7 @@ class MetricRun {
         expiresMs: Date.now() + (forMs === undefined ? defaultLimits.defaultExpiryMs : forMs + graceMs),
         whileConnected: true,
         countOnly: true,
+        ...(terms === undefined ? {} : { terms }),
         owner: owner ?? '',
         note: note ?? '',
       };

@@ -3,6 +3,7 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import type { EngineName } from '../../format/capture.js';
 import { defaultLimits } from '../../format/limits.js';
+import type { PointTerms } from '../../format/point-terms.js';
 import { encodePlan } from '../../format/plan/encode.js';
 import type { MetricRequest } from '../planner/metric.js';
 import { planPoint, type PlannedPoint } from '../planner/plan.js';
@@ -29,6 +30,7 @@ export interface PointOptions {
   readonly locals?: boolean;
   /** The location is an expression, and hits are writes of it. */
   readonly watch?: WatchRequest;
+  readonly terms?: PointTerms;
 }
 
 export interface CaptureBounds {

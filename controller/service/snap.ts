@@ -48,6 +48,7 @@ export async function snap(
     expiresMs,
     whileConnected: !options.detach,
     countOnly: false,
+    ...(options.terms === undefined ? {} : { terms: options.terms }),
     owner: options.owner ?? '',
     note: options.note ?? '',
   };
@@ -73,6 +74,7 @@ export async function snap(
     bounds: options.bounds,
     owner: order.owner,
     note: order.note,
+    ...(options.terms === undefined ? {} : { terms: options.terms }),
   });
   const wait = new Wait(context, order, options, hooks);
   try {

@@ -82,6 +82,9 @@ export interface ThreadDocument {
   readonly comm: string;
   readonly state: string;
   readonly frames?: readonly FrameDocument[];
+  /** Of a hit, where it was read later than the thread that hit: how consistent it is, and how much later. */
+  readonly provenance?: 'after-hit' | 'racy';
+  readonly delayUs?: number;
   /** Why its registers are not known. */
   readonly absent?: AbsentDocument;
 }

@@ -194,9 +194,22 @@ function showThread(snapshot: Snapshot, thread: SnapshotThread, options: ShowOpt
     tid,
     comm,
     state,
+    ...laterPart(snapshot, tid),
     ...(options.allThreads === true ? { frames: threadFrames(snapshot, thread, options) } : {}),
     ...(thread.absent === undefined ? {} : { absent: absentDocument(thread.absent) }),
   };
+}
+
+/** Of a thread that was read after the one that hit. */
+function laterPart(
+  { core: { note } }: Snapshot,
+  tid: number,
+): Pick<ThreadDocument, 'provenance' | 'delayUs'> {
+  if (note === undefined || note.point === '' || note.tid === tid) return {};
+  const provenance = note.threads.find((thread) => thread.tid === tid)?.provenance;
+  if (provenance !== 'after-hit' && provenance !== 'racy') return {};
+  const { delayUs } = note.ranges.find(({ path }) => path === `stack of ${tid}`) ?? {};
+  return { provenance, ...(delayUs === undefined ? {} : { delayUs }) };
 }
 
 /** `wants`: whose locals are looked at. */

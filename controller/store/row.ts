@@ -2,10 +2,12 @@
 import { engineNames, type EngineName } from '../../format/capture.js';
 import { badData } from '../../format/error.js';
 import { hex } from '../../format/address.js';
+import { termsPart, type PointTerms } from '../../format/point-terms.js';
 import {
   armingStates,
   pointPhases,
   type ArmingRecord,
+  type FleetCanary,
   type HitCount,
   type HitCounters,
   type PointRecord,
@@ -56,6 +58,9 @@ export interface PointRow {
   readonly note: string;
   readonly incident: string | null;
   readonly ending: string;
+  readonly terms: string;
+  readonly watch: string;
+  readonly canary: string;
 }
 
 export interface ArmingRow {
@@ -137,6 +142,9 @@ export function rowOfPoint(record: PointRecord): PointRow {
     note: record.note,
     incident: record.incident ?? null,
     ending: record.status.end ?? '',
+    terms: JSON.stringify(record.terms ?? {}),
+    watch: record.watch === undefined ? '' : JSON.stringify(record.watch),
+    canary: canaryText(record.canary),
   };
 }
 
@@ -168,6 +176,9 @@ export function pointFromRow(row: PointRow): PointRecord {
     owner: row.owner,
     note: row.note,
     ...(row.incident === null ? {} : { incident: row.incident }),
+    ...termsPart(termsFrom(row.terms)),
+    ...(row.watch === '' ? {} : { watch: { onlyChanges: objectFrom(row.watch)['onlyChanges'] === true } }),
+    ...canaryFrom(row.canary),
   };
 }
 
@@ -180,6 +191,31 @@ function engineFrom(text: string): EngineName {
 function listFrom(json: string): unknown[] {
   const list: unknown = JSON.parse(json);
   return Array.isArray(list) ? list : [];
+}
+
+/** What is not there, or is none, is an empty one. */
+function objectFrom(json: string): Readonly<Record<string, unknown>> {
+  const value: unknown = json === '' ? {} : JSON.parse(json);
+  return typeof value === 'object' && value !== null ? { ...value } : {};
+}
+
+function termsFrom(json: string): PointTerms {
+  const { canaryMs, cpuPercent, allThreads } = objectFrom(json);
+  return {
+    ...(typeof canaryMs === 'number' ? { canaryMs } : {}),
+    ...(typeof cpuPercent === 'number' ? { cpuPercent } : {}),
+    ...(typeof allThreads === 'boolean' ? { allThreads } : {}),
+  };
+}
+
+export function canaryText(canary: FleetCanary | undefined): string {
+  return canary === undefined ? '' : JSON.stringify(canary);
+}
+
+function canaryFrom(json: string): Pick<PointRecord, 'canary'> {
+  const { agent, host, untilMs, isOver } = objectFrom(json);
+  if (typeof agent !== 'string' || typeof host !== 'string' || typeof untilMs !== 'number') return {};
+  return { canary: { agent, host, untilMs, isOver: isOver === true } };
 }
 
 function boundsFrom(json: string): PointRecord['bounds'] {

@@ -156,6 +156,12 @@ const steps: readonly string[] = [
   ) STRICT;
   CREATE INDEX deliveries_waiting ON deliveries (incident, url, number) WHERE state = 'waiting';
   `,
+  // How points are run, writes that are hits, and the host that a point of a fleet is tried at first.
+  `
+  ALTER TABLE points ADD COLUMN terms TEXT NOT NULL DEFAULT '{}';
+  ALTER TABLE points ADD COLUMN watch TEXT NOT NULL DEFAULT '';
+  ALTER TABLE points ADD COLUMN canary TEXT NOT NULL DEFAULT '';
+  `,
 ];
 
 /** Brings the schema up to date; true when the index was empty before. */

@@ -16,6 +16,7 @@ import { badData, withContext } from '../../format/error.js';
 import { isIdentifier, pointOfArming } from '../../format/identifier.js';
 import { blobPath, listBlobs, sweepIncoming, writeBlob } from './blob.js';
 import {
+  canaryText,
   pointFromRow,
   rowOfPoint,
   rowOfSnapshot,
@@ -117,6 +118,7 @@ export function openStore(options: StoreOptions): EmbeddedStore {
     notifications: openNotificationQueue(database, incidents),
     putPoint: (point) => void statements.putPoint.run(rowOfPoint(point)),
     updatePoint: (id, status) => void statements.updatePoint.run({ id, end: '', ...status }),
+    updateCanary: (id, canary) => void statements.updateCanary.run({ id, canary: canaryText(canary) }),
     updatePoints(updates) {
       const write = database.transaction(() => {
         for (const update of updates) statements.updatePoint.run({ end: '', ...update });
@@ -219,12 +221,16 @@ function prepare(database: Database) {
   return {
     putPoint: database.prepare<[PointRow]>(
       `INSERT INTO points VALUES (@id, @created_ms, @target, @location, @condition, @captures, @engine, @max_hits, @min_interval_ns,
-       @expires_ms, @agent, @pids, @module_path, @build_id, @plan, @phase, @why, @kind, @every_process, @bounds, @owner, @note, @incident, @ending)
+       @expires_ms, @agent, @pids, @module_path, @build_id, @plan, @phase, @why, @kind, @every_process, @bounds, @owner, @note, @incident, @ending,
+       @terms, @watch, @canary)
        ON CONFLICT (id) DO UPDATE SET pids = excluded.pids, agent = excluded.agent, plan = excluded.plan,
        phase = excluded.phase, why = excluded.why, ending = excluded.ending`,
     ),
     updatePoint: database.prepare<[{ id: string; phase: string; why: string; end: string }]>(
       'UPDATE points SET phase = @phase, why = @why, ending = @end WHERE id = @id',
+    ),
+    updateCanary: database.prepare<[{ id: string; canary: string }]>(
+      'UPDATE points SET canary = @canary WHERE id = @id',
     ),
     points: database.prepare<[], PointRow>('SELECT * FROM points ORDER BY id'),
     pointsByPrefix: database.prepare<[string, string], PointRow>(`SELECT * FROM points WHERE ${range}`),

@@ -5,6 +5,7 @@
  * A snapshot may be acknowledged to its agent when `commit` has returned: file and row are then on disk.
  */
 import type { EngineName } from '../../format/capture.js';
+import type { PointTerms } from '../../format/point-terms.js';
 
 export interface Store extends Disposable {
   readonly folder: string;
@@ -12,6 +13,8 @@ export interface Store extends Disposable {
   putPoint(point: PointRecord): void;
   /** Notes how a point stands; unknown ids are ignored. */
   updatePoint(id: string, status: PointStatus): void;
+  /** Undefined: it is tried nowhere first any more, or not yet. */
+  updateCanary(id: string, canary: FleetCanary | undefined): void;
   /** All at once. */
   updatePoints(updates: readonly PointUpdate[]): void;
   listPoints(): readonly PointRecord[];
@@ -126,6 +129,20 @@ export interface PointRecord {
   readonly note: string;
   /** The incident that it belongs to. */
   readonly incident?: string;
+  readonly terms?: PointTerms;
+  /** The location is an expression, and hits are writes of it. */
+  readonly watch?: { readonly onlyChanges: boolean };
+  /** Of a point of a fleet. */
+  readonly canary?: FleetCanary;
+}
+
+/** Where a point of a fleet is tried first: nowhere else until that is over. */
+export interface FleetCanary {
+  /** The agent's identity, and its name as people know it. */
+  readonly agent: string;
+  readonly host: string;
+  readonly untilMs: number;
+  readonly isOver: boolean;
 }
 
 /** Whether a controller with a fleet keeps it: such a point is planned for each build, and is nobody else's to judge. */

@@ -16,9 +16,11 @@
 
 /* With room around it, so that what plans read by an address in the module does not change. */
 uint64_t global_numbers[1024] __attribute__((aligned(4096))) = {0x1122334455667788, 42, UINT64_MAX, 7};
-uint64_t saved_stack;
+/* In the middle of it is what changes while states are run: far from all that plans read. */
+uint64_t apart[32768];
 /* The write before the probed instruction: who watches it finds the same state. */
-uint64_t written;
+extern uint64_t written;
+__asm__(".globl written\n.set written, apart + 131072\n.set saved_stack, apart + 131088\n");
 
 void run_state(const uint64_t *registers);
 __asm__(".text\n"

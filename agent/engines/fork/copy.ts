@@ -56,6 +56,7 @@ export function copyProcess(request: CopyRequest, tracees: Tracees): Copied {
       { pid, tids: [], stackBytes: 0, maxBytes: 0 },
       {
         tracees,
+        goOn: undefined,
         letGo: (stop) => {
           detach(stop.tid, pendingSignal(stop));
           tracees.forget(stop.tid);
@@ -153,10 +154,7 @@ class Copier implements Disposable {
       refusal ??= refused;
     }
     if (refusal !== undefined) throw unsupported(pid, refusal, noCalls);
-    throw unsupported(
-      pid,
-      'none of its threads stands where it could be led away: all get a signal, are in the middle of a restartable sequence, or have their system calls dispatched',
-    );
+    throw noneFit(pid, stopped);
   }
 
   /** One that is in a system call can be led away; of others only those that are in no restartable sequence (rseq(2)), which would not notice. */
@@ -216,6 +214,15 @@ function whyFiltered(pid: number, tid: number, chain: Chain): string | undefined
   } catch (error) {
     return toStillframeError(error).message;
   }
+}
+
+/** NB: what may be otherwise in a moment is a `limit`, which is tried again. */
+function noneFit(pid: number, stopped: readonly StoppedThread[]): StillframeError {
+  const isHeld = stopped.every(({ slot, state }) => slot < 0 && state === 'D');
+  const why = isHeld
+    ? 'all of its threads are in uninterruptible system calls, or frozen, and did not stop'
+    : 'none of its threads stands where it could be led away: all get a signal, are in the middle of a restartable sequence, or have their system calls dispatched';
+  return new StillframeError('limit', `cannot copy process ${pid}: ${why}`, { detail: { pid } });
 }
 
 function unsupported(pid: number, reason: string, hint?: string): StillframeError {

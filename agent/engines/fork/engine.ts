@@ -51,7 +51,7 @@ async function probe(turns: Turns): Promise<EngineSupport> {
     } finally {
       shell.stdio[3]?.destroy();
     }
-    return { supported: 'yes', detail: `a process of its own was copied${ownProcessesOnly()}` };
+    return { supported: 'yes', detail: `a process of its own was copied${ownProcessesOnly('CAP_DAC_OVERRIDE')}` };
   } catch (error) {
     const { code, message, hint } = toStillframeError(error);
     if (code !== 'denied' && code !== 'system') return { supported: 'unknown', detail: message };
@@ -82,25 +82,24 @@ async function copy({ pid }: CopyOrder): Promise<CopiedProcess> {
   checkCopyable(pid);
   const guard = new MemoryGuard(pid);
   guard.checkBefore();
-  const thread = await TracingThread.open(pid, defaultJournalFolder(), noEvents);
-  try {
-    const result = await tryCopy(pid, thread);
-    return new Twin(result, thread, guard);
-  } catch (error) {
-    await thread[Symbol.asyncDispose]();
-    throw error;
-  }
+  return await tryCopy(pid, guard);
 }
 
-/** On a busy machine a thread may wait for a processor for longer than the others should stand still: then all have gone on, and it is tried again. */
-async function tryCopy(pid: number, thread: TracingThread): Promise<Copied> {
+/**
+ * On a busy machine a thread may wait for a processor for longer than the others should stand still; in a storm of signals all threads may be just getting one. Then
+ * all have gone on, and it is tried again, by another tracing thread: those that did not stop are this one's until it ends.
+ */
+async function tryCopy(pid: number, guard: MemoryGuard): Promise<Twin> {
   for (let attempt = 1; ; attempt++) {
+    const thread = await TracingThread.open(pid, defaultJournalFolder(), noEvents);
     try {
-      return (await thread.request({ command: 'copy', request: { pid, maxStopMs } })) as Copied;
+      const copied = await thread.request({ command: 'copy', request: { pid, maxStopMs } });
+      return new Twin(copied as Copied, thread, guard);
     } catch (error) {
+      await thread[Symbol.asyncDispose]();
       if (toStillframeError(error).code !== 'limit' || attempt >= maxAttempts) throw error;
-      await pause(retryMs);
     }
+    await pause(retryMs);
   }
 }
 

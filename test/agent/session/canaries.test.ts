@@ -26,7 +26,7 @@ const seconds = async (count: number): Promise<void> => {
 };
 
 const arm = async (more: Partial<PointRequest> = {}): Promise<PointView> =>
-  await lab.session.arm(requestOf({ id, pids: all, maxHits: 5, canaryMs: 35_000, ...more }));
+  await lab.session.arm(requestOf({ id, pids: all, maxHits: 5, terms: { canaryMs: 35_000 }, ...more }));
 
 const view = async (): Promise<PointView | undefined> => (await lab.session.points())[0];
 
@@ -55,9 +55,9 @@ describe('a point that covers several processes', () => {
   });
 
   test.each([
-    ['the policy asks for it', { canaryMs: 0 }, 10_000, [100]],
-    ['the policy asks for longer', { canaryMs: 5000 }, 10_000, [100]],
-    ['nobody asks for it', { canaryMs: 0 }, 0, all],
+    ['the policy asks for it', { terms: {} }, 10_000, [100]],
+    ['the policy asks for longer', { terms: { canaryMs: 5000 } }, 10_000, [100]],
+    ['nobody asks for it', { terms: {} }, 0, all],
     ['it covers one process', { pids: [100] }, 0, [100]],
   ])('%s', async (_, more, leastMs, first) => {
     await lab.session[Symbol.asyncDispose]();

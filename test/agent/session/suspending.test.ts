@@ -1,6 +1,7 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { defaultPolicy } from '../../../agent/policy/policy.js';
+import { defaultPolicy, readPolicy } from '../../../agent/policy/policy.js';
 import { PointRecords } from '../../../agent/session/point-records.js';
 import { requestOf, targetOf, useSessions } from './session-lab.js';
 
@@ -52,6 +53,39 @@ describe('a point that costs too much', () => {
       await looks(1);
     }
     expect((await lab.session.points())[0]?.phase).toBe('armed');
+  });
+
+  test.each([
+    [3, 20, 'armed'],
+    [0.5, 8, 'suspended'],
+  ] as const)(
+    'has the budget that was asked for: %d%%, when it takes %d ms a second',
+    async (cpuPercent, ms, phase) => {
+      const view = await lab.session.arm(requestOf({ terms: { cpuPercent } }));
+      expect(view.cpuPercent).toBe(cpuPercent);
+      for (let i = 1; i <= 30; i++) {
+        spent(i * ms);
+        await looks(1);
+      }
+      const [now] = await lab.session.points();
+      expect(now?.phase).toBe(phase);
+      if (phase === 'suspended')
+        expect(now?.why).toContain(`and it may take ${cpuPercent}% over 10 s (--cpu); `);
+    },
+  );
+
+  test('cannot ask for more than the policy allows', async () => {
+    await expect(lab.session.arm(requestOf({ terms: { cpuPercent: 6 } }))).rejects.toThrow(
+      'the default limits does not allow a point 6% of a CPU (cpuPercent.most: 5)',
+    );
+    await lab.session[Symbol.asyncDispose]();
+    const path = join(lab.folder, 'policy.json');
+    writeFileSync(path, '{ "cpuPercent": { "point": 2 } }');
+    lab.session = lab.makeSession(readPolicy(path));
+    await expect(lab.session.arm(requestOf({ terms: { cpuPercent: 3 } }))).rejects.toThrow(
+      '(cpuPercent.most: 2)',
+    );
+    expect((await lab.session.arm(requestOf({ terms: { cpuPercent: 1.5 } }))).phase).toBe('armed');
   });
 
   test('the dearest goes when all together take too much', async () => {

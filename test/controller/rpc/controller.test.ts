@@ -50,6 +50,8 @@ const options: SnapOptions = {
   detach: false,
   owner: 'eva@desk',
   note: 'why so slow? ünïcödé',
+  terms: { canaryMs: 0, cpuPercent: 0.25, allThreads: true },
+  watch: { onlyChanges: true },
 };
 const pointOptions = {
   target: options.target,

@@ -50,6 +50,9 @@ const point: PointRecord = {
   owner: 'ada@host',
   note: 'why totals are wrong',
   incident: '0t3k9fx7q2ab',
+  terms: { canaryMs: 35_000, cpuPercent: 0.5, allThreads: true },
+  watch: { onlyChanges: true },
+  canary: { agent: 'dialed web-1', host: 'web-1', untilMs: 1_700_000_035_000, isOver: false },
 };
 
 describe('snapshots', () => {
@@ -214,6 +217,10 @@ describe('points', () => {
     using store = open();
     const found = store.findPoint('0000000000p');
     expect({ ...found, plan: Uint8Array.from(found.plan) }).toEqual(point);
+    store.updateCanary(point.id, { agent: 'a', host: 'b', untilMs: 1, isOver: true });
+    expect(store.findPoint(point.id).canary).toEqual({ agent: 'a', host: 'b', untilMs: 1, isOver: true });
+    store.updateCanary(point.id, undefined);
+    expect(store.findPoint(point.id).canary).toBeUndefined();
     store.updatePoint(point.id, { phase: 'ended', why: 'removed' });
     expect(store.listPoints()[0]?.status).toEqual({ phase: 'ended', why: 'removed' });
   });

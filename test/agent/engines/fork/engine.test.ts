@@ -150,17 +150,21 @@ describe('fork', () => {
     expect(await askHealth(target)).toMatchObject({ wrong: 0, childSignals: 0, endedEarly: 0, hasChild: 0 });
   });
 
-  test('the copy is gone when the core cannot be written, and so is the file', async () => {
+  test.each([
+    { what: 'full', options: 'size=4m', errno: 'ENOSPC', hint: /^the disk is full: / },
+    { what: 'read-only', options: 'ro', errno: 'EROFS', hint: /^the disk is read-only: / },
+  ])('on a $what disk neither the copy nor a part of the core stays', async ({ options, errno, hint }) => {
     using folder = new Folder();
     await using target = startProgram(copiedProgram, ['1', '16']);
     await target.nextLine();
     await using tracer = new TracerSupervisor();
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'none', folder.path]);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'none', folder.path]);
     try {
       const file = join(folder.path, 'x.core');
       await expect(tracer.core({ ...order, pid: target.pid, file }, nothing)).rejects.toMatchObject({
         code: 'system',
-        message: `cannot write the core "${file}": ENOSPC`,
+        message: `cannot write the core "${file}": ${errno}`,
+        hint: expect.stringMatching(hint),
       });
       expect(readdirSync(folder.path)).toEqual([]);
     } finally {

@@ -4,6 +4,7 @@ import { compileC } from '../../../support/compile-c.js';
 export const hostileProgram: string = compileC(
   `#define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -93,6 +94,16 @@ static void *vfork_parent(void *argument) {
   if (child == 0) { prctl(PR_SET_PDEATHSIG, SIGKILL); for (;;) pause(); }
   return argument;
 }
+/* Waits for a file system that does not answer, and must wait until it does or is gone. */
+static const char *mute;
+static volatile int waited;
+static void *mute_opener(void *argument) {
+  int fd = open(mute, O_RDONLY);
+  waited = fd < 0 && (errno == ENOTCONN || errno == ECONNABORTED) ? 1 : -1;
+  if (waited < 0) wrong++;
+  for (;;) pause();
+  return argument;
+}
 static long *memory, pages;
 static volatile int filled;
 static void *writer(void *argument) {
@@ -121,6 +132,7 @@ int main(int argc, char **argv) {
   if (!strcmp(mode, "threads")) extra = spawner;
   if (!strcmp(mode, "vfork")) extra = vforker;
   if (!strcmp(mode, "trap")) extra = trapper;
+  if (!strcmp(mode, "mute")) { mute = argv[2]; extra = mute_opener; }
   if (!strcmp(mode, "vfork-parent")) extra = vfork_parent;
   if (!strcmp(mode, "undumpable")) prctl(PR_SET_DUMPABLE, 0);
   if (!strcmp(mode, "traced") && fork() == 0) {

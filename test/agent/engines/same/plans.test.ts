@@ -32,7 +32,7 @@ import { agreedOf, commonRegisters, coreOf } from './compare.js';
 import { type Brought, passagesFor, PlanRunner, wayNames } from './run-plans.js';
 
 const plansOfBatch = 20;
-const batches = Math.ceil(Number(process.env['STILLFRAME_PLANS'] ?? 100) / plansOfBatch);
+const batches = Math.ceil(Number(process.env['STILLFRAME_PLANS'] ?? 60) / plansOfBatch);
 const statesOfBatch = 3;
 const rangesOfPlan = 25;
 
