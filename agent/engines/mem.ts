@@ -42,7 +42,7 @@ function probe(): EngineSupport {
     }
     return {
       supported: 'yes',
-      detail: `/proc/PID/mem and /proc/PID/task/TID/syscall can be read${ownProcessesOnly()}`,
+      detail: `/proc/PID/mem and /proc/PID/task/TID/syscall can be read${ownProcessesOnly('CAP_DAC_READ_SEARCH')}`,
     };
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);

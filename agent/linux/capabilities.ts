@@ -57,10 +57,16 @@ export function parseCapabilities(mask: bigint): ReadonlySet<CapabilityName> {
 export const readCapabilities = (): ReadonlySet<CapabilityName> =>
   parseCapabilities(readStatus(process.pid).capabilitiesEffective);
 
-/** What an engine adds to its report that works on some processes only; empty where it works on all. */
-export function ownProcessesOnly(): string {
-  if (readCapabilities().has('CAP_SYS_PTRACE')) return '';
-  return ', for processes of its own user only: others need CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH';
+/**
+ * What an engine adds to its report that works on some processes only; empty where it works on all. `file`: what the files in /proc of others take that it
+ * opens, where it cannot do without them.
+ */
+export function ownProcessesOnly(file?: 'CAP_DAC_READ_SEARCH' | 'CAP_DAC_OVERRIDE'): string {
+  const held = readCapabilities();
+  const only = ', for processes of its own user only: others need';
+  if (!held.has('CAP_SYS_PTRACE')) return `${only} CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH`;
+  const isOpen = file === undefined || held.has(file) || held.has('CAP_DAC_OVERRIDE');
+  return isOpen ? '' : `${only} ${file}`;
 }
 
 /** Sysctls that decide what is allowed; undefined where this kernel has none of that name. */

@@ -1,7 +1,8 @@
 import type { CapturedRange, Mapping, ProcessFacts } from '../../format/capture.js';
 import { defaultLimits } from '../../format/limits.js';
 import { ProcessMemory } from '../linux/memory.js';
-import { parseAuxv, readCommandLine, readMaps, readProcBytes, readStat, readStatus } from '../linux/proc.js';
+import { readAuxv } from '../linux/peeked-memory.js';
+import { parseAuxv, readCommandLine, readMaps, readStat, readStatus } from '../linux/proc.js';
 import type { ElfFactsCache } from './elf-facts.js';
 import { readLinkMap } from './link-map.js';
 import { readModules } from './modules.js';
@@ -18,7 +19,7 @@ export function readProcessFacts(
   const stat = readStat(pid);
   const status = readStatus(pid);
   const mappings = readMaps(pid);
-  const auxv = readProcBytes(pid, 'auxv');
+  const auxv = readAuxv(pid);
   using memory = new ProcessMemory(pid);
   const modules = readModules(pid, mappings, cache, maxModules);
   return {

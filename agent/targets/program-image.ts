@@ -4,7 +4,7 @@
  * same after all, the same program lies at the same addresses.
  */
 import { toStillframeError } from '../../format/error.js';
-import { readProcBytes } from '../linux/proc.js';
+import { readAuxv } from '../linux/peeked-memory.js';
 
 /** The auxiliary vectors of processes at one moment: of a process that has many points it is read once. */
 export class ProgramImages {
@@ -14,7 +14,7 @@ export class ProgramImages {
   auxv(pid: number): Buffer {
     const seen = this.#seen.get(pid);
     if (seen !== undefined) return seen;
-    const auxv = readProcBytes(pid, 'auxv');
+    const auxv = readAuxv(pid);
     this.#seen.set(pid, auxv);
     return auxv;
   }
@@ -27,7 +27,7 @@ export class ProgramImage {
   /** Throws `target-gone`, `denied`. */
   constructor(pid: number) {
     this.#pid = pid;
-    this.#auxv = readProcBytes(pid, 'auxv');
+    this.#auxv = readAuxv(pid);
   }
 
   /** Whether the process runs another program by now. One that is gone runs none. */

@@ -16,6 +16,7 @@ function send(message: FromTracer): void {
 
 const [, , journalFolder = defaultJournalFolder()] = process.argv;
 
+const journal = new Journal(journalFolder);
 const service = new TracerService(allEngines({ journalFolder }), {
   hit: (pointId, captured) => send({ kind: 'hit', pointId, captured }),
   ended: (pointId, pid, reason, last) => send({ kind: 'ended', pointId, pid, reason, last }),
@@ -71,7 +72,28 @@ async function answer(message: ToTracer): Promise<void> {
 
 /** At once, whatever threads are blocked in: process.exit would wait for them. */
 function vanish(): void {
-  process.kill(process.pid, 'SIGKILL');
+  try {
+    journal.restoreOwn();
+  } finally {
+    process.kill(process.pid, 'SIGKILL');
+  }
+}
+
+/** What is written into code, only we can take out without harm: that is waited for, also where a busy machine makes it long. */
+const maxEndMs = 500;
+const maxWrittenEndMs = 20_000;
+
+/** The front is gone. */
+function end(): void {
+  const beganMs = performance.now();
+  const limit = setInterval(() => {
+    const isLong = performance.now() - beganMs > maxWrittenEndMs;
+    if (isLong || !journal.hasOwn()) vanish();
+  }, maxEndMs);
+  void service.shutdown().then(() => {
+    clearInterval(limit);
+    vanish();
+  }, vanish);
 }
 
 if (process.send === undefined) {
@@ -82,16 +104,10 @@ if (process.send === undefined) {
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
 process.on('SIGHUP', () => undefined);
-process.on('disconnect', () => {
-  const limit = setTimeout(vanish, 500);
-  void service.shutdown().then(() => {
-    clearTimeout(limit);
-    vanish();
-  }, vanish);
-});
+process.on('disconnect', end);
 process.on('message', (message: ToTracer) => {
   void answer(message);
 });
 // What a tracer before this one left when it was killed together with its front.
-for (const message of new Journal(journalFolder).replay()) send({ kind: 'log', level: 'warn', message });
+for (const message of journal.replay()) send({ kind: 'log', level: 'warn', message });
 send({ kind: 'ready', capabilities: [...readCapabilities()] });

@@ -42,6 +42,11 @@ export interface TracerEvents extends PointLooksEvents {
   ended(pointId: string, pid: number, reason: PointEnd, last: PointCounters): void;
 }
 
+interface FirstArmed {
+  readonly point: ArmedPoint;
+  readonly refusals: readonly string[];
+}
+
 export class TracerService {
   readonly #engines: readonly Engine[];
   readonly #events: TracerEvents;
@@ -53,6 +58,9 @@ export class TracerService {
   #hidden: ReadonlySet<number> = new Set();
   #supports: Promise<ReadonlyMap<EngineName, EngineSupport>> | undefined;
   #measurements = 0;
+  readonly #measured = new Set<LookedAfter>();
+  readonly #arming = new Set<Promise<FirstArmed>>();
+  #isClosing = false;
 
   constructor(engines: readonly Engine[], events: TracerEvents) {
     this.#engines = engines;
@@ -204,18 +212,22 @@ export class TracerService {
     );
     const measured = { pointId, pid: request.pid, point };
     this.#looks.add(measured);
+    this.#measured.add(measured);
     try {
       await new Promise((resolve) => setTimeout(resolve, request.durationMs));
     } finally {
       this.#looks.remove(measured);
+      this.#measured.delete(measured);
       await point.disarm();
     }
     return { engine: point.engine, counters: point.counters() };
   }
 
-  /** Disarms everything; what cannot be disarmed is logged, and goes with the process. */
+  /** Disarms everything, also what is just being armed; what cannot be disarmed is logged, and goes with the process. */
   async shutdown(): Promise<void> {
-    const points = [...this.#points.values()];
+    this.#isClosing = true;
+    await Promise.allSettled(this.#arming);
+    const points = [...this.#points.values(), ...this.#measured];
     this.#points.clear();
     this.#looks[Symbol.dispose]();
     const results = await Promise.allSettled(points.map(({ point }) => point.disarm()));
@@ -224,10 +236,24 @@ export class TracerService {
     }
   }
 
-  async #armFirst(
-    request: TracerArmRequest,
-    sink: PointSink,
-  ): Promise<{ point: ArmedPoint; refusals: readonly string[] }> {
+  async #armFirst(request: TracerArmRequest, sink: PointSink): Promise<FirstArmed> {
+    const arming = this.#armUnlessClosing(request, sink);
+    this.#arming.add(arming);
+    try {
+      return await arming;
+    } finally {
+      this.#arming.delete(arming);
+    }
+  }
+
+  async #armUnlessClosing(request: TracerArmRequest, sink: PointSink): Promise<FirstArmed> {
+    const armed = this.#isClosing ? undefined : await this.#armBest(request, sink);
+    if (armed !== undefined && !this.#isClosing) return armed;
+    await armed?.point.disarm();
+    throw new StillframeError('unreachable', 'the tracer is being ended');
+  }
+
+  async #armBest(request: TracerArmRequest, sink: PointSink): Promise<FirstArmed> {
     const { countOnly = false, allThreads = false } = request;
     const plan = countOnly ? withoutRanges(request.plan) : request.plan;
     const choice = chooseForPoint(await this.#choice(request.engine), plan);

@@ -21,10 +21,10 @@ export interface PlanRepeat {
   readonly next: Uint8Array;
 }
 
-export const maxRepeatItems = 1024;
+export const maxRepeatItems = 1000;
 
-/** See {@link PlanRepeat}: of one hit. */
-export const maxRepeated = 2048;
+/** See {@link PlanRepeat}: of one hit. An engine that stops threads takes some microseconds for each. */
+export const maxRepeated = 1024;
 
 /** Repeats in repeats: programs of the kernel call functions only so deep. */
 export const maxRepeatNesting = 4;

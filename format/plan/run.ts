@@ -207,13 +207,13 @@ class SiteRun {
     if (!this.#hasRoom(range)) return;
     const { path } = range;
     const first = evaluateValue(operationsOf(range.address), context);
-    if (isAbsent(first)) return this.#miss(path, first);
+    if (isAbsent(first)) return this.#miss(path, faulted('address', first));
     const lengthBits = evaluateValue(operationsOf(range.length), context);
-    if (isAbsent(lengthBits)) return this.#miss(path, lengthBits);
+    if (isAbsent(lengthBits)) return this.#miss(path, faulted('length', lengthBits));
     const length = BigInt.asIntN(64, lengthBits);
     if (length <= 0n) return;
     const countBits = count === undefined ? undefined : evaluateValue(operationsOf(count), context);
-    if (isAbsent(countBits)) return this.#miss(path, countBits);
+    if (isAbsent(countBits)) return this.#miss(path, faulted('number of items', countBits));
     const wanted = countBits === undefined ? undefined : BigInt.asIntN(64, countBits);
     if (wanted !== undefined && wanted <= 0n) return;
     let address = first;
@@ -222,7 +222,8 @@ class SiteRun {
       this.collect(range.children, address);
       if (wanted !== undefined && BigInt(item) >= wanted) return;
       const following = evaluateValue(operationsOf(next), this.context(address));
-      if (isAbsent(following)) return this.#hasRoom(range) ? this.#miss(path, following) : undefined;
+      if (isAbsent(following))
+        return this.#hasRoom(range) ? this.#miss(path, faulted('next item', following)) : undefined;
       if (!isAddress(following) || following === first || following === address) return;
       address = following;
       if (item >= maxItems) {

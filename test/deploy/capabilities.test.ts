@@ -129,25 +129,40 @@ test('the ptrace engine refuses what could never fire', async () => {
   expect(disturbedThreads(service.pid)).toEqual([]);
 });
 
+test('without CAP_DAC_READ_SEARCH the mem engine says what is missing, and a point needs it not', async () => {
+  const capability = 'CAP_DAC_READ_SEARCH';
+  let agent: Awaited<ReturnType<typeof startAgentAsUnit>>;
+  try {
+    agent = await startAgentAsUnit(workplace, capability, { without: capability });
+  } catch (error) {
+    // Where not even the sources lie open to everybody.
+    expect(String(error)).toMatch(/EACCES|Permission denied/);
+    return;
+  }
+  const at = ['--agent', agent.address];
+  const result = await workplace.run('now', String(service.pid), '--engine', 'mem', ...at);
+  expect(result.stderr).toContain(capability);
+  expect(result.status).toBe(5);
+  const [snapshot] = (await workplace.json(
+    'snap',
+    String(service.pid),
+    errorLocation(),
+    ...wanted,
+    ...at,
+  )) as [SnapshotJson];
+  expect(snapshot.engine).toBe('uprobe');
+});
+
 const uprobe = ['snap', '--engine', 'uprobe'];
 test.each([
   ['CAP_BPF', uprobe, /CAP_BPF/],
   ['CAP_PERFMON', uprobe, /CAP_PERFMON/],
   ['CAP_SYS_PTRACE', ['snap'], /CAP_SYS_PTRACE/],
-  ['CAP_DAC_READ_SEARCH', ['snap'], /CAP_DAC_READ_SEARCH/],
   ['CAP_CHECKPOINT_RESTORE', ['snap', '--exe'], /CAP_CHECKPOINT_RESTORE/],
 ])(
   'without %s it does not do, and says what is missing',
   async (capability, [command = '', ...options], names) => {
-    let agent: Awaited<ReturnType<typeof startAgentAsUnit>>;
-    try {
-      agent = await startAgentAsUnit(workplace, capability, { without: capability });
-    } catch (error) {
-      // Where not even the sources lie open to everybody.
-      expect(capability).toBe('CAP_DAC_READ_SEARCH');
-      expect(String(error)).toMatch(/EACCES|Permission denied/);
-      return;
-    }
+    const agent = await startAgentAsUnit(workplace, capability, { without: capability });
     const isReplaced = options[0] === '--exe';
     const target = isReplaced ? replaced.pid : service.pid;
     const rest = isReplaced ? ['--exe', copy] : options;

@@ -75,19 +75,45 @@ describe.each([
 });
 
 describe('a process of another user', { timeout: 120_000 }, () => {
+  test('with CAP_SYS_PTRACE alone doctor says what it is for', async () => {
+    const [doctor] = (await workplace.json('doctor', ...capable)) as [
+      { readonly engines: readonly { readonly engine: string; readonly detail: string }[] },
+    ];
+    const detail = (name: string): string | undefined =>
+      doctor.engines.find(({ engine }) => engine === name)?.detail;
+    expect(detail('ptrace')).toMatch(
+      /, points in processes of its own user only: others need an agent of root$/,
+    );
+    expect(detail('fork')).toMatch(/, for processes of its own user only: others need CAP_DAC_OVERRIDE$/);
+    expect(detail('mem')).toMatch(/, for processes of its own user only: others need CAP_DAC_READ_SEARCH$/);
+  });
+
+  test('with CAP_SYS_PTRACE alone: all threads now, by ptrace', async () => {
+    const [now] = (await workplace.json('now', String(others.pid), ...capable)) as [SnapshotJson];
+    expect(now.engine).toBe('ptrace');
+    expect(now.threads.length).toBeGreaterThan(2);
+    expect(JSON.stringify(now.threads)).toContain('"function"');
+    await expectWell(others);
+  });
+
   test.each([
-    { who: 'with CAP_SYS_PTRACE alone', at: () => capable, missing: /CAP_DAC_READ_SEARCH/ },
-    { who: 'with no capability', at: () => plain, missing: /CAP_SYS_PTRACE/ },
-  ])('$who it is refused, and what it takes is named', async ({ at, missing }) => {
-    const pid = String(others.pid);
+    {
+      who: 'with CAP_SYS_PTRACE alone',
+      at: () => capable,
+      refused: ['snap'],
+      names: /only from root or from the user of the process$/m,
+    },
+    { who: 'with CAP_SYS_PTRACE alone', at: () => capable, refused: ['core'], names: /CAP_DAC/ },
+    { who: 'with no capability', at: () => plain, refused: ['now', 'snap', 'core'], names: /CAP_SYS_PTRACE/ },
+  ])('$who: $refused are refused, and what it takes is named', async ({ at, refused, names }) => {
     const file = join(workplace.folder, 'others.core');
-    for (const args of [
-      ['now', pid],
-      ['snap', pid, 'step'],
-      ['core', pid, '--full', '-o', file],
-    ]) {
-      const result = await workplace.run(...args, ...at());
-      expect(result.stderr).toMatch(missing);
+    const options: Readonly<Record<string, readonly string[]>> = {
+      snap: ['step'],
+      core: ['--full', '-o', file],
+    };
+    for (const command of refused) {
+      const result = await workplace.run(command, String(others.pid), ...(options[command] ?? []), ...at());
+      expect(result.stderr).toMatch(names);
       expect(result.status).toBe(5);
     }
     await expectWell(others);

@@ -260,18 +260,24 @@ class PtracePoint implements ArmedPoint {
     return this.#warning;
   }
 
-  counters(): PointCounters {
-    const words = new BigInt64Array(this.#counters);
-    const read = (slot: CounterSlot): bigint => Atomics.load(words, counterSlots.indexOf(slot));
+  #read(slot: CounterSlot): bigint {
+    return Atomics.load(new BigInt64Array(this.#counters), counterSlots.indexOf(slot));
+  }
+
+  look(): Pick<PointCounters, 'hits' | 'awaited'> {
     const awaited = this.#ended ? undefined : this.#loading?.whyNot();
+    return { hits: this.#read('hits'), ...(awaited === undefined ? {} : { awaited }) };
+  }
+
+  counters(): PointCounters {
+    const read = (slot: CounterSlot): bigint => this.#read(slot);
     return {
-      hits: read('hits'),
+      ...this.look(),
       conditionFalse: read('conditionFalse'),
       faults: read('faults'),
       dropped: read('dropped'),
       delivered: read('delivered'),
       ...(read('limited') === 0n ? {} : { limited: read('limited') }),
-      ...(awaited === undefined ? {} : { awaited }),
     };
   }
 

@@ -112,6 +112,30 @@ export class Journal {
     return said;
   }
 
+  /** Whether this process has written anything into another that is still there. */
+  hasOwn(): boolean {
+    return this.#own().length > 0;
+  }
+
+  /** As {@link replay}, of what this process has written: when it is to end and cannot take it out in order. */
+  restoreOwn(): void {
+    for (const entry of this.#own()) restore(entry);
+  }
+
+  #own(): JournalEntry[] {
+    return this.#names().flatMap((name) => {
+      if (!name.endsWith('.json')) return [];
+      try {
+        const entry = readEntry(join(this.folder, name));
+        return entry.tracer.pid === process.pid ? [entry] : [];
+      } catch (error) {
+        // Taken away meanwhile, or no entry at all: none of ours.
+        if (isMissing(error) || toStillframeError(error).code === 'bad-data') return [];
+        throw error;
+      }
+    });
+  }
+
   #names(): string[] {
     try {
       checkFolder(this.folder);

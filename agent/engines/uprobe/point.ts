@@ -1,4 +1,4 @@
-/** A point armed by uprobes: one program and one attachment a site, one ring and one set of counters for all. */
+/** A point armed by uprobes: one program and one link for all sites that are the same, one ring and one set of counters for all. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PlanTiming } from '../../../format/plan/timing.js';
 import type { PointCounters, PointSink, ArmedPoint, ArmRequest } from '../engine.js';

@@ -21,7 +21,9 @@ test('a signal that comes while the verifier looks at a program does not refuse 
     signals++;
   };
   process.on('SIGUSR2', count);
-  const storm = spawn('sh', ['-c', `while kill -USR2 ${process.pid}; do sleep 0.002; done`], { stdio: 'ignore' });
+  const storm = spawn('sh', ['-c', `while kill -USR2 ${process.pid}; do sleep 0.002; done`], {
+    stdio: 'ignore',
+  });
   await once(storm, 'spawn');
   try {
     const bytes = longProgram(20_000);

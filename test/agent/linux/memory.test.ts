@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { isAbsent } from '../../../format/absent.js';
-import { ProcessMemory, VectorReader } from '../../../agent/linux/memory.js';
+import { ProcessMemory } from '../../../agent/linux/memory.js';
+import { VectorReader } from '../../../agent/linux/memory-vector.js';
 import { compileC } from '../../support/compile-c.js';
 import { startProgram } from '../../support/running-program.js';
 

@@ -14,21 +14,43 @@ import { crashCore } from '../../support/core.js';
 import { memoryOf } from '../../support/literal-memory.js';
 
 const cplusplusSource = `
+#include <cstring>
+#include <forward_list>
+#include <list>
 #include <map>
 #include <set>
 #include <string>
+#include <unordered_map>
+#include <unordered_set>
 using Map = std::map<int, int>;
 __attribute__((noinline)) void many(const Map &few, const Map &some, const Map &more, const std::map<std::string, int> &named,
                                     const std::set<int> &backwards) {
   __builtin_trap();
 }
-int main() {
+__attribute__((noinline)) void lists(const std::list<int> &listed, const std::list<std::string> &texts, const std::forward_list<int> &forward,
+                                     const std::unordered_map<int, int> &hashed, const std::unordered_set<std::string> &names,
+                                     const char *const (&words)[60]) {
+  __builtin_trap();
+}
+int main(int argc, char **) {
   Map few, some, more;
   std::map<std::string, int> named;
   std::set<int> backwards;
   for (int i = 0; i < 10; i++) few[i] = i;
   for (int i = 0; i < 100; i++) some[i] = i, named["key " + std::to_string(i)] = i;
   for (int i = 0; i < 500; i++) more[i * 7919 % 503] = i, backwards.insert(-i);
+  std::list<int> listed;
+  std::list<std::string> texts;
+  std::forward_list<int> forward;
+  std::unordered_map<int, int> hashed;
+  std::unordered_set<std::string> names;
+  const char *words[60];
+  for (int i = 0; i < 100; i++) {
+    listed.push_back(i), forward.push_front(i), hashed[i] = i;
+    texts.push_back("a text that is not short, " + std::to_string(i)), names.insert("name " + std::to_string(i));
+  }
+  for (int i = 0; i < 60; i++) words[i] = strdup(("word " + std::to_string(i)).c_str());
+  if (argc > 1) lists(listed, texts, forward, hashed, names, words);
   many(few, some, more, named, backwards);
 }`;
 
@@ -47,8 +69,8 @@ fn main() {
 }`;
 
 /** How many elements of each parameter are shown, of how many, where only what the plan brings is there. */
-function shown(source: string, toolchain: Toolchain): Record<string, string> {
-  const core = crashCore(compileNative(source, 'far', toolchain), []);
+function shown(source: string, toolchain: Toolchain, ...args: string[]): Record<string, string> {
+  const core = crashCore(compileNative(source, 'far', toolchain), args);
   onTestFinished(() => core[Symbol.dispose]());
   const snapshot = openSnapshot(core.path);
   onTestFinished(() => snapshot[Symbol.dispose]());
@@ -80,7 +102,9 @@ function shown(source: string, toolchain: Toolchain): Record<string, string> {
         const value = evaluateText(name, part, thread, frame);
         const document = renderValue(value, { ...renderContext(part, frame), path: name });
         const { elements, length } = document.target ?? document;
-        return [name, `${elements?.length} of ${length}`];
+        // An element of an array is there anyhow; what it leads to is not.
+        const whole = elements?.filter((element) => !JSON.stringify(element).includes('"absent"'));
+        return [name, `${whole?.length} of ${length}`];
       }),
   );
 }
@@ -97,6 +121,20 @@ describe('near nodes', () => {
       more: '13 of 500',
       named: '16 of 100',
       backwards: '9 of 500',
+    });
+  });
+
+  test.each([
+    ['libstdc++', cplusplus('g++', '-O0', '-no-pie', '-w')],
+    ['libc++', cplusplus('clang++', '-O0', '-no-pie', '-w', '-stdlib=libc++')],
+  ])('of lists, hash tables and arrays of pointers all, of %s', (_, toolchain) => {
+    expect(shown(cplusplusSource, toolchain, 'lists')).toEqual({
+      listed: '100 of 100',
+      texts: '100 of 100',
+      forward: '100 of 100',
+      hashed: '100 of 100',
+      names: '100 of 100',
+      words: '60 of 60',
     });
   });
 

@@ -103,7 +103,7 @@ describe('a repeat', () => {
     const short = rangeOf('a', rdi, number(16), { repeat: { maxItems: 9, next: field(16) } });
     expect(run([short], nodes([0]))).toEqual({
       got: ['a 20000'],
-      missing: ['a 20010: not-captured, no memory at 0x20010'],
+      missing: ['a 20010: not-captured, its next item depends on memory at 0x20010, which cannot be read'],
       faults: 1,
     });
   });
@@ -158,7 +158,7 @@ describe('a repeat', () => {
     const { got, missing } = run([outer, outer, rangeOf('after', rdi, number(4))], memory);
     expect(got).toHaveLength(maxRepeated + 1);
     expect(got.at(-1)).toBe('after 20000');
-    expect(missing).toEqual(['i : limit, the repeats of a hit bring more than 2048 ranges']);
+    expect(missing).toEqual(['i : limit, the repeats of a hit bring more than 1024 ranges']);
   });
 
   test('is not run where what leads there was not collected', () => {
@@ -186,8 +186,8 @@ describe('a plan with repeats', () => {
   const deep = (left: number): PlanRange => ({ ...list(2, left === 0 ? [] : [deep(left - 1)]) });
   test.each<[string, Plan, string]>([
     ['version', { ...plan, version: 1 }, 'version 1 with a repeat'],
-    ['no items', planWith([list(0)]), 'site 0x1136: range "list": maxItems 0 is not within 1 to 1024'],
-    ['items', planWith([list(1025)]), 'site 0x1136: range "list": maxItems 1025 is not within 1 to 1024'],
+    ['no items', planWith([list(0)]), 'site 0x1136: range "list": maxItems 0 is not within 1 to 1000'],
+    ['items', planWith([list(1001)]), 'site 0x1136: range "list": maxItems 1001 is not within 1 to 1000'],
     ['nesting', planWith([deep(4)]), 'site 0x1136: range "list": more than 4 nested repeats'],
     [
       'next',

@@ -13,7 +13,7 @@ import { TracerSupervisor } from '../../../../agent/tracer/supervisor.js';
 import { openCore } from '../../../../format/core/read.js';
 import type { MemoryReader } from '../../../../format/memory.js';
 import { listPlan } from '../../../../format/plan/list.js';
-import type { Plan } from '../../../../format/plan/plan.js';
+import { repeatsIn, type Plan } from '../../../../format/plan/plan.js';
 import { type PlanSiteResult, rangeBytes, runPlanSite } from '../../../../format/plan/run.js';
 import { verifyPlan } from '../../../../format/plan/verify.js';
 import { testSeed } from '../../../support/seed.js';
@@ -32,7 +32,7 @@ import { agreedOf, commonRegisters, coreOf } from './compare.js';
 import { type Brought, passagesFor, PlanRunner, wayNames } from './run-plans.js';
 
 const plansOfBatch = 20;
-const batches = Math.ceil(Number(process.env['STILLFRAME_PLANS'] ?? 100) / plansOfBatch);
+const batches = Math.ceil(Number(process.env['STILLFRAME_PLANS'] ?? 60) / plansOfBatch);
 const statesOfBatch = 3;
 const rangesOfPlan = 25;
 
@@ -46,8 +46,9 @@ function makePlans(random: Random, lab: Lab): Plan[] {
   });
   return Array.from({ length: plansOfBatch }, (): Plan => {
     const condition = random.chance(50) ? { condition: expressions.value(12, false) } : {};
+    const ranges = expressions.ranges(rangesOfPlan, 0, random.of([0, 20]));
     const plan: Plan = {
-      version: 1,
+      version: repeatsIn(ranges) ? 3 : 1,
       module: { buildId: lab.buildId, path: lab.path },
       stackBytes: random.of([0, 64, 4096, 10_000]),
       maxBytes: random.of([20_000, 65_536, 12_000]),
@@ -59,7 +60,7 @@ function makePlans(random: Random, lab: Lab): Plan[] {
           function: 'run_state',
           inlined: false,
           ...condition,
-          ranges: expressions.ranges(rangesOfPlan, 0),
+          ranges,
         },
       ],
     };

@@ -254,7 +254,7 @@ describe('items of repeats', () => {
   test('as many as a list may have', async () => {
     const { capture } = await runWhole(planWith([list(maxRepeatItems)]));
     expect(capture.ranges).toHaveLength(maxRepeatItems);
-    expect(capture.missing.map(textOf)).toEqual(['list: limit, more than 1024 items']);
+    expect(capture.missing.map(textOf)).toEqual(['list: limit, more than 1000 items']);
   });
 
   test('as many repeats within each other as may be', async () => {
@@ -273,7 +273,7 @@ describe('items of repeats', () => {
     expect(capture.ranges).toHaveLength(maxRepeated + 1);
     expect(capture.ranges.at(-1)?.path).toBe('after');
     expect(capture.missing.map(textOf)).toEqual([
-      'name: limit, the repeats of a hit bring more than 2048 ranges',
+      'name: limit, the repeats of a hit bring more than 1024 ranges',
     ]);
   });
 });

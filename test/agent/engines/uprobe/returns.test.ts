@@ -71,6 +71,31 @@ async function sums<T>(
   }
 }
 
+/** What was added up at each point, and what the program says of the same calls; each call was seen once, and its value read. */
+function countedOnce(
+  found: readonly Sum[],
+  about: {
+    readonly points: readonly { readonly location: string; readonly value: string }[];
+    readonly before: Told;
+    readonly told: Told;
+  },
+) {
+  return found.map(({ count, sum, counters }, i) => {
+    const { location = '', value = '' } = about.points[i] ?? {};
+    const name = location.slice(0, -':return'.length);
+    const [calls = 0, values = 0, inside = 0, outside = 0] = (about.told[name] ?? []).map(
+      (after, k) => after - (about.before[name]?.[k] ?? 0),
+    );
+    const what = `${location} ${value}`;
+    expect({ what, count, unreadable: counters.aggregate?.unreadable }).toEqual({
+      what,
+      count: calls,
+      unreadable: 0n,
+    });
+    return { what, name, value, sum, values, inside, outside };
+  });
+}
+
 const compilers = (['gcc', 'clang'] as const).flatMap((cc) =>
   ['-O0', '-O2'].map((optimization) => ({ cc, optimization })),
 );
@@ -100,18 +125,11 @@ describe.each(compilers)('$cc $optimization', { timeout: 240_000 }, ({ cc, optim
     const { told, sums: found } = await sums({ pid: program.pid, path, symbols }, points, () =>
       run(program, 100),
     );
-    found.forEach(({ count, sum, counters }, i) => {
-      const { location = '', value = '' } = points[i] ?? {};
-      const name = location.slice(0, -':return'.length);
-      const [calls, values, inside, outside] = (told[name] ?? []).map(
-        (after, k) => after - (before[name]?.[k] ?? 0),
-      ) as [number, number, number, number];
-      const what = `${location} ${value}`;
-      expect({ what, count, unreadable: counters.aggregate?.unreadable }).toEqual({
-        what,
-        count: calls,
-        unreadable: 0n,
-      });
+    for (const { what, name, value, sum, values, inside, outside } of countedOnce(found, {
+      points,
+      before,
+      told,
+    })) {
       if (value !== '$duration') expect({ what, sum }).toEqual({ what, sum: values });
       else {
         // Of recursion each call but the first is within another.
@@ -119,7 +137,7 @@ describe.each(compilers)('$cc $optimization', { timeout: 240_000 }, ({ cc, optim
         expect({ what, least: sum >= inside, most: sum <= most }).toEqual({ what, least: true, most: true });
         expect(sum).toBeGreaterThan(0);
       }
-    });
+    }
     const after = await run(program, 1);
     expect(Object.keys(after)).toEqual(Object.keys(before));
   });
@@ -167,18 +185,11 @@ describe('Go', { timeout: 240_000 }, () => {
     const { told, sums: found } = await sums({ pid: program.pid, path, symbols }, points, () =>
       run(program, 20),
     );
-    found.forEach(({ count, sum, counters }, i) => {
-      const { location = '', value = '' } = points[i] ?? {};
-      const name = location.slice(0, -':return'.length);
-      const [calls, values, inside, outside] = (told[name] ?? []).map(
-        (after, k) => after - (before[name]?.[k] ?? 0),
-      ) as [number, number, number, number];
-      const what = `${location} ${value}`;
-      expect({ what, count, unreadable: counters.aggregate?.unreadable }).toEqual({
-        what,
-        count: calls,
-        unreadable: 0n,
-      });
+    for (const { what, name, value, sum, values, inside, outside } of countedOnce(found, {
+      points,
+      before,
+      told,
+    })) {
       if (value === '$return.r0 == 0') expect(sum).toBe(8 * 6);
       else if (value !== '$duration') expect({ what, sum }).toEqual({ what, sum: values });
       else if (name === 'main.deep') {
@@ -189,6 +200,6 @@ describe('Go', { timeout: 240_000 }, () => {
           most: true,
         });
       } else expect({ what, most: sum > 0 && sum <= outside }).toEqual({ what, most: true });
-    });
+    }
   });
 });
