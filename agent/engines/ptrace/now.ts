@@ -168,6 +168,7 @@ class NowCapture {
 
   #stopAll(batch: StopBatch, slots: RegisterSlots): void {
     const untilNs = process.hrtime.bigint() + (this.#deadlineNs - process.hrtime.bigint()) / 2n;
+    this.#tellStops(batch);
     let patienceNs = process.hrtime.bigint() + uninterruptibleCheckNs;
     let outcome = batch.stop(patienceNs, this.#deadlineNs);
     // Half of the time is for waiting.
@@ -180,11 +181,7 @@ class NowCapture {
     if (this.#means.rehearses === true) this.#giveUp(batch);
     if (outcome !== 'complete') {
       if (outcome === 'threads appeared') this.#stopOthers(slots.count);
-      for (const [i, { tid }] of this.#threads.entries()) {
-        const stop = this.#tracees.stops.get(tid);
-        batch.setThread(i, tid);
-        if (stop !== undefined) batch.setStop(i, stop);
-      }
+      this.#tellStops(batch);
       batch.read(this.#deadlineNs);
       this.#takeStops(batch);
     }
@@ -198,6 +195,15 @@ class NowCapture {
       thread.slot = i;
       const stop = this.#tracees.stops.get(thread.tid);
       if (stop !== undefined) this.#means.correct?.(stop, registers);
+    }
+  }
+
+  /** Has the batch know who stands still already. */
+  #tellStops(batch: StopBatch): void {
+    for (const [i, { tid }] of this.#threads.entries()) {
+      const stop = this.#tracees.stops.get(tid);
+      batch.setThread(i, tid);
+      if (stop !== undefined) batch.setStop(i, stop);
     }
   }
 

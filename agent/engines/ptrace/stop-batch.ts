@@ -150,7 +150,7 @@ export class StopBatch implements Disposable {
     }
   }
 
-  /** For {@link read}: a thread that the caller has found to stand still. */
+  /** A thread that is known to stand still. */
   setStop(index: number, stop: Stop): void {
     const part = this.#parts[index];
     if (part !== undefined) this.#batch.write(part.status, BigInt(encodeStop(stop)));
@@ -192,10 +192,11 @@ export class StopBatch implements Disposable {
     const lengths = part.stackRecords.map((record) => batch.result(record));
     const length = lengths.find((result) => result >= 0n) ?? 0n;
     const status = batch.read(part.status);
+    const interruptedBy = part.interruptRecord < 0 ? notMade : batch.result(part.interruptRecord);
     const isMade = lengths.length > 0 && lengths[0] !== notMade;
     return {
       status: status > 0n ? Number(status) : undefined,
-      gone: part.interruptRecord >= 0 && batch.result(part.interruptRecord) < 0n,
+      gone: interruptedBy !== notMade && interruptedBy < 0n,
       registers: batch.result(part.generalRecord) === 0n,
       stack: isMade ? { address: batch.read(part.remote), length: Number(length) } : undefined,
       whole: batch.result(part.xstateRecord) !== notMade,
@@ -245,8 +246,11 @@ export class StopBatch implements Disposable {
     batch.call(sleepCall(batch.reserve(2, 0n, restNs)));
     batch.call(this.#limit.setCall(set));
     for (const part of parts) {
+      const next = new Label();
       batch.call(clockCall(part.began));
+      batch.compare({ at: part.status, value: 0n }, { negative: next, positive: next });
       part.interruptRecord = this.#naming(part, batch.call(interruptCall(0n)));
+      batch.place(next);
     }
     const waitFrom = batch.call(this.#limit.setCall(set));
     for (const part of parts) {
