@@ -28,7 +28,7 @@ function openLibrary(): void {
 
 let resolvedForWorkers = false;
 
-/** To be called on the main thread before any worker that makes calls starts. Workers may call `poll`, {@link syscall} and {@link bufferAt}, nothing else. */
+/** To be called on the main thread before any worker that makes calls starts. Workers may call `poll`, {@link syscall}, {@link bufferAt} and {@link callBack}, nothing else. */
 export function resolveForWorkers(): void {
   if (resolvedForWorkers) return;
   open({ library: workerLibrary, path });
@@ -37,6 +37,7 @@ export function resolveForWorkers(): void {
   load({ ...nothing, funcName: 'memmove', paramsType: longs, paramsValue: [0n, 0n, 0n] });
   load({ ...nothing, funcName: 'poll', paramsType: longs, paramsValue: [0n, 0n, 0n] });
   load({ ...nothing, funcName: 'syscall', paramsType: longs, paramsValue: [-1n, 0n, 0n] });
+  load({ ...nothing, funcName: 'twalk', paramsType: longs, paramsValue: [0n, 0n, 0n] });
   resolvedForWorkers = true;
 }
 
@@ -128,6 +129,23 @@ export function bufferAt(address: bigint, length: number): Buffer {
     paramsValue: [address, address, 0n],
   });
   return createExternalBuffer(external, length);
+}
+
+const nodeAndFunction = [DataType.BigInt, DataType.BigInt];
+
+/**
+ * Calls code of our own (call-batch-code.ts) with the address of the memory that it works on, which begins with three words of 0. NB: ffi-rs calls only what
+ * a library exports; twalk(3) calls what it is given, once for a tree of one node.
+ */
+export function callBack(node: bigint, code: bigint): void {
+  openLibrary();
+  load({
+    library,
+    funcName: 'twalk',
+    retType: DataType.Void,
+    paramsType: nodeAndFunction,
+    paramsValue: [BigInt.asIntN(64, node), BigInt.asIntN(64, code)],
+  });
 }
 
 function typeOf(argument: Argument): DataType {

@@ -176,12 +176,20 @@ export interface RegisterBuffer {
   readonly iovec: Buffer;
 }
 
-/** Reads a register set into `target`; gives its length, or the symbolic errno. */
-export function getRegisterSet(tid: number, set: number, target: RegisterBuffer): number | string {
+/** Has the iovec say where the registers go, and how many there may be. */
+export function prepareRegisterBuffer(target: RegisterBuffer): void {
   target.iovec.writeBigUInt64LE(target.address, 0);
   target.iovec.writeBigUInt64LE(BigInt(target.bytes.length), 8);
-  const failed = request(PTRACE_GETREGSET, tid, BigInt(set), target.iovecAddress);
-  return failed ?? Number(target.iovec.readBigUInt64LE(8));
+}
+
+/** How many bytes were read. */
+export const registerBufferLength = (target: RegisterBuffer): number =>
+  Number(target.iovec.readBigUInt64LE(8));
+
+/** Reads a register set into `target`; gives its length, or the symbolic errno. */
+export function getRegisterSet(tid: number, set: number, target: RegisterBuffer): number | string {
+  prepareRegisterBuffer(target);
+  return request(PTRACE_GETREGSET, tid, BigInt(set), target.iovecAddress) ?? registerBufferLength(target);
 }
 
 /** Writes `length` bytes of a register set. */
@@ -196,7 +204,8 @@ export function setRegisterSet(
   return request(PTRACE_SETREGSET, tid, BigInt(set), source.iovecAddress);
 }
 
-const siginfoBytes = 128;
+export const siginfoBytes = 128;
+export const siginfoOffsets = { signal: 0, code: 8, fd: 24 } as const;
 
 /** What a thread in signal-delivery-stop is about to get. */
 export interface SignalInfo {
@@ -217,7 +226,12 @@ export function getSignalInfo(tid: number): SignalInfo | undefined {
     { buffer: bytes },
   );
   if (value === -1n) return undefined;
-  return { signal: bytes.readInt32LE(0), code: bytes.readInt32LE(8), fd: bytes.readInt32LE(24) };
+  const { signal, code, fd } = siginfoOffsets;
+  return {
+    signal: bytes.readInt32LE(signal),
+    code: bytes.readInt32LE(code),
+    fd: bytes.readInt32LE(fd),
+  };
 }
 
 /** PTRACE_GETEVENTMSG: the new thread of PTRACE_EVENT_CLONE. */
@@ -250,11 +264,18 @@ export function wait(tid: number, options: number, status: Buffer): WaitResult {
     { i64: BigInt(options) },
     { i64: 0n },
   );
-  if (value <= 0n) return none;
-  const word = status.readInt32LE(0);
-  if ((word & 0xff) !== 0x7f) return { kind: 'exited', tid: Number(value) };
-  return { kind: 'stopped', tid: Number(value), signal: (word >> 8) & 0xff, event: word >> 16 };
+  return value <= 0n ? none : decodeStatus(Number(value), status.readInt32LE(0));
 }
+
+/** wait(2), "WIFSTOPPED": of a status that wait4 gave. */
+export function decodeStatus(tid: number, status: number): Exclude<WaitResult, { kind: 'none' }> {
+  if ((status & 0xff) !== 0x7f) return { kind: 'exited', tid };
+  return { kind: 'stopped', tid, signal: (status >> 8) & 0xff, event: status >> 16 };
+}
+
+/** The other way round. */
+export const encodeStop = (stop: { readonly signal: number; readonly event: number }): number =>
+  (stop.event << 16) | (stop.signal << 8) | 0x7f;
 
 const SYS_kcmp = 312;
 const KCMP_VM = 1n;

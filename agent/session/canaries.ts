@@ -32,6 +32,7 @@ export class Canaries {
     const ms = this.#msOf(point);
     // One of an agent before this one goes on as it was: with its canary, or without, for that is over.
     const begins = ms > 0 && processes.length > 1 && point.restores === 0;
+    if (point.canary?.untilMs === 0) this.again(point);
     const keys = begins ? await this.#keysOf(processes) : processes;
     const outcomes: ArmOutcome[] = [];
     for (const [index, process] of keys.entries()) {

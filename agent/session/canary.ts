@@ -6,6 +6,7 @@ import { type CanaryState, otherProcesses } from '../../format/canary-text.js';
 import type { ProcessKey } from './delivered.js';
 
 export interface Canary extends ProcessKey {
+  /** 0: it is suspended there, and begins anew when it is armed again. */
   readonly untilMs: number;
   /** Where it is armed then. */
   readonly rest: readonly ProcessKey[];

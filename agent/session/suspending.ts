@@ -55,6 +55,7 @@ export class Suspending {
     const detail = canary === undefined ? why : canaryFailure(canary, why);
     const { arming, newcomers, past, log, suspended } = this.#context;
     point.suspend(detail);
+    if (canary !== undefined) point.canary = { ...canary, untilMs: 0 };
     // Also for who asks when it is over: it has not seen everything.
     point.refuse(detail);
     newcomers.remove(point);

@@ -9,7 +9,7 @@ const intervalMs = 250;
 /** A look that takes long is followed by a pause that is so many times longer. */
 const restFactor = 4;
 /** So often all are looked at, whatever the kernel counts: a process may execute another program. */
-const fullMs = 1000;
+const fullMs = 2000;
 
 export class ProcessLooks {
   readonly #table: ProcessTable;

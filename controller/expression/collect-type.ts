@@ -153,8 +153,8 @@ function followView(view: View, at: At, path: ValuePath, context: FollowContext)
         if (lead.exists === undefined) followValue(lead.type, moved(at, lead.offset), lead.path, inner);
         else objectAt(at, { ...lead, address: addressAt(lead.offset), exists: lead.exists }, inner);
         break;
-      case 'element':
-        if (context.depth > 0) objectAt(at, lead, { ...inner, depth: context.depth - 1 });
+      case 'elements':
+        if (context.depth > 0) elementsAt(at, lead, { ...inner, depth: context.depth - 1 });
         break;
       case 'block':
         if (context.depth > 0) followBlocks([{ block: lead.block, at }], lead.path, inner);
@@ -173,8 +173,16 @@ export function followPage(
   const { limits } = context;
   for (const lead of pageLeads(view, path, { from, to, limits })) {
     if (lead.kind === 'bytes') bytesAt(at, lead, context);
-    else if (lead.kind === 'element') objectAt(at, lead, context);
+    else if (lead.kind === 'elements') elementsAt(at, lead, context);
   }
+}
+
+function elementsAt(at: At, lead: Extract<Lead, { kind: 'elements' }>, context: FollowContext): void {
+  const base = { kind: 'address', code: at.code } as const;
+  const [address, count] = [lowerRecipe(lead.address, base), lowerRecipe(lead.count, base)];
+  if (address === undefined || count === undefined || isLong(address) || isLong(count)) return;
+  const { maxItems, path } = lead;
+  followElements(lead.type, { at: { ...at, code: address }, count, maxItems, path }, context);
 }
 
 /** An object that is not always there is a range of its own, so that what it leads to is only collected where it is. */

@@ -4,7 +4,7 @@
  */
 import type { Limits } from '../../format/limits.js';
 import { sizeOf, stripType } from '../types/layout.js';
-import { elementOf, heldPath, memberOf, type ValuePath } from '../types/path.js';
+import { heldPath, memberOf, type ValuePath } from '../types/path.js';
 import { binary, choose, constant, type Recipe } from '../../format/recipe/recipe.js';
 import type { Type } from '../types/type.js';
 import type { Block, Fact, SequenceView, StringView, VariantView, View } from '../types/view.js';
@@ -30,15 +30,16 @@ export type Lead =
       readonly exists?: Recipe;
       readonly path: ValuePath;
     }
-  /** An object elsewhere, whose bytes another lead brings. */
+  /** Objects side by side elsewhere, whose bytes another lead brings. */
   | {
-      readonly kind: 'element';
+      readonly kind: 'elements';
       readonly type: Type;
+      readonly stride: number;
+      /** The first. */
       readonly address: Recipe;
-      readonly exists: Recipe;
+      readonly count: Recipe;
+      readonly maxItems: number;
       readonly path: ValuePath;
-      /** Low ones come first. */
-      readonly index: number;
     }
   | { readonly kind: 'block'; readonly block: Block; readonly path: ValuePath; readonly index: number };
 
@@ -141,16 +142,19 @@ export function pageLeads(
     });
   }
   if (!leadsOn(element, limits.maxNesting)) return leads;
-  for (let i = from; i < Math.min(to, from + maxFollowedElements); i++) {
-    leads.push({
-      kind: 'element',
-      type: element,
-      address: binary(data, '+', constant(i * stride)),
-      exists: binary(constant(i), '<', length),
-      path: elementOf(path, i),
-      index: i - from,
-    });
-  }
+  const units = checkedBytes(view, 1);
+  leads.push({
+    kind: 'elements',
+    type: element,
+    stride,
+    address: from === 0 ? data : binary(data, '+', constant(from * stride)),
+    count:
+      from === 0
+        ? units
+        : choose(binary(constant(from), '<', length), binary(units, '-', constant(from)), constant(0)),
+    maxItems: Math.min(to - from, limits.maxElements),
+    path,
+  });
   return leads;
 }
 

@@ -8,6 +8,9 @@ import { isOver, type KeptPoint, type Place } from './kept-point.js';
 export type CanaryVerdict =
   /** To be asked again. */
   | { readonly kind: 'waiting' }
+  /** Somebody may resume it; its agent says why. Its time begins anew then. */
+  | { readonly kind: 'suspended' }
+  | { readonly kind: 'again' }
   | { readonly kind: 'borne' }
   /** Nothing was armed there after all: another host may be the first. */
   | { readonly kind: 'void' }
@@ -43,8 +46,8 @@ export function judgeCanary(point: KeptPoint, canary: FleetCanary, nowMs: number
   const [lost] = [failed, gone].filter((view) => view !== undefined);
   if (lost !== undefined && !point.isCanaryArmed) return { kind: 'void' };
   if (lost !== undefined) return { kind: 'failed', detail: failure(canary, lost.why) };
-  // Somebody may resume it; its agent says why it is suspended.
-  if (views.some(({ phase }) => phase === 'suspended')) return { kind: 'waiting' };
+  if (views.some(({ phase }) => phase === 'suspended')) return { kind: 'suspended' };
+  if (canary.untilMs === 0) return { kind: 'again' };
   const isTried = views.some((view) => view.canary !== undefined);
   const isDone = views.every(isOver);
   return isDone || (nowMs >= canary.untilMs && !isTried) ? { kind: 'borne' } : { kind: 'waiting' };
@@ -56,6 +59,9 @@ function failure({ host }: FleetCanary, why: string): string {
 
 /** What is said while others wait for it. */
 export function waitingText({ host, untilMs }: FleetCanary, hosts: number): string {
-  const until = new Date(untilMs).toISOString().replace(/\.\d+Z$/, 'Z');
-  return `canary at ${host} until ${until}, then at ${hosts === 1 ? 'the other host' : `the other ${hosts} hosts`}`;
+  const when =
+    untilMs === 0
+      ? 'when it was resumed'
+      : `until ${new Date(untilMs).toISOString().replace(/\.\d+Z$/, 'Z')}`;
+  return `canary at ${host} ${when}, then at ${hosts === 1 ? 'the other host' : `the other ${hosts} hosts`}`;
 }

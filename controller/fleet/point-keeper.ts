@@ -169,11 +169,6 @@ export class PointKeeper implements Points, AsyncDisposable {
     this.#checkOpen();
     const point = this.#points.get(id);
     if (point === undefined) throw new StillframeError('not-found', `point "${id}" is over`);
-    const { canary } = point;
-    // It is tried anew, for as long.
-    if (canary?.isOver === false) {
-      this.#setCanary(point, { ...canary, untilMs: Date.now() + (point.record.terms?.canaryMs ?? 0) });
-    }
     await Promise.all([...this.#agents.values()].map((agent) => agent.resume(point)));
     return this.#ledger.document(point);
   }
@@ -396,6 +391,14 @@ export class PointKeeper implements Points, AsyncDisposable {
     if (verdict.kind === 'waiting') return;
     if (verdict.kind === 'failed') {
       this.#end(point, { end: 'failed', detail: verdict.detail, final: false });
+      return;
+    }
+    if (verdict.kind === 'suspended') {
+      if (canary.untilMs !== 0) this.#setCanary(point, { ...canary, untilMs: 0 });
+      return;
+    }
+    if (verdict.kind === 'again') {
+      this.#setCanary(point, { ...canary, untilMs: nowMs + (point.record.terms?.canaryMs ?? 0) });
       return;
     }
     this.#setCanary(point, verdict.kind === 'void' ? undefined : { ...canary, isOver: true });

@@ -76,11 +76,34 @@ interface PendingBlock {
 /** An element that is followed when its turn has come. */
 interface PendingElement {
   readonly object: FollowedObject;
-  readonly element: Extract<Lead, { kind: 'element' }>;
+  readonly element: {
+    readonly type: Type;
+    readonly address: Recipe;
+    readonly exists: Recipe;
+    readonly path: ValuePath;
+  };
   readonly rank: number;
 }
 
-type Waiting = Pending | PendingBlock | PendingElement;
+/** Elements of a sequence. */
+interface PendingElements {
+  readonly object: FollowedObject;
+  readonly elements: Extract<Lead, { kind: 'elements' }>;
+  readonly rank: number;
+}
+
+/** Where elements lie side by side, and how many there are. */
+interface Elements {
+  readonly type: Type;
+  readonly stride: number;
+  /** The first of them. */
+  readonly value: Uint8Array;
+  readonly absolute: Uint8Array;
+  readonly count: Uint8Array;
+  readonly maxItems: number;
+}
+
+type Waiting = Pending | PendingBlock | PendingElement | PendingElements;
 
 export class Follower {
   readonly #drafts: Drafts;
@@ -127,7 +150,20 @@ export class Follower {
   #take(pending: Waiting): void {
     if ('block' in pending) this.#collectBlock(pending);
     else if ('element' in pending) this.#objectAt(pending.object, pending.element);
+    else if ('elements' in pending) this.#sequence(pending);
     else this.#collect(pending);
+  }
+
+  #sequence({ object, elements }: PendingElements): void {
+    const address = sourceOf(object, codeOf(elements.address));
+    const count = sourceOf(object, codeOf(elements.count)).value;
+    if (isLong(address.value) || isLong(count)) {
+      this.#drafts.cut(pathText(elements.path), tooFar);
+      return;
+    }
+    const { value, absolute } = address;
+    const { path } = elements;
+    this.#elements({ ...object, path }, { ...elements, value, absolute: compact(absolute), count }, 0);
   }
 
   #enqueue(pending: Waiting): void {
@@ -199,8 +235,17 @@ export class Follower {
         const stride = sizeOf(element);
         if (stride === undefined || plain.count === undefined || !this.#holdsPointers(element, 0)) return;
         if (plain.count > maxUnrolled && object.isValue === undefined) {
-          const count = { all: plain.count, stride };
-          this.#elements(movedObject({ ...object, type: element, path }, offset), count, nesting);
+          const { value, absolute } = sourceOf(movedObject(object, offset), (code) => code);
+          const maxItems = Math.min(plain.count, this.#limits.maxElements);
+          const array = {
+            type: element,
+            stride,
+            value,
+            absolute,
+            count: constantLength(plain.count),
+            maxItems,
+          };
+          this.#elements({ ...object, path }, array, nesting);
           return;
         }
         const count = Math.min(plain.count, this.#limits.maxElements);
@@ -218,18 +263,12 @@ export class Follower {
     }
   }
 
-  /** What elements lead to, in one loop; `array` is where the first of them lies. */
-  #elements(
-    array: FollowedObject,
-    { all, stride }: { readonly all: number; readonly stride: number },
-    nesting: number,
-  ): void {
-    const maxItems = Math.min(all, this.#limits.maxElements);
-    const path = elementsOf(array.path, maxItems);
+  /** What elements lead to, in one loop; `value` is where the first of them lies. */
+  #elements(object: FollowedObject, elements: Elements, nesting: number): void {
+    const { type, stride, value, absolute, count, maxItems } = elements;
+    const path = elementsOf(object.path, maxItems);
     const slot = slotBytes(stride);
-    const { value, absolute } = sourceOf(array, (code) => code);
-    const next = movedCode(objectAddress, stride);
-    const range = this.#drafts.add(array.range, {
+    const range = this.#drafts.add(object.range, {
       path: pathText(path),
       address: value,
       absolute,
@@ -237,12 +276,18 @@ export class Follower {
       maxBytes: slot,
       untilNul: false,
       expectedBytes: slot,
-      repeat: { maxItems, count: constantLength(all), next },
+      repeat: { maxItems, count, next: movedCode(objectAddress, stride) },
     });
     if (range === undefined) return;
+    const { depth } = object;
     // Of a long element a byte is there, and its pointers are read where they lie.
-    const element = { ...array, path, range, address: absolute, own: objectAddress };
-    this.#walk(element, array.type, 0, path, nesting + 1);
+    this.#walk(
+      { type, path, depth, range, address: absolute, own: objectAddress },
+      type,
+      0,
+      path,
+      nesting + 1,
+    );
   }
 
   /** Spares long arrays of numbers the walk. */
@@ -287,9 +332,9 @@ export class Follower {
         case 'part':
           this.#partIn(at, lead, nesting);
           break;
-        case 'element':
-          if (at.depth <= 0) break;
-          this.#enqueue({ object: { ...at, depth: at.depth - 1 }, element: lead, rank: lead.index });
+        case 'elements':
+          if (at.depth > 0)
+            this.#enqueue({ object: { ...at, depth: at.depth - 1 }, elements: lead, rank: 0 });
           break;
         case 'block':
           if (at.depth <= 0) break;
@@ -393,7 +438,7 @@ export class Follower {
     };
     for (const { type, offset } of holds) this.#walk(movedObject(inner, offset), type(), 0, path, 0);
     for (const [rank, { type, address: at, exists }] of objects.entries()) {
-      const element = { kind: 'element', type: type(), address: at, exists, path, index: rank } as const;
+      const element = { type: type(), address: at, exists, path };
       if (!this.#holdsPointers(element.type, 0)) continue;
       this.#enqueue({ object: { ...object, depth: object.depth - 1 }, element, rank });
     }
@@ -405,6 +450,7 @@ export class Follower {
 
 function pathOf(pending: Waiting): ValuePath {
   if ('element' in pending) return pending.element.path;
+  if ('elements' in pending) return pending.elements.path;
   return 'block' in pending ? pending.path : targetOf(pending.path);
 }
 

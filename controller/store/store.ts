@@ -141,6 +141,7 @@ export interface FleetCanary {
   /** The agent's identity, and its name as people know it. */
   readonly agent: string;
   readonly host: string;
+  /** 0: it is suspended there, and begins anew when it is armed again. */
   readonly untilMs: number;
   readonly isOver: boolean;
 }

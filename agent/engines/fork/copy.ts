@@ -56,6 +56,7 @@ export function copyProcess(request: CopyRequest, tracees: Tracees): Copied {
       { pid, tids: [], stackBytes: 0, maxBytes: 0 },
       {
         tracees,
+        goOn: undefined,
         letGo: (stop) => {
           detach(stop.tid, pendingSignal(stop));
           tracees.forget(stop.tid);

@@ -51,7 +51,10 @@ async function probe(turns: Turns): Promise<EngineSupport> {
     } finally {
       shell.stdio[3]?.destroy();
     }
-    return { supported: 'yes', detail: `a process of its own was copied${ownProcessesOnly('CAP_DAC_OVERRIDE')}` };
+    return {
+      supported: 'yes',
+      detail: `a process of its own was copied${ownProcessesOnly('CAP_DAC_OVERRIDE')}`,
+    };
   } catch (error) {
     const { code, message, hint } = toStillframeError(error);
     if (code !== 'denied' && code !== 'system') return { supported: 'unknown', detail: message };

@@ -20,7 +20,7 @@ import { mayTakeUp } from '../seccomp/thread-filters.js';
 import type { RegisterSlots } from './registers.js';
 
 /** Only those that are safe to make again: they did nothing before they were interrupted. */
-const restartable: ReadonlySet<bigint> = new Set([
+export const restartable: ReadonlySet<bigint> = new Set([
   43n, // accept, with SO_RCVTIMEO, as the next two
   45n, // recvfrom
   47n, // recvmsg
@@ -35,9 +35,9 @@ const restartable: ReadonlySet<bigint> = new Set([
   441n, // epoll_pwait2
 ]);
 
-const EINTR = 4n;
-const ERESTARTNOHAND = 514n;
-const ERESTART_RESTARTBLOCK = 516n;
+export const EINTR = 4n;
+export const ERESTARTNOHAND = 514n;
+export const ERESTART_RESTARTBLOCK = 516n;
 
 /** Of a thread whose registers are in the slot and that has not run since. */
 export function restartInterrupted(tid: number, slots: RegisterSlots, slot: number): void {

@@ -30,6 +30,10 @@ export const counterSlots = [
   'limited',
 ] as const;
 export type CounterSlot = (typeof counterSlots)[number];
+/** Where each counter is. */
+export const slotNumbers = Object.fromEntries(counterSlots.map((slot, i) => [slot, i])) as Readonly<
+  Record<CounterSlot, number>
+>;
 
 export type Command =
   | { readonly id: number; readonly command: 'probe' }

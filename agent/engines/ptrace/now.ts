@@ -2,48 +2,34 @@
  * All threads, this instant: seize, interrupt, registers, stacks in one batch, let go. What can be prepared is prepared before the
  * first thread stops, and what can wait is done after the last one runs. Past `maxStopMs` all threads run on, with what was had.
  */
-import type {
-  Capture,
-  CapturedRange,
-  CapturedThread,
-  Mapping,
-  MissingRange,
-} from '../../../format/capture.js';
+import { closeSync, openSync } from 'node:fs';
+import type { Capture } from '../../../format/capture.js';
 import { StillframeError } from '../../../format/error.js';
 import { defaultLimits } from '../../../format/limits.js';
-import { readUserRegister } from '../../../format/registers/x86-64.js';
-import { VectorReader } from '../../linux/memory-vector.js';
 import { readMaps, readThreadStat, readTids } from '../../linux/proc.js';
-import { napBetween } from '../../linux/ptrace.js';
+import { decodeStatus } from '../../linux/ptrace.js';
+import type { GoOn } from '../../linux/stop-calls.js';
+import { Urgency } from '../../linux/urgency.js';
+import { WaitLimit } from '../../linux/wait-limit.js';
 import type { NowRequest } from '../engine.js';
-import { stackShare, stackWindow } from '../stack-window.js';
+import { stackShare } from '../stack-window.js';
 import { restartInterrupted } from './interrupted-call.js';
+import { type ThreadRecord, buildNow } from './now-capture.js';
 import { RegisterSlots } from './registers.js';
+import { StopBatch } from './stop-batch.js';
 import type { Stop, Tracees } from './tracees.js';
 
-/** Threads that may appear between the count and the stop. */
-const spareThreads = 32;
+/** Threads that may appear between the count and the stop: at least so many, or a part of those that there are. */
+const spareThreads = 8;
+const spareShare = 8;
 const nsPerMs = 1_000_000n;
 const uninterruptibleCheckNs = 500_000n;
-
-interface ThreadRecord {
-  readonly tid: number;
-  readonly comm: string;
-  /** Before it was stopped by us. */
-  readonly state: string;
-  slot: number;
-  windowAddress: bigint;
-  windowLength: number;
-  /** Where its stack lies in the batch. */
-  batchOffset: number;
-  batchLength: number;
-  beganNs: bigint;
-  endedNs: bigint;
-}
 
 /** What differs between processes with and without points. */
 export interface NowMeans {
   readonly tracees: Tracees;
+  /** How a thread that stopped for nothing else is let run, and {@link letGo} would do no more; undefined where it does. */
+  readonly goOn: GoOn | undefined;
   /** Resumes a stopped thread. */
   readonly letGo: (stop: Stop) => void;
   /** Where the thread really is, in its registers that were just read: a trap of ours lies behind its breakpoint. */
@@ -53,6 +39,8 @@ export interface NowMeans {
    * `holds`, which is let go last.
    */
   readonly atStop?: (stopped: readonly StoppedThread[], slots: RegisterSlots) => AfterStop;
+  /** Nothing comes of it: what is seldom needed is done as well, so that its code has run when it is needed. */
+  readonly rehearses?: boolean;
   /** The longest stop, `maxStopMs` of the limits unless told. */
   readonly maxStopMs?: number;
 }
@@ -81,7 +69,6 @@ class NowCapture {
   readonly #means: NowMeans;
   readonly #threads: ThreadRecord[] = [];
   readonly #states = new Map<number, { readonly comm: string; readonly state: string }>();
-  #mappings: readonly Mapping[] = [];
   #deadlineNs = 0n;
   #after: AfterStop | undefined;
 
@@ -93,9 +80,10 @@ class NowCapture {
 
   take(): Capture {
     const { pid, tids } = this.#request;
+    const rehearses = this.#means.rehearses === true;
     // Before it is seized: a thread that is group-stopped (T) would be in a tracing stop (t) after.
     for (const tid of readTids(pid)) this.#readState(tid);
-    this.#tracees.seizeAll();
+    const count = this.#tracees.seizeAll();
     this.#addThreads();
     if (this.#threads.length === 0) {
       throw new StillframeError('not-found', `process ${pid} has no such thread`, {
@@ -103,18 +91,27 @@ class NowCapture {
         candidates: [...this.#tracees.tids].map(String),
       });
     }
-    this.#mappings = readMaps(pid);
-    const room = this.#threads.length + (tids.length === 0 ? spareThreads : 0);
+    const mappings = readMaps(pid);
+    const room =
+      this.#threads.length +
+      (tids.length === 0 ? Math.max(spareThreads, Math.ceil(this.#threads.length / spareShare)) : 0);
     const share = stackShare(this.#request, this.#threads.length);
     using slots = new RegisterSlots(room);
-    using stacks = new VectorReader(Math.max(1, room * share));
-    const got: number[] = [];
+    using limit = new WaitLimit();
+    using _urgency = new Urgency();
+    using listing = new OpenFolder(`/proc/${pid}/task`);
+    using batch = new StopBatch({
+      tids: this.#threads.map(({ tid }) => tid),
+      slots,
+      limit,
+      share,
+      goOn: this.#means.atStop === undefined ? this.#means.goOn : undefined,
+      all: tids.length > 0 ? undefined : { fd: listing.fd, count: count + (rehearses ? 1 : 0) },
+    });
     const timeNs = process.hrtime.bigint();
     this.#deadlineNs = timeNs + BigInt(this.#means.maxStopMs ?? defaultLimits.maxStopMs) * nsPerMs;
-    let endedNs: bigint;
     try {
-      this.#stopAll(slots.count);
-      this.#readAll(slots, stacks, share, got);
+      this.#stopAll(batch, slots);
       this.#after = this.#means.atStop?.(
         this.#threads.map(({ tid, slot, state }) => ({
           tid,
@@ -126,10 +123,19 @@ class NowCapture {
       );
     } finally {
       this.#releaseAll(slots);
-      endedNs = process.hrtime.bigint();
     }
+    const stoppedNs = this.#stoppedNs();
     this.#finish(slots);
-    return this.#build({ slots, stacks, got, share, timeNs, stoppedNs: endedNs - timeNs });
+    return buildNow({
+      request: this.#request,
+      threads: this.#threads,
+      mappings,
+      slots,
+      batch,
+      share,
+      timeNs,
+      stoppedNs,
+    });
   }
 
   #addThreads(): void {
@@ -143,10 +149,6 @@ class NowCapture {
         tid,
         ...state,
         slot: -1,
-        windowAddress: 0n,
-        windowLength: 0,
-        batchOffset: 0,
-        batchLength: 0,
         beganNs: 0n,
         endedNs: 0n,
       });
@@ -164,73 +166,92 @@ class NowCapture {
     }
   }
 
-  #stopAll(most: number): void {
-    const { pid, tids } = this.#request;
-    let from = 0;
-    // Threads that a running one made before it stopped are found by looking again until there is none.
-    while (from < this.#threads.length) {
-      const fresh = this.#threads.slice(from);
-      from = this.#threads.length;
-      for (const thread of fresh) {
-        thread.beganNs = process.hrtime.bigint();
-        this.#tracees.interrupt(thread.tid);
+  #stopAll(batch: StopBatch, slots: RegisterSlots): void {
+    const untilNs = process.hrtime.bigint() + (this.#deadlineNs - process.hrtime.bigint()) / 2n;
+    let patienceNs = process.hrtime.bigint() + uninterruptibleCheckNs;
+    let outcome = batch.stop(patienceNs, this.#deadlineNs);
+    // Half of the time is for waiting.
+    while (outcome === 'threads are missing' && patienceNs < untilNs) {
+      this.#giveUp(batch);
+      patienceNs = process.hrtime.bigint() + uninterruptibleCheckNs;
+      outcome = batch.goOn(patienceNs);
+    }
+    this.#takeStops(batch);
+    if (this.#means.rehearses === true) this.#giveUp(batch);
+    if (outcome !== 'complete') {
+      if (outcome === 'threads appeared') this.#stopOthers(slots.count);
+      for (const [i, { tid }] of this.#threads.entries()) {
+        const stop = this.#tracees.stops.get(tid);
+        batch.setThread(i, tid);
+        if (stop !== undefined) batch.setStop(i, stop);
       }
-      this.#waitFor(fresh);
-      if (tids.length > 0 || this.#threads.length >= most || this.#isLate()) break;
-      if (readTids(pid).length === this.#tracees.tids.size) break;
-      this.#tracees.seizeAll();
-      this.#addThreads();
-      this.#threads.length = Math.min(this.#threads.length, most);
+      batch.read(this.#deadlineNs);
+      this.#takeStops(batch);
+    }
+    for (const [i, thread] of this.#threads.entries()) {
+      const taken = batch.taken(i);
+      if (taken === undefined) continue;
+      slots.accept(i, { general: taken.registers, xstate: taken.registers });
+      const registers = slots.registers(i);
+      // What could not be taken as a whole, for want of time, is not taken.
+      if (registers === undefined || !taken.whole) continue;
+      thread.slot = i;
+      const stop = this.#tracees.stops.get(thread.tid);
+      if (stop !== undefined) this.#means.correct?.(stop, registers);
     }
   }
 
-  /** Half of the time is for waiting. Threads in uninterruptible system calls are given up as soon as they are seen to be. */
-  #waitFor(threads: readonly ThreadRecord[]): void {
-    const until = process.hrtime.bigint() + (this.#deadlineNs - process.hrtime.bigint()) / 2n;
-    let checkNs = process.hrtime.bigint() + uninterruptibleCheckNs;
-    let waiting = threads.filter((thread) => this.#tracees.tids.has(thread.tid));
-    for (let turn = 0; ; turn++) {
-      waiting = waiting.filter(({ tid }) => !this.#tracees.stops.has(tid) && !this.#tracees.poll(tid));
-      const nowNs = process.hrtime.bigint();
-      if (waiting.length === 0 || nowNs > until) break;
-      if (nowNs > checkNs) {
-        waiting = waiting.filter(({ tid }) => this.#readState(tid)?.state !== 'D');
-        checkNs = nowNs + uninterruptibleCheckNs;
+  /** Which threads stand still, and which were let go. */
+  #takeStops(batch: StopBatch): void {
+    for (const [i, thread] of this.#threads.entries()) {
+      const { tid } = thread;
+      const taken = batch.taken(i);
+      if (taken === undefined) continue;
+      if (taken.beganNs !== 0n) thread.beganNs = taken.beganNs;
+      if (taken.gone) this.#tracees.forget(tid);
+      if (taken.status === undefined) continue;
+      const result = decodeStatus(tid, taken.status);
+      if (result.kind === 'exited') {
+        this.#tracees.forget(tid);
+      } else if (taken.letGo) {
+        thread.endedNs = taken.endedNs;
+        this.#tracees.stops.delete(tid);
+        if (this.#means.goOn === 'detach') this.#tracees.forget(tid);
+      } else {
+        this.#tracees.stops.set(tid, result);
       }
-      napBetween(turn);
+    }
+  }
+
+  /** Threads in uninterruptible system calls are given up as soon as they are seen to be. */
+  #giveUp(batch: StopBatch): void {
+    for (const [i, { tid }] of this.#threads.entries()) {
+      if (batch.taken(i)?.status === undefined && this.#readState(tid)?.state === 'D') batch.giveUp(i);
+    }
+  }
+
+  /** Threads that a running one made before it stopped are found by looking again until there is none. */
+  #stopOthers(most: number): void {
+    const { pid } = this.#request;
+    while (this.#threads.length < most && !this.#isLate()) {
+      if (readTids(pid).length === this.#tracees.tids.size) break;
+      this.#tracees.seizeAll();
+      const before = this.#threads.length;
+      this.#addThreads();
+      this.#threads.length = Math.min(this.#threads.length, most);
+      const fresh = this.#threads.slice(before);
+      if (fresh.length === 0) break;
+      for (const thread of fresh) thread.beganNs = process.hrtime.bigint();
+      const nowNs = process.hrtime.bigint();
+      this.#tracees.stopAll(
+        fresh.map(({ tid }) => tid),
+        nowNs + (this.#deadlineNs - nowNs) / 2n,
+      );
     }
   }
 
   #isLate(): boolean {
     return process.hrtime.bigint() > this.#deadlineNs;
-  }
-
-  #readAll(slots: RegisterSlots, stacks: VectorReader, share: number, got: number[]): void {
-    const pieces: { address: bigint; length: number }[] = [];
-    let batchLength = 0;
-    for (const [i, thread] of this.#threads.entries()) {
-      const stop = this.#tracees.stops.get(thread.tid);
-      if (stop === undefined || this.#isLate()) continue;
-      if (!slots.readGeneral(i, thread.tid)) continue;
-      thread.slot = i;
-      const registers = slots.registers(i);
-      if (registers === undefined) continue;
-      this.#means.correct?.(stop, registers);
-      const sp = readUserRegister(registers, 'rsp');
-      const window = stackWindow(this.#mappings, sp, this.#request.stackBytes);
-      if (window === undefined) continue;
-      thread.windowAddress = window.address;
-      thread.windowLength = window.length;
-      thread.batchOffset = batchLength;
-      thread.batchLength = Math.min(window.length, share, Math.max(0, this.#request.maxBytes - batchLength));
-      batchLength += thread.batchLength;
-      pieces.push({ address: window.address, length: thread.batchLength });
-    }
-    if (pieces.length > 0 && !this.#isLate()) stacks.read(this.#request.pid, pieces, got);
-    for (const thread of this.#threads) {
-      if (thread.slot < 0 || this.#isLate()) continue;
-      slots.readXstate(thread.slot, thread.tid);
-    }
   }
 
   #releaseAll(slots: RegisterSlots): void {
@@ -239,7 +260,7 @@ class NowCapture {
       const stop = this.#tracees.stops.get(thread.tid);
       if (stop === undefined) {
         // One that was let go before it may have had to let this one go too.
-        thread.endedNs = process.hrtime.bigint();
+        if (thread.endedNs === 0n) thread.endedNs = process.hrtime.bigint();
         continue;
       }
       this.#release(thread, stop, slots);
@@ -255,96 +276,32 @@ class NowCapture {
     thread.endedNs = process.hrtime.bigint();
   }
 
+  /** From the first that was asked to stop to the last that was let go. */
+  #stoppedNs(): bigint {
+    let [beganNs, endedNs] = [0n, 0n];
+    for (const thread of this.#threads) {
+      if (thread.beganNs !== 0n && (beganNs === 0n || thread.beganNs < beganNs)) beganNs = thread.beganNs;
+      if (thread.endedNs > endedNs) endedNs = thread.endedNs;
+    }
+    return endedNs > beganNs ? endedNs - beganNs : 0n;
+  }
+
   #finish(slots: RegisterSlots): void {
     const after = this.#after;
     const thread = this.#threads.find(({ tid }) => tid === after?.holds);
     if (after === undefined || thread === undefined) return;
     this.#release(thread, after.finish(), slots);
   }
-
-  #build(taken: {
-    readonly slots: RegisterSlots;
-    readonly stacks: VectorReader;
-    readonly got: readonly number[];
-    readonly share: number;
-    readonly timeNs: bigint;
-    readonly stoppedNs: bigint;
-  }): Capture {
-    const { pid, maxBytes } = this.#request;
-    const threads: CapturedThread[] = [];
-    const ranges: CapturedRange[] = [];
-    const missing: MissingRange[] = [];
-    let piece = 0;
-    for (const thread of this.#threads) {
-      const { tid, comm, state } = thread;
-      const path = `stack of ${tid}`;
-      if (thread.slot < 0) {
-        threads.push({
-          tid,
-          comm,
-          state,
-          unknownRegisters: [],
-          provenance: 'stopped',
-          absent: absence(state),
-        });
-        continue;
-      }
-      const copy = taken.slots.copy(thread.slot);
-      const stoppedNs = Number(thread.endedNs - thread.beganNs);
-      threads.push({ tid, comm, state, ...copy, unknownRegisters: [], provenance: 'stopped', stoppedNs });
-      if (thread.windowLength === 0) {
-        const sp = copy.registers === undefined ? 0n : readUserRegister(copy.registers, 'rsp');
-        const detail = 'the stack pointer is in no readable mapping';
-        if (this.#request.stackBytes > 0) missing.push({ path, address: sp, reason: 'unreadable', detail });
-        continue;
-      }
-      const length = taken.got[piece++] ?? 0;
-      const address = thread.windowAddress;
-      if (length > 0) {
-        const bytes = Uint8Array.from(taken.stacks.view(thread.batchOffset, length));
-        ranges.push({ address, bytes, provenance: 'stopped', path });
-      }
-      if (length < thread.windowLength) {
-        const limited = length === thread.batchLength;
-        missing.push({
-          path,
-          address: address + BigInt(length),
-          length: thread.windowLength - length,
-          reason: limited ? 'limit' : 'unreadable',
-          detail: limited
-            ? `${maxBytes} bytes for all threads are ${taken.share} for each`
-            : 'the memory could not be read while the thread was stopped',
-        });
-      }
-    }
-    const bytes = ranges.reduce((sum, range) => sum + range.bytes.length, 0);
-    return {
-      engine: 'ptrace',
-      pid,
-      tid: threads.some((thread) => thread.tid === pid) ? pid : (threads[0]?.tid ?? pid),
-      timeNs: taken.timeNs,
-      threads,
-      ranges,
-      missing,
-      cost: {
-        hits: 0,
-        conditionFalse: 0,
-        dropped: 0,
-        faults: 0,
-        bytes,
-        stoppedNs: Number(taken.stoppedNs),
-      },
-    };
-  }
 }
 
-function absence(state: string): NonNullable<CapturedThread['absent']> {
-  const within = `within ${defaultLimits.maxStopMs} ms, the longest that the process may stand still`;
-  return {
-    reason: 'limit',
-    detail:
-      state === 'D'
-        ? `it is in an uninterruptible system call and did not stop ${within}`
-        : `it was not read ${within}`,
-  };
+class OpenFolder implements Disposable {
+  readonly fd: number;
+
+  constructor(path: string) {
+    this.fd = openSync(path, 'r');
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.fd);
+  }
 }

@@ -1,12 +1,14 @@
 /** The points of one traced process: what a thread that stopped at an address means to them. Runs on the tracing thread. */
+import { absent } from '../../../format/absent.js';
 import type { Capture, CapturedRange, MissingRange } from '../../../format/capture.js';
 import { type PlanSiteResult, rangeBytes, runPlanSite } from '../../../format/plan/run.js';
 import { hasDecisions, type PlanSite } from '../../../format/plan/plan.js';
+import type { MemoryReader } from '../../../format/memory.js';
 import { readUserRegister, userRegisterOffset } from '../../../format/registers/x86-64.js';
 import type { ProcessMemory } from '../../linux/memory.js';
 import { readThreadStat } from '../../linux/proc.js';
 import { redZoneBytes } from '../stack-window.js';
-import { type CounterSlot, type PointSpec, counterSlots } from './messages.js';
+import { type CounterSlot, type PointSpec, slotNumbers } from './messages.js';
 import type { RegisterSlots } from './registers.js';
 
 /** A hit as it was taken while the thread stood still; its capture is made after it runs again. */
@@ -17,6 +19,20 @@ export interface TakenHit {
   readonly capture: (stoppedNs: bigint) => Capture;
 }
 
+const rehearsals = 30;
+const maxRehearsedBytes = 4096;
+/** No thread has this number. */
+const nobody = 0;
+
+/** A thread whose general registers are in slot 0. */
+export interface StoppedAtPoint {
+  readonly tid: number;
+  readonly slots: RegisterSlots;
+  readonly memory: ProcessMemory;
+  /** The same memory, of which some may be at hand. */
+  readonly reader: MemoryReader;
+}
+
 /** What stops threads at a point's addresses. */
 export type Mechanism = 'hardware' | 'software';
 
@@ -24,20 +40,24 @@ export class TracedPoint {
   readonly spec: PointSpec;
   readonly mechanism: Mechanism;
   readonly #counters: BigInt64Array;
+  readonly #sites = new Map<bigint, readonly number[]>();
   #lastNs: bigint | undefined;
 
   constructor(spec: PointSpec, mechanism: Mechanism) {
     this.spec = spec;
     this.mechanism = mechanism;
     this.#counters = new BigInt64Array(spec.counters);
+    for (const [index, address] of spec.addresses.entries()) {
+      this.#sites.set(address, [...(this.#sites.get(address) ?? []), index]);
+    }
   }
 
   count(slot: CounterSlot, by = 1n): void {
-    Atomics.add(this.#counters, counterSlots.indexOf(slot), by);
+    Atomics.add(this.#counters, slotNumbers[slot], by);
   }
 
   counter(slot: CounterSlot): number {
-    return Number(Atomics.load(this.#counters, counterSlots.indexOf(slot)));
+    return Number(Atomics.load(this.#counters, slotNumbers[slot]));
   }
 
   get isUsedUp(): boolean {
@@ -51,20 +71,20 @@ export class TracedPoint {
   }
 
   /** Indices of the sites at an address. */
-  sitesAt(address: bigint): number[] {
-    return this.spec.addresses.flatMap((candidate, index) => (candidate === address ? [index] : []));
+  sitesAt(address: bigint): readonly number[] {
+    return this.#sites.get(address) ?? [];
   }
 
   /** Decides whether the stopped thread in `slot` is a hit, and takes what the plan wants. The thread stands still meanwhile. */
-  take(siteIndex: number, tid: number, slots: RegisterSlots, memory: ProcessMemory): TakenHit | undefined {
+  take(siteIndex: number, thread: StoppedAtPoint): TakenHit | undefined {
+    const { tid, slots, memory, reader } = thread;
     const { plan, countOnly, minIntervalNs } = this.spec;
     const site = plan.sites[siteIndex];
-    const view = slots.registers(0);
-    if (site === undefined || view === undefined) return undefined;
-    const registers = Uint8Array.from(view);
+    const registers = slots.registers(0);
+    if (site === undefined || registers === undefined) return undefined;
     this.count('hits');
-    const result = runPlanSite(site, { registers, memory, maxBytes: rangeBytes(plan) });
-    this.count('faults', BigInt(result.faults));
+    const result = runPlanSite(site, { registers, memory: reader, maxBytes: rangeBytes(plan) });
+    if (result.faults > 0) this.count('faults', BigInt(result.faults));
     if (!result.hit) {
       if (result.faults === 0) this.count('conditionFalse');
       return undefined;
@@ -100,6 +120,22 @@ export class TracedPoint {
           pid: memory.pid,
         }),
     };
+  }
+
+  /** Decides of a thread that is not there, as often as makes code quick that is run for the first time: no thread should stand still for that. */
+  static rehearse(spec: PointSpec, slots: RegisterSlots, memory: ProcessMemory): void {
+    const counters = new SharedArrayBuffer(spec.counters.byteLength);
+    const point = new TracedPoint({ ...spec, counters, maxHits: rehearsals }, 'hardware');
+    const reader: MemoryReader = {
+      read: (_, length) =>
+        length > maxRehearsedBytes
+          ? absent('unreadable', 'nobody is there')
+          : { bytes: new Uint8Array(length), provenance: 'racy' },
+    };
+    slots.pretend(0);
+    for (let i = 0; i < rehearsals; i++) {
+      for (const index of spec.plan.sites.keys()) point.take(index, { tid: nobody, slots, memory, reader });
+    }
   }
 
   #capture(hit: {

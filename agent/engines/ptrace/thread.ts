@@ -10,6 +10,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { StillframeError } from '../../../format/error.js';
 import { resolveForWorkers } from '../../linux/ffi.js';
+import { machineCode } from '../../linux/machine-code.js';
 import { fromWireError } from '../wire-error.js';
 import type { Command, Report, ThreadData } from './messages.js';
 
@@ -45,6 +46,7 @@ export class TracingThread implements AsyncDisposable {
     this.#doorbell = doorbell.pid;
     this.#shell = doorbell.shell;
     resolveForWorkers();
+    machineCode();
     const workerData: ThreadData = { pid, doorbell: doorbell.pid, journal };
     this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData,

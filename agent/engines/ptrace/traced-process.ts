@@ -14,6 +14,7 @@ import {
   getSignalInfo,
 } from '../../linux/ptrace.js';
 import type { NowRequest, PointEnd } from '../engine.js';
+import { AheadMemory, findReadAhead } from './ahead.js';
 import {
   Breakpoints,
   checkMaySignal,
@@ -29,6 +30,7 @@ import { captureNow } from './now.js';
 import { type Mechanism, type TakenHit, TracedPoint } from './points.js';
 import { RegisterSlots } from './registers.js';
 import { SoftwareTracing, softwareOptions } from './software-tracing.js';
+import { type SeenStop, StopWait } from './stop-wait.js';
 import { type Stop, Tracees, isGroupStop, pendingSignal } from './tracees.js';
 
 export interface ProcessReports {
@@ -41,8 +43,25 @@ const POLL_IN = 1;
 const SI_SIGIO = -5;
 /** How often it is checked that the process has not got a handler for our signal. */
 const handlerCheckNs = 100_000_000n;
-/** Slot 0 is the thread at a breakpoint. */
+/** The slot of the thread at a breakpoint, and the one of any other. */
+const ownSlot = 0;
 const otherSlot = 1;
+
+interface HardwareHit {
+  /** What was read of it with the wait. */
+  readonly seen: SeenStop | undefined;
+  /** It may be let run with the next wait. */
+  readonly mayHold: boolean;
+  readonly release: () => void;
+}
+
+/** A thread that is let run with the next wait. */
+interface HeldThread {
+  readonly tid: number;
+  readonly points: readonly TracedPoint[];
+  /** Until when its stop is counted. */
+  readonly countedNs: bigint;
+}
 
 export class TracedProcess implements Disposable {
   readonly pid: number;
@@ -54,7 +73,11 @@ export class TracedProcess implements Disposable {
   #hardware: Breakpoints | undefined;
   #software: SoftwareTracing | undefined;
   #memory: ProcessMemory | undefined;
+  #reader: AheadMemory | undefined;
   #checkedNs = 0n;
+  #wait: StopWait | undefined;
+  #held: HeldThread | undefined;
+  #mayHold = false;
   /** Reports wait until the threads that stand still have been let run. */
   readonly #reported: (() => void)[] = [];
   #depth = 0;
@@ -79,6 +102,7 @@ export class TracedProcess implements Disposable {
   #captureNow(request: NowRequest, stays: boolean): Capture {
     return captureNow(request, {
       tracees: this.#tracees,
+      goOn: stays ? 'continue' : 'detach',
       letGo: (stop) => {
         if (stays) {
           this.handle(stop);
@@ -97,6 +121,8 @@ export class TracedProcess implements Disposable {
    */
   arm(spec: PointSpec): string | undefined {
     this.#memory ??= new ProcessMemory(this.pid, 'at-hit');
+    this.#reader ??= new AheadMemory(this.#memory);
+    TracedPoint.rehearse(spec, this.#slots, this.#memory);
     try {
       // Told before anything is seized, since software breakpoints need other options from the start.
       const count = new Set([...(this.#hardware?.addresses ?? []), ...spec.addresses]).size;
@@ -104,6 +130,7 @@ export class TracedProcess implements Disposable {
       checkMaySignal(this.pid);
       this.#armHardware(spec);
       this.#points.set(spec.pointId, new TracedPoint(spec, 'hardware'));
+      this.#wait?.setAhead(findReadAhead(this.#points.values()));
       return undefined;
     } catch (error) {
       const { code, message, detail } = toStillframeError(error);
@@ -161,6 +188,32 @@ export class TracedProcess implements Disposable {
     );
     if (point.mechanism === 'software') this.#software?.breakpoints.remove(free);
     else for (const address of free) this.#hardware?.removeAddress(address);
+  }
+
+  /** Waits for a stop or the end of any thread of the calling thread's. A thread that {@link handleNext} left standing is let run before. */
+  next(): WaitResult {
+    if (this.#wait === undefined) {
+      this.#wait = new StopWait(this.#slots);
+      this.#wait.setAhead(findReadAhead(this.#points.values()));
+    }
+    const held = this.#held;
+    this.#held = undefined;
+    const result = this.#wait.next(this.#hardware?.signal, held?.tid);
+    if (held !== undefined) {
+      const lateNs = BigInt(this.#wait.releasedNs) - held.countedNs;
+      for (const point of held.points) point.count('stoppedNs', lateNs > 0n ? lateNs : 0n);
+    }
+    return result;
+  }
+
+  /** Takes what {@link next} gave. The thread of a hit that brings nothing may stand still until {@link next} is called, at once. */
+  handleNext(result: Exclude<WaitResult, { kind: 'none' }>): void {
+    this.#mayHold = true;
+    try {
+      this.handle(result);
+    } finally {
+      this.#mayHold = false;
+    }
   }
 
   /** Takes what wait4 said of any thread, and lets a stopped one run on. Reports when that is done. */
@@ -251,7 +304,8 @@ export class TracedProcess implements Disposable {
   /** Our signal, or one of the same number from elsewhere, which is passed on. */
   #signalled(stop: Stop): void {
     const { tid } = stop;
-    const info = getSignalInfo(tid);
+    const seen = this.#wait?.takeSeen(tid);
+    const info = seen === undefined ? getSignalInfo(tid) : seen.info;
     const address =
       info !== undefined && (info.code === POLL_IN || info.code === SI_SIGIO)
         ? this.#hardware?.addressOf(info.fd)
@@ -260,21 +314,34 @@ export class TracedProcess implements Disposable {
       this.#release(stop);
       return;
     }
-    this.#hit('hardware', tid, address, () => this.#tracees.release({ ...stop, signal: 0 }));
-    this.#checkHandler();
+    // Nobody stands still while /proc is read.
+    const isCheckDue = process.hrtime.bigint() - this.#checkedNs >= handlerCheckNs;
+    this.#hit('hardware', tid, address, {
+      seen,
+      mayHold: this.#mayHold && !isCheckDue,
+      release: () => this.#tracees.release({ ...stop, signal: 0 }),
+    });
+    if (isCheckDue) this.#checkHandler();
   }
 
   /** A thread stands at an address. `release` lets it run before anything is reported. */
-  #hit(mechanism: Mechanism, tid: number, address: bigint, release?: () => void): void {
-    const stoppedNs = process.hrtime.bigint();
+  #hit(mechanism: Mechanism, tid: number, address: bigint, hardware?: HardwareHit): void {
+    const stoppedNs =
+      hardware?.seen === undefined ? process.hrtime.bigint() : BigInt(hardware.seen.stoppedNs);
     const points = this.#pointsAt(address, mechanism);
     let taken: TakenHit[] = [];
+    let isHeld = false;
     try {
-      taken = this.#takeHits(points, tid, address);
+      const isRead = hardware?.seen?.registers ?? this.#slots.readGeneral(ownSlot, tid);
+      this.#reader?.set(hardware?.seen?.ahead);
+      taken = isRead ? this.#takeHits(points, tid, address) : [];
+      isHeld = hardware?.mayHold === true && taken.length === 0 && points.every((point) => !point.isUsedUp);
     } finally {
-      release?.();
+      if (!isHeld) hardware?.release();
     }
-    const durationNs = process.hrtime.bigint() - stoppedNs;
+    const countedNs = process.hrtime.bigint();
+    const durationNs = countedNs - stoppedNs;
+    if (isHeld && hardware !== undefined) this.#held = { tid, points, countedNs };
     for (const point of points) {
       point.count('stoppedNs', durationNs);
       if (point.isUsedUp) this.disarm(point.spec.pointId);
@@ -290,8 +357,9 @@ export class TracedProcess implements Disposable {
   }
 
   #takeHits(points: readonly TracedPoint[], tid: number, address: bigint): TakenHit[] {
-    if (this.#memory === undefined || !this.#slots.readGeneral(0, tid)) return [];
-    const registers = this.#slots.registers(0);
+    const [memory, reader, slots] = [this.#memory, this.#reader, this.#slots];
+    if (memory === undefined || reader === undefined) return [];
+    const registers = slots.registers(ownSlot);
     if (registers === undefined || readUserRegister(registers, 'rip') !== address) {
       // The signal was blocked when the thread passed, and comes late: what it would show is not the point.
       for (const point of points) point.count('dropped');
@@ -300,23 +368,24 @@ export class TracedProcess implements Disposable {
     const taken: TakenHit[] = [];
     for (const point of points) {
       for (const site of point.sitesAt(address)) {
-        const hit = point.take(site, tid, this.#slots, this.#memory);
+        const hit = point.take(site, { tid, slots, memory, reader });
         if (hit !== undefined) taken.push(hit);
       }
     }
     return taken;
   }
 
-  #pointsAt(address: bigint, mechanism: Mechanism): TracedPoint[] {
-    return [...this.#points.values()].filter(
-      (point) => point.mechanism === mechanism && point.spec.addresses.includes(address),
-    );
+  #pointsAt(address: bigint, mechanism: Mechanism): readonly TracedPoint[] {
+    const found: TracedPoint[] = [];
+    for (const point of this.#points.values()) {
+      if (point.mechanism === mechanism && point.sitesAt(address).length > 0) found.push(point);
+    }
+    return found;
   }
 
   #checkHandler(): void {
-    const nowNs = process.hrtime.bigint();
-    if (this.#hardware === undefined || nowNs - this.#checkedNs < handlerCheckNs) return;
-    this.#checkedNs = nowNs;
+    if (this.#hardware === undefined) return;
+    this.#checkedNs = process.hrtime.bigint();
     try {
       if (!isCaught(this.pid, this.#hardware.signal)) return;
     } catch {
@@ -331,6 +400,7 @@ export class TracedProcess implements Disposable {
     this.#software?.[Symbol.dispose]();
     this.#hardware?.[Symbol.dispose]();
     this.#memory?.[Symbol.dispose]();
+    this.#wait?.[Symbol.dispose]();
     this.#slots[Symbol.dispose]();
   }
 }

@@ -35,10 +35,13 @@ export class Tracees {
     this.pid = pid;
   }
 
-  /** Seizes every thread that is not held yet. Nobody stops. Throws `denied`, `target-gone`. */
-  seizeAll(): void {
+  /** Seizes every thread that is not held yet. Nobody stops. Gives how many threads there were then, dead ones too. Throws `denied`, `target-gone`. */
+  seizeAll(): number {
+    let count = 0;
     for (let round = 0; round < maxRounds; round++) {
-      const found = readTids(this.pid).filter((tid) => !this.tids.has(tid) && !isDead(this.pid, tid));
+      const listed = readTids(this.pid);
+      count = listed.length;
+      const found = listed.filter((tid) => !this.tids.has(tid) && !isDead(this.pid, tid));
       if (found.length === 0) break;
       for (const tid of found) this.#seize(tid);
     }
@@ -47,6 +50,7 @@ export class Tracees {
         detail: { pid: this.pid },
       });
     }
+    return count;
   }
 
   #seize(tid: number): void {
@@ -54,9 +58,12 @@ export class Tracees {
     if (failed === undefined) {
       this.tids.add(tid);
     } else if (failed !== 'ESRCH' && !isDead(this.pid, tid)) {
-      // With PTRACE_O_TRACECLONE a new thread comes seized; it announces itself by its first stop.
       const { tracerPid } = readThreadStatus(this.pid, tid);
-      if (this.options !== 0 && tracerPid === ownTid()) return;
+      if (tracerPid === ownTid()) {
+        // With PTRACE_O_TRACECLONE a new thread comes seized; it announces itself by its first stop. Else it is one that did not stop when it was told to before.
+        if (this.options === 0) this.tids.add(tid);
+        return;
+      }
       throw seizeError(this.pid, failed, tracerPid);
     }
   }

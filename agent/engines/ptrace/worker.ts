@@ -24,7 +24,7 @@ function isThreadData(data: unknown): data is ThreadData {
   return typeof data === 'object' && data !== null && 'pid' in data && 'doorbell' in data;
 }
 
-const rehearsals = 20;
+const rehearsals = 16;
 
 class TracingLoop {
   readonly #port: MessagePort;
@@ -49,10 +49,10 @@ class TracingLoop {
     seize(this.#doorbell, PTRACE_O_EXITKILL);
     this.#takeCommands();
     while (this.#running) {
-      const result = wait(-1, WALL | WNOTHREAD, this.#status);
+      const result = this.#process.next();
       if (result.kind === 'none') this.#checkDoorbell();
       else if (result.tid === this.#doorbell) this.#ring(result);
-      else this.#process.handle(result);
+      else this.#process.handleNext(result);
     }
     this.#process[Symbol.dispose]();
   }
@@ -122,7 +122,12 @@ class TracingLoop {
     const tracees = new Tracees(this.#doorbell);
     tracees.tids.add(this.#doorbell);
     for (let i = 0; i < rehearsals; i++) {
-      captureNow(request, { tracees, letGo: (stop) => resume(stop.tid, 0) });
+      captureNow(request, {
+        tracees,
+        goOn: 'continue',
+        letGo: (stop) => resume(stop.tid, 0),
+        rehearses: i % 2 === 0,
+      });
     }
   }
 

@@ -60,7 +60,10 @@ test('programs keep to the part of the eBPF stack that is the thread’s own', (
   });
   let most = 0;
   for (let i = 0; i < 100; i++) {
-    const program = compile({ condition: expressions.value(60, false), ranges: expressions.ranges(20, 0, 20) });
+    const program = compile({
+      condition: expressions.value(60, false),
+      ranges: expressions.ranges(20, 0, 20),
+    });
     most = Math.max(most, frameBytes(program));
   }
   expect(most).toBe(maxFrameBytes);

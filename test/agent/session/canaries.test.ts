@@ -179,6 +179,20 @@ describe('an agent that is killed meanwhile', () => {
     expect(armed()).toEqual(all);
   });
 
+  test('begins anew, where it was suspended in the canary', async () => {
+    await arm();
+    await seconds(2);
+    lab.tracer.countersNow = { ...lab.tracer.countersNow, hits: 1_000_000n, spentNs: 500_000_000n };
+    await seconds(3);
+    expect((await view())?.phase).toBe('suspended');
+    await seconds(100);
+    await another();
+    await seconds(30);
+    expect(armed()).toEqual([100]);
+    await seconds(8);
+    expect(armed()).toEqual(all);
+  });
+
   test('with it, the canary: the others are not armed', async () => {
     await arm();
     lab.tracer.targets = [targetOf(200), targetOf(300)];

@@ -99,6 +99,11 @@ test('one that is suspended keeps it from the others until it was resumed, and b
   await seconds(60);
   expect(hostsOf(id)).toEqual(['web-1']);
   expect(bench.why(id)).toContain('suspended at web-1');
+  expect(bench.why(id)).toContain('canary at web-1 when it was resumed, then at the other 2 hosts');
+  bench.crash();
+  bench.fleet.connect();
+  await seconds(3);
+  expect(hostsOf(id)).toEqual(['web-1']);
   await bench.keeper.resume(id);
   await seconds(30);
   expect(hostsOf(id)).toEqual(['web-1']);

@@ -16,8 +16,8 @@ import { planFor } from './target.js';
 
 const [mode = 'now', target = '', address = '0'] = process.argv.slice(2);
 const pid = Number(target);
-const request = { pid, tids: [], stackBytes: 4096, maxBytes: 1 << 20 };
-const rehearsals = 5;
+const request = { pid, tids: [], stackBytes: 16_384, maxBytes: 1 << 20 };
+const rehearsals = 10;
 const status = Buffer.alloc(4);
 
 /** Nanoseconds that threads stood still. */
@@ -27,7 +27,7 @@ function takeAll(): number {
     detach(stop.tid, pendingSignal(stop));
     tracees.forget(stop.tid);
   };
-  const { cost } = captureNow(request, { tracees, letGo });
+  const { cost } = captureNow(request, { tracees, goOn: 'detach', letGo });
   // On a machine that is busier than an engine would bear with, some take long to stop.
   for (let i = 0; i < 30 && tracees.tids.size > 0; i++) releaseLate(tracees);
   return cost.stoppedNs;
