@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { serialize } from 'node:v8';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { readMaps } from '../../../agent/linux/proc.js';
 import { breakpointsAt } from '../../support/code-bytes.js';
 import { repositoryRoot } from '../../support/paths.js';
@@ -33,6 +33,9 @@ console.log(tracerPid);
 for (let i = 0; ; i++) await tracer.arm({ ...order, pointId: 'p' + i }).then(() => tracer.disarm('p' + i, order.pid), () => undefined);
 `;
 
+const folders = mkdtempSync(join(tmpdir(), 'stillframe-front-'));
+afterAll(() => rmSync(folders, { recursive: true, force: true }));
+
 const five = ['work', 'second', 'third', 'fourth', 'fifth'];
 
 function addressesOf(pid: number): bigint[] {
@@ -46,7 +49,8 @@ describe('when the front is killed', () => {
     { what: 'breakpoints in the code', engine: 'ptrace', functions: five },
     { what: 'uprobes', engine: 'uprobe', functions: ['work'] },
   ])('the tracer goes, and nothing of $what is left', async ({ engine, functions }) => {
-    const folder = mkdtempSync(join(tmpdir(), 'stillframe-front-'));
+    const folder = join(folders, functions.join('-') + engine);
+    mkdirSync(folder);
     await using target = startProgram(busyProgram, ['2', 's']);
     await target.nextLine();
     const plan = serialize(planFor(functions, idMasked(-1n))).toString('base64');
@@ -68,7 +72,6 @@ describe('when the front is killed', () => {
     ).toEqual([]);
     expect(breakpointsAt(target.pid, addressesOf(target.pid))).toBe(0);
     expect(readdirSync(folder)).toEqual([]);
-    rmSync(folder, { recursive: true });
     const before = await askCounts(target);
     while ((await askCounts(target)).checksum === before.checksum) await new Promise((r) => setTimeout(r, 5));
     target.child.stdin.write('q\n');

@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { FileSource } from '../../../../agent/linux/file-source.js';
 import { ProcessMemory } from '../../../../agent/linux/memory.js';
 import { TracerSupervisor } from '../../../../agent/tracer/supervisor.js';
@@ -30,6 +30,9 @@ import { Random, RandomExpressions } from '../uprobe/random-plan.js';
 import { pointers, randomMemory, randomState, registersOf } from '../uprobe/random-state.js';
 import { agreedOf, commonRegisters, coreOf } from './compare.js';
 import { type Brought, passagesFor, PlanRunner, wayNames } from './run-plans.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'stillframe-same-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const plansOfBatch = 20;
 const batches = Math.ceil(Number(process.env['STILLFRAME_PLANS'] ?? 60) / plansOfBatch);
@@ -147,7 +150,6 @@ test(
   `${batches * plansOfBatch} random plans bring the same by every engine`,
   { timeout: 300_000 },
   async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'stillframe-same-'));
     await using tracer = new TracerSupervisor({ journalFolder: folder });
     const runner = new PlanRunner(tracer);
     const seed = testSeed();
@@ -182,7 +184,6 @@ test(
         });
       });
     }
-    rmSync(folder, { recursive: true });
     console.log(`${compared} captures compared`);
     expect(compared).toBeGreaterThan(batches * plansOfBatch);
   },
