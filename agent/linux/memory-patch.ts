@@ -5,7 +5,7 @@ import { procError } from './proc.js';
 
 /**
  * Writes another process's memory through `/proc/PID/mem`, which makes a private copy of a page that is mapped read-only from a
- * file. The only writer of target memory: single bytes of code, which whoever uses it journals first, and stack that is not in use.
+ * file. Besides word-writer.ts the only writer of target memory: single bytes of code, which whoever uses it journals first, and stack that is not in use.
  */
 export class CodePatcher implements Disposable {
   readonly pid: number;

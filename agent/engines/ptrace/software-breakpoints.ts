@@ -8,6 +8,7 @@
  */
 import { StillframeError } from '../../../format/error.js';
 import { hex } from '../../../format/address.js';
+import { maxInstructionBytes } from '../../../format/x86-64/instruction.js';
 import { CodePatcher } from '../../linux/memory-patch.js';
 import { readStat } from '../../linux/proc.js';
 import { type Journal, type PatchedByte, int3 } from './journal.js';
@@ -20,6 +21,8 @@ export class SoftwareBreakpoints implements Disposable {
   readonly #journal: Journal;
   readonly #patcher: CodePatcher;
   readonly #originals = new Map<bigint, number>();
+  /** The instructions that were there, with what follows them. */
+  readonly #instructions = new Map<bigint, Uint8Array>();
   /** Were ours, and are not any more: threads may have run into them just before. */
   readonly #retired = new Map<bigint, number>();
   #suspended = false;
@@ -63,6 +66,7 @@ export class SoftwareBreakpoints implements Disposable {
         );
       }
       this.#originals.set(address, original);
+      this.#instructions.set(address, this.#read(address));
     }
     try {
       this.#record();
@@ -73,6 +77,21 @@ export class SoftwareBreakpoints implements Disposable {
     }
   }
 
+  #read(address: bigint): Uint8Array {
+    const bytes: number[] = [];
+    try {
+      for (let i = 0n; i < maxInstructionBytes; i++) bytes.push(this.#patcher.read(address + i));
+    } catch {
+      // Nothing is mapped behind it.
+    }
+    return Uint8Array.from(bytes);
+  }
+
+  /** The instruction at a breakpoint, as it is without it. */
+  instructionAt(address: bigint): Uint8Array | undefined {
+    return this.#instructions.get(address);
+  }
+
   /** Restores, then forgets in the journal. */
   remove(addresses: readonly bigint[]): void {
     for (const address of addresses) {
@@ -80,6 +99,7 @@ export class SoftwareBreakpoints implements Disposable {
       if (original === undefined) continue;
       this.lift(address);
       this.#originals.delete(address);
+      this.#instructions.delete(address);
       this.#retired.set(address, original);
     }
     this.#record();
@@ -141,6 +161,7 @@ export class SoftwareBreakpoints implements Disposable {
   /** The memory that was patched is no more: the process executed another program. */
   abandon(): void {
     this.#originals.clear();
+    this.#instructions.clear();
     this.#retired.clear();
     this.#record();
   }

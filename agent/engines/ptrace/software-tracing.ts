@@ -6,6 +6,7 @@ import {
   userRegisterOffset,
   userRegistersBytes,
 } from '../../../format/registers/x86-64.js';
+import { emulate } from '../../../format/x86-64/emulate.js';
 import { readStatus } from '../../linux/proc.js';
 import {
   NT_PRSTATUS,
@@ -26,6 +27,7 @@ import {
   singleStep,
   napBetween,
 } from '../../linux/ptrace.js';
+import { WordWriter } from '../../linux/word-writer.js';
 import { Journal } from './journal.js';
 import type { RegisterSlots } from './registers.js';
 import { SoftwareBreakpoints } from './software-breakpoints.js';
@@ -67,6 +69,7 @@ export class SoftwareTracing implements Disposable {
   readonly breakpoints: SoftwareBreakpoints;
   readonly #means: SoftwareMeans;
   readonly #tracees: Tracees;
+  readonly #stack = new WordWriter();
   /** Threads whose step has not ended in time. */
   readonly #late = new Set<number>();
   /** Threads whose vfork child shares the memory now. */
@@ -175,9 +178,35 @@ export class SoftwareTracing implements Disposable {
     this.#returning.delete(tid);
     const again = returning?.address === address && returning.sp === readUserRegister(registers, 'rsp');
     if (!again && this.breakpoints.addresses.includes(address)) this.#means.hit(tid, address);
-    if (this.breakpoints.addresses.includes(address)) this.#stepOver(tid, address);
-    else this.#tracees.release({ ...stop, signal: 0 });
+    const isThere = this.breakpoints.addresses.includes(address);
+    if (!isThere || this.#emulate(tid, address)) this.#tracees.release({ ...stop, signal: 0 });
+    else this.#stepOver(tid, address);
     return true;
+  }
+
+  /**
+   * Does what the instruction at the breakpoint would do, where it is one of those that points are put on: then the breakpoint stays, and nobody else
+   * stands still. False, and nothing is changed, where the thread has to run it. The registers are in slot 0.
+   */
+  #emulate(tid: number, address: bigint): boolean {
+    const { slots } = this.#means;
+    const [registers, buffer] = [slots.registers(ownSlot), slots.general(ownSlot)];
+    const bytes = this.breakpoints.instructionAt(address);
+    if (registers === undefined || buffer === undefined || bytes === undefined) return false;
+    if (readUserRegister(registers, 'rip') !== address) return false;
+    const done = emulate(bytes, registers);
+    if (done === undefined) return false;
+    const before = Uint8Array.from(registers);
+    if (done.pushed !== undefined) {
+      const sp = readUserRegister(registers, 'rsp') - 8n;
+      // Killed right after it, this has changed what is below the stack pointer and no more: the thread will push there itself.
+      if (!this.#stack.write(this.#tracees.pid, sp, done.pushed)) return false;
+      registers.writeBigUInt64LE(sp, userRegisterOffset('rsp'));
+    }
+    registers.writeBigUInt64LE(done.rip, userRegisterOffset('rip'));
+    if (setRegisterSet(tid, NT_PRSTATUS, buffer, userRegistersBytes) === undefined) return true;
+    registers.set(before);
+    return false;
   }
 
   /**
@@ -237,6 +266,7 @@ export class SoftwareTracing implements Disposable {
     this.breakpoints[Symbol.dispose]();
     this.#tracees.stopAll([...this.#tracees.tids], deadline());
     this.releaseOthers();
+    this.#stack[Symbol.dispose]();
   }
 }
 

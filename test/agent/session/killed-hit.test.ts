@@ -9,6 +9,7 @@ import { Session } from '../../../agent/session/session.js';
 import { Spool } from '../../../agent/session/spool.js';
 import { planOf, siteOf } from '../../support/plan.js';
 import { FakeTracer } from './fake-tracer.js';
+import { targetOf } from './session-lab.js';
 
 /** After how many more changes to the disk the agent is killed: what it would have done after that does not happen. */
 const disk = vi.hoisted(() => ({ changesLeft: Infinity, isKilled: false }));
@@ -51,19 +52,7 @@ async function startAgent(): Promise<void> {
   disk.changesLeft = Infinity;
   disk.isKilled = false;
   tracer = new FakeTracer();
-  tracer.targets = [100, 200].map((pid) => ({
-    pid,
-    comm: 'app',
-    executable: '/usr/bin/app',
-    args: [],
-    buildId: '',
-    uid: 0,
-    unit: '',
-    container: '',
-    service: '',
-    startTimeMs: 0,
-    startTicks: BigInt(pid),
-  }));
+  tracer.targets = [100, 200].map((pid) => ({ ...targetOf(pid), startTicks: BigInt(pid) }));
   session = new Session({
     tracer,
     spool: new Spool({ folder, maxBytes: 1024 * 1024 }),

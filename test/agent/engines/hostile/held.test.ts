@@ -2,13 +2,11 @@
  * Targets with threads that cannot be stopped: who wants to stop them says so within its bound, leaves them and all others as they were, and takes what can be had
  * without.
  */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, rmdirSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readFileSync, rmSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { readThreadSyscall, readTids } from '../../../../agent/linux/proc.js';
-import { TracerSupervisor } from '../../../../agent/tracer/supervisor.js';
 import { toStillframeError, type StillframeError } from '../../../../format/error.js';
 import type { Capture } from '../../../../format/capture.js';
 import { requireFeature } from '../../../support/require-feature.js';
@@ -18,19 +16,9 @@ import { armAndCount } from './count.js';
 import { expectUnharmed } from './harm.js';
 import { mountMute } from './mute-file-system.js';
 import { hostileProgram } from './target.js';
+import { startTracer } from './tracer.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'stillframe-held-'));
-const tracer = new TracerSupervisor({ journalFolder: folder });
-tracer.listen({
-  hit: () => undefined,
-  ended: () => undefined,
-  passed: () => undefined,
-  restarted: () => undefined,
-});
-afterAll(async () => {
-  await tracer[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true, force: true });
-});
+const { tracer, folder } = startTracer();
 
 /** A stop takes ten milliseconds at most; the rest is a machine with other work. What would wait for the thread waits for ever. */
 const boundMs = 20_000;

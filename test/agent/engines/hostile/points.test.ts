@@ -1,28 +1,14 @@
 /** Points in targets that fight back, by the engines that have points: it counts who passes, or says why it cannot, and the target comes to no harm. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, expect, test } from 'vitest';
-import { TracerSupervisor } from '../../../../agent/tracer/supervisor.js';
+import { expect, test } from 'vitest';
 import { startProgram } from '../../../support/running-program.js';
 import { threadTraces } from '../ptrace/target.js';
 import { armAndCount } from './count.js';
 import { expectUnharmed } from './harm.js';
 import { hostileProgram } from './target.js';
+import { startTracer } from './tracer.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'stillframe-hostile-'));
-const tracer = new TracerSupervisor({ journalFolder: folder });
-tracer.listen({
-  hit: () => undefined,
-  ended: () => undefined,
-  passed: () => undefined,
-  restarted: () => undefined,
-});
-afterAll(async () => {
-  await tracer[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true, force: true });
-});
+const { tracer } = startTracer();
 
 const modes = ['storm', 'threads', 'vfork', 'trap', 'undumpable', 'vfork-parent', 'traced'] as const;
 const rows = modes.flatMap((mode) => (['uprobe', 'ptrace'] as const).map((engine) => ({ mode, engine })));

@@ -1,0 +1,22 @@
+/** A tracer for the tests of one file, with a folder that is removed with it. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll } from 'vitest';
+import { TracerSupervisor } from '../../../../agent/tracer/supervisor.js';
+
+export function startTracer(): { readonly tracer: TracerSupervisor; readonly folder: string } {
+  const folder = mkdtempSync(join(tmpdir(), 'stillframe-hostile-'));
+  const tracer = new TracerSupervisor({ journalFolder: folder });
+  tracer.listen({
+    hit: () => undefined,
+    ended: () => undefined,
+    passed: () => undefined,
+    restarted: () => undefined,
+  });
+  afterAll(async () => {
+    await tracer[Symbol.asyncDispose]();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return { tracer, folder };
+}
