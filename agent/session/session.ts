@@ -377,8 +377,13 @@ export class Session implements AsyncDisposable {
         const point = this.#points.get(pointId);
         if (point?.armed.has(pid) === true) point.seen(pid, counters);
       }
-    } catch {
-      // The tracer is being restarted: what was last seen stands.
+    } catch (error) {
+      const { code, message } = toStillframeError(error);
+      // While the tracer is restarted what was last seen stands; anything else is said wherever that is shown.
+      if (code !== 'unreachable') {
+        this.#options.log.warn({ error: message }, 'cannot read the counters of points');
+        for (const point of points) point.refuse(`its counters are those of before: ${message}`);
+      }
     }
     return points.map((point) => point.view());
   }

@@ -194,7 +194,7 @@ function showThread(snapshot: Snapshot, thread: SnapshotThread, options: ShowOpt
     tid,
     comm,
     state,
-    ...laterPart(snapshot, tid),
+    ...laterPart(snapshot, thread),
     ...(options.allThreads === true ? { frames: threadFrames(snapshot, thread, options) } : {}),
     ...(thread.absent === undefined ? {} : { absent: absentDocument(thread.absent) }),
   };
@@ -203,9 +203,9 @@ function showThread(snapshot: Snapshot, thread: SnapshotThread, options: ShowOpt
 /** Of a thread that was read after the one that hit. */
 function laterPart(
   { core: { note } }: Snapshot,
-  tid: number,
+  { tid, absent }: SnapshotThread,
 ): Pick<ThreadDocument, 'provenance' | 'delayUs'> {
-  if (note === undefined || note.point === '' || note.tid === tid) return {};
+  if (note === undefined || note.point === '' || note.tid === tid || absent !== undefined) return {};
   const provenance = note.threads.find((thread) => thread.tid === tid)?.provenance;
   if (provenance !== 'after-hit' && provenance !== 'racy') return {};
   const { delayUs } = note.ranges.find(({ path }) => path === `stack of ${tid}`) ?? {};

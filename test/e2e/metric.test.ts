@@ -215,9 +215,10 @@ function tracerOf(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')[0]);
 }
 
-async function until(what: () => boolean): Promise<void> {
+/** `seen`: what to show when it does not come. */
+async function until(what: () => boolean, seen: () => unknown = () => undefined): Promise<void> {
   for (let i = 0; i < 1000 && !what(); i++) await sleep(10);
-  expect(what()).toBe(true);
+  expect(what(), JSON.stringify(seen())).toBe(true);
 }
 
 test(
@@ -227,7 +228,10 @@ test(
     await using passes = await startPasses(2);
     const metric = await startMetric(passes.pid, '--count', '--by', 'request->kind');
     passes.child.stdin.write('free\n');
-    await until(() => (metric.documents().at(-1)?.total.count ?? 0) > 0);
+    await until(
+      () => (metric.documents().at(-1)?.total.count ?? 0) > 0,
+      () => metric.documents().at(-1),
+    );
     const before = metric.documents().at(-1)?.total.count ?? 0;
     process.kill(tracerOf(agent.pid ?? 0), 'SIGKILL');
     await until(() => (metric.documents().at(-1)?.notes.length ?? 0) > 0);

@@ -39,8 +39,8 @@ interface Range {
 
 /** The ranges of a view's blocks, as a plan finds them. */
 function rangesOf(object: ObjectView, blocks: readonly Block[], left: { count: number }): Range[] {
-  const numberOf = (recipe: Recipe): bigint => {
-    const computed = computeRecipe(recipe, object, snapshot.memory);
+  const numberOf = (recipe: Recipe, over: ObjectView = object): bigint => {
+    const computed = computeRecipe(recipe, over, snapshot.memory);
     return isAbsent(computed) ? 0n : computed;
   };
   return blocks.flatMap((block) => {
@@ -48,9 +48,31 @@ function rangesOf(object: ObjectView, blocks: readonly Block[], left: { count: n
     if (start < 0x1_0000n || left.count-- <= 0) return [];
     const bytes = numberOf(block.bytes);
     expect(bytes).toBeLessThanOrEqual(BigInt(block.maxBytes));
-    const inner: ObjectView = { type: object.type, address: start };
-    return [{ start, end: start + bytes }, ...rangesOf(inner, block.next?.() ?? [], left)];
+    const ranges: Range[] = [];
+    for (const address of itemsOf(block, object, { start, numberOf })) {
+      const inner: ObjectView = { type: object.type, address };
+      ranges.push({ start: address, end: address + bytes }, ...rangesOf(inner, block.next?.() ?? [], left));
+    }
+    return ranges;
   });
+}
+
+/** Where a block is found, again and again where it says so. */
+function itemsOf(
+  { again }: Block,
+  object: ObjectView,
+  of: { readonly start: bigint; readonly numberOf: (recipe: Recipe, over: ObjectView) => bigint },
+): bigint[] {
+  const { start, numberOf } = of;
+  const items = [start];
+  if (again === undefined) return items;
+  const count = again.count === undefined ? defaultLimits.maxElements : numberOf(again.count, object);
+  for (let at = start; BigInt(items.length) < BigInt(count);) {
+    at = numberOf(again.next, { type: object.type, address: at });
+    if (at === 0n || at === start) break;
+    items.push(at);
+  }
+  return items;
 }
 
 function only(ranges: readonly Range[]): MemoryReader {
