@@ -29,9 +29,9 @@ import type { HitCosts } from './hit-cost.js';
 const fewHits = 1000n;
 /** Records that a ring has room for, where so many are wanted. */
 const few = 16;
-const most = 512;
+const most = 2048;
 /** More than few of them only so far. */
-const maxRingBytes = 2 << 20;
+const maxRingBytes = 8 << 20;
 /** How long who empties it may be kept from doing so. */
 const longNs = 100_000_000n;
 const mostHeldMs = 2000;
