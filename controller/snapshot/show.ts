@@ -203,9 +203,9 @@ function showThread(snapshot: Snapshot, thread: SnapshotThread, options: ShowOpt
 /** Of a thread that was read after the one that hit. */
 function laterPart(
   { core: { note } }: Snapshot,
-  { tid, absent }: SnapshotThread,
+  { tid, absent: why }: SnapshotThread,
 ): Pick<ThreadDocument, 'provenance' | 'delayUs'> {
-  if (note === undefined || note.point === '' || note.tid === tid || absent !== undefined) return {};
+  if (note === undefined || note.point === '' || note.tid === tid || why !== undefined) return {};
   const provenance = note.threads.find((thread) => thread.tid === tid)?.provenance;
   if (provenance !== 'after-hit' && provenance !== 'racy') return {};
   const { delayUs } = note.ranges.find(({ path }) => path === `stack of ${tid}`) ?? {};
