@@ -10,8 +10,12 @@ import { readCapabilities } from '../linux/capabilities.js';
 import type { FromTracer, ToTracer } from './protocol.js';
 import { TracerService } from './service.js';
 
+/** NB: a front may go while something is sent to it, before that is seen here. */
 function send(message: FromTracer): void {
-  if (process.connected) process.send?.(message);
+  if (!process.connected) return;
+  process.send?.(message, undefined, undefined, (error) => {
+    if (error !== null) end();
+  });
 }
 
 const [, , journalFolder = defaultJournalFolder()] = process.argv;
@@ -83,8 +87,12 @@ function vanish(): void {
 const maxEndMs = 500;
 const maxWrittenEndMs = 20_000;
 
+let isEnding = false;
+
 /** The front is gone. */
 function end(): void {
+  if (isEnding) return;
+  isEnding = true;
   const beganMs = performance.now();
   const limit = setInterval(() => {
     const isLong = performance.now() - beganMs > maxWrittenEndMs;
@@ -105,6 +113,11 @@ process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
 process.on('SIGHUP', () => undefined);
 process.on('disconnect', end);
+// Node would end by process.exit, and wait for threads that wait for others: whom they trace would stay traced.
+process.on('uncaughtException', (error) => {
+  console.error(error);
+  vanish();
+});
 process.on('message', (message: ToTracer) => {
   void answer(message);
 });
