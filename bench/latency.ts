@@ -74,7 +74,10 @@ async function withPoint(
   if (started.process.exitCode !== null)
     throw new Error(`${args.join(' ')} ended: ${started.lines.join('\n')}`);
   started.process.kill('SIGINT');
+  // What it still has to show is not what is measured.
+  const patience = setTimeout(() => started.process.kill('SIGKILL'), 5000);
   await ended;
+  clearTimeout(patience);
   return figures;
 }
 
