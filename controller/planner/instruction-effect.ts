@@ -2,6 +2,7 @@
  * What an x86-64 instruction changes and where it reads, of those that do little: they calculate in registers, load, compare, or set up a frame. Intel SDM
  * volume 2. Pure; all others are undefined, never guessed.
  */
+import { dwarfOfEncoded } from '../../format/registers/x86-64.js';
 
 export interface InstructionEffect {
   /** DWARF numbers of registers that are written. */
@@ -14,8 +15,6 @@ export interface InstructionEffect {
   readonly copies?: number;
 }
 
-/** DWARF numbers in the order of the encoding: rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 to r15. */
-const dwarfNumbers = [0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15] as const;
 const rax = 0;
 const rdx = 1;
 const rsp = 7;
@@ -175,5 +174,5 @@ function byteRegisters(encoded: number, rex: number): readonly number[] {
 }
 
 function numberOf(encoded: number): number {
-  return dwarfNumbers[encoded & 15] ?? 0;
+  return dwarfOfEncoded[encoded & 15] ?? 0;
 }

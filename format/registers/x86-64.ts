@@ -63,6 +63,9 @@ export const dwarfRegisterNames: readonly UserRegisterName[] = [
   'rip',
 ];
 
+/** DWARF register numbers in the order in which instructions encode registers (Intel SDM volume 2, table 3-1). */
+export const dwarfOfEncoded = [0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15] as const;
+
 export const dwarfRsp = 7;
 export const dwarfRbp = 6;
 export const dwarfRip = 16;

@@ -3,7 +3,12 @@
  * ones that the kernel emulates under a uprobe, and so the ones that points are put on, but for calls, which may have a shadow stack. Intel SDM
  * volume 2. Pure; all others are undefined, never guessed.
  */
-import { readUserRegister, type UserRegisterName } from '../registers/x86-64.js';
+import {
+  dwarfOfEncoded,
+  dwarfRegisterNames,
+  readUserRegister,
+  type UserRegisterName,
+} from '../registers/x86-64.js';
 import { decodeInstruction } from './instruction.js';
 
 export interface Emulated {
@@ -13,25 +18,6 @@ export interface Emulated {
   readonly pushed?: bigint;
 }
 
-/** In the order of the encoding. */
-const encoded: readonly UserRegisterName[] = [
-  'rax',
-  'rcx',
-  'rdx',
-  'rbx',
-  'rsp',
-  'rbp',
-  'rsi',
-  'rdi',
-  'r8',
-  'r9',
-  'r10',
-  'r11',
-  'r12',
-  'r13',
-  'r14',
-  'r15',
-];
 const flag = { carry: 1n, parity: 1n << 2n, zero: 1n << 6n, sign: 1n << 7n, overflow: 1n << 11n } as const;
 
 /** `bytes`: the instruction and what may follow it; `registers`: as ptrace gives them, `rip` at the instruction. */
@@ -63,11 +49,14 @@ export function emulate(bytes: Uint8Array, registers: Uint8Array): Emulated | un
 
 const wrapped = (address: bigint): bigint => BigInt.asUintN(64, address);
 
+const named = (encoded: number): UserRegisterName | undefined =>
+  dwarfRegisterNames[dwarfOfEncoded[encoded] ?? -1];
+
 /** Without a prefix, or with REX.B alone. */
 function pushed(bytes: Uint8Array, length: number): UserRegisterName | undefined {
   const [first = 0, second = 0] = bytes;
-  if (length === 1) return encoded[first & 7];
-  return length === 2 && first === 0x41 ? encoded[8 + (second & 7)] : undefined;
+  if (length === 1) return named(first & 7);
+  return length === 2 && first === 0x41 ? named(8 + (second & 7)) : undefined;
 }
 
 /** Whether the condition of that number holds: SDM volume 1, appendix B. */

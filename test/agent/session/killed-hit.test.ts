@@ -9,7 +9,7 @@ import { Session } from '../../../agent/session/session.js';
 import { Spool } from '../../../agent/session/spool.js';
 import { planOf, siteOf } from '../../support/plan.js';
 import { FakeTracer } from './fake-tracer.js';
-import { targetOf } from './session-lab.js';
+import { requestOf as anyRequest, targetOf } from './session-lab.js';
 
 /** After how many more changes to the disk the agent is killed: what it would have done after that does not happen. */
 const disk = vi.hoisted(() => ({ changesLeft: Infinity, isKilled: false }));
@@ -71,22 +71,8 @@ function hitAndKill(pid: number, changes: number): boolean {
   return disk.isKilled;
 }
 
-function requestOf(more: Partial<PointRequest>): PointRequest {
-  return {
-    id,
-    pids: [100, 200],
-    selector: '',
-    plan: planOf([siteOf()]),
-    countOnly: false,
-    maxHits: 1,
-    everyProcess: false,
-    minIntervalNs: 0n,
-    owner: '',
-    note: '',
-    expiresMs: Date.now() + 3600_000,
-    ...more,
-  };
-}
+const requestOf = (more: Partial<PointRequest>): PointRequest =>
+  anyRequest({ id, pids: [100, 200], plan: planOf([siteOf()]), ...more });
 
 /** What the tracer would still deliver, by pid. */
 const left = (): Record<string, number> =>
