@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { readStatus } from '../../../agent/linux/proc.js';
 import { compileC } from '../../support/compile-c.js';
 import type { StartedProgram, Workplace } from '../../support/cli.js';
 import { repositoryRoot } from '../../support/paths.js';
@@ -83,19 +84,22 @@ void call_back(long (*pass)(struct tick *)) {
   { name: 'libcrew.so', flags: ['-g', '-O1', '-shared', '-fPIC'] },
 );
 
-/** The process, as the host numbers it, whose arguments have the word and whose name is the program's. */
+/** The process, as the host numbers it, whose arguments have the word and whose name is the program's; not those that it has forked already, which have the same. */
 export function pidOf(word: string): number {
-  const found = readdirSync('/proc').filter((entry) => {
-    if (!/^\d+$/.test(entry)) return false;
+  const found = readdirSync('/proc').flatMap((entry) => {
+    if (!/^\d+$/.test(entry)) return [];
     try {
       const isCrew = readFileSync(`/proc/${entry}/comm`, 'utf8') === 'crew\n';
-      return isCrew && readFileSync(`/proc/${entry}/cmdline`, 'utf8').split('\0').includes(word);
+      if (!isCrew || !readFileSync(`/proc/${entry}/cmdline`, 'utf8').split('\0').includes(word)) return [];
+      const pid = Number(entry);
+      return [{ pid, parent: readStatus(pid).parentPid }];
     } catch {
-      return false;
+      return [];
     }
   });
-  expect(found).toHaveLength(1);
-  return Number(found[0]);
+  const first = found.filter(({ parent }) => found.every(({ pid }) => pid !== parent));
+  expect(first).toHaveLength(1);
+  return first[0]?.pid ?? 0;
 }
 
 export interface Member {
