@@ -11,7 +11,10 @@ import {
   PTRACE_O_TRACEEXEC,
   type WaitResult,
   detach,
+  getEventMessage,
   getSignalInfo,
+  resume,
+  setOptions,
 } from '../../linux/ptrace.js';
 import type { NowRequest, PointEnd } from '../engine.js';
 import { AheadMemory, findReadAhead } from './ahead.js';
@@ -30,12 +33,21 @@ import { captureNow } from './now.js';
 import { type Mechanism, type TakenHit, TracedPoint } from './points.js';
 import { RegisterSlots } from './registers.js';
 import { SoftwareTracing, softwareOptions } from './software-tracing.js';
+import { type Heard, StopQueue } from './stop-queue.js';
 import { type SeenStop, StopWait } from './stop-wait.js';
-import { type Stop, Tracees, isGroupStop, pendingSignal } from './tracees.js';
+import { type Stop, Tracees, isGroupStop, isTrap, pendingSignal } from './tracees.js';
 
 export interface ProcessReports {
   hit(pointId: string, capture: Capture): void;
   ended(pointId: string, reason: PointEnd): void;
+}
+
+export interface ProcessMeans {
+  /** The folder of the journal of software breakpoints. */
+  readonly journal: string;
+  /** A process of ours that the calling thread traces, too. */
+  readonly doorbell?: number;
+  readonly reports: ProcessReports;
 }
 
 /** si_code of a signal that F_SETSIG sends: POLL_IN, or SI_SIGIO for signals whose codes mean something else. */
@@ -66,8 +78,10 @@ interface HeldThread {
 export class TracedProcess implements Disposable {
   readonly pid: number;
   readonly #journal: string;
+  readonly #doorbell: number | undefined;
   readonly #reports: ProcessReports;
   readonly #tracees: Tracees;
+  readonly #queue: StopQueue;
   readonly #points = new Map<string, TracedPoint>();
   readonly #slots = new RegisterSlots(2);
   #hardware: Breakpoints | undefined;
@@ -80,13 +94,14 @@ export class TracedProcess implements Disposable {
   #mayHold = false;
   /** Reports wait until the threads that stand still have been let run. */
   readonly #reported: (() => void)[] = [];
-  #depth = 0;
 
-  constructor(pid: number, journal: string, reports: ProcessReports) {
+  constructor(pid: number, means: ProcessMeans) {
     this.pid = pid;
-    this.#journal = journal;
-    this.#reports = reports;
+    this.#journal = means.journal;
+    this.#doorbell = means.doorbell;
+    this.#reports = means.reports;
     this.#tracees = new Tracees(pid);
+    this.#queue = new StopQueue(this.#tracees);
   }
 
   now(request: NowRequest): Capture {
@@ -95,7 +110,8 @@ export class TracedProcess implements Disposable {
     try {
       return this.#captureNow(request, stays);
     } finally {
-      if (!stays) releaseLate(this.#tracees);
+      if (stays) this.#settle();
+      else releaseLate(this.#tracees);
     }
   }
 
@@ -104,7 +120,10 @@ export class TracedProcess implements Disposable {
       tracees: this.#tracees,
       goOn: stays ? 'continue' : 'detach',
       letGo: (stop) => {
-        if (stays) {
+        if (stays && this.#software !== undefined && isTrap(stop)) {
+          // It stands at a breakpoint of its own accord, and is stepped over it when its turn comes.
+          this.#queue.add(stop);
+        } else if (stays) {
           this.handle(stop);
         } else {
           detach(stop.tid, pendingSignal(stop));
@@ -168,7 +187,7 @@ export class TracedProcess implements Disposable {
     this.#software ??= new SoftwareTracing(this.pid, this.#journal, {
       tracees: this.#tracees,
       slots: this.#slots,
-      handle: (stop) => this.handle(stop),
+      letGo: (stop) => this.#handle(stop),
       hit: (tid, address) => this.#hit('software', tid, address),
       fail: (detail) => this.#endAll({ kind: 'failed', detail }, 'software'),
     });
@@ -192,6 +211,28 @@ export class TracedProcess implements Disposable {
 
   /** Waits for a stop or the end of any thread of the calling thread's. A thread that {@link handleNext} left standing is let run before. */
   next(): WaitResult {
+    return this.#nextHeard() ?? this.#waitForNext();
+  }
+
+  /** What has been heard of already, and looks for more from time to time, so that nobody is passed over for ever. */
+  #nextHeard(): Heard | undefined {
+    if (!this.#queue.isDue) return undefined;
+    this.#releaseHeld();
+    this.#queue.collect();
+    this.#settle();
+    return this.#queue.take();
+  }
+
+  #releaseHeld(): void {
+    const held = this.#held;
+    if (held === undefined) return;
+    this.#held = undefined;
+    resume(held.tid, 0);
+    const lateNs = process.hrtime.bigint() - held.countedNs;
+    for (const point of held.points) point.count('stoppedNs', lateNs);
+  }
+
+  #waitForNext(): WaitResult {
     if (this.#wait === undefined) {
       this.#wait = new StopWait(this.#slots);
       this.#wait.setAhead(findReadAhead(this.#points.values()));
@@ -207,32 +248,38 @@ export class TracedProcess implements Disposable {
   }
 
   /** Takes what {@link next} gave. The thread of a hit that brings nothing may stand still until {@link next} is called, at once. */
-  handleNext(result: Exclude<WaitResult, { kind: 'none' }>): void {
+  handleNext(result: Heard): void {
     this.#mayHold = true;
     try {
-      this.handle(result);
+      this.#handle(result);
     } finally {
       this.#mayHold = false;
     }
+    this.#settle();
   }
 
   /** Takes what wait4 said of any thread, and lets a stopped one run on. Reports when that is done. */
-  handle(result: Exclude<WaitResult, { kind: 'none' }>): void {
-    this.#depth++;
-    try {
-      this.#handle(result);
-      if (this.#depth === 1) this.#software?.releaseOthers();
-    } finally {
-      this.#depth--;
-    }
-    while (this.#depth === 0) {
-      const report = this.#reported.shift();
-      if (report === undefined) break;
-      report();
-    }
+  handle(result: Heard): void {
+    this.#handle(result);
+    this.#settle();
   }
 
-  #handle(result: Exclude<WaitResult, { kind: 'none' }>): void {
+  /**
+   * Lets all threads run that were stopped meanwhile, but for those that stand at breakpoints: they wait for their turn, since to step over one is to
+   * stop all others again. Then reports.
+   */
+  #settle(): void {
+    const { stops, ended } = this.#tracees;
+    for (const stop of this.#queue.separate()) {
+      if (stops.get(stop.tid) !== stop) continue;
+      stops.delete(stop.tid);
+      this.#handle(stop);
+    }
+    for (let tid = ended.shift(); tid !== undefined; tid = ended.shift()) this.#exited(tid);
+    for (let report = this.#reported.shift(); report !== undefined; report = this.#reported.shift()) report();
+  }
+
+  #handle(result: Heard): void {
     if (result.kind === 'exited') this.#exited(result.tid);
     else if (result.event === PTRACE_EVENT_EXEC) this.#executed(result);
     else if (!this.#tracees.tids.has(result.tid)) this.#appeared(result);
@@ -269,6 +316,8 @@ export class TracedProcess implements Disposable {
       return;
     }
     this.#tracees.tids.add(stop.tid);
+    // It has those of the thread that made it, which may have been seized for less.
+    if (this.#software !== undefined) setOptions(stop.tid, this.#tracees.options);
     try {
       this.#hardware?.addThread(stop.tid);
     } catch (error) {
@@ -279,6 +328,7 @@ export class TracedProcess implements Disposable {
 
   #exited(tid: number): void {
     this.#tracees.forget(tid);
+    this.#software?.forget(tid);
     this.#hardware?.removeThread(tid);
     if (this.#tracees.tids.size === 0) {
       this.#endAll({ kind: 'target-gone', detail: `process ${this.pid} is gone` });
@@ -287,6 +337,10 @@ export class TracedProcess implements Disposable {
 
   /** The addresses mean nothing in another program. */
   #executed(stop: Stop): void {
+    // ptrace(2), "execve(2) under ptrace": all other threads are gone, and of this one's former number nothing is told.
+    const former = Number(getEventMessage(stop.tid) ?? 0n);
+    this.#tracees.stops.clear();
+    if (former !== stop.tid) this.#tracees.forget(former);
     this.#software?.breakpoints.abandon();
     this.#endAll({ kind: 'target-gone', detail: `process ${this.pid} executed another program` });
     this.#hardware?.[Symbol.dispose]();
@@ -398,6 +452,10 @@ export class TracedProcess implements Disposable {
   [Symbol.dispose](): void {
     this.#points.clear();
     this.#software?.[Symbol.dispose]();
+    // Newborns among them: a child that was forked has breakpoints in its memory.
+    for (let heard = this.#queue.take(); heard !== undefined; heard = this.#queue.take()) {
+      if (heard.tid !== this.#doorbell) this.#handle(heard);
+    }
     this.#hardware?.[Symbol.dispose]();
     this.#memory?.[Symbol.dispose]();
     this.#wait?.[Symbol.dispose]();
