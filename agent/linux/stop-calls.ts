@@ -18,6 +18,7 @@ const SYS_wait4 = 61;
 const SYS_ptrace = 101;
 const SYS_clock_gettime = 228;
 const SYS_process_vm_readv = 310;
+const SYS_process_vm_writev = 311;
 const CLOCK_MONOTONIC = 1n;
 
 /** Words of a `struct stat`, and the one with st_nlink. */
@@ -75,5 +76,11 @@ export const statCall = (fd: number, stat: bigint): BatchCall => ({
 /** Memory of the process of a thread, by one `struct iovec` on each side. */
 export const readCall = (tid: bigint, local: bigint, remote: bigint): BatchCall => ({
   number: SYS_process_vm_readv,
+  args: [tid, local, 1n, remote, 1n, 0n],
+});
+
+/** The other way round: never where the process may not write itself. */
+export const writeCall = (tid: bigint, local: bigint, remote: bigint): BatchCall => ({
+  number: SYS_process_vm_writev,
   args: [tid, local, 1n, remote, 1n, 0n],
 });

@@ -38,6 +38,10 @@ export class SoftwareBreakpoints implements Disposable {
     return [...this.#originals.keys()];
   }
 
+  has(address: bigint): boolean {
+    return this.#originals.has(address);
+  }
+
   /** Whether a trap behind this address is one of ours. */
   owns(address: bigint): boolean {
     return this.#originals.has(address) || this.#retired.has(address);

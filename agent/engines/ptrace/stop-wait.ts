@@ -18,8 +18,10 @@ import {
   goOnCall,
   readCall,
   registersCall,
+  setRegistersCall,
   signalInfoCall,
   waitCall,
+  writeCall,
 } from '../../linux/stop-calls.js';
 import type { ReadAhead } from './ahead.js';
 import { LookOrSleep } from './look-or-sleep.js';
@@ -27,8 +29,8 @@ import type { RegisterSlots } from './registers.js';
 
 const nsPerSecond = 1e9;
 const wordBytes = 8n;
-const records = 24;
-const dataWords = 32;
+const records = 30;
+const dataWords = 40;
 const anyThread = -1n;
 /** The thread, in the arguments of ptrace. */
 const tidArgument = 1;
@@ -39,12 +41,34 @@ const soonNs = 250_000;
 /** Records of one wait. */
 const maxSteps = records + 4 * spins;
 const none: WaitResult = { kind: 'none' };
+const stuck = { kind: 'stuck' } as const;
 /** In halves of words. */
-const controlAt = { expected: 0, spun: 2, limit: 4 } as const;
+const controlAt = { signal: 0, trap: 2, spun: 4, limit: 6 } as const;
+/** No status of a stop. */
+const nothing = -1;
+const trapStop = encodeStop({ signal: 5, event: 0 });
+
+/** How a thread that stands still goes on, without a signal. */
+export interface GoOn {
+  readonly tid: number;
+  /** What slot 0 has is written first. */
+  readonly registers: boolean;
+  /** The address of the instruction that it need not run, then. */
+  readonly from?: bigint;
+  /** A word that is written before, as the thread itself could. */
+  readonly pushed?: { readonly address: bigint; readonly value: bigint };
+}
+
+/** Stops that more is read of. */
+export interface AwaitedStops {
+  readonly signal: number | undefined;
+  /** SIGTRAP. */
+  readonly traps: boolean;
+}
 
 export interface SeenStop {
   readonly tid: number;
-  /** Of a stop by the signal that was asked for; the general registers are in slot 0 then. */
+  /** Of a stop that was asked for; the general registers are in slot 0 then. */
   readonly info: SignalInfo | undefined;
   readonly registers: boolean;
   /** What {@link StopWait.setAhead} asked for; until the next wait. */
@@ -63,7 +87,12 @@ export class StopWait implements Disposable {
   readonly #stopped: Int32Array;
   readonly #info: Int32Array;
   readonly #control: Int32Array;
+  readonly #push: number;
+  readonly #setRegisters: number;
   readonly #goOn: number;
+  readonly #endStuck: number;
+  readonly #pushed: bigint;
+  readonly #pushedTo: bigint;
   readonly #wait: number;
   readonly #infoRecord: number;
   readonly #registersRecord: number;
@@ -84,24 +113,39 @@ export class StopWait implements Disposable {
     this.#slots = slots;
     const batch = new CallBatch(records, dataWords);
     this.#batch = batch;
-    const [tid, status, control] = [batch.reserve(1), batch.reserve(1), batch.reserve(3)];
-    const [expected, spun, limit] = [control, control + wordBytes, control + 2n * wordBytes];
+    const [tid, status, control] = [batch.reserve(1), batch.reserve(1), batch.reserve(4)];
+    const [signal, trap, spun, limit] = [0n, 1n, 2n, 3n].map((i) => control + i * wordBytes) as [
+      bigint,
+      bigint,
+      bigint,
+      bigint,
+    ];
     const [released, stopped] = [batch.reserve(2), batch.reserve(2)];
     const info = batch.reserve(siginfoBytes / 8);
     this.#tid = batch.ints(tid, 1);
     this.#status = batch.ints(status, 1);
-    this.#control = batch.ints(control, 3);
+    this.#control = batch.ints(control, 4);
     this.#released = batch.ints(released, 2);
     this.#stopped = batch.ints(stopped, 2);
     this.#info = batch.ints(info, siginfoBytes / 8);
-    const [look, sleep, found, other, ended, unread] = Array.from({ length: 6 }, () => new Label()) as [
-      Label,
-      Label,
-      Label,
-      Label,
-      Label,
-      Label,
-    ];
+    const [go, look, sleep, found, seen, other, ended, unread] = Array.from(
+      { length: 8 },
+      () => new Label(),
+    ) as [Label, Label, Label, Label, Label, Label, Label, Label];
+    const { iovecAddress, address: registers } = slots.prepare(0).general;
+    this.#pushed = batch.reserve(1);
+    const [from, to] = [batch.reserve(2, this.#pushed, wordBytes), batch.reserve(2, 0n, wordBytes)];
+    this.#pushedTo = to;
+    const jam = new Label();
+    this.#push = batch.call(writeCall(0n, from, to));
+    batch.compare(
+      { at: batch.resultAddress(this.#push), value: wordBytes },
+      { negative: jam, positive: jam },
+    );
+    this.#setRegisters = batch.call(setRegistersCall(0n, NT_PRSTATUS, iovecAddress), { zero: go });
+    batch.place(jam);
+    this.#endStuck = batch.end();
+    batch.place(go);
     this.#goOn = batch.call(goOnCall('continue', 0n));
     batch.call(clockCall(released));
     this.#wait = batch.compare({ at: limit, value: 0n }, { zero: sleep });
@@ -115,11 +159,12 @@ export class StopWait implements Disposable {
     batch.copy({ to: tid, from: batch.resultAddress(slept) });
     batch.place(found);
     batch.call(clockCall(stopped));
-    batch.compare({ at: status, with: expected }, { negative: other, positive: other });
+    batch.compare({ at: status, with: signal }, { zero: seen });
+    batch.compare({ at: status, with: trap }, { negative: other, positive: other });
+    batch.place(seen);
     const toInfo = batch.copy({ to: 0n, from: tid });
     const toRegisters = batch.copy({ to: 0n, from: tid });
     this.#infoRecord = batch.call(signalInfoCall(0n, info));
-    const { iovecAddress, address: registers } = slots.prepare(0).general;
     const general = registersCall(0n, NT_PRSTATUS, iovecAddress);
     const bytes = batch.reserve(1);
     const [local, remote] = [batch.reserve(2, bytes, 0n), batch.reserve(2)];
@@ -144,17 +189,19 @@ export class StopWait implements Disposable {
   }
 
   /**
-   * Waits, for ever, for a stop or the end of any thread. `goOn` is let run before, without a signal. Of stops by `signal` more is read, see {@link takeSeen}.
-   * Gives `none` when the wait was interrupted or nobody is left.
+   * Waits, for ever, for a stop or the end of any thread. `goOn` is let run before. Of stops that are `awaited` more is read, see {@link takeSeen}.
+   * Gives `none` when the wait was interrupted or nobody is left, `stuck` when the thread cannot go on like that: it stands still as before, and nobody was waited for.
    */
-  next(signal: number | undefined, goOn: number | undefined): WaitResult {
+  next(awaited: AwaitedStops, goOn: GoOn | undefined): WaitResult | { readonly kind: 'stuck' } {
     const batch = this.#batch;
-    this.#control[controlAt.expected] = signal === undefined ? 0 : encodeStop({ signal, event: 0 });
+    this.#control[controlAt.signal] =
+      awaited.signal === undefined ? nothing : encodeStop({ signal: awaited.signal, event: 0 });
+    this.#control[controlAt.trap] = awaited.traps ? trapStop : nothing;
     this.#control[controlAt.spun] = 0;
     const manner = goOn !== undefined && this.#isSoon ? this.#choice.next() : 'sleep';
     this.#control[controlAt.limit] = manner === 'look' ? spins : 0;
-    if (goOn !== undefined) batch.setArgument(this.#goOn, tidArgument, BigInt(goOn));
-    const ended = batch.run(goOn === undefined ? this.#wait : this.#goOn, maxSteps);
+    const ended = batch.run(goOn === undefined ? this.#wait : this.#prepareToGoOn(goOn), maxSteps);
+    if (ended === this.#endStuck) return stuck;
     this.#seen = undefined;
     if (ended !== this.#endSeen && ended !== this.#endOther) return none;
     const tid = this.#tid[0] ?? 0;
@@ -181,7 +228,21 @@ export class StopWait implements Disposable {
     return decodeStatus(tid, this.#status[0] ?? 0);
   }
 
-  /** What is read with stops by the signal. */
+  /** Gives where the batch begins. */
+  #prepareToGoOn({ tid, registers, pushed }: GoOn): number {
+    const batch = this.#batch;
+    const thread = BigInt(tid);
+    batch.setArgument(this.#goOn, tidArgument, thread);
+    if (!registers) return this.#goOn;
+    batch.setArgument(this.#setRegisters, tidArgument, thread);
+    if (pushed === undefined) return this.#setRegisters;
+    batch.setArgument(this.#push, 0, thread);
+    batch.write(this.#pushed, pushed.value);
+    batch.write(this.#pushedTo, pushed.address);
+    return this.#push;
+  }
+
+  /** What is read with stops that are awaited. */
   setAhead(ahead: ReadAhead | undefined): void {
     const batch = this.#batch;
     for (const cell of this.#aheadLengths) batch.write(cell, BigInt(ahead?.length ?? 0));

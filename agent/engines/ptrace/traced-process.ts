@@ -30,7 +30,7 @@ import { captureNow } from './now.js';
 import { type Mechanism, type TakenHit, TracedPoint } from './points.js';
 import { RegisterSlots } from './registers.js';
 import { SoftwareTracing, softwareOptions } from './software-tracing.js';
-import { type SeenStop, StopWait } from './stop-wait.js';
+import { type GoOn, type SeenStop, StopWait } from './stop-wait.js';
 import { type Stop, Tracees, isGroupStop, pendingSignal } from './tracees.js';
 
 export interface ProcessReports {
@@ -47,17 +47,20 @@ const handlerCheckNs = 100_000_000n;
 const ownSlot = 0;
 const otherSlot = 1;
 
-interface HardwareHit {
+/** A thread that stands at an address. */
+interface Stopped {
+  readonly mechanism: Mechanism;
+  readonly tid: number;
+  readonly address: bigint;
   /** What was read of it with the wait. */
   readonly seen: SeenStop | undefined;
-  /** It may be let run with the next wait. */
-  readonly mayHold: boolean;
-  readonly release: () => void;
+  /** How it may be let run with the next wait; undefined when it may not. */
+  readonly goOn: () => GoOn | undefined;
 }
 
 /** A thread that is let run with the next wait. */
 interface HeldThread {
-  readonly tid: number;
+  readonly goOn: GoOn;
   readonly points: readonly TracedPoint[];
   /** Until when its stop is counted. */
   readonly countedNs: bigint;
@@ -169,7 +172,8 @@ export class TracedProcess implements Disposable {
       tracees: this.#tracees,
       slots: this.#slots,
       handle: (stop) => this.handle(stop),
-      hit: (tid, address) => this.#hit('software', tid, address),
+      seen: (tid) => this.#wait?.takeSeen(tid),
+      hit: (hit) => this.#hit({ mechanism: 'software', ...hit }, this.#mayHold) === 'held',
       fail: (detail) => this.#endAll({ kind: 'failed', detail }, 'software'),
     });
     if (this.#tracees.tids.size === 0) this.#tracees.options = softwareOptions;
@@ -198,12 +202,19 @@ export class TracedProcess implements Disposable {
     }
     const held = this.#held;
     this.#held = undefined;
-    const result = this.#wait.next(this.#hardware?.signal, held?.tid);
-    if (held !== undefined) {
-      const lateNs = BigInt(this.#wait.releasedNs) - held.countedNs;
-      for (const point of held.points) point.count('stoppedNs', lateNs > 0n ? lateNs : 0n);
-    }
-    return result;
+    const awaited = { signal: this.#hardware?.signal, traps: this.#software !== undefined };
+    const result = this.#wait.next(awaited, held?.goOn);
+    if (held === undefined) return result.kind === 'stuck' ? { kind: 'none' } : result;
+    if (result.kind === 'stuck') this.#goOnItself(held.goOn);
+    const goneOnNs = result.kind === 'stuck' ? process.hrtime.bigint() : BigInt(this.#wait.releasedNs);
+    const lateNs = goneOnNs - held.countedNs;
+    for (const point of held.points) point.count('stoppedNs', lateNs > 0n ? lateNs : 0n);
+    return result.kind === 'stuck' ? this.next() : result;
+  }
+
+  /** What was to be done for the thread cannot be done: it runs the instruction itself. */
+  #goOnItself(goOn: GoOn): void {
+    this.#whole(() => this.#software?.goOnItself(goOn));
   }
 
   /** Takes what {@link next} gave. The thread of a hit that brings nothing may stand still until {@link next} is called, at once. */
@@ -218,9 +229,16 @@ export class TracedProcess implements Disposable {
 
   /** Takes what wait4 said of any thread, and lets a stopped one run on. Reports when that is done. */
   handle(result: Exclude<WaitResult, { kind: 'none' }>): void {
+    this.#whole(() => this.#handle(result));
+  }
+
+  /** What may stop other threads: they run again, and reports are made, when it is over. */
+  #whole(work: () => void): void {
     this.#depth++;
     try {
-      this.#handle(result);
+      work();
+      // Only the thread that was waited for may be held: its registers are in the slot of all.
+      this.#mayHold = false;
       if (this.#depth === 1) this.#software?.releaseOthers();
     } finally {
       this.#depth--;
@@ -316,37 +334,43 @@ export class TracedProcess implements Disposable {
     }
     // Nobody stands still while /proc is read.
     const isCheckDue = process.hrtime.bigint() - this.#checkedNs >= handlerCheckNs;
-    this.#hit('hardware', tid, address, {
+    const stopped = {
+      mechanism: 'hardware' as const,
+      tid,
+      address,
       seen,
-      mayHold: this.#mayHold && !isCheckDue,
-      release: () => this.#tracees.release({ ...stop, signal: 0 }),
-    });
+      goOn: () => ({ tid, registers: false }),
+    };
+    this.#hit(stopped, this.#mayHold && !isCheckDue, () => this.#tracees.release({ ...stop, signal: 0 }));
     if (isCheckDue) this.#checkHandler();
   }
 
-  /** A thread stands at an address. `release` lets it run before anything is reported. */
-  #hit(mechanism: Mechanism, tid: number, address: bigint, hardware?: HardwareHit): void {
-    const stoppedNs =
-      hardware?.seen === undefined ? process.hrtime.bigint() : BigInt(hardware.seen.stoppedNs);
+  /** A thread stands at an address. It is held for the next wait, or `release` lets it run, before anything is reported. */
+  #hit(stopped: Stopped, mayHold: boolean, release?: () => void): 'held' | undefined {
+    const { mechanism, tid, address, seen } = stopped;
+    const stoppedNs = seen === undefined ? process.hrtime.bigint() : BigInt(seen.stoppedNs);
     const points = this.#pointsAt(address, mechanism);
     let taken: TakenHit[] = [];
-    let isHeld = false;
+    let goOn: GoOn | undefined;
     try {
-      const isRead = hardware?.seen?.registers ?? this.#slots.readGeneral(ownSlot, tid);
-      this.#reader?.set(hardware?.seen?.ahead);
+      // Of a thread at a software breakpoint they are there, and say already where it really is.
+      const isRead = mechanism === 'software' || (seen?.registers ?? this.#slots.readGeneral(ownSlot, tid));
+      this.#reader?.set(seen?.ahead);
       taken = isRead ? this.#takeHits(points, tid, address) : [];
-      isHeld = hardware?.mayHold === true && taken.length === 0 && points.every((point) => !point.isUsedUp);
+      const isNothing = taken.length === 0 && points.every((point) => !point.isUsedUp);
+      goOn = mayHold && isNothing ? stopped.goOn() : undefined;
     } finally {
-      if (!isHeld) hardware?.release();
+      if (goOn === undefined) release?.();
     }
     const countedNs = process.hrtime.bigint();
     const durationNs = countedNs - stoppedNs;
-    if (isHeld && hardware !== undefined) this.#held = { tid, points, countedNs };
+    if (goOn !== undefined) this.#held = { goOn, points, countedNs };
     for (const point of points) {
       point.count('stoppedNs', durationNs);
       if (point.isUsedUp) this.disarm(point.spec.pointId);
     }
     for (const hit of taken) this.#reported.push(() => this.#report(hit, durationNs));
+    return goOn === undefined ? undefined : 'held';
   }
 
   #report({ point, number, capture }: TakenHit, durationNs: bigint): void {
