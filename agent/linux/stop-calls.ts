@@ -1,5 +1,5 @@
 /** The system calls of a stop, as records of batches (call-batch.ts). */
-import type { BatchCall } from './call-batch.js';
+import type { BatchCall, CallBatch, Flow } from './call-batch.js';
 import {
   PTRACE_CONT,
   PTRACE_DETACH,
@@ -84,3 +84,16 @@ export const writeCall = (tid: bigint, local: bigint, remote: bigint): BatchCall
   number: SYS_process_vm_writev,
   args: [tid, local, 1n, remote, 1n, 0n],
 });
+
+/** Adds a call of which an argument is what a word holds: a thread that is known by then. Gives its record. */
+export function addCallOf(
+  batch: CallBatch,
+  word: bigint,
+  call: BatchCall,
+  where: { readonly flow?: Flow; readonly argument?: number } = {},
+): number {
+  const copy = batch.copy({ to: 0n, from: word });
+  const record = batch.call(call, where.flow);
+  batch.setArgument(copy, 0, batch.argumentAddress(record, where.argument ?? 1));
+  return record;
+}

@@ -6,7 +6,7 @@ import {
   userRegisterOffset,
   userRegistersBytes,
 } from '../../../format/registers/x86-64.js';
-import { emulate } from '../../../format/x86-64/emulate.js';
+import { runEmulation } from '../../../format/x86-64/emulate.js';
 import { readStatus } from '../../linux/proc.js';
 import {
   NT_PRSTATUS,
@@ -125,6 +125,11 @@ export class SoftwareTracing implements Disposable {
     registers.writeBigUInt64LE(address, userRegisterOffset('rip'));
   }
 
+  /** Whether threads will come back to a breakpoint that they have hit already. */
+  get isReturning(): boolean {
+    return this.#returning.size > 0;
+  }
+
   /** Takes the stop if it is a matter of software breakpoints. */
   take(stop: Stop): boolean {
     if (stop.event === 0 && stop.signal === SIGTRAP) return this.#trapped(stop);
@@ -218,11 +223,10 @@ export class SoftwareTracing implements Disposable {
    */
   #emulate(tid: number, address: bigint): GoOn | undefined {
     const registers = this.#means.slots.registers(ownSlot);
-    const bytes = this.breakpoints.instructionAt(address);
-    if (registers === undefined || bytes === undefined) return undefined;
+    const emulation = this.breakpoints.emulationAt(address);
+    if (registers === undefined || emulation === undefined) return undefined;
     if (readUserRegister(registers, 'rip') !== address) return undefined;
-    const done = emulate(bytes, registers);
-    if (done === undefined) return undefined;
+    const done = runEmulation(emulation, registers);
     registers.writeBigUInt64LE(done.rip, userRegisterOffset('rip'));
     if (done.pushed === undefined) return { tid, registers: true, from: address };
     const to = BigInt.asUintN(64, readUserRegister(registers, 'rsp') - wordBytes);

@@ -13,6 +13,7 @@ import {
   detach,
   getSignalInfo,
 } from '../../linux/ptrace.js';
+import { WaitLimit } from '../../linux/wait-limit.js';
 import type { NowRequest, PointEnd } from '../engine.js';
 import { AheadMemory, findReadAhead } from './ahead.js';
 import {
@@ -23,8 +24,10 @@ import {
   maxBreakpoints,
   tooMany,
 } from './breakpoints.js';
+import { findDecidedSites } from './decided-points.js';
 import type { PointSpec } from './messages.js';
 import { restartInterrupted } from './interrupted-call.js';
+import { LookOrSleep } from './look-or-sleep.js';
 import { releaseLate } from './late-threads.js';
 import { captureNow } from './now.js';
 import { type Mechanism, type TakenHit, TracedPoint } from './points.js';
@@ -78,7 +81,10 @@ export class TracedProcess implements Disposable {
   #memory: ProcessMemory | undefined;
   #reader: AheadMemory | undefined;
   #checkedNs = 0n;
+  readonly #choice = new LookOrSleep();
+  #limit: WaitLimit | undefined;
   #wait: StopWait | undefined;
+  #isWaitStale = false;
   #held: HeldThread | undefined;
   #mayHold = false;
   /** Reports wait until the threads that stand still have been let run. */
@@ -123,6 +129,7 @@ export class TracedProcess implements Disposable {
    * when hardware breakpoints suffice.
    */
   arm(spec: PointSpec): string | undefined {
+    this.#isWaitStale = true;
     this.#memory ??= new ProcessMemory(this.pid, 'at-hit');
     this.#reader ??= new AheadMemory(this.#memory);
     TracedPoint.rehearse(spec, this.#slots, this.#memory);
@@ -133,7 +140,6 @@ export class TracedProcess implements Disposable {
       checkMaySignal(this.pid);
       this.#armHardware(spec);
       this.#points.set(spec.pointId, new TracedPoint(spec, 'hardware'));
-      this.#wait?.setAhead(findReadAhead(this.#points.values()));
       return undefined;
     } catch (error) {
       const { code, message, detail } = toStillframeError(error);
@@ -186,6 +192,7 @@ export class TracedProcess implements Disposable {
   disarm(pointId: string): void {
     const point = this.#points.get(pointId);
     if (point === undefined) return;
+    this.#isWaitStale = true;
     this.#points.delete(pointId);
     const free = point.spec.addresses.filter(
       (address) => this.#pointsAt(address, point.mechanism).length === 0,
@@ -196,20 +203,39 @@ export class TracedProcess implements Disposable {
 
   /** Waits for a stop or the end of any thread of the calling thread's. A thread that {@link handleNext} left standing is let run before. */
   next(): WaitResult {
-    if (this.#wait === undefined) {
-      this.#wait = new StopWait(this.#slots);
-      this.#wait.setAhead(findReadAhead(this.#points.values()));
-    }
     const held = this.#held;
     this.#held = undefined;
-    const awaited = { signal: this.#hardware?.signal, traps: this.#software !== undefined };
-    const result = this.#wait.next(awaited, held?.goOn);
+    const wait = this.#currentWait(held !== undefined);
+    const awaited = {
+      signal: this.#hardware?.signal,
+      traps: this.#software !== undefined,
+      decides: this.#software?.isReturning !== true,
+    };
+    const result = wait.next(awaited, held?.goOn);
     if (held === undefined) return result.kind === 'stuck' ? { kind: 'none' } : result;
     if (result.kind === 'stuck') this.#goOnItself(held.goOn);
-    const goneOnNs = result.kind === 'stuck' ? process.hrtime.bigint() : BigInt(this.#wait.releasedNs);
+    const goneOnNs = result.kind === 'stuck' ? process.hrtime.bigint() : BigInt(wait.releasedNs);
     const lateNs = goneOnNs - held.countedNs;
     for (const point of held.points) point.count('stoppedNs', lateNs > 0n ? lateNs : 0n);
     return result.kind === 'stuck' ? this.next() : result;
+  }
+
+  /** What is read of a hit, and which are decided at once, changes with the points. */
+  #currentWait(isHeld: boolean): StopWait {
+    // What is to be written of a thread that is held lies where a new wait would begin anew.
+    if (this.#wait !== undefined && (isHeld || !this.#isWaitStale)) return this.#wait;
+    this.#reader?.set(undefined);
+    this.#wait?.[Symbol.dispose]();
+    this.#limit ??= new WaitLimit();
+    this.#isWaitStale = false;
+    this.#wait = new StopWait({
+      slots: this.#slots,
+      limit: this.#limit,
+      choice: this.#choice,
+      sites: findDecidedSites(this.#points.values(), this.#hardware, this.#software?.breakpoints),
+      ahead: findReadAhead(this.#points.values()),
+    });
+    return this.#wait;
   }
 
   /** What was to be done for the thread cannot be done: it runs the instruction itself. */
@@ -289,6 +315,7 @@ export class TracedProcess implements Disposable {
     this.#tracees.tids.add(stop.tid);
     try {
       this.#hardware?.addThread(stop.tid);
+      this.#wait?.refresh();
     } catch (error) {
       this.#endAll({ kind: 'failed', detail: toStillframeError(error).message }, 'hardware');
     }
@@ -298,6 +325,7 @@ export class TracedProcess implements Disposable {
   #exited(tid: number): void {
     this.#tracees.forget(tid);
     this.#hardware?.removeThread(tid);
+    this.#wait?.refresh();
     if (this.#tracees.tids.size === 0) {
       this.#endAll({ kind: 'target-gone', detail: `process ${this.pid} is gone` });
     }
@@ -425,6 +453,7 @@ export class TracedProcess implements Disposable {
     this.#hardware?.[Symbol.dispose]();
     this.#memory?.[Symbol.dispose]();
     this.#wait?.[Symbol.dispose]();
+    this.#limit?.[Symbol.dispose]();
     this.#slots[Symbol.dispose]();
   }
 }
