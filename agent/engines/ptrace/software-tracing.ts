@@ -289,15 +289,15 @@ export class SoftwareTracing implements Disposable {
     const others = [...tracees.tids].filter((other) => other !== tid);
     tracees.stopAll(others, process.hrtime.bigint() + stepStopNs);
     this.breakpoints.lift(address);
-    const stop = this.#step(tid, deadlineNs);
+    const stop = this.#step(tid, address, deadlineNs);
     this.breakpoints.lower(address);
-    if (stop === undefined || !isTrap(stop) || getSignalInfo(tid)?.code !== TRAP_TRACE) return;
+    if (stop === undefined || !isStep(stop)) return;
     tracees.stops.delete(tid);
     this.#stepped(stop);
   }
 
-  /** The stop that it ended with; undefined when there was none in time. */
-  #step(tid: number, deadlineNs: bigint): Stop | undefined {
+  /** The stop that it ended with; undefined when there was none in time. What repeats itself (`rep movsb`) is a step each time. */
+  #step(tid: number, address: bigint, deadlineNs: bigint): Stop | undefined {
     const { stops } = this.#tracees;
     this.#stepping.add(tid);
     for (;;) {
@@ -308,20 +308,23 @@ export class SoftwareTracing implements Disposable {
       const stop = stops.get(tid);
       // It was told to stop for the step of another when it stood here already.
       const isPlain = stop?.event === PTRACE_EVENT_STOP && stop.signal === SIGTRAP;
-      if (!isPlain || process.hrtime.bigint() >= deadlineNs) return stop;
+      const goesOn = isPlain || (stop !== undefined && isStep(stop) && this.#isAt(tid, address));
+      if (!goesOn || process.hrtime.bigint() >= deadlineNs) return stop;
       stops.delete(tid);
     }
   }
 
-  /** A step has ended. One that repeats itself (`rep movsb`) may still be at the breakpoint. */
+  #isAt(tid: number, address: bigint | undefined): boolean {
+    const { slots } = this.#means;
+    const registers = slots.readGeneral(ownSlot, tid) ? slots.registers(ownSlot) : undefined;
+    return registers !== undefined && readUserRegister(registers, 'rip') === address;
+  }
+
+  /** A step has ended. What repeats itself may still be at the breakpoint. */
   #stepped(stop: Stop): void {
     const { tid } = stop;
     this.#stepping.delete(tid);
-    const { slots } = this.#means;
-    const registers = slots.readGeneral(ownSlot, tid) ? slots.registers(ownSlot) : undefined;
-    const isThere =
-      registers !== undefined && readUserRegister(registers, 'rip') === this.#returning.get(tid)?.address;
-    if (!isThere) this.#returning.delete(tid);
+    if (!this.#isAt(tid, this.#returning.get(tid)?.address)) this.#returning.delete(tid);
     this.#tracees.release({ ...stop, signal: 0 });
   }
 
@@ -362,6 +365,10 @@ export class SoftwareTracing implements Disposable {
       return true;
     }
   }
+}
+
+function isStep(stop: Stop): boolean {
+  return isTrap(stop) && getSignalInfo(stop.tid)?.code === TRAP_TRACE;
 }
 
 /** Whether SIGTRAP is on its way behind the stop of the thread. */

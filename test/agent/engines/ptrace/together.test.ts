@@ -5,6 +5,7 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { TracerSupervisor } from '../../../../agent/tracer/supervisor.js';
 import type { Plan } from '../../../../format/plan/plan.js';
@@ -12,10 +13,11 @@ import { compileC } from '../../../support/compile-c.js';
 import { startProgram } from '../../../support/running-program.js';
 import { buildIdOf, symbolAddress } from './target.js';
 
-const threads = 6;
-const rounds = 150;
+const threads = 4;
+const rounds = 25;
+const turns = 10;
 /** Each turn comes by the first, which cannot be done for the thread; more than four make breakpoints in code of them. */
-const places = ['at_store', 'unused', 'unused2', 'unused3', 'unused4'];
+const places = ['at_store', 'at_repeat', 'unused2', 'unused3', 'unused4'];
 
 const program = compileC(
   `#include <pthread.h>
@@ -24,15 +26,19 @@ const program = compileC(
 
 /* *number + 3, and stores *number + 5. */
 long turn(long *number);
+void clear(char *bytes, long count);
 __asm__(".text\\n"
-        ".globl turn, at_store, unused, unused2, unused3, unused4\\n"
+        ".globl turn, clear, at_store, at_repeat, unused2, unused3, unused4\\n"
         ".type turn, @function\\n"
         "turn: movq (%rdi), %rax\\n"
         "  addq $5, %rax\\n"
         "at_store: movq %rax, (%rdi)\\n"
         "  subq $2, %rax\\n"
         "  ret\\n"
-        "unused: nop\\n"
+        "clear: movq %rsi, %rcx\\n"
+        "  xorl %eax, %eax\\n"
+        "at_repeat: rep stosb\\n"
+        "  ret\\n"
         "unused2: nop\\n"
         "unused3: nop\\n"
         "unused4: nop\\n"
@@ -44,10 +50,24 @@ static long wrong;
 static void *run(void *argument) {
   long count = *(long *)argument, number = 0;
   for (long i = 0; i < count; i++) {
-    if (turn(&number) != i * 5 + 3 || number != (i + 1) * 5) __atomic_add_fetch(&wrong, 1, __ATOMIC_SEQ_CST);
+    for (long j = 0; j < ${turns}; j++) {
+      long before = number;
+      if (turn(&number) != before + 3 || number != before + 5) __atomic_add_fetch(&wrong, 1, __ATOMIC_SEQ_CST);
+    }
     pthread_barrier_wait(&together);
   }
   return 0;
+}
+
+static volatile int goes_on;
+
+/* All the time, and each for itself. */
+static void *run_on(void *argument) {
+  while (goes_on) {
+    long number = 0;
+    if (turn(&number) != 3 || number != 5) __atomic_add_fetch(&wrong, 1, __ATOMIC_SEQ_CST);
+  }
+  return argument;
 }
 
 int main(void) {
@@ -58,6 +78,20 @@ int main(void) {
   char line[64];
   while (fgets(line, sizeof line, stdin) != 0) {
     long count = atol(line);
+    if (count < 0) {
+      static char bytes[4096];
+      clear(bytes, -count);
+      puts("clear");
+      fflush(stdout);
+      continue;
+    }
+    if (count == 0) {
+      goes_on = !goes_on;
+      for (int i = 0; i < ${threads}; i++) if (goes_on) pthread_create(&all[i], 0, run_on, 0); else pthread_join(all[i], 0);
+      printf("%d, %ld wrong\\n", goes_on, wrong);
+      fflush(stdout);
+      continue;
+    }
     for (int i = 0; i < ${threads}; i++) pthread_create(&all[i], 0, run, &count);
     for (int i = 0; i < ${threads}; i++) pthread_join(all[i], 0);
     printf("%ld rounds, %ld wrong\\n", count, wrong);
@@ -110,8 +144,41 @@ test('threads that wait for each other all come by, each time', { timeout: 120_0
   target.child.stdin.write(`${rounds}\n`);
   expect(await target.nextLine()).toBe(`${rounds} rounds, 0 wrong`);
   const counters = await tracer.disarm('p', target.pid);
-  expect(counters).toMatchObject({ hits: BigInt(threads * rounds), dropped: 0n, faults: 0n });
+  expect(counters).toMatchObject({ hits: BigInt(threads * rounds * turns), dropped: 0n, faults: 0n });
   expect(readdirSync(folder)).toEqual([]);
   target.child.stdin.end();
   expect(await target.ended).toBe(7);
+});
+
+test(
+  'a process outlives that breakpoints are taken away while all its threads run into them',
+  { timeout: 120_000 },
+  async () => {
+    await using target = startProgram(program);
+    expect(await target.nextLine()).toBe('up');
+    await using tracer = startTracer();
+    target.child.stdin.write('0\n');
+    expect(await target.nextLine()).toBe('1, 0 wrong');
+    for (let i = 0; i < 3; i++) {
+      const pointId = `p${i}`;
+      await tracer.arm({ ...point, pointId, pid: target.pid, plan });
+      while (((await tracer.counters([pointId]))[0]?.counters.hits ?? 0n) < 5n) await sleep(1);
+      expect((await tracer.disarm(pointId, target.pid))?.hits).toBeGreaterThanOrEqual(5n);
+      expect(await Promise.race([target.ended, Promise.resolve('running')])).toBe('running');
+    }
+    target.child.stdin.write('0\n');
+    expect(await target.nextLine()).toBe('0, 0 wrong');
+    target.child.stdin.end();
+    expect(await target.ended).toBe(7);
+  },
+);
+
+test('an instruction that repeats itself is one hit', { timeout: 120_000 }, async () => {
+  await using target = startProgram(program);
+  expect(await target.nextLine()).toBe('up');
+  await using tracer = startTracer();
+  await tracer.arm({ ...point, pid: target.pid, plan });
+  target.child.stdin.write('-2000\n');
+  expect(await target.nextLine()).toBe('clear');
+  expect((await tracer.disarm('p', target.pid))?.hits).toBe(1n);
 });
