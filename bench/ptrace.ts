@@ -132,7 +132,7 @@ async function underPtrace(loop: Loop, plan: Plan): Promise<number> {
   return wallNs / calls;
 }
 
-async function inC(loop: Loop, manner: 'signal' | 'int3'): Promise<number> {
+async function underReference(loop: Loop, manner: 'signal' | 'int3'): Promise<number> {
   const base = BigInt(`0x${readFileSync(`/proc/${loop.pid}/maps`, 'utf8').split('-')[0] ?? ''}`);
   const address = (base + symbolAddress(looping, 'handle')).toString(16);
   const child = spawn(falseHits, [String(loop.pid), address, manner], {
@@ -150,11 +150,11 @@ async function inC(loop: Loop, manner: 'signal' | 'int3'): Promise<number> {
 
 const manners: Readonly<Record<string, (loop: Loop) => Promise<number>>> = {
   'hardware breakpoint': (loop) => underPtrace(loop, neverTrue(['handle'], compared)),
-  'hardware breakpoint, in C': (loop) => inC(loop, 'signal'),
+  'hardware breakpoint, in C': (loop) => underReference(loop, 'signal'),
   'hardware breakpoint, decided in TypeScript': (loop) =>
     underPtrace(loop, neverTrue(['handle'], multiplied)),
   int3: (loop) => underPtrace(loop, neverTrue(['handle', ...others], compared)),
-  'int3, in C': (loop) => inC(loop, 'int3'),
+  'int3, in C': (loop) => underReference(loop, 'int3'),
   'int3, decided in TypeScript': (loop) => underPtrace(loop, neverTrue(['handle', ...others], multiplied)),
   gdb: underGdb,
 };
