@@ -158,6 +158,11 @@ export class Breakpoints implements Disposable {
     return this.#addressOfFd.get(fd);
   }
 
+  /** The descriptors of an address, one for each thread. */
+  descriptorsOf(address: bigint): number[] {
+    return [...this.#addressOfFd].filter(([, other]) => other === address).map(([fd]) => fd);
+  }
+
   /** Arms an address in all threads; leaves nothing behind when one of them refuses. */
   addAddress(address: bigint): void {
     if (this.#attributes.has(address)) return;

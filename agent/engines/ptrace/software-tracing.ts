@@ -6,7 +6,7 @@ import {
   userRegisterOffset,
   userRegistersBytes,
 } from '../../../format/registers/x86-64.js';
-import { emulate } from '../../../format/x86-64/emulate.js';
+import { runEmulation } from '../../../format/x86-64/emulate.js';
 import { readStatus, readThreadStat, readThreadStatus } from '../../linux/proc.js';
 import {
   NT_PRSTATUS,
@@ -33,6 +33,7 @@ import { WordWriter } from '../../linux/word-writer.js';
 import { Journal } from './journal.js';
 import type { RegisterSlots } from './registers.js';
 import { SoftwareBreakpoints } from './software-breakpoints.js';
+import type { GoOn, SeenStop } from './stop-wait.js';
 import { type Stop, type Tracees, isTrap } from './tracees.js';
 
 const SIGTRAP = 5;
@@ -44,6 +45,7 @@ const nsPerMs = 1_000_000n;
 /** How long threads are waited for that may be before a trap: for want of a processor, and in uninterruptible calls, which come by no breakpoint. */
 const certainNs = 10_000n * nsPerMs;
 const uninterruptibleNs = 1000n * nsPerMs;
+const wordBytes = 8n;
 /**
  * How long others are waited for before a step. Once asked to stop, a thread runs no more code of the program than until an interrupt reaches
  * its processor; one that has not reported by then is inside of the kernel, and stops before it leaves.
@@ -60,13 +62,23 @@ export const softwareOptions: number =
   PTRACE_O_TRACEVFORK |
   PTRACE_O_TRACEVFORKDONE;
 
+export interface SoftwareHit {
+  readonly tid: number;
+  readonly address: bigint;
+  readonly seen: SeenStop | undefined;
+  /** How the thread goes on behind the instruction at the address without running it: what slot 0 has is changed to that. */
+  readonly goOn: () => GoOn | undefined;
+}
+
 export interface SoftwareMeans {
   readonly tracees: Tracees;
   readonly slots: RegisterSlots;
   /** Takes any stop, and lets the thread run on. */
   readonly letGo: (stop: Stop) => void;
-  /** A thread stands at an address, its registers in slot 0; it may take breakpoints away. */
-  readonly hit: (tid: number, address: bigint) => void;
+  /** What the wait has read of a thread, into slot 0 as well. */
+  readonly seen: (tid: number) => SeenStop | undefined;
+  /** A thread stands at an address, its registers in slot 0; breakpoints may be taken away meanwhile. True when it is let go later, as `goOn` said. */
+  readonly hit: (hit: SoftwareHit) => boolean;
   /** The breakpoints cannot stay. */
   readonly fail: (detail: string) => void;
 }
@@ -120,6 +132,11 @@ export class SoftwareTracing implements Disposable {
     if (isOurs) registers.writeBigUInt64LE(address, userRegisterOffset('rip'));
   }
 
+  /** Whether threads will come back to a breakpoint that they have hit already. */
+  get isReturning(): boolean {
+    return this.#returning.size > 0;
+  }
+
   /** Takes the stop if it is a matter of software breakpoints. */
   take(stop: Stop): boolean {
     if (isTrap(stop)) return this.#trapped(stop);
@@ -164,51 +181,85 @@ export class SoftwareTracing implements Disposable {
 
   #trapped(stop: Stop): boolean {
     const { tid } = stop;
-    const code = getSignalInfo(tid)?.code;
+    const { slots } = this.#means;
+    const seen = this.#means.seen(tid);
+    const code = (seen === undefined ? getSignalInfo(tid) : seen.info)?.code;
     if (code === TRAP_TRACE && this.#stepping.has(tid)) {
       this.#stepped(stop);
       return true;
     }
-    const { slots } = this.#means;
-    if (code !== SI_KERNEL || !slots.readGeneral(ownSlot, tid)) return false;
+    if (code !== SI_KERNEL || !(seen?.registers ?? slots.readGeneral(ownSlot, tid))) return false;
     const registers = slots.registers(ownSlot);
-    const buffer = slots.general(ownSlot);
-    if (registers === undefined || buffer === undefined) return false;
+    if (registers === undefined) return false;
     const address = readUserRegister(registers, 'rip') - 1n;
     if (!this.breakpoints.owns(address)) return false;
     registers.writeBigUInt64LE(address, userRegisterOffset('rip'));
-    setRegisterSet(tid, NT_PRSTATUS, buffer, userRegistersBytes);
     const again = this.#comesBack(tid, address, readUserRegister(registers, 'rsp'));
-    if (!again && this.breakpoints.addresses.includes(address)) this.#means.hit(tid, address);
-    const isThere = this.breakpoints.addresses.includes(address);
-    if (!isThere || this.#emulate(tid, address)) this.#tracees.release({ ...stop, signal: 0 });
-    else this.#stepOver(tid, address);
+    const goOn = (): GoOn | undefined => this.#emulate(tid, address);
+    const isHeld = !again && this.breakpoints.has(address) && this.#means.hit({ tid, address, seen, goOn });
+    if (!isHeld) this.#pass(tid, address);
     return true;
+  }
+
+  /** Lets a thread go on from an address whose registers are in slot 0. */
+  #pass(tid: number, address: bigint): void {
+    const isThere = this.breakpoints.has(address);
+    const goOn = isThere ? this.#emulate(tid, address) : undefined;
+    if (goOn !== undefined) {
+      this.goOn(goOn);
+      return;
+    }
+    this.#writeRegisters(tid);
+    if (isThere) this.#stepOver(tid, address);
+    else this.#tracees.release({ tid, kind: 'stopped', signal: 0, event: 0 });
+  }
+
+  #writeRegisters(tid: number): boolean {
+    const buffer = this.#means.slots.general(ownSlot);
+    return buffer !== undefined && setRegisterSet(tid, NT_PRSTATUS, buffer, userRegistersBytes) === undefined;
   }
 
   /**
    * Does what the instruction at the breakpoint would do, where it is one of those that points are put on: then the breakpoint stays, and nobody else
-   * stands still. False, and nothing is changed, where the thread has to run it. The registers are in slot 0.
+   * stands still. Changes what slot 0 has, and nothing else; gives undefined, and changes nothing, where the thread has to run it.
    */
-  #emulate(tid: number, address: bigint): boolean {
-    const { slots } = this.#means;
-    const [registers, buffer] = [slots.registers(ownSlot), slots.general(ownSlot)];
-    const bytes = this.breakpoints.instructionAt(address);
-    if (registers === undefined || buffer === undefined || bytes === undefined) return false;
-    if (readUserRegister(registers, 'rip') !== address) return false;
-    const done = emulate(bytes, registers);
-    if (done === undefined) return false;
-    const before = Uint8Array.from(registers);
-    if (done.pushed !== undefined) {
-      const sp = readUserRegister(registers, 'rsp') - 8n;
-      // Killed right after it, this has changed what is below the stack pointer and no more: the thread will push there itself.
-      if (!this.#stack.write(this.#tracees.pid, sp, done.pushed)) return false;
-      registers.writeBigUInt64LE(sp, userRegisterOffset('rsp'));
-    }
+  #emulate(tid: number, address: bigint): GoOn | undefined {
+    const registers = this.#means.slots.registers(ownSlot);
+    const emulation = this.breakpoints.emulationAt(address);
+    if (registers === undefined || emulation === undefined) return undefined;
+    if (readUserRegister(registers, 'rip') !== address) return undefined;
+    const done = runEmulation(emulation, registers);
     registers.writeBigUInt64LE(done.rip, userRegisterOffset('rip'));
-    if (setRegisterSet(tid, NT_PRSTATUS, buffer, userRegistersBytes) === undefined) return true;
-    registers.set(before);
-    return false;
+    if (done.pushed === undefined) return { tid, registers: true, from: address };
+    const to = BigInt.asUintN(64, readUserRegister(registers, 'rsp') - wordBytes);
+    registers.writeBigUInt64LE(to, userRegisterOffset('rsp'));
+    return { tid, registers: true, from: address, pushed: { address: to, value: done.pushed } };
+  }
+
+  /** Lets the thread go on as {@link SoftwareHit.goOn} said, whose registers slot 0 has still. */
+  goOn(goOn: GoOn): void {
+    if (this.#carryOut(goOn)) this.#tracees.release({ tid: goOn.tid, kind: 'stopped', signal: 0, event: 0 });
+    else this.goOnItself(goOn);
+  }
+
+  /** The same as a wait does with the thread. Killed between both, this has changed what is below the stack pointer and no more: the thread will push there itself. */
+  #carryOut({ tid, pushed }: GoOn): boolean {
+    if (pushed !== undefined && !this.#stack.write(this.#tracees.pid, pushed.address, pushed.value)) {
+      return false;
+    }
+    return this.#writeRegisters(tid);
+  }
+
+  /** What {@link SoftwareHit.goOn} said could not be done, and slot 0 has it still: the thread runs the instruction after all. */
+  goOnItself({ tid, from, pushed }: GoOn): void {
+    const registers = this.#means.slots.registers(ownSlot);
+    if (from === undefined || registers === undefined) return;
+    registers.writeBigUInt64LE(from, userRegisterOffset('rip'));
+    if (pushed !== undefined) {
+      registers.writeBigUInt64LE(BigInt.asUintN(64, pushed.address + wordBytes), userRegisterOffset('rsp'));
+    }
+    this.#writeRegisters(tid);
+    this.#stepOver(tid, from);
   }
 
   /** Whether the thread has been at the breakpoint before, and took a signal instead of passing it. */
