@@ -44,11 +44,12 @@ const maxSampleMs = 3000;
  */
 export function chooseSignal(pid: number): number {
   const { signalsCaught } = readStatus(pid);
+  const wanted = harmlessSignals.reduce((mask, { number }) => mask | bit(number), 0n) & ~signalsCaught;
   const samples = new Map<number, BlockedSamples>();
   const sleeper = new Int32Array(new SharedArrayBuffer(4));
   const deadlineMs = performance.now() + maxSampleMs;
   for (;;) {
-    const blocked = sampleBlocked(pid, samples);
+    const blocked = sampleBlocked(pid, wanted, samples);
     const free = harmlessSignals.find(({ number }) => ((signalsCaught | blocked.any) & bit(number)) === 0n);
     if (free !== undefined) return free.number;
     if (blocked.isUncertain && performance.now() < deadlineMs) {
@@ -83,11 +84,11 @@ interface Blocked {
   readonly any: bigint;
   /** Of any thread, in all samples. */
   readonly always: bigint;
-  /** A thread that blocks some has not yet shown that it lasts. */
+  /** A thread that blocks some that are wanted has not yet shown that it lasts. */
   readonly isUncertain: boolean;
 }
 
-function sampleBlocked(pid: number, samples: Map<number, BlockedSamples>): Blocked {
+function sampleBlocked(pid: number, wanted: bigint, samples: Map<number, BlockedSamples>): Blocked {
   let [any, always, isUncertain] = [0n, 0n, false];
   for (const tid of readTids(pid)) {
     try {
@@ -102,7 +103,7 @@ function sampleBlocked(pid: number, samples: Map<number, BlockedSamples>): Block
       if (state === 'S' || sample.turns !== turns) sample.count += 1;
       sample.turns = turns;
       always |= sample.mask;
-      if (sample.mask !== 0n && sample.count < lastingSamples) isUncertain = true;
+      if ((sample.mask & wanted) !== 0n && sample.count < lastingSamples) isUncertain = true;
     } catch {
       // It ended.
     }

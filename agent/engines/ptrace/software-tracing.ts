@@ -88,8 +88,6 @@ export class SoftwareTracing implements Disposable {
   readonly #means: SoftwareMeans;
   readonly #tracees: Tracees;
   readonly #stack = new WordWriter();
-  /** Who makes others stand still has the processor before others. */
-  readonly #urgency = new Urgency();
   /** Threads whose step has not been told of yet: the trap of it may be on its way behind another stop, and nobody else may get it. */
   readonly #stepping = new Set<number>();
   /** Threads whose vfork child shares the memory now. */
@@ -279,6 +277,7 @@ export class SoftwareTracing implements Disposable {
    * else came first, are in the tracees' stops afterwards.
    */
   #stepOver(tid: number, address: bigint): void {
+    using _urgency = new Urgency();
     const tracees = this.#tracees;
     const deadlineNs = deadline();
     const registers = this.#means.slots.registers(ownSlot);
@@ -355,7 +354,6 @@ export class SoftwareTracing implements Disposable {
       uncertain = uncertain.filter((tid) => !certain.has(tid));
     }
     this.#stack[Symbol.dispose]();
-    this.#urgency[Symbol.dispose]();
   }
 
   #isUninterruptible(tid: number): boolean {

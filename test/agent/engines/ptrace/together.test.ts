@@ -14,7 +14,7 @@ import { startProgram } from '../../../support/running-program.js';
 import { buildIdOf, symbolAddress } from './target.js';
 
 const threads = 4;
-const rounds = 25;
+const rounds = 10;
 const turns = 10;
 /** Each turn comes by the first, which cannot be done for the thread; more than four make breakpoints in code of them. */
 const places = ['at_store', 'at_repeat', 'unused2', 'unused3', 'unused4'];
@@ -159,7 +159,7 @@ test(
     await using tracer = startTracer();
     target.child.stdin.write('0\n');
     expect(await target.nextLine()).toBe('1, 0 wrong');
-    for (let i = 0; i < 3; i++) {
+    for (let i = 0; i < 2; i++) {
       const pointId = `p${i}`;
       await tracer.arm({ ...point, pointId, pid: target.pid, plan });
       while (((await tracer.counters([pointId]))[0]?.counters.hits ?? 0n) < 5n) await sleep(1);
