@@ -27,10 +27,10 @@ export function heard(witness: Witness): (lastWord: string) => void {
   };
 }
 
-/** At the end of each test. Empty where it has not failed. */
-export async function takeEvidence(hasFailed: boolean): Promise<string> {
+/** At the end of each test, whatever became of it. Empty where it has not failed. */
+export async function takeEvidence(): Promise<string> {
   const before = last.splice(0);
-  if (!hasFailed) return '';
+  if (!hasFailed()) return '';
   const now = await Promise.all(Array.from(witnesses, async (witness) => witness()));
   return [...before, ...now].join('\n');
 }

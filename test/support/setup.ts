@@ -21,6 +21,6 @@ vi.waitFor = (callback, options) => {
 
 // It runs last: what a test started has been taken down by then, and has said its last word.
 afterEach(async ({ task }) => {
-  const evidence = await takeEvidence(task.result?.state === 'fail');
+  const evidence = await takeEvidence();
   if (evidence !== '') console.error(`what there was when "${task.name}" failed:\n${evidence}`);
 });
