@@ -49,7 +49,7 @@ async function expectWell(program: StartedProgram): Promise<void> {
 describe.each([
   { who: 'with CAP_SYS_PTRACE alone', at: () => capable },
   { who: 'with no capability', at: () => plain },
-])('$who, a process of its own user', { timeout: 120_000 }, ({ at }) => {
+])('$who, a process of its own user', ({ at }) => {
   test('all threads now, by ptrace', async () => {
     const [now] = (await workplace.json('now', String(own.pid), ...at())) as [SnapshotJson];
     expect(now.engine).toBe('ptrace');

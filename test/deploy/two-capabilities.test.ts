@@ -50,7 +50,7 @@ test('doctor says for which processes each engine is', async () => {
   expect(doctor.engines.map(({ engine }) => engine)).toEqual(expect.arrayContaining(['uprobe', 'watch']));
 });
 
-test('points, metrics, log lines and watches of its own user', { timeout: 120_000 }, async () => {
+test('points, metrics, log lines and watches of its own user', async () => {
   const [snapshot] = (await workplace.json('snap', on(own), 'step', '--capture', 'work->name', ...at)) as [
     SnapshotJson,
   ];
@@ -89,28 +89,24 @@ test.each([
   expect(result.status).toBe(5);
 });
 
-test.each(two)(
-  'without %s neither points nor watches are, and doctor names it',
-  { timeout: 120_000 },
-  async (missing) => {
-    const only = two.filter((each) => each !== missing);
-    const agent = await startAgentAsUnit(workplace, missing, { only });
-    const [doctor] = (await workplace.json('doctor', '--agent', agent.address)) as [
-      {
-        readonly engines: readonly {
-          readonly engine: string;
-          readonly supported: string;
-          readonly remedy?: string;
-        }[];
-      },
-    ];
-    for (const wanted of ['uprobe', 'watch']) {
-      const found = doctor.engines.find(({ engine }) => engine === wanted);
-      expect([wanted, found?.supported]).toEqual([wanted, 'no']);
-      expect(found?.remedy).toContain(missing);
-    }
-    const result = await workplace.run('watch', on(own), 'latest', '--agent', agent.address);
-    expect(result.stderr).toContain(missing);
-    expect(result.status).toBe(5);
-  },
-);
+test.each(two)('without %s neither points nor watches are, and doctor names it', async (missing) => {
+  const only = two.filter((each) => each !== missing);
+  const agent = await startAgentAsUnit(workplace, missing, { only });
+  const [doctor] = (await workplace.json('doctor', '--agent', agent.address)) as [
+    {
+      readonly engines: readonly {
+        readonly engine: string;
+        readonly supported: string;
+        readonly remedy?: string;
+      }[];
+    },
+  ];
+  for (const wanted of ['uprobe', 'watch']) {
+    const found = doctor.engines.find(({ engine }) => engine === wanted);
+    expect([wanted, found?.supported]).toEqual([wanted, 'no']);
+    expect(found?.remedy).toContain(missing);
+  }
+  const result = await workplace.run('watch', on(own), 'latest', '--agent', agent.address);
+  expect(result.stderr).toContain(missing);
+  expect(result.status).toBe(5);
+});

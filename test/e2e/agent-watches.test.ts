@@ -62,7 +62,7 @@ function converse(): AgentTalk {
   talks.push(talk);
   return talk;
 }
-const until = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 20_000, interval: 20 });
+const until = (check: () => void): Promise<void> => vi.waitFor(check, { interval: 20 });
 
 /** An order to count passes of the ticker. */
 async function countingOrder(pid: number): Promise<CommandProperties> {
@@ -129,7 +129,7 @@ test('a point that counts: in a process that starts later, its counters as they 
   expect(Number(statesOf(again.events).at(-1)?.counters?.hits ?? 0)).toBeLessThan(atKill);
   const removed = await again.ask({ disarm: { pointId: '0000000000c1-01234567' } });
   expect(removed.pointState).toMatchObject({ end: 'removed' });
-}, 90_000);
+});
 
 test('processes that come and go, and lines of a log through its rotation', async () => {
   await workplace.startAgent();

@@ -44,7 +44,7 @@ beforeEach(async () => {
   name = uniqueName();
   await place.startAgent();
   controller = await place.startController();
-  await expect.poll(async () => (await place.run('doctor')).status, { timeout: 20_000 }).toBe(0);
+  await expect.poll(async () => (await place.run('doctor')).status).toBe(0);
 });
 afterEach(async () => {
   await place[Symbol.asyncDispose]();
@@ -70,7 +70,7 @@ test('a watch is kept and armed in processes that come later; a hit brings all t
   await once(controller.process, 'exit');
   await place.startController();
   const { pid } = await startChecker();
-  await expect.poll(async () => (await point(asked.id)).state, { timeout: 60_000 }).toBe('ended');
+  await expect.poll(async () => (await point(asked.id)).state).toBe('ended');
   const [summary] = (await place.json('snapshots', '--point', asked.id)) as [{ id: string }];
   const [shown] = (await place.json('show', summary.id)) as [WatchedJson];
   expect(shown).toMatchObject({
@@ -123,11 +123,11 @@ test('a canary: one process first, the others when it has borne it; none where i
   const off = await set('--canary', 'off');
   expect(await pidsOf(off.id)).toEqual(pids);
   const short = await set('--canary', '2s');
-  await expect.poll(() => pidsOf(short.id), { timeout: 60_000 }).toEqual(pids);
+  await expect.poll(() => pidsOf(short.id)).toEqual(pids);
   expect((await point(short.id)).why).not.toContain('canary');
 
   const canary = all.find(({ pid }) => pid === tried.processes[0]?.pid);
   canary?.process.kill('SIGKILL');
-  await expect.poll(async () => (await point(tried.id)).state, { timeout: 60_000 }).toBe('failed');
+  await expect.poll(async () => (await point(tried.id)).state).toBe('failed');
   expect((await point(tried.id)).why).toContain('was the canary');
 });

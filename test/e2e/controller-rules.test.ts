@@ -33,7 +33,7 @@ async function start(rules: string): Promise<string> {
   writeFileSync(token, 's3cret\n');
   const args = ['--rules', file, '--http', '127.0.0.1:0', '--webhook-token', token];
   controller = await place.startController({ args });
-  await expect.poll(async () => (await place.run('doctor')).status, { timeout: 20_000 }).toBe(0);
+  await expect.poll(async () => (await place.run('doctor')).status).toBe(0);
   return /http:\/\/\S+/.exec(controller.lines[0] ?? '')?.[0] ?? '';
 }
 
@@ -73,7 +73,7 @@ describe('by hand', () => {
     ]);
     const [firing] = (await place.json('rules', 'fire', 'by-hand')) as [{ fired: boolean; incident: string }];
     expect(firing.fired).toBe(true);
-    await expect.poll(async () => (await lastIncident()).snapshots, { timeout: 20_000 }).toBe(1);
+    await expect.poll(async () => (await lastIncident()).snapshots).toBe(1);
     const incident = await lastIncident();
     expect(incident.id).toBe(firing.incident);
     expect(incident.timeline.map(({ kind }) => kind)).toEqual(
@@ -98,7 +98,7 @@ describe('by hand', () => {
     await startNamedTicker(place, service);
     await start(byHand());
     await place.json('rules', 'fire', 'by-hand');
-    await expect.poll(async () => (await lastIncident()).snapshots, { timeout: 20_000 }).toBe(1);
+    await expect.poll(async () => (await lastIncident()).snapshots).toBe(1);
     const { id } = await lastIncident();
     controller.process.kill('SIGKILL');
     await new Promise((resolve) => controller.process.once('exit', resolve));
@@ -146,11 +146,11 @@ rules:
     };
     expect(await send()).toBe(401);
     for (let i = 0; i < 5; i++) expect(await send('s3cret')).toBe(200);
-    await expect.poll(async () => (await place.json('incidents')).length, { timeout: 20_000 }).toBe(1);
-    await expect.poll(async () => (await lastIncident()).snapshots, { timeout: 20_000 }).toBe(1);
+    await expect.poll(async () => (await place.json('incidents')).length).toBe(1);
+    await expect.poll(async () => (await lastIncident()).snapshots).toBe(1);
     expect(await place.json('rules', 'ls')).toMatchObject([{ firings: 1 }]);
     await expect
-      .poll(() => told.map(({ event }) => event), { timeout: 20_000 })
+      .poll(() => told.map(({ event }) => event))
       .toEqual(expect.arrayContaining(['incident-opened', 'snapshot']));
     const metrics = await (await fetch(`${url}/metrics`)).text();
     expect(metrics).toContain('stillframe_rule_firings_total{rule="errors"} 1');

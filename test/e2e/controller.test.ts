@@ -22,7 +22,7 @@ beforeEach(async () => {
   service = uniqueName();
   agent = await place.startAgent();
   controller = await place.startController();
-  await expect.poll(async () => (await place.run('doctor')).status, { timeout: 20_000 }).toBe(0);
+  await expect.poll(async () => (await place.run('doctor')).status).toBe(0);
 });
 afterEach(async () => {
   await place[Symbol.asyncDispose]();
@@ -134,7 +134,7 @@ describe('the commands', () => {
 
   test('a point on a process that does not exist yet fires in it when it starts', async () => {
     const waiting = place.run('snap', `name:${service}`, 'pass', '--wait', '40s', '--json');
-    await expect.poll(async () => (await points())[0]?.state, { timeout: 10_000 }).toBe('pending');
+    await expect.poll(async () => (await points())[0]?.state).toBe('pending');
     const [pending] = await points();
     expect(pending?.why).toMatch(/no (such )?process/);
     const { pid } = await startNamedTicker(place, service);
@@ -151,7 +151,7 @@ describe('the commands', () => {
     ]); // prettier-ignore
     await place.json('rm', point.id);
     const last = (): PointJson => JSON.parse(watching.lines.at(-1) ?? '{}') as PointJson;
-    await expect.poll(() => last().state, { timeout: 10_000 }).toBe('ended');
+    await expect.poll(() => last().state).toBe('ended');
     expect(JSON.parse(watching.lines[0] ?? '') as PointJson).toMatchObject({ id: point.id, state: 'armed' });
     watching.process.kill('SIGINT');
     expect(await ended(watching.process)).toBe(0);
@@ -167,7 +167,7 @@ describe('the controller goes and comes back', () => {
     await ended(controller.process);
     expect((await place.run('points')).status).toBe(7);
     controller = await place.startController();
-    await expect.poll(async () => (await points(quiet.id))[0]?.state, { timeout: 20_000 }).toBe('armed');
+    await expect.poll(async () => (await points(quiet.id))[0]?.state).toBe('armed');
     const all = await points();
     expect(all.map(({ id }) => id).toSorted()).toEqual([quiet.id, future.id].toSorted());
     expect(all.find(({ id }) => id === future.id)?.state).toBe('pending');
@@ -176,7 +176,7 @@ describe('the controller goes and comes back', () => {
 
   test('kill -9 while a command waits: it goes on waiting, and gets its snapshot', async () => {
     const waiting = startWaiting('snap', `name:${service}`, 'pass', '--wait', '60s', '--json');
-    await expect.poll(waiting.stderr, { timeout: 20_000 }).toMatch(/^point \S+ /);
+    await expect.poll(waiting.stderr).toMatch(/^point \S+ /);
     controller.process.kill('SIGKILL');
     await ended(controller.process);
     await sleep(1500);
@@ -194,7 +194,7 @@ describe('the controller goes and comes back', () => {
     expect(await ended(controller.process)).toBe(0);
     controller = await place.startController();
     await startNamedTicker(place, service);
-    await expect.poll(async () => (await place.json('snapshots')).length, { timeout: 20_000 }).toBe(1);
+    await expect.poll(async () => (await place.json('snapshots')).length).toBe(1);
     const [after] = await points(point.id);
     expect(after).toMatchObject({ state: 'ended' });
   });
@@ -204,11 +204,9 @@ describe('the controller goes and comes back', () => {
     const point = await detached(`name:${service}`, 'pass', ...never);
     agent.kill('SIGKILL');
     await ended(agent);
-    await expect
-      .poll(async () => (await points(point.id))[0]?.why, { timeout: 10_000 })
-      .toMatch(/connect|reach|away/);
+    await expect.poll(async () => (await points(point.id))[0]?.why).toMatch(/connect|reach|away/);
     agent = await place.startAgent();
-    await expect.poll(async () => (await points(point.id))[0]?.state, { timeout: 40_000 }).toBe('armed');
+    await expect.poll(async () => (await points(point.id))[0]?.state).toBe('armed');
     await place.json('rm', point.id);
   });
 });
@@ -221,7 +219,7 @@ test('two agents: each is asked, and a point names both', async () => {
   const spool = join(place.folder, 'spool-2');
   await place.startAgent({ listen, args: ['--spool', spool] });
   controller = await place.startController({ agents: [place.environment['STILLFRAME_AGENT'] ?? '', listen] });
-  await expect.poll(async () => (await place.json('doctor')).length, { timeout: 10_000 }).toBe(2);
+  await expect.poll(async () => (await place.json('doctor')).length).toBe(2);
   const hosts = ((await place.json('targets', `name:${service}`)) as { host: string }[]).map(
     ({ host }) => host,
   );
@@ -241,7 +239,7 @@ test('an agent that dials in, on the port that commands use', async () => {
   const address = place.environment['STILLFRAME_CONTROLLER'] ?? '';
   const args = ['--dial', address, '--spool', join(place.folder, 'spool-2')];
   await place.startAgent({ listen, args });
-  await expect.poll(async () => (await place.run('doctor')).status, { timeout: 20_000 }).toBe(0);
+  await expect.poll(async () => (await place.run('doctor')).status).toBe(0);
   const [snapshot] = (await place.json('snap', `name:${service}`, 'pass')) as [SnapshotJson];
   expect(snapshot.location.function).toBe('pass');
 });

@@ -148,7 +148,7 @@ describe('a core of a program of Go', () => {
     const size = storedBytes(ours);
     target.process.kill('SIGKILL');
     expect(size).toBeLessThanOrEqual(1.2 * (await kernelCoreBytes()));
-  }, 120_000);
+  });
 });
 
 const blockBytes = 512;

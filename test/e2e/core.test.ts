@@ -75,7 +75,7 @@ describe('core', () => {
     target = await place.startProgram(program, [], { ready: /ready/ });
     execFileSync('gcore', ['-o', join(place.folder, 'gcore'), String(target.pid)], { stdio: 'ignore' });
     gcore = join(place.folder, `gcore.${target.pid}`);
-  }, 60_000);
+  });
   afterAll(async () => {
     await place[Symbol.asyncDispose]();
   });

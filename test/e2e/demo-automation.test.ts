@@ -93,7 +93,7 @@ test('with a metric point alone', { timeout: seconds * 1000 + 10_000 }, () => {
   expect(processesOf(folder)).toEqual([]);
 });
 
-test('killed, it leaves no process behind', { timeout: 60_000 }, async () => {
+test('killed, it leaves no process behind', async () => {
   const demo = spawn(process.execPath, [stillframe, 'demo', '--automation'], {
     env: environment(),
     stdio: ['ignore', 'pipe', 'ignore'],

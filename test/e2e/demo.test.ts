@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { repositoryRoot } from '../support/paths.js';
 
 /** What `npm run demo` does once the checkout is set up: the whole story, with nothing else running. */
-test('the demo tells its story', { timeout: 120_000 }, () => {
+test('the demo tells its story', () => {
   const environment: NodeJS.ProcessEnv = { ...process.env, NO_COLOR: '1' };
   delete environment['STILLFRAME_AGENT'];
   const demo = spawnSync(process.execPath, [join(repositoryRoot, 'bin', 'stillframe.js'), 'demo'], {

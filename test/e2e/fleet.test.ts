@@ -55,7 +55,7 @@ describe('processes that come', () => {
     const path = bench.program();
     const why: string[] = [];
     const snapping = bench.controller.snap(options(), { progress: (line) => void why.push(line) });
-    await expect.poll(() => why[0], { timeout: 10_000 }).toMatch(/^no process fits name:tick\w+ at \S+ yet$/);
+    await expect.poll(() => why[0]).toMatch(/^no process fits name:tick\w+ at \S+ yet$/);
     const { pid } = await bench.start(path);
     const { snapshots, point } = await snapping;
     expect(point).toMatchObject({ state: 'ended', end: 'hits', delivered: 1 });
@@ -125,7 +125,7 @@ describe('agents that go', () => {
       const second = await bench.points.set(bench.spec({ maxHits: 2, minIntervalNs: 3_000_000_000n }), {
         strict: true,
       });
-      await expect.poll(() => bench.document(second.id).delivered, { timeout: 20_000 }).toBe(1);
+      await expect.poll(() => bench.document(second.id).delivered).toBe(1);
       const gone = new Promise((resolve) => agent.once('exit', resolve));
       agent.kill('SIGKILL');
       await gone;
@@ -154,7 +154,7 @@ describe('agents that go', () => {
     await bench.close();
     bench.open();
     await bench.connected(1);
-    await expect.poll(() => bench.document(id).why, { timeout: 20_000 }).toMatch(/^removed[^;]*$/);
+    await expect.poll(() => bench.document(id).why).toMatch(/^removed[^;]*$/);
     const views = (await bench.fleet.agents()[0]?.client.points()) ?? [];
     expect(views.filter(({ phase }) => phase === 'armed')).toEqual([]);
     expect(held?.host).toBe(bench.fleet.agents()[0]?.host);
@@ -275,7 +275,7 @@ describe('what is said', () => {
     });
     const seen: number[] = [];
     using _listening = bench.points.listen({ point: (point) => void seen.push(point.hits) });
-    await expect.poll(() => seen.at(-1) ?? 0, { timeout: 20_000 }).toBeGreaterThan(100);
+    await expect.poll(() => seen.at(-1) ?? 0).toBeGreaterThan(100);
     const counted = bench.document(id);
     expect(counted).toMatchObject({ kind: 'count', state: 'armed', delivered: 0 });
     expect(counted.conditionFalse).toBeGreaterThan(20);
@@ -313,7 +313,7 @@ describe('what is said', () => {
     const interrupted: unknown[] = [];
     await armed;
     abort.abort();
-    await expect.poll(() => interrupted[0], { timeout: 10_000 }).toMatchObject({ code: 'expired' });
+    await expect.poll(() => interrupted[0]).toMatchObject({ code: 'expired' });
     const views = (await bench.fleet.agents()[0]?.client.points()) ?? [];
     expect(views.filter(({ phase }) => phase === 'armed')).toEqual([]);
     expect(bench.points.list().map((point) => point.state)).toEqual(['ended', 'ended']);
@@ -328,9 +328,9 @@ describe('what is said', () => {
       points: (changed) => void seen.push(...changed.map((point) => point.state)),
       signal: stop.signal,
     });
-    await expect.poll(() => seen[0], { timeout: 10_000 }).toBe('pending');
+    await expect.poll(() => seen[0]).toBe('pending');
     await bench.start(path);
-    await expect.poll(() => seen.at(-1), { timeout: 20_000 }).toBe('ended');
+    await expect.poll(() => seen.at(-1)).toBe('ended');
     stop.abort();
     await watching;
     await expect(bench.controller.rules()).rejects.toThrow(

@@ -109,5 +109,5 @@ describe.each(['uprobe', 'ptrace'])('by %s', (engine) => {
       reason: 'limit',
       detail: expect.stringContaining('more than 100 items'),
     });
-  }, 120_000);
+  });
 });

@@ -62,60 +62,45 @@ function spooledCores(workplace: Workplace): readonly string[] {
   return existsSync(spool) ? readdirSync(spool).filter((file) => file.endsWith('.core')) : [];
 }
 
-test(
-  'lines come in order with the values of their hits; what has none is counted',
-  { timeout: 90_000 },
-  async () => {
-    await using workplace = openWorkplace();
-    await workplace.startAgent({ args: writePolicy(workplace, { rawStack: false, logRate: 10 }) });
-    await using passes = await startPasses();
-    const asked = ['log', String(passes.pid), 'pass', template] as const;
-    const lines = checkLines((await workplace.json(...asked, ...options)) as Line[]);
-    expect(lines[0]).not.toHaveProperty('host');
-    // No core is kept, here or there.
-    expect(await workplace.json('snapshots')).toEqual([]);
-    expect(spooledCores(workplace)).toEqual([]);
-    const refused = await workplace.run(...asked, '--rate', '11/s', '--for', '1s');
-    expect(refused.stderr).toContain('does not allow 11 log lines a second (logRate: 10)');
-    expect(refused.status).toBe(5);
-  },
-);
+test('lines come in order with the values of their hits; what has none is counted', async () => {
+  await using workplace = openWorkplace();
+  await workplace.startAgent({ args: writePolicy(workplace, { rawStack: false, logRate: 10 }) });
+  await using passes = await startPasses();
+  const asked = ['log', String(passes.pid), 'pass', template] as const;
+  const lines = checkLines((await workplace.json(...asked, ...options)) as Line[]);
+  expect(lines[0]).not.toHaveProperty('host');
+  // No core is kept, here or there.
+  expect(await workplace.json('snapshots')).toEqual([]);
+  expect(spooledCores(workplace)).toEqual([]);
+  const refused = await workplace.run(...asked, '--rate', '11/s', '--for', '1s');
+  expect(refused.stderr).toContain('does not allow 11 log lines a second (logRate: 10)');
+  expect(refused.status).toBe(5);
+});
 
-test(
-  'through a controller the same lines come, and they say where from; a command that goes ends them',
-  { timeout: 120_000 },
-  async () => {
-    await using workplace = openWorkplace();
-    await workplace.startAgent({ args: writePolicy(workplace, { logRate: 50 }) });
-    await workplace.startController();
-    await using passes = await startPasses();
-    const asked = ['log', String(passes.pid), 'pass', template] as const;
-    const lines = checkLines((await workplace.json(...asked, ...options)) as Line[]);
-    expect(new Set(lines.map(({ host }) => host))).toEqual(new Set([hostname()]));
-    expect(await workplace.json('snapshots')).toEqual([]);
-    expect(spooledCores(workplace)).toEqual([]);
-    const wrong = await workplace.run('log', String(passes.pid), 'pass', '{request->nothing}', '--for', '1s');
-    expect(wrong.status).toBe(6);
+test('through a controller the same lines come, and they say where from; a command that goes ends them', async () => {
+  await using workplace = openWorkplace();
+  await workplace.startAgent({ args: writePolicy(workplace, { logRate: 50 }) });
+  await workplace.startController();
+  await using passes = await startPasses();
+  const asked = ['log', String(passes.pid), 'pass', template] as const;
+  const lines = checkLines((await workplace.json(...asked, ...options)) as Line[]);
+  expect(new Set(lines.map(({ host }) => host))).toEqual(new Set([hostname()]));
+  expect(await workplace.json('snapshots')).toEqual([]);
+  expect(spooledCores(workplace)).toEqual([]);
+  const wrong = await workplace.run('log', String(passes.pid), 'pass', '{request->nothing}', '--for', '1s');
+  expect(wrong.status).toBe(6);
 
-    // Killed, it is missed at once: the controller hears that it hung up.
-    const command = await workplace.startProgram(
-      process.execPath,
-      [
-        join(repositoryRoot, 'bin', 'stillframe.js'),
-        'log',
-        'name:passes',
-        'pass',
-        '{request->size}',
-        '--json',
-      ],
-      { ready: /"text"/ },
-    );
-    using client = await connectAgent(workplace.environment['STILLFRAME_AGENT'] ?? '');
-    const alive = async (): Promise<number> =>
-      (await client.points()).filter(({ phase }) => phase !== 'ended').length;
-    expect(await alive()).toBe(1);
-    command.process.kill('SIGKILL');
-    await expect.poll(alive, { timeout: 30_000 }).toBe(0);
-    expect(probeLinksOf(passes.pid)).toEqual([]);
-  },
-);
+  // Killed, it is missed at once: the controller hears that it hung up.
+  const command = await workplace.startProgram(
+    process.execPath,
+    [join(repositoryRoot, 'bin', 'stillframe.js'), 'log', 'name:passes', 'pass', '{request->size}', '--json'],
+    { ready: /"text"/ },
+  );
+  using client = await connectAgent(workplace.environment['STILLFRAME_AGENT'] ?? '');
+  const alive = async (): Promise<number> =>
+    (await client.points()).filter(({ phase }) => phase !== 'ended').length;
+  expect(await alive()).toBe(1);
+  command.process.kill('SIGKILL');
+  await expect.poll(alive).toBe(0);
+  expect(probeLinksOf(passes.pid)).toEqual([]);
+});

@@ -12,7 +12,7 @@ let workplace: Workplace;
 beforeAll(async () => {
   workplace = openWorkplace();
   await workplace.startAgent({ args: [] });
-}, 60_000);
+});
 afterAll(() => workplace[Symbol.asyncDispose]());
 
 type Captures = Readonly<Record<string, ValueJson>>;
@@ -34,7 +34,7 @@ describe('C', { timeout: 120_000 }, () => {
     // More than it will ever come to.
     started.process.stdin?.write('100000000\n');
     pid = `${started.pid}`;
-  }, 60_000);
+  });
 
   test('a struct in two registers, decided on by one of them, and the time', async () => {
     const condition = '$return.second < -20 && $duration > 0';
@@ -136,7 +136,7 @@ describe('Rust', { timeout: 120_000 }, () => {
   });
 });
 
-test('Go: several results, and what they lead to', { timeout: 120_000 }, async () => {
+test('Go: several results, and what they lead to', async () => {
   const source = readFileSync(join(repositoryRoot, 'native-fixtures/probe-lab/returns.go'), 'utf8');
   const started = await workplace.startProgram(compileNative(source, 'returns', go()), [], { stdin: true });
   started.process.stdin?.write('100000000\n');

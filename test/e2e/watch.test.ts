@@ -75,7 +75,7 @@ test('a write of a busy service: the line that wrote, the stack, the values', as
   }
 });
 
-test('an enumeration behind a pointer, by its names; as text, too', { timeout: 90_000 }, async () => {
+test('an enumeration behind a pointer, by its names; as text, too', async () => {
   const pid = String(writes.pid);
   const told = setInterval(() => writes.child.stdin.write('head 1\n'), 300);
   try {

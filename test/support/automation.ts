@@ -7,7 +7,7 @@ import type { ControllerApi } from '../../controller/service/controller-api.js';
 export async function eventually<T>(
   what: string,
   find: () => T | undefined | false | Promise<T | undefined | false>,
-  timeoutMs = 30_000,
+  timeoutMs = 60_000,
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
@@ -24,7 +24,7 @@ export function closedIncident(
   rule: string,
   options: { readonly number?: number; readonly timeoutMs?: number } = {},
 ): Promise<IncidentDocument> {
-  const { number = 1, timeoutMs = 60_000 } = options;
+  const { number = 1, timeoutMs = 120_000 } = options;
   let last = 'none';
   return eventually(
     `incident ${number} of ${rule} is closed`,

@@ -7,10 +7,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { hasFailed, heard, tail, threadStates } from './evidence.js';
 import { repositoryRoot } from './paths.js';
 
 const program = join(repositoryRoot, 'bin', 'stillframe.js');
-const defaultTimeoutMs = 60_000;
+const defaultTimeoutMs = 120_000;
 
 export interface CliResult {
   readonly status: number | null;
@@ -49,6 +50,22 @@ export interface StartedProgram {
   readonly lines: string[];
 }
 
+interface WatchedProgram {
+  readonly child: ChildProcess;
+  readonly command: string;
+  readonly lines: readonly string[];
+  readonly log: () => string;
+}
+
+const maxToldCommands = 8;
+const maxToldLines = 20;
+
+function describeProgram({ child, command, lines, log }: WatchedProgram): string {
+  const end = child.exitCode ?? child.signalCode;
+  const state = end === null ? threadStates(child.pid ?? -1) : `ended with ${end}`;
+  return `  ${command} (${child.pid}): ${state}\n${tail([...lines.slice(-3), log()].join('\n'), maxToldLines)}`;
+}
+
 export function openWorkplace(): Workplace {
   const folder = mkdtempSync(join(tmpdir(), 'stillframe-test-'));
   const children: ChildProcess[] = [];
@@ -68,8 +85,19 @@ export function openWorkplace(): Workplace {
     return child;
   };
 
+  const programs: WatchedProgram[] = [];
+  const commands: string[] = [];
+  const told = (): string => [...commands.slice(-maxToldCommands), ...programs.map(describeProgram)].join('');
+  const tell = async (): Promise<string> => {
+    const before = told();
+    const asked = await run(['points', '--json']).catch((error: unknown) => ({ stdout: String(error) }));
+    return `${before}  points:\n${tail(asked.stdout, maxToldLines)}`;
+  };
+  const say = heard(tell);
+
   const run = (args: readonly string[]): Promise<CliResult> =>
     new Promise((resolve, reject) => {
+      const beganMs = performance.now();
       const child = track(spawn(process.execPath, [program, ...args], { env: environment }));
       let stdout = '';
       let stderr = '';
@@ -77,11 +105,15 @@ export function openWorkplace(): Workplace {
       child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
       const timer = setTimeout(() => {
         child.kill('SIGKILL');
-        reject(new Error(`stillframe ${args.join(' ')} took too long\n${stdout}\n${stderr}`));
+        reject(new Error(`stillframe ${args.join(' ')} took too long\n${stdout}\n${stderr}\n${told()}`));
       }, defaultTimeoutMs);
       child.once('error', reject);
       child.once('close', (status) => {
         clearTimeout(timer);
+        const seconds = ((performance.now() - beganMs) / 1000).toFixed(1);
+        commands.push(
+          `  stillframe ${args.join(' ')}: ${status ?? 'killed'} after ${seconds} s\n${tail(stderr, 5)}`,
+        );
         resolve({ status, stdout, stderr });
       });
     });
@@ -92,6 +124,7 @@ export function openWorkplace(): Workplace {
     const lines: string[] = [];
     let log = '';
     child.stderr?.on('data', (chunk: Buffer) => (log += chunk.toString()));
+    programs.push({ child, command: [path, ...args].join(' '), lines, log: () => log });
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`${path} was not ready: ${log}`)), defaultTimeoutMs);
       const done = (): void => {
@@ -154,6 +187,8 @@ export function openWorkplace(): Workplace {
         .map((line): unknown => JSON.parse(line));
     },
     async [Symbol.asyncDispose]() {
+      // Of what is gone nothing can be asked any more.
+      say(hasFailed() ? await tell() : told());
       for (const child of children.toReversed()) {
         if (child.exitCode !== null || child.signalCode !== null) continue;
         const ended = new Promise((resolve) => child.once('exit', resolve));

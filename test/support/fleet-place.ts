@@ -67,7 +67,7 @@ export class FleetPlace implements AsyncDisposable {
   }
 
   connected(count: number): Promise<void> {
-    return expect.poll(() => this.fleet.agents().length, { timeout: 60_000 }).toBe(count);
+    return expect.poll(() => this.fleet.agents().length).toBe(count);
   }
 
   /** The ticker under a name of this place. */
@@ -106,7 +106,7 @@ export class FleetPlace implements AsyncDisposable {
   }
 
   state(id: string, wanted: string): Promise<void> {
-    return expect.poll(() => this.document(id), { timeout: 60_000 }).toMatchObject({ state: wanted });
+    return expect.poll(() => this.document(id)).toMatchObject({ state: wanted });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -19,7 +19,7 @@ export class RunningServer implements AsyncDisposable {
       stdio: 'ignore',
     });
     const server = new RunningServer(child);
-    for (let i = 0; i < 200 && !existsSync(socket); i++) await sleep(25);
+    for (let i = 0; i < 2400 && !existsSync(socket); i++) await sleep(25);
     if (existsSync(socket)) return server;
     await server[Symbol.asyncDispose]();
     throw new Error(`${command[0]} does not listen on ${socket}`);

@@ -223,7 +223,7 @@ test('a snapshot comes in pieces, whole, and no faster than it is taken', async 
   await say(1, arm);
   takeMs = 5;
   hitBig();
-  await vi.waitFor(() => expect(bodies()).toContain('0 snapshotEnd'), 5000);
+  await vi.waitFor(() => expect(bodies()).toContain('0 snapshotEnd'));
   const begin = events.find((event) => event.body === 'snapshotBegin')?.snapshotBegin;
   const file = received();
   expect(file.length).toBe(Number(fromLong(begin?.size)));
@@ -240,7 +240,7 @@ test('a snapshot waits until it is acknowledged, and goes to the next conversati
   events.length = 0;
   conversation = converse();
   await say(1, arm);
-  await vi.waitFor(() => expect(bodies()).toContain('0 snapshotEnd'), 5000);
+  await vi.waitFor(() => expect(bodies()).toContain('0 snapshotEnd'));
   expect(received().length).toBeGreaterThan(bigBytes);
   const id = session.spool.list()[0]?.id ?? '';
   // Not stored there after all: it is sent again.

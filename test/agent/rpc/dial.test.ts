@@ -42,7 +42,7 @@ afterEach(async () => {
 });
 
 async function heard(body: Event['body'], from = 0): Promise<Event> {
-  for (let i = 0; i < 200; i++) {
+  for (let i = 0; i < 600; i++) {
     const found = events.slice(from).find((event) => event.body === body);
     if (found !== undefined) return found;
     await new Promise((resolve) => setTimeout(resolve, 100));

@@ -109,7 +109,7 @@ function targetOf(pid: number, more: Partial<TargetProcess> = {}): TargetProcess
   };
 }
 
-const until = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 10_000, interval: 10 });
+const until = (check: () => void): Promise<void> => vi.waitFor(check, { interval: 10 });
 
 /** What targets_changed said, event by event. */
 const changes = (id = 'w'): { appeared: number[]; left: number[] }[] =>

@@ -1,7 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import fs, { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { defaultPolicy } from '../../../agent/policy/policy.js';
 import type { PointRequest } from '../../../agent/session/point.js';
 import { PointRecords } from '../../../agent/session/point-records.js';
@@ -12,34 +13,32 @@ import { FakeTracer } from './fake-tracer.js';
 import { requestOf as anyRequest, targetOf } from './session-lab.js';
 
 /** After how many more changes to the disk the agent is killed: what it would have done after that does not happen. */
-const disk = vi.hoisted(() => ({ changesLeft: Infinity, isKilled: false }));
+const disk = { changesLeft: Infinity, isKilled: false };
 
-vi.mock('node:fs', async (importOriginal) => {
-  const real = await importOriginal<typeof import('node:fs')>();
-  const step = (): void => {
-    disk.changesLeft -= 1;
-    disk.isKilled ||= disk.changesLeft < 0;
-    if (disk.isKilled) throw new Error('killed');
-  };
-  return {
-    ...real,
-    openSync: (...args: Parameters<typeof real.openSync>) => {
-      step();
-      return real.openSync(...args);
-    },
-    writeSync: (...args: Parameters<typeof real.writeSync>) => {
-      step();
-      return real.writeSync(...args);
-    },
-    renameSync: (...args: Parameters<typeof real.renameSync>) => {
-      step();
-      real.renameSync(...args);
-    },
-    rmSync: (...args: Parameters<typeof real.rmSync>) => {
-      step();
-      real.rmSync(...args);
-    },
-  };
+const { openSync, writeSync, renameSync, rmSync: remove } = fs;
+const real = { openSync, writeSync, renameSync, rmSync: remove };
+
+function step(): void {
+  disk.changesLeft -= 1;
+  disk.isKilled ||= disk.changesLeft < 0;
+  if (disk.isKilled) throw new Error('killed');
+}
+
+beforeAll(() => {
+  for (const [name, change] of Object.entries<(...args: never[]) => unknown>(real)) {
+    Object.assign(fs, {
+      [name]: (...args: never[]) => {
+        step();
+        return change(...args);
+      },
+    });
+  }
+  // Modules that have imported them see these from now on.
+  syncBuiltinESMExports();
+});
+afterAll(() => {
+  Object.assign(fs, real);
+  syncBuiltinESMExports();
 });
 
 const id = '0000000000p1';

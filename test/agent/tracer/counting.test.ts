@@ -63,7 +63,7 @@ describe.each([
     const heard = listen(tracer);
     await tracer.arm({ ...arming, pid: workers.pid, plan, engine });
     await workers.call(10);
-    for (let i = 0; i < 1000 && heard.passed.length === 0; i++) await new Promise((r) => setTimeout(r, 10));
+    for (let i = 0; i < 6000 && heard.passed.length === 0; i++) await new Promise((r) => setTimeout(r, 10));
     expect(heard.passed).toEqual(['p']);
   });
 
@@ -74,7 +74,7 @@ describe.each([
     await tracer.arm({ ...arming, pid: workers.pid, plan, engine });
     await workers.call(calls);
     await workers.bye();
-    for (let i = 0; i < 500 && heard.ends.length === 0; i++) await new Promise((r) => setTimeout(r, 10));
+    for (let i = 0; i < 6000 && heard.ends.length === 0; i++) await new Promise((r) => setTimeout(r, 10));
     expect(heard.ends).toMatchObject([{ reason: { kind: 'target-gone' }, last: countersOf(2 * calls) }]);
   });
 });

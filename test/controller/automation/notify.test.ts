@@ -47,7 +47,8 @@ function makeNotifier(part: Partial<NotifierOptions> = {}, of: EmbeddedStore = s
   const { incidents, notifications: queue } = of;
   const view = new IncidentView({ store: of, incidents, symbols: new SymbolsHere(openSymbols) });
   const failed: NotifierOptions['failed'] = (error) => failures.push(error.message);
-  const notifier = new Notifier({ view, incidents, queue, failed, retry, timeoutMs: 1000, ...part });
+  // NB: a call that a busy machine takes long for is not to be made again.
+  const notifier = new Notifier({ view, incidents, queue, failed, retry, timeoutMs: 60_000, ...part });
   notifier.start();
   return notifier;
 }
@@ -57,7 +58,7 @@ const payloadOf = (call: ReceivedCall | undefined): WebhookPayload =>
 
 /** Events `notified`, once there are so many. */
 async function notified(count: number, incident: string = id): Promise<readonly IncidentEvent[]> {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + 60_000;
   for (;;) {
     const events = store.incidents.listEvents(incident).filter(({ kind }) => kind === 'notified');
     if (events.length >= count) return events;
@@ -432,7 +433,7 @@ describe('kill -9', () => {
         await kill(child);
         child = startChild(server.url);
       }
-      const deadline = Date.now() + 30_000;
+      const deadline = Date.now() + 60_000;
       store = folder.open();
       while (
         store.incidents
@@ -483,7 +484,8 @@ test('it ends in order: a call under way is cut off, and made by the next', asyn
   await server.received(1);
   const before = Date.now();
   await first[Symbol.asyncDispose]();
-  expect(Date.now() - before).toBeLessThan(1000);
+  // Cut off, not waited for.
+  expect(Date.now() - before).toBeLessThan(30_000);
   await using _second = makeNotifier();
   expect((await notified(1))[0]?.facts).toMatchObject({ tries: 2 });
 });

@@ -20,7 +20,7 @@ export type Answer = number | ((response: ServerResponse, call: ReceivedCall) =>
 export interface WebhookServer extends AsyncDisposable {
   readonly url: string;
   readonly calls: readonly ReceivedCall[];
-  /** Resolves when so many calls have come; rejects after 20 s. */
+  /** Resolves when so many calls have come; rejects after a minute. */
   received(count: number): Promise<readonly ReceivedCall[]>;
 }
 
@@ -53,7 +53,7 @@ export async function startWebhookServer(
     url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}/hook`,
     calls,
     async received(count) {
-      const deadline = AbortSignal.timeout(20_000);
+      const deadline = AbortSignal.timeout(60_000);
       while (calls.length < count) {
         await new Promise<void>((resolve, reject) => {
           tell = resolve;

@@ -91,7 +91,7 @@ describe('a stripped program of Go', () => {
     expect(compared).toBeGreaterThan(10_000);
   });
 
-  test('changed tables give an answer or a bad-data error', { timeout: 60_000 }, () => {
+  test('changed tables give an answer or a bad-data error', () => {
     const stripped = open(goProgram('-ldflags=-s -w'));
     const original = stripped.sectionBytes('.gopclntab') ?? new Uint8Array();
     const place = fc.oneof(fc.nat(80), fc.nat(original.length - 1));

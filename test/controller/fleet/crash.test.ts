@@ -136,7 +136,7 @@ async function live(at: number, when: 'before' | 'after'): Promise<boolean> {
 }
 
 describe('killed at each write of the store', () => {
-  test.each(['before', 'after'] as const)('%s it is done', { timeout: 120_000 }, async (when) => {
+  test.each(['before', 'after'] as const)('%s it is done', async (when) => {
     let at = 1;
     for (; ; at += 1) {
       try {

@@ -285,6 +285,6 @@ describe('expiry', () => {
     await rest();
     expect(armed(web1, id)).toBe(0);
     web1.failures.clear();
-    await vi.waitFor(() => expect(armed(web1, id)).toBe(1), 5000);
+    await vi.waitFor(() => expect(armed(web1, id)).toBe(1));
   });
 });

@@ -273,7 +273,7 @@ describe('hostile requests', () => {
     await expect.poll(async () => (await post(`${url}/api/v1/alerts`, '{}')).status).toBe(200);
   });
 
-  test('headers that never end are cut off in time', { timeout: 20_000 }, async () => {
+  test('headers that never end are cut off in time', async () => {
     const url = await start({ plugins: hook });
     const port = Number(new URL(url).port);
     const startMs = Date.now();

@@ -91,7 +91,7 @@ describe.each([
 
   test('is stopped at each call', () => expect(cores.length).toBeGreaterThan(10));
 
-  test('variables are those of gdb', { timeout: 60_000 }, () => {
+  test('variables are those of gdb', () => {
     const withheld: string[] = [];
     // Every fourth: neighbours differ little.
     for (const core of cores.filter((_, i) => i % 4 === 0)) {
@@ -106,7 +106,7 @@ describe.each([
     if (compiler === 'gcc') expect(withheld.filter((each) => each.includes('preserved'))).toEqual([]);
   });
 
-  test('pointers to what is nowhere can be followed', { timeout: 60_000 }, () => {
+  test('pointers to what is nowhere can be followed', () => {
     const seen = new Set<string>();
     for (const core of cores) {
       using snapshot = openSnapshot(core);

@@ -24,7 +24,7 @@ test.each<[string, () => string, string, string]>([
   ['clang++ -O2', () => cplusplusProgram('clang++', '-g', '-O2'), 'shop::Order::total', 'shop::Order::total'],
   ['rustc', () => rustProgram('-g'), 'shapes::total', 'shapes::total'],
   ['rustc -O', () => rustProgram('-g', '-O'), 'shapes::total', 'shapes::total'],
-])('%s', { timeout: 60_000 }, (name, build, place, innermost) => {
+])('%s', (name, build, place, innermost) => {
   const program = build();
   const core = join(folder, `core.${name.replaceAll(/\W/g, '')}`);
   const commands = [`break ${place}`, 'run', `gcore ${core}`, 'kill'].flatMap((each) => ['-ex', each]);

@@ -28,7 +28,7 @@ test.each<[string, () => string, string, readonly string[]]>([
     'std::make_unique',
     ['std::make_unique<shop::Box<double, 2> >', 'std::make_unique<shop::Box<int, 4> >'],
   ],
-])('%s', { timeout: 60_000 }, (_, program, name, found) => {
+])('%s', (_, program, name, found) => {
   const names = openSymbols(program())
     .findFunctions(name)
     .map((each) => each.name);

@@ -64,35 +64,31 @@ describe('a real debuginfod on this machine', () => {
       if (/^thread_work_total\{role="scan"\} [1-9]/m.test(metrics)) break;
       await sleep(100);
     }
-  }, 30_000);
+  });
   afterAll(async () => {
     if (daemon === undefined) return;
     daemon.kill();
     if (daemon.exitCode === null) await once(daemon, 'exit');
   });
 
-  test(
-    'gives a debug file, which is used and found by elfutils in the same cache',
-    { timeout: 30_000 },
-    async () => {
-      const cacheFolder = newCache();
-      const fetching = client(url, { cacheFolder });
-      const elf = openElf(bufferSource(stripped, readFileSync(stripped)));
-      const options = {
-        directories: [],
-        cached: (id: string): string | undefined => fetching.cachedPath(id),
-      };
-      expect(findDebugFiles(elf, stripped, options).debug).toBeUndefined();
-      const path = await fetching.fetch(buildId);
-      expect(path).toBe(join(cacheFolder, buildId, 'debuginfo'));
-      expect(readFileSync(path ?? '')).toEqual(readFileSync(join(served, 'everything.debug')));
-      expect(statSync(path ?? '').mode & 0o777).toBe(0o400);
-      expect(findDebugFiles(elf, stripped, options).debug?.buildId).toBe(buildId);
-      expect(await elfutilsFind('http://127.0.0.1:1', cacheFolder)).toBe(path);
-    },
-  );
+  test('gives a debug file, which is used and found by elfutils in the same cache', async () => {
+    const cacheFolder = newCache();
+    const fetching = client(url, { cacheFolder });
+    const elf = openElf(bufferSource(stripped, readFileSync(stripped)));
+    const options = {
+      directories: [],
+      cached: (id: string): string | undefined => fetching.cachedPath(id),
+    };
+    expect(findDebugFiles(elf, stripped, options).debug).toBeUndefined();
+    const path = await fetching.fetch(buildId);
+    expect(path).toBe(join(cacheFolder, buildId, 'debuginfo'));
+    expect(readFileSync(path ?? '')).toEqual(readFileSync(join(served, 'everything.debug')));
+    expect(statSync(path ?? '').mode & 0o777).toBe(0o400);
+    expect(findDebugFiles(elf, stripped, options).debug?.buildId).toBe(buildId);
+    expect(await elfutilsFind('http://127.0.0.1:1', cacheFolder)).toBe(path);
+  });
 
-  test('what elfutils fetched is not fetched again', { timeout: 30_000 }, async () => {
+  test('what elfutils fetched is not fetched again', async () => {
     const cacheFolder = newCache();
     const path = await elfutilsFind(url, cacheFolder);
     const offline = client('http://127.0.0.1:1', { cacheFolder });

@@ -155,39 +155,35 @@ test.each([
   expect(asked).toBe(1);
 });
 
-test(
-  'a process makes the index that it lacks, the next one uses it, and a damaged one is made anew',
-  { timeout: 120_000 },
-  () => {
-    const symbols = join(folder, 'of-processes');
-    const child = join(repositoryRoot, 'dist', 'bench', 'reader-child.js');
-    const ask = (cache: string): { readonly answer: string; readonly said: string } => {
-      const run = spawnSync(process.execPath, [child, buildRedis(), 'setGenericCommand', 't_string.c:85'], {
-        env: { ...process.env, STILLFRAME_SYMBOL_CACHE: cache },
-        encoding: 'utf8',
-      });
-      expect(run.status, run.stderr).toBe(0);
-      return { answer: run.stdout, said: run.stderr };
-    };
-    const plain = ask('off');
-    expect(plain.answer).toMatch(/^setGenericCommand 0x[0-9a-f]+$/m);
-    expect(plain.answer).toContain('  parameter client * c\n');
-    expect(ask(symbols)).toEqual({ answer: plain.answer, said: '' });
-    const [name = ''] = readdirSync(symbols);
-    const made = statSync(join(symbols, name)).mtimeMs;
-    expect(ask(symbols)).toEqual({ answer: plain.answer, said: '' });
-    expect(statSync(join(symbols, name)).mtimeMs).toBe(made);
-    // In each block, so that whichever is read is wrong, and the description is right.
-    const bytes = readFileSync(join(symbols, name));
-    const start = 24 + bytes.readUInt32LE(12);
-    for (let at = start; at < bytes.length; at += 16 * 1024) bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
-    writeFileSync(join(symbols, name), bytes);
-    const damaged = ask(symbols);
-    expect(damaged.answer).toBe(plain.answer);
-    expect(damaged.said).toMatch(
-      /^stillframe: cannot use the symbol index ".*": the checksum of block \d+ is wrong: it is made anew\n$/,
-    );
-    expect(readdirSync(symbols)).toEqual([name]);
-    expect(ask(symbols)).toEqual({ answer: plain.answer, said: '' });
-  },
-);
+test('a process makes the index that it lacks, the next one uses it, and a damaged one is made anew', () => {
+  const symbols = join(folder, 'of-processes');
+  const child = join(repositoryRoot, 'dist', 'bench', 'reader-child.js');
+  const ask = (cache: string): { readonly answer: string; readonly said: string } => {
+    const run = spawnSync(process.execPath, [child, buildRedis(), 'setGenericCommand', 't_string.c:85'], {
+      env: { ...process.env, STILLFRAME_SYMBOL_CACHE: cache },
+      encoding: 'utf8',
+    });
+    expect(run.status, run.stderr).toBe(0);
+    return { answer: run.stdout, said: run.stderr };
+  };
+  const plain = ask('off');
+  expect(plain.answer).toMatch(/^setGenericCommand 0x[0-9a-f]+$/m);
+  expect(plain.answer).toContain('  parameter client * c\n');
+  expect(ask(symbols)).toEqual({ answer: plain.answer, said: '' });
+  const [name = ''] = readdirSync(symbols);
+  const made = statSync(join(symbols, name)).mtimeMs;
+  expect(ask(symbols)).toEqual({ answer: plain.answer, said: '' });
+  expect(statSync(join(symbols, name)).mtimeMs).toBe(made);
+  // In each block, so that whichever is read is wrong, and the description is right.
+  const bytes = readFileSync(join(symbols, name));
+  const start = 24 + bytes.readUInt32LE(12);
+  for (let at = start; at < bytes.length; at += 16 * 1024) bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+  writeFileSync(join(symbols, name), bytes);
+  const damaged = ask(symbols);
+  expect(damaged.answer).toBe(plain.answer);
+  expect(damaged.said).toMatch(
+    /^stillframe: cannot use the symbol index ".*": the checksum of block \d+ is wrong: it is made anew\n$/,
+  );
+  expect(readdirSync(symbols)).toEqual([name]);
+  expect(ask(symbols)).toEqual({ answer: plain.answer, said: '' });
+});

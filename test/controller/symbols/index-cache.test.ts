@@ -243,62 +243,54 @@ async function killed(child: ReturnType<typeof spawn>): Promise<void> {
   await ended;
 }
 
-test(
-  'several processes write and read at once, and are killed: every file is whole, or not there',
-  { timeout: 60_000 },
-  async () => {
-    const child = fileURLToPath(new URL('./index-cache-child.js', import.meta.url));
-    const before = Date.now();
-    const start = (): ReturnType<typeof spawn> =>
-      spawn(process.execPath, [child, folder, program], { stdio: ['ignore', 'ignore', 'inherit'] });
-    /** Replaced between two reads of one question is as good as not there. */
-    const isReplaced = (reason: string): boolean =>
-      reason.includes('it was replaced or changed since it was opened');
-    const canRead = (): boolean => {
-      try {
-        return rowsOf(cacheOf()) !== undefined;
-      } catch (error) {
-        if (error instanceof StillframeError && isReplaced(error.message)) return false;
-        throw error;
-      }
-    };
-    let read = 0;
-    for (let round = 0; round < 3; round++) {
-      const children = [start(), start()];
-      try {
-        while (
-          children.every(({ exitCode }) => exitCode === null) &&
-          Date.now() - before < (round + 1) * 1500
-        ) {
-          if (canRead()) read += 1;
-          await new Promise((resolve) => setTimeout(resolve, 5));
-        }
-        expect(children.map(({ exitCode }) => exitCode)).toEqual([null, null]);
-      } finally {
-        await Promise.all(children.map((each) => killed(each)));
-      }
+test('several processes write and read at once, and are killed: every file is whole, or not there', async () => {
+  const child = fileURLToPath(new URL('./index-cache-child.js', import.meta.url));
+  const before = Date.now();
+  const start = (): ReturnType<typeof spawn> =>
+    spawn(process.execPath, [child, folder, program], { stdio: ['ignore', 'ignore', 'inherit'] });
+  /** Replaced between two reads of one question is as good as not there. */
+  const isReplaced = (reason: string): boolean =>
+    reason.includes('it was replaced or changed since it was opened');
+  const canRead = (): boolean => {
+    try {
+      return rowsOf(cacheOf()) !== undefined;
+    } catch (error) {
+      if (error instanceof StillframeError && isReplaced(error.message)) return false;
+      throw error;
     }
-    expect(read).toBeGreaterThan(0);
-    expect(rowsOf(cacheOf())?.['names']).toBe(tables.names.length / 3);
-    expect(logged.filter((line) => !isReplaced(line))).toEqual([]);
-  },
-);
+  };
+  let read = 0;
+  for (let round = 0; round < 3; round++) {
+    const children = [start(), start()];
+    try {
+      while (
+        children.every(({ exitCode }) => exitCode === null) &&
+        Date.now() - before < (round + 1) * 1500
+      ) {
+        if (canRead()) read += 1;
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      expect(children.map(({ exitCode }) => exitCode)).toEqual([null, null]);
+    } finally {
+      await Promise.all(children.map((each) => killed(each)));
+    }
+  }
+  expect(read).toBeGreaterThan(0);
+  expect(rowsOf(cacheOf())?.['names']).toBe(tables.names.length / 3);
+  expect(logged.filter((line) => !isReplaced(line))).toEqual([]);
+});
 
-test(
-  'a thread makes what is wanted, once; a file that has changed since is not indexed',
-  { timeout: 60_000 },
-  async () => {
-    const builder = new IndexBuilder({ folder, maxBytes }, (message) => void logged.push(message));
-    builder.want(program, { ...identity, size: identity.size + 1 });
-    builder.want('/nowhere', other(1));
-    builder.want(program, identity);
-    builder.want(program, identity);
-    await builder.idle();
-    expect(files()).toEqual([`${identity.buildId}-${identity.size}.index`]);
-    expect(rowsOf(cacheOf())?.['names']).toBe(tables.names.length / 3);
-    expect(logged).toEqual([]);
-  },
-);
+test('a thread makes what is wanted, once; a file that has changed since is not indexed', async () => {
+  const builder = new IndexBuilder({ folder, maxBytes }, (message) => void logged.push(message));
+  builder.want(program, { ...identity, size: identity.size + 1 });
+  builder.want('/nowhere', other(1));
+  builder.want(program, identity);
+  builder.want(program, identity);
+  await builder.idle();
+  expect(files()).toEqual([`${identity.buildId}-${identity.size}.index`]);
+  expect(rowsOf(cacheOf())?.['names']).toBe(tables.names.length / 3);
+  expect(logged).toEqual([]);
+});
 
 test.each([
   [{ XDG_CACHE_HOME: '/x' }, { folder: '/x/stillframe/symbols', maxBytes: 1024 ** 3 }],

@@ -63,7 +63,7 @@ describe.each(Object.keys(servers))('%s', (name) => {
     await server.end(killedBy);
     const left = readdirSync(folder).find((each) => /^core(\.\d+)?$/.test(each));
     if (left !== undefined) cores.set('killed', join(folder, left));
-  }, 120_000);
+  });
 
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

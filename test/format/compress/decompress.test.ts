@@ -80,7 +80,7 @@ describe('zstd', () => {
     expect(thrown(action)).toEqual(message);
   });
 
-  test('mutated frames give bytes or a bad-data error', { timeout: 60_000 }, () => {
+  test('mutated frames give bytes or a bad-data error', () => {
     mutate(packed, (bytes) => decompressZstd(bytes, length, 'x').length);
   });
 });
@@ -146,7 +146,7 @@ describe('xz', () => {
     expect(thrown(action)).toEqual(message);
   });
 
-  test('mutated streams give bytes or a bad-data error', { timeout: 60_000 }, () => {
+  test('mutated streams give bytes or a bad-data error', () => {
     mutate(packed, (bytes) => decompressXz(bytes, 1 << 20, 'x').length);
   });
 });

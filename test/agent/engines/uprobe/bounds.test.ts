@@ -104,7 +104,7 @@ async function run(plan: Plan): Promise<Ran> {
     maxBytes: rangeBytes(plan),
   });
   await lab.step(1);
-  for (let i = 0; i < 10_000 && captures.length === 0; i++) await sleep(2);
+  for (let i = 0; i < 30_000 && captures.length === 0; i++) await sleep(2);
   const { warning } = point;
   await point.disarm();
   const [capture] = captures;
@@ -341,7 +341,7 @@ int main(void) {
       );
       expect(Buffer.from(ranges[0]?.bytes ?? [])).toEqual(Buffer.from([0x67, 0x45, 0x23, 1, 0, 0, 0, 0]));
     }
-  }, 60_000);
+  });
 
   test('more than a plan may have are refused', () => {
     const sites = Array.from({ length: 4097 }, (_, i) => siteOf({ linkAddress: BigInt(i), fileOffset: i }));
@@ -391,7 +391,7 @@ describe('the size of a program', () => {
     expect(capture.missing.map(textOf)).toEqual(
       ranges.slice(came).map(({ path }) => `${path}: limit, ${why}`),
     );
-  }, 120_000);
+  });
 
   test('what lies below a range that is left out is not named again', () => {
     const tree = rangeOf('a', rdi(), number(8), {

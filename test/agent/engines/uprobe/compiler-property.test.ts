@@ -135,7 +135,7 @@ function itemsOf(planned: readonly PlanRange[], came: readonly { readonly path: 
 
 /** Gives up after a time that only a hit which never comes takes; what is compared then says which. */
 async function arrived(all: () => boolean): Promise<void> {
-  for (let i = 0; i < 5000 && !all(); i++) await sleep(2);
+  for (let i = 0; i < 30_000 && !all(); i++) await sleep(2);
 }
 
 const textOfRange = (range: { path: string; address: bigint; bytes: Uint8Array }): string =>

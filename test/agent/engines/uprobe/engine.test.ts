@@ -49,7 +49,7 @@ async function arm(engine: Engine, pid: number, plan: Plan, budget: Budget = {})
 }
 
 async function until(what: () => boolean): Promise<void> {
-  for (let i = 0; i < 1000 && !what(); i++) await sleep(5);
+  for (let i = 0; i < 12_000 && !what(); i++) await sleep(5);
   if (!what()) throw new Error('it does not come to pass');
 }
 

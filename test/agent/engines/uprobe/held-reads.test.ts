@@ -66,7 +66,7 @@ async function capture(ranges: readonly PlanRange[], rbx: bigint): Promise<Captu
     { hit: (hit) => captures.push(hit), ended: () => undefined },
   );
   await lab.step(1);
-  for (let i = 0; i < 1000 && captures.length === 0; i++) await sleep(5);
+  for (let i = 0; i < 12_000 && captures.length === 0; i++) await sleep(5);
   await point?.disarm();
   const [only] = captures;
   if (only === undefined) throw new Error('the hit does not arrive');

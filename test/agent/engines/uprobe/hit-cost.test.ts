@@ -60,15 +60,12 @@ describe('what hits cost', () => {
     expect(counted.timeNs).toBeGreaterThan(0n);
     // Another process may have them counted meanwhile; by and by nobody does.
     await expect
-      .poll(
-        async () => {
-          const before = attachment.runs().count;
-          callProbed();
-          await sleep(50);
-          return attachment.runs().count - before;
-        },
-        { timeout: 30_000 },
-      )
+      .poll(async () => {
+        const before = attachment.runs().count;
+        callProbed();
+        await sleep(50);
+        return attachment.runs().count - before;
+      })
       .toBe(0n);
   });
 });

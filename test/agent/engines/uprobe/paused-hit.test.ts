@@ -77,7 +77,7 @@ describe.each(sleepable)('by %s', (_name, way) => {
       );
       program.child.stdin.write('round\n');
       expect(await program.nextLine()).toBe('done');
-      for (let i = 0; i < 1000 && captures.length < hits; i++) await sleep(5);
+      for (let i = 0; i < 12_000 && captures.length < hits; i++) await sleep(5);
       await point?.disarm();
       expect(point?.counters()).toMatchObject({ hits: 2n, delivered: BigInt(hits), dropped: 0n });
       return captures;

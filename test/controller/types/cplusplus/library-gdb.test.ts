@@ -55,7 +55,7 @@ describe('libstdc++', () => {
     ['g++', '-std=c++20', '-O2'],
     ['g++', '-std=c++17', '-O0', '-D_GLIBCXX_USE_CXX11_ABI=0', '-gdwarf-4'],
     ['clang++', '-std=c++17', '-O2'],
-  ])('every element is as gdb has it: %s', { timeout: 120_000 }, (command, ...flags) => {
+  ])('every element is as gdb has it: %s', (command, ...flags) => {
     const { program, path } = build(command, ...flags);
     const theirs = gdbShows(program, path, functions);
     const ours = localsOf(path);
@@ -81,7 +81,7 @@ describe('libstdc++', () => {
 describe('libc++', () => {
   const theirs = (): Map<string, VariableDocument> => localsOf(build('g++', '-std=c++20', '-O0').path);
 
-  test.each(['-O0', '-O2'])('every element is that of libstdc++: %s', { timeout: 120_000 }, (opt) => {
+  test.each(['-O0', '-O2'])('every element is that of libstdc++: %s', (opt) => {
     const ours = localsOf(build('clang++', '-std=c++20', '-stdlib=libc++', opt).path);
     const expected = theirs();
     const optimised: string[] = [];

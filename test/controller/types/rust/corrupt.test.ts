@@ -24,7 +24,7 @@ beforeAll(() => {
     const name = path.slice(path.lastIndexOf('::') + 2);
     if (!variables.has(name)) variables.set(name, value);
   }
-}, 120_000);
+});
 afterAll(() => {
   snapshot[Symbol.dispose]();
   run[Symbol.dispose]();

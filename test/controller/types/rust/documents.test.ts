@@ -25,7 +25,7 @@ beforeAll(() => {
   snapshot = openSnapshot(run.core);
   documents = localsOf(false);
   raw = localsOf(true);
-}, 120_000);
+});
 afterAll(() => {
   snapshot[Symbol.dispose]();
   run[Symbol.dispose]();

@@ -53,13 +53,13 @@ describe.each([['0'], ['2']])('opt-level %s', (level) => {
     snapshot = openSnapshot(run.core, {
       limits: { ...defaultLimits, maxElements: 1000, maxStringBytes: 10_000 },
     });
-  }, 120_000);
+  });
   afterAll(() => {
     snapshot[Symbol.dispose]();
     run[Symbol.dispose]();
   });
 
-  test.each(['providers', 'raw'] as const)('%s', { timeout: 60_000 }, (how) => {
+  test.each(['providers', 'raw'] as const)('%s', (how) => {
     const theirs = gdbLeaves(run, how);
     const ours = documentsOf(snapshot, how === 'raw');
     const different: string[] = [];

@@ -22,7 +22,7 @@ describe.each([['0'], ['2']])('opt-level %s', (level) => {
     run = runRustValues('-C', `opt-level=${level}`);
     snapshot = openSnapshot(run.core);
     variables = rustLocals(snapshot);
-  }, 120_000);
+  });
   afterAll(() => {
     snapshot[Symbol.dispose]();
     run[Symbol.dispose]();
