@@ -2,6 +2,7 @@
  * Threads that wait for each other, at software breakpoints that are stepped over: one that is left standing after a step holds up all others, and then
  * nothing comes by that would let it run.
  */
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,7 +43,17 @@ __asm__(".text\\n"
         "unused2: nop\\n"
         "unused3: nop\\n"
         "unused4: nop\\n"
-        ".size turn, .-turn\\n");
+        ".size turn, .-turn\\n"
+        ".globl contended, at_1, at_2, at_3, at_4, at_5\\n"
+        ".type contended, @function\\n"
+        "contended:\\n"
+        "at_1: movq (%rdi), %rax\\n"
+        "at_2: addq $5, %rax\\n"
+        "at_3: movq %rax, (%rdi)\\n"
+        "at_4: subq $2, %rax\\n"
+        "at_5: ret\\n"
+        ".size contended, .-contended\\n");
+long contended(long *number);
 
 static pthread_barrier_t together;
 static long wrong;
@@ -55,6 +66,20 @@ static void *run(void *argument) {
       if (turn(&number) != before + 3 || number != before + 5) __atomic_add_fetch(&wrong, 1, __ATOMIC_SEQ_CST);
     }
     pthread_barrier_wait(&together);
+  }
+  return 0;
+}
+
+static pthread_barrier_t five;
+
+static void *contend(void *argument) {
+  long count = *(long *)argument, number = 0;
+  for (long i = 0; i < count; i++) {
+    for (long j = 0; j < 4; j++) {
+      long before = number;
+      if (contended(&number) != before + 3) __atomic_add_fetch(&wrong, 1, __ATOMIC_SEQ_CST);
+    }
+    pthread_barrier_wait(&five);
   }
   return 0;
 }
@@ -78,6 +103,16 @@ int main(void) {
   char line[64];
   while (fgets(line, sizeof line, stdin) != 0) {
     long count = atol(line);
+    if (line[0] == 'c') {
+      pthread_t contending[5];
+      count = atol(line + 1);
+      pthread_barrier_init(&five, 0, 5);
+      for (int i = 0; i < 5; i++) pthread_create(&contending[i], 0, contend, &count);
+      for (int i = 0; i < 5; i++) pthread_join(contending[i], 0);
+      printf("%ld contended, %ld wrong\\n", count, wrong);
+      fflush(stdout);
+      continue;
+    }
     if (count < 0) {
       static char bytes[4096];
       clear(bytes, -count);
@@ -103,17 +138,18 @@ int main(void) {
   { name: 'together', flags: ['-g', '-O1', '-pthread'] },
 );
 
-const plan: Plan = {
+const planAt = (names: readonly string[]): Plan => ({
   version: 1,
   module: { buildId: buildIdOf(program), path: program },
-  sites: places.map((name) => {
+  sites: names.map((name) => {
     const linkAddress = symbolAddress(program, name);
     return { linkAddress, fileOffset: Number(linkAddress), function: 'turn', inlined: false, ranges: [] };
   }),
   stackBytes: 0,
   maxBytes: 1,
   request: { location: 'turn', captures: [] },
-};
+});
+const plan = planAt(places);
 
 let folder = '';
 beforeEach(() => {
@@ -182,3 +218,19 @@ test('an instruction that repeats itself is one hit', { timeout: 120_000 }, asyn
   expect(await target.nextLine()).toBe('clear');
   expect((await tracer.disarm('p', target.pid))?.hits).toBe(1n);
 });
+
+test(
+  'threads that step at the same time, with processors for all, are none of them left standing',
+  { timeout: 120_000 },
+  async () => {
+    // In real time, so that they meet at breakpoints on a busy machine as they do on one that is at rest.
+    await using target = startProgram('chrt', ['-r', '1', program]);
+    expect(await target.nextLine()).toBe('up');
+    await using tracer = startTracer();
+    execFileSync('chrt', ['-a', '-r', '-p', '1', String(await tracer.start())]);
+    await tracer.arm({ ...point, pid: target.pid, plan: planAt(['at_1', 'at_2', 'at_3', 'at_4', 'at_5']) });
+    target.child.stdin.write('c 10\n');
+    expect(await target.nextLine()).toBe('10 contended, 0 wrong');
+    expect((await tracer.disarm('p', target.pid))?.hits).toBe(1000n);
+  },
+);
