@@ -1,10 +1,13 @@
 /**
  * What the ptrace engine costs a process: how long threads stand still for their registers and stacks, beside a program of C that does the same and
- * eu-stack (the whole of it; gaps are what the threads see), and what a hit with a false condition costs, beside gdb's. In one run, in turns.
+ * eu-stack (the whole of it; gaps are what the threads see), and what a hit with a false condition costs by both kinds of breakpoints, beside a program of C that does the same and gdb's.
+ * In one run, in turns.
  *
  * usage: node dist/bench/ptrace.js [--json]
  */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { TracerSupervisor } from '../agent/tracer/supervisor.js';
 import { ByteWriter } from '../format/bytes.js';
 import { DW_OP } from '../format/dwarf-op/opcodes.js';
@@ -18,6 +21,7 @@ import { underGdb } from './under-gdb.js';
 const rounds = 4;
 const stopsEach = 8;
 const calls = 1000;
+const hitRounds = 5;
 // NB: a process of its own, for Node takes the stops of its own children.
 const tracer = new TracerSupervisor();
 tracer.listen({ hit: () => undefined, ended: () => undefined, restarted: () => undefined });
@@ -25,6 +29,7 @@ const us = 1000;
 
 const sleepers = compileBenchProgram('probe-lab/sleepers.c', ['-g', '-O1']);
 const reference = compileBenchProgram('probe-lab/stop.c', ['-O2']);
+const falseHits = compileBenchProgram('probe-lab/false-hits.c', ['-O2']);
 const looping = compileBenchProgram('probe-lab/loop.c', [
   '-g',
   '-O2',
@@ -71,38 +76,53 @@ async function measureStops(threads: number, stackBytes: number): Promise<Record
   };
 }
 
-function neverTrue(): Plan {
-  const address = symbolAddress(looping, 'handle');
-  // `order->total > 10000`.
-  const condition = new ByteWriter()
-    .u8(DW_OP.DW_OP_breg5)
-    .sleb(8)
-    .u8(DW_OP.DW_OP_deref)
-    .u8(DW_OP.DW_OP_constu)
-    .uleb(10_000)
-    .u8(DW_OP.DW_OP_gt)
-    .finish();
+/** `order->total > 10000`. */
+const compared = new ByteWriter()
+  .u8(DW_OP.DW_OP_breg5)
+  .sleb(8)
+  .u8(DW_OP.DW_OP_deref)
+  .u8(DW_OP.DW_OP_constu)
+  .uleb(10_000)
+  .u8(DW_OP.DW_OP_gt)
+  .finish();
+/** `order->total * order->total > 1000000`, which the list of the wait cannot decide. */
+const multiplied = new ByteWriter()
+  .u8(DW_OP.DW_OP_breg5)
+  .sleb(8)
+  .u8(DW_OP.DW_OP_deref)
+  .u8(DW_OP.DW_OP_dup)
+  .u8(DW_OP.DW_OP_mul)
+  .u8(DW_OP.DW_OP_constu)
+  .uleb(1_000_000)
+  .u8(DW_OP.DW_OP_gt)
+  .finish();
+
+/** Functions that are not called while calls are measured: with five addresses breakpoints are those of software. */
+const others = ['main', '_start', '_init', '_fini'];
+
+function neverTrue(names: readonly string[], condition: Uint8Array): Plan {
   return {
     version: 1,
     module: { buildId: buildIdOf(looping), path: looping },
     stackBytes: 0,
     maxBytes: 4096,
     request: { location: 'handle', captures: [] },
-    sites: [
-      {
+    sites: names.map((name) => {
+      const address = symbolAddress(looping, name);
+      return {
         linkAddress: address,
         fileOffset: Number(address),
-        function: 'handle',
+        function: name,
         inlined: false,
         ranges: [],
         condition,
-      },
-    ],
+      };
+    }),
   };
 }
 
-async function underPtrace(loop: Loop): Promise<number> {
-  const point = { pointId: 'bench', pid: loop.pid, plan: neverTrue(), maxHits: 1, minIntervalNs: 0n };
+async function underPtrace(loop: Loop, plan: Plan): Promise<number> {
+  const point = { pointId: 'bench', pid: loop.pid, plan, maxHits: 1, minIntervalNs: 0n };
   await tracer.arm({ ...point, engine: 'ptrace' });
   const { wallNs } = await loop.run(calls);
   const counters = await tracer.disarm('bench', loop.pid);
@@ -112,19 +132,49 @@ async function underPtrace(loop: Loop): Promise<number> {
   return wallNs / calls;
 }
 
+async function underReference(loop: Loop, manner: 'signal' | 'int3'): Promise<number> {
+  const base = BigInt(`0x${readFileSync(`/proc/${loop.pid}/maps`, 'utf8').split('-')[0] ?? ''}`);
+  const address = (base + symbolAddress(looping, 'handle')).toString(16);
+  const child = spawn(falseHits, [String(loop.pid), address, manner], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exit = once(child, 'exit');
+  await Promise.race([once(child.stdout, 'data'), exit]);
+  if (child.exitCode !== null) throw new Error(`${falseHits} ended with ${child.exitCode}`);
+  const { wallNs } = await loop.run(calls);
+  child.kill('SIGTERM');
+  const [code] = (await exit) as [number | null];
+  if (code !== 0) throw new Error(`${falseHits} ended with ${code}`);
+  return wallNs / calls;
+}
+
+const manners: Readonly<Record<string, (loop: Loop) => Promise<number>>> = {
+  'hardware breakpoint': (loop) => underPtrace(loop, neverTrue(['handle'], compared)),
+  'hardware breakpoint, in C': (loop) => underReference(loop, 'signal'),
+  'hardware breakpoint, decided in TypeScript': (loop) =>
+    underPtrace(loop, neverTrue(['handle'], multiplied)),
+  int3: (loop) => underPtrace(loop, neverTrue(['handle', ...others], compared)),
+  'int3, in C': (loop) => underReference(loop, 'int3'),
+  'int3, decided in TypeScript': (loop) => underPtrace(loop, neverTrue(['handle', ...others], multiplied)),
+  gdb: underGdb,
+};
+
 async function measureHits(): Promise<Record<string, number>> {
   await using loop = await startLoop(looping);
-  const ours: number[] = [];
-  const gdb: number[] = [];
-  for (let round = 0; round < 2; round++) {
-    ours.push(await underPtrace(loop));
-    gdb.push(await underGdb(loop));
+  const took: Record<string, number[]> = {};
+  for (let round = 0; round < hitRounds; round++) {
+    for (const [name, measure] of Object.entries(manners)) (took[name] ??= []).push(await measure(loop));
   }
-  return {
-    'by ptrace, us': median(ours) / us,
-    'by gdb, us': median(gdb) / us,
-    'gdb / ptrace (at least 5)': median(gdb) / median(ours),
-  };
+  const rows: Record<string, number> = {};
+  const gdb = took['gdb'] ?? [];
+  for (const [name, times] of Object.entries(took)) {
+    rows[`${name}, us`] = median(times) / us;
+    rows[`${name}, us, best`] = Math.min(...times) / us;
+  }
+  for (const name of ['hardware breakpoint', 'int3']) {
+    rows[`gdb / ${name} (at least 5)`] = median(gdb) / median(took[name] ?? []);
+  }
+  return rows;
 }
 
 report('ptrace', {

@@ -1,5 +1,5 @@
 /** The system calls of a stop, as records of batches (call-batch.ts). */
-import type { BatchCall } from './call-batch.js';
+import type { BatchCall, CallBatch, Flow } from './call-batch.js';
 import {
   PTRACE_CONT,
   PTRACE_DETACH,
@@ -18,6 +18,7 @@ const SYS_wait4 = 61;
 const SYS_ptrace = 101;
 const SYS_clock_gettime = 228;
 const SYS_process_vm_readv = 310;
+const SYS_process_vm_writev = 311;
 const CLOCK_MONOTONIC = 1n;
 
 /** Words of a `struct stat`, and the one with st_nlink. */
@@ -77,3 +78,22 @@ export const readCall = (tid: bigint, local: bigint, remote: bigint): BatchCall 
   number: SYS_process_vm_readv,
   args: [tid, local, 1n, remote, 1n, 0n],
 });
+
+/** The other way round: never where the process may not write itself. */
+export const writeCall = (tid: bigint, local: bigint, remote: bigint): BatchCall => ({
+  number: SYS_process_vm_writev,
+  args: [tid, local, 1n, remote, 1n, 0n],
+});
+
+/** Adds a call of which an argument is what a word holds: a thread that is known by then. Gives its record. */
+export function addCallOf(
+  batch: CallBatch,
+  word: bigint,
+  call: BatchCall,
+  where: { readonly flow?: Flow; readonly argument?: number } = {},
+): number {
+  const copy = batch.copy({ to: 0n, from: word });
+  const record = batch.call(call, where.flow);
+  batch.setArgument(copy, 0, batch.argumentAddress(record, where.argument ?? 1));
+  return record;
+}

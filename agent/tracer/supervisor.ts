@@ -41,6 +41,11 @@ export interface SupervisorOptions {
 }
 
 /** NB: a busy host takes long to start anything, and there is no other tracer to be had. */
+/**
+ * A collection that shares its work with threads of V8 waits for them, and on a busy machine they have no processor for tens of milliseconds; somebody else's
+ * threads may stand still meanwhile.
+ */
+const tracerFlags = ['--single-threaded-gc'];
 const startTimeoutMs = 60_000;
 /** compiled: dist/agent/tracer. It is started from few files where they are there. */
 const starter = new URL('../../../bin/start.js', import.meta.url);
@@ -207,7 +212,7 @@ export class TracerSupervisor implements TracerClient {
     const child = fork(starter, [program, this.#options.journalFolder], {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-      execArgv: [],
+      execArgv: tracerFlags,
     });
     const ready = new Promise<readonly string[]>((resolve, reject) => {
       const fail = (reason: string): void => {

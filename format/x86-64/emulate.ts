@@ -20,29 +20,55 @@ export interface Emulated {
 
 const flag = { carry: 1n, parity: 1n << 2n, zero: 1n << 6n, sign: 1n << 7n, overflow: 1n << 11n } as const;
 
+/** What an instruction does wherever it stands and whatever the registers hold, or which flags decide between two ways. */
+export interface Emulation {
+  /** How far behind the beginning of the instruction the thread goes on. */
+  readonly advance: bigint;
+  /** The same where a condition (SDM volume 1, appendix B) holds. */
+  readonly branch?: { readonly condition: number; readonly advance: bigint };
+  readonly pushes?: UserRegisterName;
+}
+
 /** `bytes`: the instruction and what may follow it; `registers`: as ptrace gives them, `rip` at the instruction. */
 export function emulate(bytes: Uint8Array, registers: Uint8Array): Emulated | undefined {
+  const emulation = decodeEmulation(bytes);
+  return emulation === undefined ? undefined : runEmulation(emulation, registers);
+}
+
+export function runEmulation({ advance, branch, pushes }: Emulation, registers: Uint8Array): Emulated {
+  const isTaken = branch !== undefined && holds(branch.condition, readUserRegister(registers, 'eflags'));
+  const rip = wrapped(readUserRegister(registers, 'rip') + (isTaken ? branch.advance : advance));
+  return pushes === undefined ? { rip } : { rip, pushed: readUserRegister(registers, pushes) };
+}
+
+export function decodeEmulation(bytes: Uint8Array): Emulation | undefined {
   const instruction = decodeInstruction(bytes);
   if (instruction === undefined) return undefined;
   const { length, group } = instruction;
-  const next = readUserRegister(registers, 'rip') + BigInt(length);
-  if (group === 'nop' || group === 'endbr64') return { rip: next };
-  const [first = 0, second = 0] = bytes;
+  const advance = BigInt(length);
+  if (group === 'nop' || group === 'endbr64') return { advance };
   if (group === 'push register') {
-    const code = pushed(bytes, length);
-    return code === undefined ? undefined : { rip: next, pushed: readUserRegister(registers, code) };
+    const pushes = pushed(bytes, length);
+    return pushes === undefined ? undefined : { advance, pushes };
   }
   if (group !== 'jump' && group !== 'conditional jump') return undefined;
+  return decodeJump(bytes, length);
+}
+
+/** Prefixes of jumps are hints, or change their width: those are left to the processor. */
+function decodeJump(bytes: Uint8Array, length: number): Emulation | undefined {
+  const [first = 0, second = 0] = bytes;
   const view = new DataView(bytes.buffer, bytes.byteOffset, length);
-  // Prefixes of jumps are hints, or change their width: those are left to the processor.
-  if (length === 2 && (first === 0xeb || (first & 0xf0) === 0x70)) {
-    const isTaken = first === 0xeb || holds(first & 15, readUserRegister(registers, 'eflags'));
-    return { rip: isTaken ? wrapped(next + BigInt(view.getInt8(1))) : next };
+  const next = BigInt(length);
+  if (length === 2 && first === 0xeb) return { advance: next + BigInt(view.getInt8(1)) };
+  if (length === 5 && first === 0xe9) return { advance: next + BigInt(view.getInt32(1, true)) };
+  if (length === 2 && (first & 0xf0) === 0x70) {
+    const advance = next + BigInt(view.getInt8(1));
+    return { advance: next, branch: { condition: first & 15, advance } };
   }
-  if (length === 5 && first === 0xe9) return { rip: wrapped(next + BigInt(view.getInt32(1, true))) };
   if (length === 6 && first === 0x0f && (second & 0xf0) === 0x80) {
-    const isTaken = holds(second & 15, readUserRegister(registers, 'eflags'));
-    return { rip: isTaken ? wrapped(next + BigInt(view.getInt32(2, true))) : next };
+    const advance = next + BigInt(view.getInt32(2, true));
+    return { advance: next, branch: { condition: second & 15, advance } };
   }
   return undefined;
 }

@@ -8,6 +8,7 @@
  */
 import { StillframeError } from '../../../format/error.js';
 import { hex } from '../../../format/address.js';
+import { decodeEmulation, type Emulation } from '../../../format/x86-64/emulate.js';
 import { maxInstructionBytes } from '../../../format/x86-64/instruction.js';
 import { CodePatcher } from '../../linux/memory-patch.js';
 import { readStat } from '../../linux/proc.js';
@@ -21,8 +22,8 @@ export class SoftwareBreakpoints implements Disposable {
   readonly #journal: Journal;
   readonly #patcher: CodePatcher;
   readonly #originals = new Map<bigint, number>();
-  /** The instructions that were there, with what follows them. */
-  readonly #instructions = new Map<bigint, Uint8Array>();
+  /** What the instructions that were there do, of those that need not be run. */
+  readonly #emulations = new Map<bigint, Emulation>();
   /** Were ours, and are not any more: threads may have run into them just before. */
   readonly #retired = new Map<bigint, number>();
   #suspended = false;
@@ -36,6 +37,10 @@ export class SoftwareBreakpoints implements Disposable {
 
   get addresses(): readonly bigint[] {
     return [...this.#originals.keys()];
+  }
+
+  has(address: bigint): boolean {
+    return this.#originals.has(address);
   }
 
   /** Whether a trap behind this address is one of ours. */
@@ -66,7 +71,8 @@ export class SoftwareBreakpoints implements Disposable {
         );
       }
       this.#originals.set(address, original);
-      this.#instructions.set(address, this.#read(address));
+      const emulation = decodeEmulation(this.#read(address));
+      if (emulation !== undefined) this.#emulations.set(address, emulation);
     }
     try {
       this.#record();
@@ -87,9 +93,9 @@ export class SoftwareBreakpoints implements Disposable {
     return Uint8Array.from(bytes);
   }
 
-  /** The instruction at a breakpoint, as it is without it. */
-  instructionAt(address: bigint): Uint8Array | undefined {
-    return this.#instructions.get(address);
+  /** What the instruction at a breakpoint does; undefined when the thread has to run it. */
+  emulationAt(address: bigint): Emulation | undefined {
+    return this.#emulations.get(address);
   }
 
   /** Restores, then forgets in the journal. */
@@ -99,7 +105,7 @@ export class SoftwareBreakpoints implements Disposable {
       if (original === undefined) continue;
       this.lift(address);
       this.#originals.delete(address);
-      this.#instructions.delete(address);
+      this.#emulations.delete(address);
       this.#retired.set(address, original);
     }
     this.#record();
@@ -161,7 +167,7 @@ export class SoftwareBreakpoints implements Disposable {
   /** The memory that was patched is no more: the process executed another program. */
   abandon(): void {
     this.#originals.clear();
-    this.#instructions.clear();
+    this.#emulations.clear();
     this.#retired.clear();
     this.#record();
   }

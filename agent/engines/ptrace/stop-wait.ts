@@ -1,53 +1,86 @@
 /**
  * To let a thread go on from a hit, to wait for the next stop of any, and to read what a hit is known by: one batch of calls. A hit whose
- * condition is false costs one of these.
+ * condition is false costs one of these, or none of its own where the list decides it.
  */
-import { CallBatch, Label } from '../../linux/call-batch.js';
+import { CallBatch } from '../../linux/call-batch.js';
 import {
-  NT_PRSTATUS,
   type SignalInfo,
-  WNOHANG,
   type WaitResult,
   decodeStatus,
   encodeStop,
   siginfoBytes,
   siginfoOffsets,
 } from '../../linux/ptrace.js';
-import {
-  clockCall,
-  goOnCall,
-  readCall,
-  registersCall,
-  signalInfoCall,
-  waitCall,
-} from '../../linux/stop-calls.js';
+import type { WaitLimit } from '../../linux/wait-limit.js';
 import type { ReadAhead } from './ahead.js';
-import { LookOrSleep } from './look-or-sleep.js';
+import { type DecidedSite, roomOf } from './decided-sites.js';
+import type { LookOrSleep, Manner } from './look-or-sleep.js';
 import type { RegisterSlots } from './registers.js';
+import {
+  type GoOnRecords,
+  type SeenRecords,
+  type WaitWords,
+  addGoOn,
+  addWait,
+  lookRecords,
+  reserveWaitWords,
+  waitRecords,
+  waitWords,
+} from './wait-list.js';
 
-const nsPerSecond = 1e9;
+const nsPerSecond = 1_000_000_000n;
 const wordBytes = 8n;
-const records = 24;
-const dataWords = 32;
-const anyThread = -1n;
 /** The thread, in the arguments of ptrace. */
 const tidArgument = 1;
 /** How often it is looked for a stop before the thread sleeps, for less than a quarter of a millisecond. */
-const spins = 300;
+const maxLooks = 300;
 /** Only where the last hit came as soon is the next one waited for by looking. */
 const soonNs = 250_000;
-/** Records of one wait. */
-const maxSteps = records + 4 * spins;
+/** Hits that the list decides at most. */
+const maxDecided = 1000;
 const none: WaitResult = { kind: 'none' };
-/** In halves of words. */
-const controlAt = { expected: 0, spun: 2, limit: 4 } as const;
+const stuck = { kind: 'stuck' } as const;
+/** No status of a stop. */
+const nothing = -1n;
+const SIGTRAP = 5;
+const trapStop = BigInt(encodeStop({ signal: SIGTRAP, event: 0 }));
+
+/** How a thread that stands still goes on, without a signal. */
+export interface GoOn {
+  readonly tid: number;
+  /** What slot 0 has is written first. */
+  readonly registers: boolean;
+  /** The address of the instruction that it need not run, then. */
+  readonly from?: bigint;
+  /** A word that is written before, as the thread itself could. */
+  readonly pushed?: { readonly address: bigint; readonly value: bigint };
+}
+
+/** Stops that more is read of. */
+export interface AwaitedStops {
+  readonly signal: number | undefined;
+  /** SIGTRAP. */
+  readonly traps: boolean;
+  /** For how long those at sites may be decided at once; 0 where none may. */
+  readonly decidesForNs: bigint;
+}
+
+export interface StopWaitOptions {
+  /** Registers go into slot 0. */
+  readonly slots: RegisterSlots;
+  /** Of this thread. */
+  readonly limit: WaitLimit;
+  readonly choice: LookOrSleep;
+  readonly sites: readonly DecidedSite[];
+  readonly ahead: ReadAhead | undefined;
+}
 
 export interface SeenStop {
   readonly tid: number;
-  /** Of a stop by the signal that was asked for; the general registers are in slot 0 then. */
+  /** Of a stop that was asked for; the general registers are in slot 0 then. */
   readonly info: SignalInfo | undefined;
   readonly registers: boolean;
-  /** What {@link StopWait.setAhead} asked for; until the next wait. */
+  /** What {@link StopWaitOptions.ahead} asked for; until the next wait. */
   readonly ahead: { readonly address: bigint; readonly bytes: Uint8Array } | undefined;
   /** CLOCK_MONOTONIC. */
   readonly stoppedNs: number;
@@ -56,137 +89,121 @@ export interface SeenStop {
 export class StopWait implements Disposable {
   readonly #batch: CallBatch;
   readonly #slots: RegisterSlots;
+  readonly #choice: LookOrSleep;
+  readonly #words: WaitWords;
+  readonly #going: GoOnRecords;
+  readonly #waiting: SeenRecords;
+  readonly #maxSteps: number;
   /** Views of what the batch leaves. */
-  readonly #tid: Int32Array;
-  readonly #status: Int32Array;
   readonly #released: Int32Array;
   readonly #stopped: Int32Array;
   readonly #info: Int32Array;
-  readonly #control: Int32Array;
-  readonly #goOn: number;
-  readonly #wait: number;
-  readonly #infoRecord: number;
-  readonly #registersRecord: number;
-  readonly #endSeen: number;
-  readonly #endOther: number;
-  readonly #registers: bigint;
-  readonly #aheadFrom: number;
-  readonly #aheadRecord: number;
-  readonly #aheadLengths: readonly bigint[];
-  readonly #aheadBytes: Uint8Array;
   #seen: SeenStop | undefined;
-  readonly #choice = new LookOrSleep();
   /** The last stop came soon after a thread was let go. */
   #isSoon = false;
 
-  /** Reads registers into slot 0. */
-  constructor(slots: RegisterSlots) {
+  constructor({ slots, limit, choice, sites, ahead }: StopWaitOptions) {
     this.#slots = slots;
-    const batch = new CallBatch(records, dataWords);
+    this.#choice = choice;
+    const room = roomOf(sites);
+    const records = waitRecords + room.records;
+    const batch = new CallBatch(records, waitWords + room.words);
     this.#batch = batch;
-    const [tid, status, control] = [batch.reserve(1), batch.reserve(1), batch.reserve(3)];
-    const [expected, spun, limit] = [control, control + wordBytes, control + 2n * wordBytes];
-    const [released, stopped] = [batch.reserve(2), batch.reserve(2)];
-    const info = batch.reserve(siginfoBytes / 8);
-    this.#tid = batch.ints(tid, 1);
-    this.#status = batch.ints(status, 1);
-    this.#control = batch.ints(control, 3);
-    this.#released = batch.ints(released, 2);
-    this.#stopped = batch.ints(stopped, 2);
-    this.#info = batch.ints(info, siginfoBytes / 8);
-    const [look, sleep, found, other, ended, unread] = Array.from({ length: 6 }, () => new Label()) as [
-      Label,
-      Label,
-      Label,
-      Label,
-      Label,
-      Label,
-    ];
-    this.#goOn = batch.call(goOnCall('continue', 0n));
-    batch.call(clockCall(released));
-    this.#wait = batch.compare({ at: limit, value: 0n }, { zero: sleep });
-    batch.place(look);
-    const looked = batch.call(waitCall(anyThread, status, WNOHANG), { negative: ended });
-    batch.copy({ to: tid, from: batch.resultAddress(looked) }, { positive: found });
-    batch.copy({ to: spun, from: spun, add: 1n });
-    batch.compare({ at: spun, with: limit }, { negative: look });
-    batch.place(sleep);
-    const slept = batch.call(waitCall(anyThread, status), { negative: ended });
-    batch.copy({ to: tid, from: batch.resultAddress(slept) });
-    batch.place(found);
-    batch.call(clockCall(stopped));
-    batch.compare({ at: status, with: expected }, { negative: other, positive: other });
-    const toInfo = batch.copy({ to: 0n, from: tid });
-    const toRegisters = batch.copy({ to: 0n, from: tid });
-    this.#infoRecord = batch.call(signalInfoCall(0n, info));
-    const { iovecAddress, address: registers } = slots.prepare(0).general;
-    const general = registersCall(0n, NT_PRSTATUS, iovecAddress);
-    const bytes = batch.reserve(1);
-    const [local, remote] = [batch.reserve(2, bytes, 0n), batch.reserve(2)];
-    this.#registersRecord = batch.call(general, { negative: unread });
-    this.#aheadFrom = batch.copy({ to: remote, from: registers });
-    const toRead = batch.copy({ to: 0n, from: tid });
-    this.#aheadRecord = batch.call(readCall(0n, local, remote));
-    batch.place(unread);
-    this.#endSeen = batch.end();
-    batch.place(other);
-    this.#endOther = batch.end();
-    batch.place(ended);
-    batch.end();
+    // Nothing in it leads back but looks and hits that are decided: it is never too short, which would leave a thread standing.
+    this.#maxSteps = records * (maxDecided + 2) + lookRecords * maxLooks;
+    const words = reserveWaitWords(batch);
+    this.#words = words;
+    const { general } = slots.prepare(0);
+    this.#going = addGoOn(batch, words, general);
+    this.#waiting = addWait(batch, { words, general, limit, sites, ahead });
     batch.seal();
-    batch.setArgument(toInfo, 0, batch.argumentAddress(this.#infoRecord, tidArgument));
-    batch.setArgument(toRegisters, 0, batch.argumentAddress(this.#registersRecord, tidArgument));
-    batch.setArgument(toRead, 0, batch.argumentAddress(this.#aheadRecord, 0));
-    this.#aheadLengths = [local + wordBytes, remote + wordBytes];
-    this.#registers = registers;
-    const words = batch.ints(bytes, 1);
-    this.#aheadBytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+    this.#released = batch.ints(words.released, 2);
+    this.#stopped = batch.ints(words.stopped, 2);
+    this.#info = batch.ints(words.info, siginfoBytes / 8);
   }
 
   /**
-   * Waits, for ever, for a stop or the end of any thread. `goOn` is let run before, without a signal. Of stops by `signal` more is read, see {@link takeSeen}.
-   * Gives `none` when the wait was interrupted or nobody is left.
+   * Waits, for ever, for a stop or the end of any thread. `goOn` is let run before. Of stops that are `awaited` more is read, see {@link takeSeen}.
+   * Gives `none` when the wait was interrupted or nobody is left, `stuck` when the thread cannot go on like that: it stands still as before, and nobody was waited for.
    */
-  next(signal: number | undefined, goOn: number | undefined): WaitResult {
+  next(awaited: AwaitedStops, goOn: GoOn | undefined): WaitResult | { readonly kind: 'stuck' } {
     const batch = this.#batch;
-    this.#control[controlAt.expected] = signal === undefined ? 0 : encodeStop({ signal, event: 0 });
-    this.#control[controlAt.spun] = 0;
+    const { seen, other, sites } = this.#waiting;
     const manner = goOn !== undefined && this.#isSoon ? this.#choice.next() : 'sleep';
-    this.#control[controlAt.limit] = manner === 'look' ? spins : 0;
-    if (goOn !== undefined) batch.setArgument(this.#goOn, tidArgument, BigInt(goOn));
-    const ended = batch.run(goOn === undefined ? this.#wait : this.#goOn, maxSteps);
+    this.#prepare(awaited, manner);
+    const ended = batch.run(this.#beginning(goOn), this.#maxSteps);
+    if (ended === this.#going.stuck) return stuck;
+    const hasDecided = awaited.decidesForNs > 0n && batch.read(this.#words.left) !== BigInt(maxDecided);
+    if (hasDecided) sites.tell();
     this.#seen = undefined;
-    if (ended !== this.#endSeen && ended !== this.#endOther) return none;
-    const tid = this.#tid[0] ?? 0;
-    const stoppedNs = nanoseconds(this.#stopped);
-    if (goOn !== undefined) {
-      const tookNs = stoppedNs - this.releasedNs;
-      if (this.#isSoon) this.#choice.learn(manner, tookNs);
-      this.#isSoon = tookNs < soonNs;
-    }
-    if (ended === this.#endSeen) {
-      const registers = batch.result(this.#registersRecord) === 0n;
-      const info = batch.result(this.#infoRecord) === 0n ? this.#signal() : undefined;
-      this.#slots.accept(0, { general: registers, xstate: false });
-      const read = registers ? Number(batch.result(this.#aheadRecord)) : 0;
-      const ahead =
-        read > 0
-          ? {
-              address: BigInt.asUintN(64, batch.result(this.#aheadFrom)),
-              bytes: this.#aheadBytes.subarray(0, read),
-            }
-          : undefined;
-      this.#seen = { tid, info, registers, ahead, stoppedNs };
-    }
-    return decodeStatus(tid, this.#status[0] ?? 0);
+    if (ended !== seen && ended !== other) return none;
+    if (goOn !== undefined && !hasDecided) this.#learn(manner);
+    const tid = Number(batch.read(this.#words.tid));
+    if (ended === seen) this.#seen = this.#take(tid);
+    return decodeStatus(tid, Number(batch.read(this.#words.status)));
   }
 
-  /** What is read with stops by the signal. */
-  setAhead(ahead: ReadAhead | undefined): void {
+  #prepare(awaited: AwaitedStops, manner: Manner): void {
     const batch = this.#batch;
-    for (const cell of this.#aheadLengths) batch.write(cell, BigInt(ahead?.length ?? 0));
-    batch.setArgument(this.#aheadFrom, 1, this.#registers + BigInt(ahead?.registerOffset ?? 0));
-    batch.setArgument(this.#aheadFrom, 2, ahead?.offset ?? 0n);
+    const { signal, trap, looked, looks, left, isTimed, deadline } = this.#words;
+    const expected =
+      awaited.signal === undefined ? nothing : BigInt(encodeStop({ signal: awaited.signal, event: 0 }));
+    batch.write(signal, expected);
+    batch.write(trap, awaited.traps ? trapStop : nothing);
+    batch.write(looked, 0n);
+    batch.write(looks, manner === 'look' ? BigInt(maxLooks) : 0n);
+    batch.write(isTimed, 0n);
+    const decides = awaited.decidesForNs > 0n;
+    batch.write(left, decides ? BigInt(maxDecided) : 0n);
+    if (!decides) return;
+    const untilNs = process.hrtime.bigint() + awaited.decidesForNs;
+    batch.write(deadline, untilNs / nsPerSecond);
+    batch.write(deadline + wordBytes, untilNs % nsPerSecond);
+  }
+
+  /** Gives where the batch begins. */
+  #beginning(goOn: GoOn | undefined): number {
+    if (goOn === undefined) return this.#waiting.wait;
+    const batch = this.#batch;
+    const { push, setRegisters, goOn: letGo, pushed, pushedTo } = this.#going;
+    const tid = BigInt(goOn.tid);
+    batch.setArgument(letGo, tidArgument, tid);
+    if (!goOn.registers) return letGo;
+    batch.setArgument(setRegisters, tidArgument, tid);
+    if (goOn.pushed === undefined) return setRegisters;
+    batch.setArgument(push, 0, tid);
+    batch.write(pushed, goOn.pushed.value);
+    batch.write(pushedTo, goOn.pushed.address);
+    return push;
+  }
+
+  #learn(manner: Manner): void {
+    const tookNs = nanoseconds(this.#stopped) - this.releasedNs;
+    if (this.#isSoon) this.#choice.learn(manner, tookNs);
+    this.#isSoon = tookNs < soonNs;
+  }
+
+  #take(tid: number): SeenStop {
+    const batch = this.#batch;
+    const { info, registers, ahead, aheadFrom, aheadBytes } = this.#waiting;
+    const isRead = batch.result(registers) === 0n;
+    this.#slots.accept(0, { general: isRead, xstate: false });
+    const read = isRead ? Number(batch.result(ahead)) : 0;
+    return {
+      tid,
+      info: batch.result(info) === 0n ? this.#signal() : undefined,
+      registers: isRead,
+      ahead:
+        read > 0
+          ? { address: BigInt.asUintN(64, batch.result(aheadFrom)), bytes: aheadBytes.subarray(0, read) }
+          : undefined,
+      stoppedNs: nanoseconds(this.#stopped),
+    };
+  }
+
+  /** To be called when threads have come or gone. */
+  refresh(): void {
+    this.#waiting.sites.refresh();
   }
 
   /** What was read of the thread that the last wait gave, once. */
@@ -216,4 +233,4 @@ export class StopWait implements Disposable {
 }
 
 /** Of a `struct timespec`, whose parts fit into 31 bits. A number has them exactly. */
-const nanoseconds = (time: Int32Array): number => (time[0] ?? 0) * nsPerSecond + (time[2] ?? 0);
+const nanoseconds = (time: Int32Array): number => (time[0] ?? 0) * Number(nsPerSecond) + (time[2] ?? 0);

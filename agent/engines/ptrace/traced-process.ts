@@ -11,8 +11,12 @@ import {
   PTRACE_O_TRACEEXEC,
   type WaitResult,
   detach,
+  getEventMessage,
   getSignalInfo,
+  resume,
+  setOptions,
 } from '../../linux/ptrace.js';
+import { WaitLimit } from '../../linux/wait-limit.js';
 import type { NowRequest, PointEnd } from '../engine.js';
 import { AheadMemory, findReadAhead } from './ahead.js';
 import {
@@ -23,19 +27,30 @@ import {
   maxBreakpoints,
   tooMany,
 } from './breakpoints.js';
+import { findDecidedSites } from './decided-points.js';
 import type { PointSpec } from './messages.js';
 import { restartInterrupted } from './interrupted-call.js';
+import { LookOrSleep } from './look-or-sleep.js';
 import { releaseLate } from './late-threads.js';
 import { captureNow } from './now.js';
 import { type Mechanism, type TakenHit, TracedPoint } from './points.js';
 import { RegisterSlots } from './registers.js';
 import { SoftwareTracing, softwareOptions } from './software-tracing.js';
-import { type SeenStop, StopWait } from './stop-wait.js';
-import { type Stop, Tracees, isGroupStop, pendingSignal } from './tracees.js';
+import { type Heard, StopQueue } from './stop-queue.js';
+import { type GoOn, type SeenStop, StopWait } from './stop-wait.js';
+import { type Stop, Tracees, isGroupStop, isTrap, pendingSignal } from './tracees.js';
 
 export interface ProcessReports {
   hit(pointId: string, capture: Capture): void;
   ended(pointId: string, reason: PointEnd): void;
+}
+
+export interface ProcessMeans {
+  /** The folder of the journal of software breakpoints. */
+  readonly journal: string;
+  /** A process of ours that the calling thread traces, too. */
+  readonly doorbell?: number;
+  readonly reports: ProcessReports;
 }
 
 /** si_code of a signal that F_SETSIG sends: POLL_IN, or SI_SIGIO for signals whose codes mean something else. */
@@ -43,21 +58,29 @@ const POLL_IN = 1;
 const SI_SIGIO = -5;
 /** How often it is checked that the process has not got a handler for our signal. */
 const handlerCheckNs = 100_000_000n;
+/** For how long hits are decided one after another before it is looked whether others wait: one thread alone has nobody to be fair to. */
+const fairNs = 4_000_000n;
+const aloneNs = 20_000_000n;
+/** No thread has this number. */
+const nobody = 0;
 /** The slot of the thread at a breakpoint, and the one of any other. */
 const ownSlot = 0;
 const otherSlot = 1;
 
-interface HardwareHit {
+/** A thread that stands at an address. */
+interface Stopped {
+  readonly mechanism: Mechanism;
+  readonly tid: number;
+  readonly address: bigint;
   /** What was read of it with the wait. */
   readonly seen: SeenStop | undefined;
-  /** It may be let run with the next wait. */
-  readonly mayHold: boolean;
-  readonly release: () => void;
+  /** How it may be let run with the next wait; undefined when it may not. */
+  readonly goOn: () => GoOn | undefined;
 }
 
 /** A thread that is let run with the next wait. */
 interface HeldThread {
-  readonly tid: number;
+  readonly goOn: GoOn;
   readonly points: readonly TracedPoint[];
   /** Until when its stop is counted. */
   readonly countedNs: bigint;
@@ -66,8 +89,10 @@ interface HeldThread {
 export class TracedProcess implements Disposable {
   readonly pid: number;
   readonly #journal: string;
+  readonly #doorbell: number | undefined;
   readonly #reports: ProcessReports;
   readonly #tracees: Tracees;
+  readonly #queue: StopQueue;
   readonly #points = new Map<string, TracedPoint>();
   readonly #slots = new RegisterSlots(2);
   #hardware: Breakpoints | undefined;
@@ -75,18 +100,22 @@ export class TracedProcess implements Disposable {
   #memory: ProcessMemory | undefined;
   #reader: AheadMemory | undefined;
   #checkedNs = 0n;
+  readonly #choice = new LookOrSleep();
+  #limit: WaitLimit | undefined;
   #wait: StopWait | undefined;
+  #isWaitStale = false;
   #held: HeldThread | undefined;
   #mayHold = false;
   /** Reports wait until the threads that stand still have been let run. */
   readonly #reported: (() => void)[] = [];
-  #depth = 0;
 
-  constructor(pid: number, journal: string, reports: ProcessReports) {
+  constructor(pid: number, means: ProcessMeans) {
     this.pid = pid;
-    this.#journal = journal;
-    this.#reports = reports;
+    this.#journal = means.journal;
+    this.#doorbell = means.doorbell;
+    this.#reports = means.reports;
     this.#tracees = new Tracees(pid);
+    this.#queue = new StopQueue(this.#tracees);
   }
 
   now(request: NowRequest): Capture {
@@ -95,7 +124,8 @@ export class TracedProcess implements Disposable {
     try {
       return this.#captureNow(request, stays);
     } finally {
-      if (!stays) releaseLate(this.#tracees);
+      if (stays) this.#settle();
+      else releaseLate(this.#tracees);
     }
   }
 
@@ -104,7 +134,10 @@ export class TracedProcess implements Disposable {
       tracees: this.#tracees,
       goOn: stays ? 'continue' : 'detach',
       letGo: (stop) => {
-        if (stays) {
+        if (stays && this.#software !== undefined && isTrap(stop)) {
+          // It stands at a breakpoint of its own accord, and is stepped over it when its turn comes.
+          this.#queue.add(stop);
+        } else if (stays) {
           this.handle(stop);
         } else {
           detach(stop.tid, pendingSignal(stop));
@@ -120,6 +153,7 @@ export class TracedProcess implements Disposable {
    * when hardware breakpoints suffice.
    */
   arm(spec: PointSpec): string | undefined {
+    this.#isWaitStale = true;
     this.#memory ??= new ProcessMemory(this.pid, 'at-hit');
     this.#reader ??= new AheadMemory(this.#memory);
     TracedPoint.rehearse(spec, this.#slots, this.#memory);
@@ -130,7 +164,6 @@ export class TracedProcess implements Disposable {
       checkMaySignal(this.pid);
       this.#armHardware(spec);
       this.#points.set(spec.pointId, new TracedPoint(spec, 'hardware'));
-      this.#wait?.setAhead(findReadAhead(this.#points.values()));
       return undefined;
     } catch (error) {
       const { code, message, detail } = toStillframeError(error);
@@ -168,8 +201,9 @@ export class TracedProcess implements Disposable {
     this.#software ??= new SoftwareTracing(this.pid, this.#journal, {
       tracees: this.#tracees,
       slots: this.#slots,
-      handle: (stop) => this.handle(stop),
-      hit: (tid, address) => this.#hit('software', tid, address),
+      letGo: (stop) => this.#handle(stop),
+      seen: (tid) => this.#wait?.takeSeen(tid),
+      hit: (hit) => this.#hit({ mechanism: 'software', ...hit }, this.#mayHold) === 'held',
       fail: (detail) => this.#endAll({ kind: 'failed', detail }, 'software'),
     });
     if (this.#tracees.tids.size === 0) this.#tracees.options = softwareOptions;
@@ -182,6 +216,7 @@ export class TracedProcess implements Disposable {
   disarm(pointId: string): void {
     const point = this.#points.get(pointId);
     if (point === undefined) return;
+    this.#isWaitStale = true;
     this.#points.delete(pointId);
     const free = point.spec.addresses.filter(
       (address) => this.#pointsAt(address, point.mechanism).length === 0,
@@ -192,47 +227,118 @@ export class TracedProcess implements Disposable {
 
   /** Waits for a stop or the end of any thread of the calling thread's. A thread that {@link handleNext} left standing is let run before. */
   next(): WaitResult {
-    if (this.#wait === undefined) {
-      this.#wait = new StopWait(this.#slots);
-      this.#wait.setAhead(findReadAhead(this.#points.values()));
+    for (;;) {
+      const heard = this.#nextHeard();
+      if (heard !== undefined) return heard;
+      const wait = this.#currentWait();
+      if (wait !== undefined) return this.#waitForNext(wait);
+      // What is to be written of a thread that is held lies where a new wait would begin anew.
+      this.#releaseHeld();
+      this.#settle();
+      this.#renewWait();
     }
+  }
+
+  /** What has been heard of already, and looks for more from time to time, so that nobody is passed over for ever. */
+  #nextHeard(): Heard | undefined {
+    if (!this.#queue.isDue) return undefined;
+    this.#releaseHeld();
+    this.#queue.collect();
+    this.#settle();
+    return this.#queue.take();
+  }
+
+  #releaseHeld(): void {
+    const held = this.#held;
+    if (held === undefined) return;
+    this.#held = undefined;
+    if (held.goOn.registers) this.#software?.goOn(held.goOn);
+    else resume(held.goOn.tid, 0);
+    const lateNs = process.hrtime.bigint() - held.countedNs;
+    for (const point of held.points) point.count('stoppedNs', lateNs);
+  }
+
+  #waitForNext(wait: StopWait): WaitResult {
     const held = this.#held;
     this.#held = undefined;
-    const result = this.#wait.next(this.#hardware?.signal, held?.tid);
-    if (held !== undefined) {
-      const lateNs = BigInt(this.#wait.releasedNs) - held.countedNs;
-      for (const point of held.points) point.count('stoppedNs', lateNs > 0n ? lateNs : 0n);
-    }
-    return result;
+    const decides = this.#software?.isReturning !== true;
+    const awaited = {
+      signal: this.#hardware?.signal,
+      traps: this.#software !== undefined,
+      decidesForNs: !decides ? 0n : this.#tracees.tids.size > 1 ? fairNs : aloneNs,
+    };
+    const result = wait.next(awaited, held?.goOn);
+    if (held === undefined) return result.kind === 'stuck' ? { kind: 'none' } : result;
+    if (result.kind === 'stuck') this.#goOnItself(held.goOn);
+    const goneOnNs = result.kind === 'stuck' ? process.hrtime.bigint() : BigInt(wait.releasedNs);
+    const lateNs = goneOnNs - held.countedNs;
+    for (const point of held.points) point.count('stoppedNs', lateNs > 0n ? lateNs : 0n);
+    return result.kind === 'stuck' ? this.next() : result;
+  }
+
+  #currentWait(): StopWait | undefined {
+    return this.#isWaitStale ? undefined : this.#wait;
+  }
+
+  /** What is read of a hit, and which are decided at once, changes with the points. */
+  #renewWait(): void {
+    this.#reader?.set(undefined);
+    this.#wait?.[Symbol.dispose]();
+    this.#limit ??= new WaitLimit();
+    this.#isWaitStale = false;
+    this.#wait = new StopWait({
+      slots: this.#slots,
+      limit: this.#limit,
+      choice: this.#choice,
+      sites: findDecidedSites(this.#points.values(), this.#hardware, this.#software?.breakpoints),
+      ahead: findReadAhead(this.#points.values()),
+    });
+  }
+
+  /** What was to be done for the thread cannot be done: it runs the instruction itself. */
+  #goOnItself(goOn: GoOn): void {
+    this.#software?.goOnItself(goOn);
+    this.#settle();
   }
 
   /** Takes what {@link next} gave. The thread of a hit that brings nothing may stand still until {@link next} is called, at once. */
-  handleNext(result: Exclude<WaitResult, { kind: 'none' }>): void {
+  handleNext(result: Heard): void {
     this.#mayHold = true;
     try {
-      this.handle(result);
+      this.#handle(result);
     } finally {
       this.#mayHold = false;
     }
+    this.#settle();
   }
 
   /** Takes what wait4 said of any thread, and lets a stopped one run on. Reports when that is done. */
-  handle(result: Exclude<WaitResult, { kind: 'none' }>): void {
-    this.#depth++;
-    try {
-      this.#handle(result);
-      if (this.#depth === 1) this.#software?.releaseOthers();
-    } finally {
-      this.#depth--;
-    }
-    while (this.#depth === 0) {
-      const report = this.#reported.shift();
-      if (report === undefined) break;
-      report();
-    }
+  handle(result: Heard): void {
+    this.#handle(result);
+    this.#settle();
   }
 
-  #handle(result: Exclude<WaitResult, { kind: 'none' }>): void {
+  /**
+   * Lets all threads run that were stopped meanwhile, but for those that stand at breakpoints: they wait for their turn, since to step over one is to
+   * stop all others again. Then reports.
+   */
+  #settle(): void {
+    const { stops, ended } = this.#tracees;
+    // What was read of a stop is of no other.
+    this.#wait?.takeSeen(nobody);
+    for (let others = this.#queue.separate(); others.length > 0; others = this.#queue.separate()) {
+      this.#releaseHeld();
+      for (const stop of others) {
+        if (stops.get(stop.tid) !== stop) continue;
+        stops.delete(stop.tid);
+        this.#handle(stop);
+      }
+    }
+    for (let tid = ended.shift(); tid !== undefined; tid = ended.shift()) this.#exited(tid);
+    for (let report = this.#reported.shift(); report !== undefined; report = this.#reported.shift()) report();
+  }
+
+  #handle(result: Heard): void {
     if (result.kind === 'exited') this.#exited(result.tid);
     else if (result.event === PTRACE_EVENT_EXEC) this.#executed(result);
     else if (!this.#tracees.tids.has(result.tid)) this.#appeared(result);
@@ -269,8 +375,11 @@ export class TracedProcess implements Disposable {
       return;
     }
     this.#tracees.tids.add(stop.tid);
+    // It has those of the thread that made it, which may have been seized for less.
+    if (this.#software !== undefined) setOptions(stop.tid, this.#tracees.options);
     try {
       this.#hardware?.addThread(stop.tid);
+      this.#wait?.refresh();
     } catch (error) {
       this.#endAll({ kind: 'failed', detail: toStillframeError(error).message }, 'hardware');
     }
@@ -279,7 +388,9 @@ export class TracedProcess implements Disposable {
 
   #exited(tid: number): void {
     this.#tracees.forget(tid);
+    this.#software?.forget(tid);
     this.#hardware?.removeThread(tid);
+    this.#wait?.refresh();
     if (this.#tracees.tids.size === 0) {
       this.#endAll({ kind: 'target-gone', detail: `process ${this.pid} is gone` });
     }
@@ -287,6 +398,10 @@ export class TracedProcess implements Disposable {
 
   /** The addresses mean nothing in another program. */
   #executed(stop: Stop): void {
+    // ptrace(2), "execve(2) under ptrace": all other threads are gone, and of this one's former number nothing is told.
+    const former = Number(getEventMessage(stop.tid) ?? 0n);
+    this.#tracees.stops.clear();
+    if (former !== stop.tid) this.#tracees.forget(former);
     this.#software?.breakpoints.abandon();
     this.#endAll({ kind: 'target-gone', detail: `process ${this.pid} executed another program` });
     this.#hardware?.[Symbol.dispose]();
@@ -316,37 +431,43 @@ export class TracedProcess implements Disposable {
     }
     // Nobody stands still while /proc is read.
     const isCheckDue = process.hrtime.bigint() - this.#checkedNs >= handlerCheckNs;
-    this.#hit('hardware', tid, address, {
+    const stopped = {
+      mechanism: 'hardware' as const,
+      tid,
+      address,
       seen,
-      mayHold: this.#mayHold && !isCheckDue,
-      release: () => this.#tracees.release({ ...stop, signal: 0 }),
-    });
+      goOn: () => ({ tid, registers: false }),
+    };
+    this.#hit(stopped, this.#mayHold && !isCheckDue, () => this.#tracees.release({ ...stop, signal: 0 }));
     if (isCheckDue) this.#checkHandler();
   }
 
-  /** A thread stands at an address. `release` lets it run before anything is reported. */
-  #hit(mechanism: Mechanism, tid: number, address: bigint, hardware?: HardwareHit): void {
-    const stoppedNs =
-      hardware?.seen === undefined ? process.hrtime.bigint() : BigInt(hardware.seen.stoppedNs);
+  /** A thread stands at an address. It is held for the next wait, or `release` lets it run, before anything is reported. */
+  #hit(stopped: Stopped, mayHold: boolean, release?: () => void): 'held' | undefined {
+    const { mechanism, tid, address, seen } = stopped;
+    const stoppedNs = seen === undefined ? process.hrtime.bigint() : BigInt(seen.stoppedNs);
     const points = this.#pointsAt(address, mechanism);
     let taken: TakenHit[] = [];
-    let isHeld = false;
+    let goOn: GoOn | undefined;
     try {
-      const isRead = hardware?.seen?.registers ?? this.#slots.readGeneral(ownSlot, tid);
-      this.#reader?.set(hardware?.seen?.ahead);
+      // Of a thread at a software breakpoint they are there, and say already where it really is.
+      const isRead = mechanism === 'software' || (seen?.registers ?? this.#slots.readGeneral(ownSlot, tid));
+      this.#reader?.set(seen?.ahead);
       taken = isRead ? this.#takeHits(points, tid, address) : [];
-      isHeld = hardware?.mayHold === true && taken.length === 0 && points.every((point) => !point.isUsedUp);
+      const isNothing = taken.length === 0 && points.every((point) => !point.isUsedUp);
+      goOn = mayHold && isNothing ? stopped.goOn() : undefined;
     } finally {
-      if (!isHeld) hardware?.release();
+      if (goOn === undefined) release?.();
     }
     const countedNs = process.hrtime.bigint();
     const durationNs = countedNs - stoppedNs;
-    if (isHeld && hardware !== undefined) this.#held = { tid, points, countedNs };
+    if (goOn !== undefined) this.#held = { goOn, points, countedNs };
     for (const point of points) {
       point.count('stoppedNs', durationNs);
       if (point.isUsedUp) this.disarm(point.spec.pointId);
     }
     for (const hit of taken) this.#reported.push(() => this.#report(hit, durationNs));
+    return goOn === undefined ? undefined : 'held';
   }
 
   #report({ point, number, capture }: TakenHit, durationNs: bigint): void {
@@ -398,9 +519,14 @@ export class TracedProcess implements Disposable {
   [Symbol.dispose](): void {
     this.#points.clear();
     this.#software?.[Symbol.dispose]();
+    // Newborns among them: a child that was forked has breakpoints in its memory.
+    for (let heard = this.#queue.take(); heard !== undefined; heard = this.#queue.take()) {
+      if (heard.tid !== this.#doorbell) this.#handle(heard);
+    }
     this.#hardware?.[Symbol.dispose]();
     this.#memory?.[Symbol.dispose]();
     this.#wait?.[Symbol.dispose]();
+    this.#limit?.[Symbol.dispose]();
     this.#slots[Symbol.dispose]();
   }
 }
