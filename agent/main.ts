@@ -163,23 +163,27 @@ function hello(capabilities: readonly string[]): stillframe.v1.Hello.$Properties
   };
 }
 
-try {
-  const command = makeCommand().allowExcessArguments(false).parse();
-  await run(command.opts<AgentOptions>());
-  process.exit(0);
-} catch (thrown) {
-  if (thrown instanceof CommanderError) {
-    process.exit(thrown.exitCode === 0 ? 0 : exitStatus.usage);
+async function main(): Promise<void> {
+  try {
+    const command = makeCommand().allowExcessArguments(false).parse();
+    await run(command.opts<AgentOptions>());
+    process.exit(0);
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) {
+      process.exit(thrown.exitCode === 0 ? 0 : exitStatus.usage);
+    }
+    const error = toStillframeError(thrown);
+    process.stderr.write(
+      `stillframe agent: ${error.message}\n${error.hint === undefined ? '' : `hint: ${error.hint}\n`}`,
+    );
+    process.exit(
+      error.code === 'usage'
+        ? exitStatus.usage
+        : error.code === 'denied'
+          ? exitStatus.denied
+          : exitStatus.failed,
+    );
   }
-  const error = toStillframeError(thrown);
-  process.stderr.write(
-    `stillframe agent: ${error.message}\n${error.hint === undefined ? '' : `hint: ${error.hint}\n`}`,
-  );
-  process.exit(
-    error.code === 'usage'
-      ? exitStatus.usage
-      : error.code === 'denied'
-        ? exitStatus.denied
-        : exitStatus.failed,
-  );
 }
+
+void main();

@@ -2,6 +2,6 @@
 // usage: node bench/reader-child.cjs PROGRAM FUNCTION FILE:LINE [--again]
 const { join } = require('node:path');
 const root = join(__dirname, '..');
-if (!require('../bin/bundled.js').startBundle(join(root, 'dist'), 'reader-child')) {
+if (!require('../bin/bundled.js').startBundle(join(root, 'dist'), 'bench/reader-child.js')) {
   throw new Error('there is no bundle: run `npm run build`');
 }

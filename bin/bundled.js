@@ -5,19 +5,29 @@
 const { readFileSync, statSync } = require('node:fs');
 const Module = require('node:module');
 const { join } = require('node:path');
+const { pathToFileURL } = require('node:url');
 const v8 = require('node:v8');
 const vm = require('node:vm');
 
 const folder = 'bundle';
 // Most commands are over before optimised code has paid for itself: V8 waits eight times as long as usual until it makes any, which saves
 // a fifth of the CPU time and 8 MiB. NB: the code cache is of code made under the same flags.
-const flags = ['--interrupt-budget=1000000', '--no-flush-bytecode'];
+const flagsOfCommands = ['--interrupt-budget=1000000', '--no-flush-bytecode'];
+const commands = ['controller/cli/main.js', 'controller/cli/warm-up.js', 'bench/reader-child.js'];
+
+/** The bundle's file of a program, which is named by its module in `dist`. */
+const bundleName = (program) => program.replaceAll('/', '-').replace(/\.js$/, '.cjs');
+
+/** By the bundle if there is one that could be used, else by its modules. */
+function start(dist, program) {
+  if (!startBundle(dist, program)) void import(pathToFileURL(join(dist, program)).href);
+}
 
 /** False where there is no bundle that could be used. */
-function startBundle(dist, name) {
-  const file = join(dist, folder, `${name}.cjs`);
+function startBundle(dist, program) {
+  const file = join(dist, folder, bundleName(program));
   if (!isFresh(dist, file)) return false;
-  for (const flag of flags) v8.setFlagsFromString(flag);
+  if (commands.includes(program)) for (const flag of flagsOfCommands) v8.setFlagsFromString(flag);
   const compile = Module.prototype._compile;
   Module.prototype._compile = function (content, filename) {
     return filename.startsWith(join(dist, folder))
@@ -61,4 +71,4 @@ function codeOf(filename) {
   }
 }
 
-module.exports = { startBundle, scripts, bundleFolder: folder };
+module.exports = { start, startBundle, scripts, bundleName, bundleFolder: folder };

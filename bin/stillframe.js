@@ -4,17 +4,16 @@
 'use strict';
 const { existsSync } = require('node:fs');
 const { dirname, join } = require('node:path');
-const { pathToFileURL } = require('node:url');
-const { startBundle } = require('./bundled.js');
+const { start } = require('./bundled.js');
 
 const dist = join(dirname(__dirname), 'dist');
 const daemons = { agent: 'agent/main.js', controller: 'controller/daemon/main.js' };
 const name = process.argv[2];
 const daemon = name !== undefined && Object.hasOwn(daemons, name) ? daemons[name] : undefined;
-const main = join(dist, daemon ?? 'controller/cli/main.js');
-if (!existsSync(main)) {
+const main = daemon ?? 'controller/cli/main.js';
+if (!existsSync(join(dist, main))) {
   process.stderr.write('stillframe: it is not built yet: run `npm run build`\n');
   process.exit(1);
 }
 if (daemon !== undefined) process.argv.splice(2, 1);
-if (daemon !== undefined || !startBundle(dist, 'stillframe')) void import(pathToFileURL(main).href);
+start(dist, main);

@@ -272,6 +272,17 @@ export const readStatus = (pid: number): ProcStatus => parseStatus(readText(pid,
 export const readThreadStatus = (pid: number, tid: number): ProcStatus =>
   parseStatus(readText(pid, `task/${tid}/status`));
 
+/** Something that is another when the thread has had a processor since; always the same where the kernel keeps no account of it. */
+export function readThreadTurns(pid: number, tid: number): string {
+  try {
+    return readText(pid, `task/${tid}/schedstat`);
+  } catch (error) {
+    // The file is missing, or the thread is gone.
+    if (error instanceof StillframeError && error.code === 'target-gone') return '';
+    throw error;
+  }
+}
+
 /** `comm` as the kernel holds it: at most 15 bytes, only the final newline cut. */
 export function parseComm(text: string): string {
   return text.endsWith('\n') ? text.slice(0, -1) : text;

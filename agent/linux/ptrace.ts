@@ -286,6 +286,9 @@ const slackNs = 1000n;
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 const spins = 8;
 const napMs = 0.02;
+/** What has not come after so many naps may take long. */
+const briefTurns = 1000;
+const longNapMs = 1;
 
 /** Has the naps of this thread last as long as they are told to: by default the kernel adds 50 us. */
 export function sharpenNaps(): void {
@@ -297,7 +300,7 @@ export function sharpenNaps(): void {
  * processor, for milliseconds on a busy machine, while threads of somebody else stand still; who sleeps is woken at once.
  */
 export function napBetween(turn: number): void {
-  if (turn >= spins) Atomics.wait(sleeper, 0, 0, napMs);
+  if (turn >= spins) Atomics.wait(sleeper, 0, 0, turn < briefTurns ? napMs : longNapMs);
 }
 
 /** Whether two processes share their memory; undefined when that cannot be told. */

@@ -40,7 +40,11 @@ export interface SupervisorOptions {
   readonly journalFolder?: string;
 }
 
-const startTimeoutMs = 20_000;
+/** NB: a busy host takes long to start anything, and there is no other tracer to be had. */
+const startTimeoutMs = 60_000;
+/** compiled: dist/agent/tracer. It is started from few files where they are there. */
+const starter = new URL('../../../bin/start.js', import.meta.url);
+const program = 'agent/tracer/main.js';
 /** A tracer that lived so long was healthy: the delay begins anew. */
 const healthyMs = 30_000;
 
@@ -200,7 +204,7 @@ export class TracerSupervisor implements TracerClient {
   }
 
   #spawn(): Tracer {
-    const child = fork(new URL('./main.js', import.meta.url), [this.#options.journalFolder], {
+    const child = fork(starter, [program, this.#options.journalFolder], {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       execArgv: [],

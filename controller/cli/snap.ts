@@ -10,6 +10,7 @@ import { catchInterrupt } from './interrupt.js';
 import { defaultOwner } from './owner.js';
 import { renderPoint } from './render-lists.js';
 import { renderSnapshot } from './render-snapshot.js';
+import { plural } from './style.js';
 import type { Workplace } from './workplace.js';
 
 export interface SnapFlags extends PointFlags {
@@ -40,7 +41,13 @@ export async function snap(
   using interrupt = catchInterrupt();
   const showing: Promise<void>[] = [];
   let shown: Promise<void> = Promise.resolve();
+  const unshown: SnapshotId[] = [];
   const show = async (record: SnapshotId): Promise<void> => {
+    // They may have come faster than they can be shown, and nobody wants to wait for that any more.
+    if (interrupt.signal.aborted) {
+      unshown.push(record);
+      return;
+    }
     const depth = options.bounds.depth;
     const allThreads = options.terms?.allThreads === true;
     const document = await controller.show(
@@ -63,6 +70,7 @@ export async function snap(
       },
     });
     await Promise.all(showing);
+    if (unshown.length > 0) output.notify(whereKept(unshown, outcome.point));
     if (detach) output.result(outcome.point, () => renderPoint(outcome.point));
     else if (outcome.snapshots.length < options.hits && !options.everyProcess) {
       output.notify(`${outcome.snapshots.length} of ${options.hits} snapshots came: ${outcome.point.why}`);
@@ -73,6 +81,10 @@ export async function snap(
     output.error(toStillframeError(error));
     return exitStatus.interrupted;
   }
+}
+
+function whereKept(unshown: readonly SnapshotId[], point: { readonly id: string }): string {
+  return `${plural(unshown.length, 'snapshot')} came that ${unshown.length === 1 ? 'was' : 'were'} not shown: \`stillframe snapshots --point ${point.id}\` lists all`;
 }
 
 function snapOptionsFrom(

@@ -100,14 +100,18 @@ function stopSignal(): Promise<string> {
   });
 }
 
-try {
-  await run(makeCommand().parse().opts<ControllerFlags>());
-  process.exit(exitStatus.done);
-} catch (thrown) {
-  if (thrown instanceof CommanderError)
-    process.exit(thrown.exitCode === 0 ? exitStatus.done : exitStatus.usage);
-  const error = toStillframeError(thrown);
-  const hint = error.hint === undefined ? '' : `hint: ${error.hint}\n`;
-  process.stderr.write(`stillframe controller: ${error.message}\n${hint}`);
-  process.exit(exitStatusOf(error.code));
+async function main(): Promise<void> {
+  try {
+    await run(makeCommand().parse().opts<ControllerFlags>());
+    process.exit(exitStatus.done);
+  } catch (thrown) {
+    if (thrown instanceof CommanderError)
+      process.exit(thrown.exitCode === 0 ? exitStatus.done : exitStatus.usage);
+    const error = toStillframeError(thrown);
+    const hint = error.hint === undefined ? '' : `hint: ${error.hint}\n`;
+    process.stderr.write(`stillframe controller: ${error.message}\n${hint}`);
+    process.exit(exitStatusOf(error.code));
+  }
 }
+
+void main();

@@ -33,9 +33,10 @@ export interface ReachedAgent extends AsyncDisposable {
   readonly temporary: boolean;
 }
 
-/** compiled: dist/controller/service; the agent's main file: dist/agent/main.js. */
-const agentProgram = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'agent', 'main.js');
-const startTimeoutMs = 30_000;
+/** compiled: dist/controller/service. The agent is another program, which is started as a user starts it. */
+const program = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', 'bin', 'stillframe.js');
+const quiet = ['--log-level', 'warn'];
+const startTimeoutMs = 90_000;
 const probeTimeoutMs = 3000;
 
 /** Throws `unreachable`; starts an agent only where none was named and none runs. */
@@ -98,7 +99,7 @@ async function startAgent({ store, notify, receive }: AgentOptions): Promise<Rea
   const spool = join(store.folder, 'spool');
   const child = spawn(
     process.execPath,
-    [agentProgram, '--listen', `unix:${socket}`, '--spool', spool, '--log-level', 'warn', '--temporary'],
+    [program, 'agent', '--listen', `unix:${socket}`, '--spool', spool, '--temporary', ...quiet],
     // In a session of its own: Ctrl-C is for the command, which ends its agent in order.
     { stdio: ['pipe', 'pipe', 'pipe'], detached: true },
   );

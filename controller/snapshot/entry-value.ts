@@ -116,7 +116,7 @@ function entriesOf(from: FrameEvaluation, target: Exclude<CallTarget, { kind: 'e
   return from.snapshot.modules.modules.flatMap((module) => {
     const symbols = module.symbols();
     if (isAbsent(symbols)) return [];
-    const entries = symbols.findFunctions(target.name).flatMap(({ entry }) => entry ?? []);
+    const entries = symbols.functionsNamed(target.name).flatMap(({ entry }) => entry ?? []);
     const symbol = symbols.findSymbol(target.name)?.address;
     return [...entries, ...(symbol === undefined ? [] : [symbol])].map((entry) =>
       toRuntime(entry, module.bias),

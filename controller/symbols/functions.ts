@@ -33,8 +33,17 @@ export class FunctionFinder {
 
   /** One for each body with that name; where the function was inlined as well, the first of them carries all inlined copies. */
   find(name: string): readonly FunctionSymbol[] {
+    return this.#bodies(name, functionsCalled(this.#context.names, name));
+  }
+
+  /** The same of the name as debug information has it, linkage names included: to be asked often, also for what is not there. */
+  named(name: string): readonly FunctionSymbol[] {
+    return this.#bodies(name, this.#context.names.find(KIND.function, name));
+  }
+
+  #bodies(name: string, dies: readonly Die[]): readonly FunctionSymbol[] {
     const groups = new Map<number, Map<number, Die>>();
-    for (const die of functionsCalled(this.#context.names, name)) {
+    for (const die of dies) {
       const root = rootOf(die);
       let group = groups.get(root);
       if (group === undefined) groups.set(root, (group = new Map()));

@@ -21,8 +21,10 @@ export interface ModuleSymbols {
   /** CFI of `.eh_frame` and `.debug_frame`. */
   readonly frames: CallFrameTable;
 
-  /** Functions of that linkage or source name, out-of-line and inlined-only; empty when there is none. */
+  /** Functions that a person means by that name, the end of a path included, out-of-line and inlined-only; empty when there is none. */
   findFunctions(name: string): readonly FunctionSymbol[];
+  /** Functions of exactly that linkage or source name. Cheap also where there is none. */
+  functionsNamed(name: string): readonly FunctionSymbol[];
   /** Names of functions, for near matches. */
   functionNames(): Iterable<string>;
   /** Source files of the line tables: normalised absolute paths. */

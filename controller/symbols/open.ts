@@ -108,6 +108,10 @@ class OpenedSymbols implements ModuleSymbols {
     return this.#functions.find(name);
   }
 
+  functionsNamed(name: string): readonly FunctionSymbol[] {
+    return this.#functions.named(name);
+  }
+
   functionNames(): Iterable<string> {
     return this.#functions.names();
   }

@@ -3,6 +3,7 @@
  * that nobody waits for, no file is left, and a point that a controller keeps has all its hits in the end.
  */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -75,6 +76,31 @@ test('commands killed leave no point, no probe and no file', { timeout: 300_000 
   await workplace.json('snapshots');
   const spool = join(workplace.folder, 'spool');
   expect(existsSync(spool) ? readdirSync(spool).filter((name) => name.endsWith('.core')) : []).toEqual([]);
+});
+
+test('a command that is interrupted ends at once, and names what came and was not shown', async () => {
+  const { pid } = await startTicker(workplace);
+  await workplace.startAgent();
+  const args = ['snap', String(pid), 'pass', '--hits', '1000', '--every', '0ms', '--json'];
+  const child = spawn(process.execPath, [program, ...args], { env: workplace.environment });
+  const shown: string[] = [];
+  let said = '';
+  child.stdout.on('data', (chunk: Buffer) => shown.push(chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  const ended = once(child, 'close');
+  while (shown.length === 0) await sleep(20);
+  child.kill('SIGINT');
+  expect(await ended, `${said}${shown.join('').slice(0, 500)}`).toEqual([130, null]);
+  // More come than can be shown.
+  const [, unshown, , pointId] =
+    /^(\d+) snapshots? came that (was|were) not shown: `stillframe snapshots --point (\w+)` lists all$/m.exec(
+      said,
+    ) ?? [];
+  const kept = (await workplace.json('snapshots', '--point', pointId ?? '')) as readonly unknown[];
+  expect(kept.length).toBeGreaterThan(0);
+  expect(kept.length).toBe(Number(unshown) + shown.join('').trim().split('\n').length);
+  expect(said).toContain(`${kept.length} of 1000 snapshots came: removed (`);
+  expect(probeLinksOf(pid)).toEqual([]);
 });
 
 test('a controller killed again and again has all hits of its point', { timeout: 240_000 }, async () => {

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { breakpointsAt } from '../support/code-bytes.js';
-import { repositoryRoot } from '../support/paths.js';
+import { programStarter } from '../support/paths.js';
 import { startProgram, type RunningProgram } from '../support/running-program.js';
 import { askHealth, copiedProgram, relativesOf } from '../agent/engines/fork/target.js';
 import { askCounts, busyProgram, symbolAddress, threadTraces } from '../agent/engines/ptrace/target.js';
@@ -131,19 +131,18 @@ interface Prey {
 
 /** Undefined where it ended before it had done anything: on a machine with other work a tracer may not be ready in time. */
 async function killOne({ work, victim }: Kind, { pid, address, folder }: Prey): Promise<Life | undefined> {
-  const programs = join(repositoryRoot, 'dist/test');
   const args =
     victim === 'front'
-      ? [join(programs, 'soak/front.js'), work, String(pid), folder]
+      ? ['test/soak/front.js', work, String(pid), folder]
       : work === 'copies'
-        ? [join(programs, 'agent/engines/fork/copier.js'), String(pid)]
+        ? ['test/agent/engines/fork/copier.js', String(pid)]
         : [
-            join(programs, 'agent/engines/ptrace/stopper.js'),
+            'test/agent/engines/ptrace/stopper.js',
             work === 'stops' ? 'now' : 'points',
             String(pid),
             String(address),
           ];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [programStarter, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   const exit = once(child, 'exit');
   const [text] = (await Promise.race([once(child.stdout, 'data'), exit])) as [unknown];
   if (child.exitCode !== null) return undefined;

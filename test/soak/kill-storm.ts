@@ -19,13 +19,13 @@ import { breakpointsAt, disturbedThreads } from '../support/code-bytes.js';
 import { compileFixture } from '../support/compile.js';
 import { probeLinksOf } from '../support/kernel-links.js';
 import { openSymbols } from '../support/open-symbols.js';
-import { repositoryRoot } from '../support/paths.js';
+import { programStarter } from '../support/paths.js';
 import { type RunningProgram, startProgram } from '../support/running-program.js';
 
 /** A machine may be busy. */
 const maxArmingMs = 30_000;
-const realTracer = join(repositoryRoot, 'dist', 'agent', 'tracer', 'main.js');
-const quickTracer = join(repositoryRoot, 'dist', 'test', 'soak', 'storm-tracer.js');
+const realTracer = 'agent/tracer/main.js';
+const quickTracer = 'test/soak/storm-tracer.js';
 
 /** What happened in one life of a tracer before its end. */
 export interface Life {
@@ -108,7 +108,7 @@ class Storm {
   }
 
   async kill(program: string): Promise<void> {
-    const child = fork(program, [this.#journal], {
+    const child = fork(programStarter, [program, this.#journal], {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       execArgv: [],

@@ -48,6 +48,7 @@ export function literalSymbols(module: LiteralModule): ModuleSymbols {
             },
     },
     findFunctions: (name) => functions.filter((each) => each.name === name),
+    functionsNamed: (name) => functions.filter((each) => each.name === name),
     functionNames: () => functions.map((each) => each.name),
     sourceFiles: () => Object.keys(files),
     findLine: (file, line) => files[file]?.[line] ?? [],

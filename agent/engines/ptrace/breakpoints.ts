@@ -15,7 +15,7 @@ import {
   encodePerfEventAttribute,
   signalOnEvent,
 } from '../../linux/perf-event.js';
-import { readStatus, readThreadStatus, readTids } from '../../linux/proc.js';
+import { readStatus, readThreadStat, readThreadStatus, readThreadTurns, readTids } from '../../linux/proc.js';
 
 /** Address registers of the processor (DR0 to DR3). */
 export const maxBreakpoints = 4;
@@ -29,10 +29,14 @@ const harmlessSignals = [
 
 const bit = (signal: number): bigint => 1n << BigInt(signal - 1);
 
-/** Threads block signals for moments, glibc in the maker and in the new thread while it makes one: only what lasts counts. */
-const maxSamples = 20;
+/**
+ * Threads block signals for moments, glibc in the maker and in the new thread while it makes one, and while it waits for a program to start: only what
+ * lasts counts. Such a moment lasts for as long as the thread has no processor, so what is seen of one that has not run since says nothing.
+ */
 const lastingSamples = 5;
 const sampleDelayMs = 3;
+/** How long threads are waited for that have not shown which signals they block. */
+const maxSampleMs = 3000;
 
 /**
  * A signal that the process neither handles nor, in any thread, blocks for long. Throws `unsupported` when there is none.
@@ -40,47 +44,70 @@ const sampleDelayMs = 3;
  */
 export function chooseSignal(pid: number): number {
   const { signalsCaught } = readStatus(pid);
-  const blockedBy = new Map<number, { mask: bigint; samples: number }>();
+  const samples = new Map<number, BlockedSamples>();
   const sleeper = new Int32Array(new SharedArrayBuffer(4));
-  let blocked = 0n;
-  for (let sample = 0; sample < maxSamples; sample++) {
-    const now = sampleBlocked(pid, blockedBy);
-    const usable = harmlessSignals.find(({ number }) => ((signalsCaught | now) & bit(number)) === 0n);
-    if (usable !== undefined) return usable.number;
-    Atomics.wait(sleeper, 0, 0, sampleDelayMs);
+  const deadlineMs = performance.now() + maxSampleMs;
+  for (;;) {
+    const blocked = sampleBlocked(pid, samples);
+    const free = harmlessSignals.find(({ number }) => ((signalsCaught | blocked.any) & bit(number)) === 0n);
+    if (free !== undefined) return free.number;
+    if (blocked.isUncertain && performance.now() < deadlineMs) {
+      Atomics.wait(sleeper, 0, 0, sampleDelayMs);
+      continue;
+    }
+    const lasting = harmlessSignals.find(
+      ({ number }) => ((signalsCaught | blocked.always) & bit(number)) === 0n,
+    );
+    if (lasting !== undefined) return lasting.number;
+    const reasons = harmlessSignals.map(({ number, name }) =>
+      (signalsCaught & bit(number)) === 0n ? `${name} is blocked in a thread` : `${name} has a handler`,
+    );
+    throw new StillframeError(
+      'unsupported',
+      `cannot set breakpoints in process ${pid}: no signal is free to announce them: ${reasons.join(', ')}`,
+      { detail: { pid }, hint: 'use the uprobe engine, which needs no signal' },
+    );
   }
-  for (const { mask, samples } of blockedBy.values()) {
-    if (samples >= lastingSamples) blocked |= mask;
-  }
-  const usable = harmlessSignals.find(({ number }) => ((signalsCaught | blocked) & bit(number)) === 0n);
-  if (usable !== undefined) return usable.number;
-  const reasons = harmlessSignals.map(({ number, name }) =>
-    (signalsCaught & bit(number)) === 0n ? `${name} is blocked in a thread` : `${name} has a handler`,
-  );
-  throw new StillframeError(
-    'unsupported',
-    `cannot set breakpoints in process ${pid}: no signal is free to announce them: ${reasons.join(', ')}`,
-    { detail: { pid }, hint: 'use the uprobe engine, which needs no signal' },
-  );
 }
 
-/** Signals that any thread blocks now; what each has blocked in all samples is kept in `blockedBy`. */
-function sampleBlocked(pid: number, blockedBy: Map<number, { mask: bigint; samples: number }>): bigint {
-  let any = 0n;
+/** What a thread has blocked in all samples that say something. */
+interface BlockedSamples {
+  mask: bigint;
+  count: number;
+  /** How often it has been given a processor. */
+  turns: string;
+}
+
+interface Blocked {
+  /** Of any thread, now. */
+  readonly any: bigint;
+  /** Of any thread, in all samples. */
+  readonly always: bigint;
+  /** A thread that blocks some has not yet shown that it lasts. */
+  readonly isUncertain: boolean;
+}
+
+function sampleBlocked(pid: number, samples: Map<number, BlockedSamples>): Blocked {
+  let [any, always, isUncertain] = [0n, 0n, false];
   for (const tid of readTids(pid)) {
     try {
       const { signalsBlocked } = readThreadStatus(pid, tid);
+      const { state } = readThreadStat(pid, tid);
+      const turns = readThreadTurns(pid, tid);
       any |= signalsBlocked;
-      const known = blockedBy.get(tid);
-      blockedBy.set(tid, {
-        mask: known === undefined ? signalsBlocked : known.mask & signalsBlocked,
-        samples: (known?.samples ?? 0) + 1,
-      });
+      const sample = samples.get(tid) ?? { mask: signalsBlocked, count: 0, turns };
+      samples.set(tid, sample);
+      sample.mask &= signalsBlocked;
+      // Who sleeps of its own accord has it so; D is also who waits for a new program to start.
+      if (state === 'S' || sample.turns !== turns) sample.count += 1;
+      sample.turns = turns;
+      always |= sample.mask;
+      if (sample.mask !== 0n && sample.count < lastingSamples) isUncertain = true;
     } catch {
       // It ended.
     }
   }
-  return any;
+  return { any, always, isUncertain };
 }
 
 /** Throws `denied` where the kernel would drop the signals of our events: fs/fcntl.c sigio_perm() looks at users, at no capability. */

@@ -218,7 +218,7 @@ class NowCapture {
       if (taken.status === undefined) continue;
       const result = decodeStatus(tid, taken.status);
       if (result.kind === 'exited') {
-        this.#tracees.forget(tid);
+        this.#tracees.end(tid);
       } else if (taken.letGo) {
         thread.endedNs = taken.endedNs;
         this.#tracees.stops.delete(tid);

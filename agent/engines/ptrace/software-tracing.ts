@@ -9,11 +9,12 @@ import {
 } from '../../../format/registers/x86-64.js';
 import { runEmulation } from '../../../format/x86-64/emulate.js';
 import { flag } from '../../../format/x86-64/register-operation.js';
-import { readStatus } from '../../linux/proc.js';
+import { readStatus, readThreadStat, readThreadStatus } from '../../linux/proc.js';
 import {
   NT_PRSTATUS,
   PTRACE_EVENT_CLONE,
   PTRACE_EVENT_FORK,
+  PTRACE_EVENT_STOP,
   PTRACE_EVENT_VFORK,
   PTRACE_EVENT_VFORK_DONE,
   PTRACE_O_TRACECLONE,
@@ -29,18 +30,23 @@ import {
   singleStep,
   napBetween,
 } from '../../linux/ptrace.js';
+import { Urgency } from '../../linux/urgency.js';
 import { WordWriter } from '../../linux/word-writer.js';
 import { Journal } from './journal.js';
 import type { RegisterSlots } from './registers.js';
 import { SoftwareBreakpoints } from './software-breakpoints.js';
 import type { GoOn, SeenStop } from './stop-wait.js';
-import type { Stop, Tracees } from './tracees.js';
+import { type Stop, type Tracees, isTrap } from './tracees.js';
 
 const SIGTRAP = 5;
 /** si_code of the trap of an `int3`, and of a single step. */
 const SI_KERNEL = 0x80;
 const TRAP_TRACE = 2;
+const trapBit = 1n << BigInt(SIGTRAP - 1);
 const nsPerMs = 1_000_000n;
+/** How long threads are waited for that may be before a trap: for want of a processor, and in uninterruptible calls, which come by no breakpoint. */
+const certainNs = 10_000n * nsPerMs;
+const uninterruptibleNs = 1000n * nsPerMs;
 const wordBytes = 8n;
 /**
  * How long others are waited for before a step. Once asked to stop, a thread runs no more code of the program than until an interrupt reaches
@@ -70,7 +76,7 @@ export interface SoftwareMeans {
   readonly tracees: Tracees;
   readonly slots: RegisterSlots;
   /** Takes any stop, and lets the thread run on. */
-  readonly handle: (stop: Stop) => void;
+  readonly letGo: (stop: Stop) => void;
   /** What the wait has read of a thread, into slot 0 as well. */
   readonly seen: (tid: number) => SeenStop | undefined;
   /** A thread stands at an address, its registers in slot 0; breakpoints may be taken away meanwhile. True when it is let go later, as `goOn` said. */
@@ -84,11 +90,13 @@ export class SoftwareTracing implements Disposable {
   readonly #means: SoftwareMeans;
   readonly #tracees: Tracees;
   readonly #stack = new WordWriter();
-  /** Threads whose step has not ended in time. */
-  readonly #late = new Set<number>();
+  /** Who makes others stand still has the processor before others. */
+  readonly #urgency = new Urgency();
+  /** Threads whose step has not been told of yet: the trap of it may be on its way behind another stop, and nobody else may get it. */
+  readonly #stepping = new Set<number>();
   /** Threads whose vfork child shares the memory now. */
   readonly #vforking = new Set<number>();
-  /** Threads that took a signal at a breakpoint and will come back to it: not another hit. */
+  /** Threads that will come back to the breakpoint that they stand at: not another hit. */
   readonly #returning = new Map<number, { readonly address: bigint; readonly sp: bigint }>();
 
   constructor(pid: number, journal: string, means: SoftwareMeans) {
@@ -97,34 +105,35 @@ export class SoftwareTracing implements Disposable {
     this.breakpoints = new SoftwareBreakpoints(pid, new Journal(journal));
   }
 
-  /** Gives threads that were seized for less the options that children need. They stop for it. */
+  /** Gives threads that were seized for less the options that children need. Each stops for it, none waits for others. */
   widenOptions(): void {
-    if (this.#tracees.options === softwareOptions) return;
-    const narrow = this.#tracees.options;
-    const before = [...this.#tracees.tids];
+    const { options: narrow, tids } = this.#tracees;
+    if (narrow === softwareOptions) return;
+    const missing = new Set(tids);
     this.#tracees.options = softwareOptions;
-    this.#tracees.stopAll(before, deadline());
-    const widened = before.filter(
-      (tid) => this.#tracees.stops.has(tid) && setOptions(tid, softwareOptions) === undefined,
-    );
-    const all = before.filter((tid) => this.#tracees.tids.has(tid)).length;
-    this.releaseOthers();
-    if (widened.length >= all) return;
+    this.#tracees.stopEach([...tids], deadline(), (stop) => {
+      if (setOptions(stop.tid, softwareOptions) === undefined) missing.delete(stop.tid);
+      this.#means.letGo(stop);
+    });
+    const left = [...missing].filter((tid) => tids.has(tid)).length;
+    if (left === 0) return;
     // A child of a thread without the options would keep patched memory, and die of it.
     this.#tracees.options = narrow;
     throw new StillframeError(
       'unsupported',
-      `cannot set software breakpoints in process ${this.#tracees.pid}: ${all - widened.length} of its threads did not stop in time`,
+      `cannot set software breakpoints in process ${this.#tracees.pid}: ${left} of its threads did not stop in time`,
       { detail: { pid: this.#tracees.pid } },
     );
   }
 
   /** Where a thread really is: the program counter of a trap of ours lies behind the breakpoint. */
   correct(stop: Stop, registers: Buffer): void {
-    if (stop.event !== 0 || stop.signal !== SIGTRAP) return;
     const address = readUserRegister(registers, 'rip') - 1n;
-    if (!this.breakpoints.owns(address) || getSignalInfo(stop.tid)?.code !== SI_KERNEL) return;
-    registers.writeBigUInt64LE(address, userRegisterOffset('rip'));
+    if (!this.breakpoints.owns(address)) return;
+    const isOurs = isTrap(stop)
+      ? getSignalInfo(stop.tid)?.code === SI_KERNEL
+      : hasTrapPending(this.#tracees.pid, stop.tid);
+    if (isOurs) registers.writeBigUInt64LE(address, userRegisterOffset('rip'));
   }
 
   /** Whether threads will come back to a breakpoint that they have hit already. */
@@ -134,12 +143,10 @@ export class SoftwareTracing implements Disposable {
 
   /** Takes the stop if it is a matter of software breakpoints. */
   take(stop: Stop): boolean {
-    if (stop.event === 0 && stop.signal === SIGTRAP) return this.#trapped(stop);
-    // The child's memory is there by now, and the child has not run yet.
-    if (stop.event === PTRACE_EVENT_FORK) this.restoreIn(Number(getEventMessage(stop.tid) ?? 0n));
-    else if (stop.event === PTRACE_EVENT_VFORK) this.#vforked(stop.tid);
+    if (isTrap(stop)) return this.#trapped(stop);
+    if (stop.event === PTRACE_EVENT_VFORK) this.#vforked(stop.tid);
     else if (stop.event === PTRACE_EVENT_VFORK_DONE) this.#vforkDone(stop.tid);
-    else if (stop.event === PTRACE_EVENT_CLONE) this.#cloned(stop);
+    else if (stop.event === PTRACE_EVENT_FORK || stop.event === PTRACE_EVENT_CLONE) this.#cloned(stop);
     return false;
   }
 
@@ -162,7 +169,7 @@ export class SoftwareTracing implements Disposable {
     }
   }
 
-  /** A process that shares the memory for good cannot be let go while there are breakpoints in it. */
+  /** The child's memory is there by now, and the child has not run yet. One that shares it for good cannot be let go while there are breakpoints in it. */
   #cloned(stop: Stop): void {
     const child = Number(getEventMessage(stop.tid) ?? 0n);
     try {
@@ -170,11 +177,10 @@ export class SoftwareTracing implements Disposable {
     } catch {
       return;
     }
-    if (sharesMemory(this.#tracees.pid, child) === false) {
-      this.restoreIn(child);
-      return;
-    }
-    this.#means.fail(`process ${child} may share the memory of process ${this.#tracees.pid}`);
+    // fork(2) has memory of its own; so may clone(2) with its signal.
+    const isShared = sharesMemory(this.#tracees.pid, child) ?? stop.event === PTRACE_EVENT_CLONE;
+    if (isShared) this.#means.fail(`process ${child} may share the memory of process ${this.#tracees.pid}`);
+    else this.restoreIn(child);
   }
 
   #trapped(stop: Stop): boolean {
@@ -182,8 +188,8 @@ export class SoftwareTracing implements Disposable {
     const { slots } = this.#means;
     const seen = this.#means.seen(tid);
     const code = (seen === undefined ? getSignalInfo(tid) : seen.info)?.code;
-    if (code === TRAP_TRACE && this.#late.delete(tid)) {
-      this.#tracees.release({ ...stop, signal: 0 });
+    if (code === TRAP_TRACE && this.#stepping.has(tid)) {
+      this.#stepped(stop);
       return true;
     }
     if (code !== SI_KERNEL || !(seen?.registers ?? slots.readGeneral(ownSlot, tid))) return false;
@@ -192,9 +198,7 @@ export class SoftwareTracing implements Disposable {
     const address = readUserRegister(registers, 'rip') - 1n;
     if (!this.breakpoints.owns(address)) return false;
     registers.writeBigUInt64LE(address, userRegisterOffset('rip'));
-    const returning = this.#returning.get(tid);
-    this.#returning.delete(tid);
-    const again = returning?.address === address && returning.sp === readUserRegister(registers, 'rsp');
+    const again = this.#comesBack(tid, address, readUserRegister(registers, 'rsp'));
     const goOn = (): GoOn | undefined => this.#emulate(tid, address);
     const isHeld = !again && this.breakpoints.has(address) && this.#means.hit({ tid, address, seen, goOn });
     if (!isHeld) this.#pass(tid, address);
@@ -205,12 +209,12 @@ export class SoftwareTracing implements Disposable {
   #pass(tid: number, address: bigint): void {
     const isThere = this.breakpoints.has(address);
     const goOn = isThere ? this.#emulate(tid, address) : undefined;
-    if (goOn !== undefined && !this.#goOn(goOn)) {
-      this.goOnItself(goOn);
+    if (goOn !== undefined) {
+      this.goOn(goOn);
       return;
     }
-    if (goOn === undefined) this.#writeRegisters(tid);
-    if (isThere && goOn === undefined) this.#stepOver(tid, address);
+    this.#writeRegisters(tid);
+    if (isThere) this.#stepOver(tid, address);
     else this.#tracees.release({ tid, kind: 'stopped', signal: 0, event: 0 });
   }
 
@@ -245,8 +249,14 @@ export class SoftwareTracing implements Disposable {
     return { tid, registers: true, before, pushed };
   }
 
+  /** Lets the thread go on as {@link SoftwareHit.goOn} said, whose registers slot 0 has still. */
+  goOn(goOn: GoOn): void {
+    if (this.#carryOut(goOn)) this.#tracees.release({ tid: goOn.tid, kind: 'stopped', signal: 0, event: 0 });
+    else this.goOnItself(goOn);
+  }
+
   /** The same as a wait does with the thread. Killed between both, this has changed what is below the stack pointer and no more: the thread will push there itself. */
-  #goOn({ tid, pushed }: GoOn): boolean {
+  #carryOut({ tid, pushed }: GoOn): boolean {
     if (pushed !== undefined && !this.#stack.write(this.#tracees.pid, pushed.address, pushed.value)) {
       return false;
     }
@@ -262,64 +272,120 @@ export class SoftwareTracing implements Disposable {
     this.#stepOver(tid, readUserRegister(registers, 'rip'));
   }
 
+  /** Whether the thread has been at the breakpoint before, and took a signal instead of passing it. */
+  #comesBack(tid: number, address: bigint, sp: bigint): boolean {
+    const returning = this.#returning.get(tid);
+    if (returning === undefined) return false;
+    const again = returning.address === address && returning.sp === sp;
+    // Further down the stack a handler runs, and the thread will still come back.
+    if (again || sp >= returning.sp) this.#returning.delete(tid);
+    return again;
+  }
+
   /**
-   * Runs the one instruction at the breakpoint in this thread, while all others stand still; they stay so until {@link releaseOthers}.
-   * Bounded by `maxStopMs`.
+   * Runs the one instruction at the breakpoint in this thread, while all others stand still, for `maxStopMs` at most. They, and this one where something
+   * else came first, are in the tracees' stops afterwards.
    */
   #stepOver(tid: number, address: bigint): void {
-    const deadlineNs = deadline();
     const tracees = this.#tracees;
+    const deadlineNs = deadline();
+    const registers = this.#means.slots.registers(ownSlot);
+    // Until it is known to have passed.
+    if (registers !== undefined) {
+      this.#returning.set(tid, { address, sp: readUserRegister(registers, 'rsp') });
+    }
     const others = [...tracees.tids].filter((other) => other !== tid);
     tracees.stopAll(others, process.hrtime.bigint() + stepStopNs);
     this.breakpoints.lift(address);
-    singleStep(tid, 0);
-    for (let turn = 0; !tracees.poll(tid) && process.hrtime.bigint() < deadlineNs; turn++) napBetween(turn);
+    const stop = this.#step(tid, address, deadlineNs);
     this.breakpoints.lower(address);
-    const stop = tracees.stops.get(tid);
-    if (stop === undefined) {
-      // Its step is still to come: it may run into the breakpoint once more, and that is not another hit.
-      if (tracees.tids.has(tid)) this.#late.add(tid);
-      const registers = this.#means.slots.registers(ownSlot);
-      if (registers !== undefined) {
-        this.#returning.set(tid, { address, sp: readUserRegister(registers, 'rsp') });
+    if (stop === undefined || !isStep(stop)) return;
+    tracees.stops.delete(tid);
+    this.#stepped(stop);
+  }
+
+  /** The stop that it ended with; undefined when there was none in time. What repeats itself (`rep movsb`) is a step each time. */
+  #step(tid: number, address: bigint, deadlineNs: bigint): Stop | undefined {
+    const { stops } = this.#tracees;
+    this.#stepping.add(tid);
+    for (;;) {
+      singleStep(tid, 0);
+      for (let turn = 0; !this.#tracees.poll(tid) && process.hrtime.bigint() < deadlineNs; turn++) {
+        napBetween(turn);
       }
-    } else if (stop.event === 0 && stop.signal === SIGTRAP && getSignalInfo(tid)?.code === TRAP_TRACE) {
-      tracees.release({ ...stop, signal: 0 });
-    } else {
-      // A signal came first. It stays where it is, and will pass the breakpoint when the signal has been taken.
-      this.#willReturn(tid, address);
+      const stop = stops.get(tid);
+      // It was told to stop for the step of another when it stood here already.
+      const isPlain = stop?.event === PTRACE_EVENT_STOP && stop.signal === SIGTRAP;
+      const goesOn = isPlain || (stop !== undefined && isStep(stop) && this.#isAt(tid, address));
+      if (!goesOn || process.hrtime.bigint() >= deadlineNs) return stop;
+      stops.delete(tid);
     }
   }
 
-  #willReturn(tid: number, address: bigint): void {
+  #isAt(tid: number, address: bigint | undefined): boolean {
     const { slots } = this.#means;
     const registers = slots.readGeneral(ownSlot, tid) ? slots.registers(ownSlot) : undefined;
-    if (registers === undefined || readUserRegister(registers, 'rip') !== address) return;
-    this.#returning.set(tid, { address, sp: readUserRegister(registers, 'rsp') });
+    return registers !== undefined && readUserRegister(registers, 'rip') === address;
   }
 
-  /** Lets all threads run that were stopped for a step. Those that stand at a breakpoint themselves are stepped first. */
-  releaseOthers(): void {
-    const { stops } = this.#tracees;
-    if (stops.size === 0) return;
-    const traps = [...stops.values()].filter((stop) => stop.event === 0 && stop.signal === SIGTRAP);
-    for (const stop of traps) {
-      stops.delete(stop.tid);
-      this.#means.handle(stop);
-    }
-    const held = [...stops.values()];
-    for (const stop of held) {
-      stops.delete(stop.tid);
-      this.#means.handle(stop);
-    }
+  /** A step has ended. What repeats itself may still be at the breakpoint. */
+  #stepped(stop: Stop): void {
+    const { tid } = stop;
+    this.#stepping.delete(tid);
+    if (!this.#isAt(tid, this.#returning.get(tid)?.address)) this.#returning.delete(tid);
+    this.#tracees.release({ ...stop, signal: 0 });
   }
 
-  /** Takes all breakpoints away, and every thread from the trap that it may have run into just before. */
+  /** What is known of a thread that ended, or of all when there is another program. */
+  forget(tid: number): void {
+    this.#stepping.delete(tid);
+    this.#returning.delete(tid);
+    if (this.#vforking.has(tid)) this.#vforkDone(tid);
+  }
+
+  /**
+   * Takes all breakpoints away, and every thread from the trap that it may have run into just before. A trap that is on its way when nobody traces the
+   * thread any more would kill the process, so each is waited for until it is certain; only a thread that stands at a trap stands still meanwhile.
+   */
   [Symbol.dispose](): void {
     this.breakpoints[Symbol.dispose]();
-    this.#tracees.stopAll([...this.#tracees.tids], deadline());
-    this.releaseOthers();
+    const { tids } = this.#tracees;
+    const beganNs = process.hrtime.bigint();
+    let uncertain = [...tids];
+    while (uncertain.length > 0 && process.hrtime.bigint() - beganNs < certainNs) {
+      const isLong = process.hrtime.bigint() - beganNs > uninterruptibleNs;
+      uncertain = uncertain.filter((tid) => tids.has(tid) && !(isLong && this.#isUninterruptible(tid)));
+      const certain = new Set<number>();
+      this.#tracees.stopEach(uncertain, deadline(), (stop) => {
+        if (isTrap(stop) || !hasTrapPending(this.#tracees.pid, stop.tid)) certain.add(stop.tid);
+        this.#means.letGo(stop);
+      });
+      uncertain = uncertain.filter((tid) => !certain.has(tid));
+    }
     this.#stack[Symbol.dispose]();
+    this.#urgency[Symbol.dispose]();
+  }
+
+  #isUninterruptible(tid: number): boolean {
+    try {
+      return readThreadStat(this.#tracees.pid, tid).state === 'D';
+    } catch {
+      return true;
+    }
+  }
+}
+
+function isStep(stop: Stop): boolean {
+  return isTrap(stop) && getSignalInfo(stop.tid)?.code === TRAP_TRACE;
+}
+
+/** Whether SIGTRAP is on its way behind the stop of the thread. */
+function hasTrapPending(pid: number, tid: number): boolean {
+  try {
+    return (readThreadStatus(pid, tid).signalsPending & trapBit) !== 0n;
+  } catch {
+    // It is gone.
+    return false;
   }
 }
 

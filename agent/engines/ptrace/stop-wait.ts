@@ -37,9 +37,8 @@ const tidArgument = 1;
 const maxLooks = 300;
 /** Only where the last hit came as soon is the next one waited for by looking. */
 const soonNs = 250_000;
-/** Hits that the list decides at most, and for how long. */
+/** Hits that the list decides at most. */
 const maxDecided = 1000;
-const maxDecidingNs = 20_000_000n;
 const none: WaitResult = { kind: 'none' };
 const stuck = { kind: 'stuck' } as const;
 /** No status of a stop. */
@@ -63,8 +62,8 @@ export interface AwaitedStops {
   readonly signal: number | undefined;
   /** SIGTRAP. */
   readonly traps: boolean;
-  /** Whether those at sites may be decided at once. */
-  readonly decides: boolean;
+  /** For how long those at sites may be decided at once; 0 where none may. */
+  readonly decidesForNs: bigint;
 }
 
 export interface StopWaitOptions {
@@ -135,7 +134,7 @@ export class StopWait implements Disposable {
     this.#prepare(awaited, manner);
     const ended = batch.run(this.#beginning(goOn), this.#maxSteps);
     if (ended === this.#going.stuck) return stuck;
-    const hasDecided = awaited.decides && batch.read(this.#words.left) !== BigInt(maxDecided);
+    const hasDecided = awaited.decidesForNs > 0n && batch.read(this.#words.left) !== BigInt(maxDecided);
     if (hasDecided) sites.tell();
     this.#seen = undefined;
     if (ended !== seen && ended !== other) return none;
@@ -155,9 +154,10 @@ export class StopWait implements Disposable {
     batch.write(looked, 0n);
     batch.write(looks, manner === 'look' ? BigInt(maxLooks) : 0n);
     batch.write(isTimed, 0n);
-    batch.write(left, awaited.decides ? BigInt(maxDecided) : 0n);
-    if (!awaited.decides) return;
-    const untilNs = process.hrtime.bigint() + maxDecidingNs;
+    const decides = awaited.decidesForNs > 0n;
+    batch.write(left, decides ? BigInt(maxDecided) : 0n);
+    if (!decides) return;
+    const untilNs = process.hrtime.bigint() + awaited.decidesForNs;
     batch.write(deadline, untilNs / nsPerSecond);
     batch.write(deadline + wordBytes, untilNs % nsPerSecond);
   }

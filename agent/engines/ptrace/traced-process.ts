@@ -11,7 +11,10 @@ import {
   PTRACE_O_TRACEEXEC,
   type WaitResult,
   detach,
+  getEventMessage,
   getSignalInfo,
+  resume,
+  setOptions,
 } from '../../linux/ptrace.js';
 import { WaitLimit } from '../../linux/wait-limit.js';
 import type { NowRequest, PointEnd } from '../engine.js';
@@ -33,12 +36,21 @@ import { captureNow } from './now.js';
 import { type Mechanism, type TakenHit, TracedPoint } from './points.js';
 import { RegisterSlots } from './registers.js';
 import { SoftwareTracing, softwareOptions } from './software-tracing.js';
+import { type Heard, StopQueue } from './stop-queue.js';
 import { type GoOn, type SeenStop, StopWait } from './stop-wait.js';
-import { type Stop, Tracees, isGroupStop, pendingSignal } from './tracees.js';
+import { type Stop, Tracees, isGroupStop, isTrap, pendingSignal } from './tracees.js';
 
 export interface ProcessReports {
   hit(pointId: string, capture: Capture): void;
   ended(pointId: string, reason: PointEnd): void;
+}
+
+export interface ProcessMeans {
+  /** The folder of the journal of software breakpoints. */
+  readonly journal: string;
+  /** A process of ours that the calling thread traces, too. */
+  readonly doorbell?: number;
+  readonly reports: ProcessReports;
 }
 
 /** si_code of a signal that F_SETSIG sends: POLL_IN, or SI_SIGIO for signals whose codes mean something else. */
@@ -46,6 +58,11 @@ const POLL_IN = 1;
 const SI_SIGIO = -5;
 /** How often it is checked that the process has not got a handler for our signal. */
 const handlerCheckNs = 100_000_000n;
+/** For how long hits are decided one after another before it is looked whether others wait: one thread alone has nobody to be fair to. */
+const fairNs = 4_000_000n;
+const aloneNs = 20_000_000n;
+/** No thread has this number. */
+const nobody = 0;
 /** The slot of the thread at a breakpoint, and the one of any other. */
 const ownSlot = 0;
 const otherSlot = 1;
@@ -72,8 +89,10 @@ interface HeldThread {
 export class TracedProcess implements Disposable {
   readonly pid: number;
   readonly #journal: string;
+  readonly #doorbell: number | undefined;
   readonly #reports: ProcessReports;
   readonly #tracees: Tracees;
+  readonly #queue: StopQueue;
   readonly #points = new Map<string, TracedPoint>();
   readonly #slots = new RegisterSlots(2);
   #hardware: Breakpoints | undefined;
@@ -89,13 +108,14 @@ export class TracedProcess implements Disposable {
   #mayHold = false;
   /** Reports wait until the threads that stand still have been let run. */
   readonly #reported: (() => void)[] = [];
-  #depth = 0;
 
-  constructor(pid: number, journal: string, reports: ProcessReports) {
+  constructor(pid: number, means: ProcessMeans) {
     this.pid = pid;
-    this.#journal = journal;
-    this.#reports = reports;
+    this.#journal = means.journal;
+    this.#doorbell = means.doorbell;
+    this.#reports = means.reports;
     this.#tracees = new Tracees(pid);
+    this.#queue = new StopQueue(this.#tracees);
   }
 
   now(request: NowRequest): Capture {
@@ -104,7 +124,8 @@ export class TracedProcess implements Disposable {
     try {
       return this.#captureNow(request, stays);
     } finally {
-      if (!stays) releaseLate(this.#tracees);
+      if (stays) this.#settle();
+      else releaseLate(this.#tracees);
     }
   }
 
@@ -113,7 +134,10 @@ export class TracedProcess implements Disposable {
       tracees: this.#tracees,
       goOn: stays ? 'continue' : 'detach',
       letGo: (stop) => {
-        if (stays) {
+        if (stays && this.#software !== undefined && isTrap(stop)) {
+          // It stands at a breakpoint of its own accord, and is stepped over it when its turn comes.
+          this.#queue.add(stop);
+        } else if (stays) {
           this.handle(stop);
         } else {
           detach(stop.tid, pendingSignal(stop));
@@ -177,7 +201,7 @@ export class TracedProcess implements Disposable {
     this.#software ??= new SoftwareTracing(this.pid, this.#journal, {
       tracees: this.#tracees,
       slots: this.#slots,
-      handle: (stop) => this.handle(stop),
+      letGo: (stop) => this.#handle(stop),
       seen: (tid) => this.#wait?.takeSeen(tid),
       hit: (hit) => this.#hit({ mechanism: 'software', ...hit }, this.#mayHold) === 'held',
       fail: (detail) => this.#endAll({ kind: 'failed', detail }, 'software'),
@@ -203,13 +227,45 @@ export class TracedProcess implements Disposable {
 
   /** Waits for a stop or the end of any thread of the calling thread's. A thread that {@link handleNext} left standing is let run before. */
   next(): WaitResult {
+    for (;;) {
+      const heard = this.#nextHeard();
+      if (heard !== undefined) return heard;
+      const wait = this.#currentWait();
+      if (wait !== undefined) return this.#waitForNext(wait);
+      // What is to be written of a thread that is held lies where a new wait would begin anew.
+      this.#releaseHeld();
+      this.#settle();
+      this.#renewWait();
+    }
+  }
+
+  /** What has been heard of already, and looks for more from time to time, so that nobody is passed over for ever. */
+  #nextHeard(): Heard | undefined {
+    if (!this.#queue.isDue) return undefined;
+    this.#releaseHeld();
+    this.#queue.collect();
+    this.#settle();
+    return this.#queue.take();
+  }
+
+  #releaseHeld(): void {
+    const held = this.#held;
+    if (held === undefined) return;
+    this.#held = undefined;
+    if (held.goOn.registers) this.#software?.goOn(held.goOn);
+    else resume(held.goOn.tid, 0);
+    const lateNs = process.hrtime.bigint() - held.countedNs;
+    for (const point of held.points) point.count('stoppedNs', lateNs);
+  }
+
+  #waitForNext(wait: StopWait): WaitResult {
     const held = this.#held;
     this.#held = undefined;
-    const wait = this.#currentWait(held !== undefined);
+    const decides = this.#software?.isReturning !== true;
     const awaited = {
       signal: this.#hardware?.signal,
       traps: this.#software !== undefined,
-      decides: this.#software?.isReturning !== true,
+      decidesForNs: !decides ? 0n : this.#tracees.tids.size > 1 ? fairNs : aloneNs,
     };
     const result = wait.next(awaited, held?.goOn);
     if (held === undefined) return result.kind === 'stuck' ? { kind: 'none' } : result;
@@ -220,10 +276,12 @@ export class TracedProcess implements Disposable {
     return result.kind === 'stuck' ? this.next() : result;
   }
 
+  #currentWait(): StopWait | undefined {
+    return this.#isWaitStale ? undefined : this.#wait;
+  }
+
   /** What is read of a hit, and which are decided at once, changes with the points. */
-  #currentWait(isHeld: boolean): StopWait {
-    // What is to be written of a thread that is held lies where a new wait would begin anew.
-    if (this.#wait !== undefined && (isHeld || !this.#isWaitStale)) return this.#wait;
+  #renewWait(): void {
     this.#reader?.set(undefined);
     this.#wait?.[Symbol.dispose]();
     this.#limit ??= new WaitLimit();
@@ -235,48 +293,52 @@ export class TracedProcess implements Disposable {
       sites: findDecidedSites(this.#points.values(), this.#hardware, this.#software?.breakpoints),
       ahead: findReadAhead(this.#points.values()),
     });
-    return this.#wait;
   }
 
   /** What was to be done for the thread cannot be done: it runs the instruction itself. */
   #goOnItself(goOn: GoOn): void {
-    this.#whole(() => this.#software?.goOnItself(goOn));
+    this.#software?.goOnItself(goOn);
+    this.#settle();
   }
 
   /** Takes what {@link next} gave. The thread of a hit that brings nothing may stand still until {@link next} is called, at once. */
-  handleNext(result: Exclude<WaitResult, { kind: 'none' }>): void {
+  handleNext(result: Heard): void {
     this.#mayHold = true;
     try {
-      this.handle(result);
+      this.#handle(result);
     } finally {
       this.#mayHold = false;
     }
+    this.#settle();
   }
 
   /** Takes what wait4 said of any thread, and lets a stopped one run on. Reports when that is done. */
-  handle(result: Exclude<WaitResult, { kind: 'none' }>): void {
-    this.#whole(() => this.#handle(result));
+  handle(result: Heard): void {
+    this.#handle(result);
+    this.#settle();
   }
 
-  /** What may stop other threads: they run again, and reports are made, when it is over. */
-  #whole(work: () => void): void {
-    this.#depth++;
-    try {
-      work();
-      // Only the thread that was waited for may be held: its registers are in the slot of all.
-      this.#mayHold = false;
-      if (this.#depth === 1) this.#software?.releaseOthers();
-    } finally {
-      this.#depth--;
+  /**
+   * Lets all threads run that were stopped meanwhile, but for those that stand at breakpoints: they wait for their turn, since to step over one is to
+   * stop all others again. Then reports.
+   */
+  #settle(): void {
+    const { stops, ended } = this.#tracees;
+    // What was read of a stop is of no other.
+    this.#wait?.takeSeen(nobody);
+    for (let others = this.#queue.separate(); others.length > 0; others = this.#queue.separate()) {
+      this.#releaseHeld();
+      for (const stop of others) {
+        if (stops.get(stop.tid) !== stop) continue;
+        stops.delete(stop.tid);
+        this.#handle(stop);
+      }
     }
-    while (this.#depth === 0) {
-      const report = this.#reported.shift();
-      if (report === undefined) break;
-      report();
-    }
+    for (let tid = ended.shift(); tid !== undefined; tid = ended.shift()) this.#exited(tid);
+    for (let report = this.#reported.shift(); report !== undefined; report = this.#reported.shift()) report();
   }
 
-  #handle(result: Exclude<WaitResult, { kind: 'none' }>): void {
+  #handle(result: Heard): void {
     if (result.kind === 'exited') this.#exited(result.tid);
     else if (result.event === PTRACE_EVENT_EXEC) this.#executed(result);
     else if (!this.#tracees.tids.has(result.tid)) this.#appeared(result);
@@ -313,6 +375,8 @@ export class TracedProcess implements Disposable {
       return;
     }
     this.#tracees.tids.add(stop.tid);
+    // It has those of the thread that made it, which may have been seized for less.
+    if (this.#software !== undefined) setOptions(stop.tid, this.#tracees.options);
     try {
       this.#hardware?.addThread(stop.tid);
       this.#wait?.refresh();
@@ -324,6 +388,7 @@ export class TracedProcess implements Disposable {
 
   #exited(tid: number): void {
     this.#tracees.forget(tid);
+    this.#software?.forget(tid);
     this.#hardware?.removeThread(tid);
     this.#wait?.refresh();
     if (this.#tracees.tids.size === 0) {
@@ -333,6 +398,10 @@ export class TracedProcess implements Disposable {
 
   /** The addresses mean nothing in another program. */
   #executed(stop: Stop): void {
+    // ptrace(2), "execve(2) under ptrace": all other threads are gone, and of this one's former number nothing is told.
+    const former = Number(getEventMessage(stop.tid) ?? 0n);
+    this.#tracees.stops.clear();
+    if (former !== stop.tid) this.#tracees.forget(former);
     this.#software?.breakpoints.abandon();
     this.#endAll({ kind: 'target-gone', detail: `process ${this.pid} executed another program` });
     this.#hardware?.[Symbol.dispose]();
@@ -450,6 +519,10 @@ export class TracedProcess implements Disposable {
   [Symbol.dispose](): void {
     this.#points.clear();
     this.#software?.[Symbol.dispose]();
+    // Newborns among them: a child that was forked has breakpoints in its memory.
+    for (let heard = this.#queue.take(); heard !== undefined; heard = this.#queue.take()) {
+      if (heard.tid !== this.#doorbell) this.#handle(heard);
+    }
     this.#hardware?.[Symbol.dispose]();
     this.#memory?.[Symbol.dispose]();
     this.#wait?.[Symbol.dispose]();

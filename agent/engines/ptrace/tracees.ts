@@ -29,6 +29,8 @@ export class Tracees {
   readonly tids: Set<number> = new Set();
   /** Threads that stand still, with what they stopped for. */
   readonly stops: Map<number, Stop> = new Map();
+  /** Threads whose end was heard of while something else was waited for: whoever keeps something for each thread takes them from here. */
+  readonly ended: number[] = [];
   readonly #status = Buffer.alloc(4);
 
   constructor(pid: number) {
@@ -77,7 +79,7 @@ export class Tracees {
   poll(tid: number): boolean {
     const result = wait(tid, WALL | WNOTHREAD | WNOHANG, this.#status);
     if (result.kind === 'none') return false;
-    if (result.kind === 'exited') this.forget(tid);
+    if (result.kind === 'exited') this.end(tid);
     else this.stops.set(tid, result);
     return true;
   }
@@ -91,6 +93,29 @@ export class Tracees {
       if (waiting.length === 0 || process.hrtime.bigint() > deadlineNs) break;
       napBetween(turn);
     }
+  }
+
+  /** Lets go on by itself each thread that can be stopped in time: none waits for the others. `take` has it run. */
+  stopEach(tids: readonly number[], deadlineNs: bigint, take: (stop: Stop) => void): void {
+    let waiting = tids.filter((tid) => this.tids.has(tid));
+    for (const tid of waiting) if (!this.stops.has(tid)) this.interrupt(tid);
+    for (let turn = 0; ; turn++) {
+      waiting = waiting.filter((tid) => {
+        if (!this.tids.has(tid) || (!this.stops.has(tid) && !this.poll(tid))) return this.tids.has(tid);
+        const stop = this.stops.get(tid);
+        this.stops.delete(tid);
+        if (stop !== undefined) take(stop);
+        return false;
+      });
+      if (waiting.length === 0 || process.hrtime.bigint() > deadlineNs) return;
+      napBetween(turn);
+    }
+  }
+
+  /** A thread that ended while something else was waited for. */
+  end(tid: number): void {
+    this.forget(tid);
+    this.ended.push(tid);
   }
 
   forget(tid: number): void {
@@ -109,6 +134,11 @@ export class Tracees {
 /** The signal that a thread in signal-delivery-stop is about to get; 0 in all other stops. */
 export function pendingSignal(stop: Stop): number {
   return stop.event === 0 ? stop.signal : 0;
+}
+
+/** A thread that is about to get SIGTRAP: of a breakpoint, of a step, or of anybody. */
+export function isTrap(stop: Stop): boolean {
+  return stop.event === 0 && stop.signal === SIGTRAP;
 }
 
 /** ptrace(2), "Group-stop" under PTRACE_SEIZE. */

@@ -37,9 +37,13 @@ class TracingLoop {
   constructor(port: MessagePort, data: ThreadData) {
     this.#port = port;
     this.#doorbell = data.doorbell;
-    this.#process = new TracedProcess(data.pid, data.journal, {
-      hit: (pointId, capture) => this.#report({ kind: 'hit', pointId, capture }),
-      ended: (pointId, reason) => this.#report({ kind: 'ended', pointId, reason }),
+    this.#process = new TracedProcess(data.pid, {
+      journal: data.journal,
+      doorbell: data.doorbell,
+      reports: {
+        hit: (pointId, capture) => this.#report({ kind: 'hit', pointId, capture }),
+        ended: (pointId, reason) => this.#report({ kind: 'ended', pointId, reason }),
+      },
     });
   }
 

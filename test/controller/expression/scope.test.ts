@@ -65,6 +65,7 @@ const symbols: ModuleSymbols = {
   hasDebugInfo: true,
   frames: { findRow: () => absent('unwind-failed', 'none') },
   findFunctions: (name) => functions.filter((each) => each.name === name),
+  functionsNamed: (name) => functions.filter((each) => each.name === name),
   functionNames: () => functions.map((each) => each.name),
   sourceFiles: missing,
   findLine: missing,

@@ -34,3 +34,13 @@ test.each<[string, () => string, string, readonly string[]]>([
     .map((each) => each.name);
   expect([...new Set(names)].toSorted()).toEqual(found);
 });
+
+test.each([
+  ['_ZNK4shop5Order5totalEv', ['shop::Order::total']],
+  ['total', ['shop::Order::total']],
+  ['Order::total', []],
+  ['make_unique', []],
+])('as debug information has them: %s', (name, found) => {
+  const known = openSymbols(cplusplusProgram('g++', '-g', '-O0')).functionsNamed(name);
+  expect([...new Set(known.map((each) => each.name))]).toEqual(found);
+});

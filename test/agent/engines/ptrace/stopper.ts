@@ -33,7 +33,10 @@ function takeAll(): number {
   return cost.stoppedNs;
 }
 
-const traced = new TracedProcess(pid, tmpdir(), { hit: () => undefined, ended: () => undefined });
+const traced = new TracedProcess(pid, {
+  journal: tmpdir(),
+  reports: { hit: () => undefined, ended: () => undefined },
+});
 const counters = new SharedArrayBuffer(8 * counterSlots.length);
 const never = Uint8Array.of(0x30);
 const spec: PointSpec | undefined =
