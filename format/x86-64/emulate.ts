@@ -1,24 +1,25 @@
 /**
- * What an instruction does, of those few that can be done for a thread instead of by it: a push of a register, `nop`, `endbr64`, relative jumps. They are the
- * ones that the kernel emulates under a uprobe, and so the ones that points are put on, but for calls, which may have a shadow stack. Intel SDM
+ * What an instruction does, of those few that can be done for a thread instead of by it: a push of a register, `nop`, `endbr64`, relative jumps, and those that only compute with
+ * registers (register-operation.ts). Points are put on the first of these, for the kernel emulates them under a uprobe, too; but for calls, which may have a shadow stack. Intel SDM
  * volume 2. Pure; all others are undefined, never guessed.
  */
-import {
-  dwarfOfEncoded,
-  dwarfRegisterNames,
-  readUserRegister,
-  type UserRegisterName,
-} from '../registers/x86-64.js';
+import { readUserRegister, type UserRegisterName } from '../registers/x86-64.js';
 import { decodeInstruction } from './instruction.js';
+import {
+  decodeRegisterOperation,
+  flag,
+  registerNamed,
+  type RegisterOperation,
+  type RegisterResult,
+  runRegisterOperation,
+} from './register-operation.js';
 
-export interface Emulated {
+export interface Emulated extends RegisterResult {
   /** Where the thread goes on. */
   readonly rip: bigint;
   /** Eight bytes that come to lie below the stack pointer, which then points to them. */
   readonly pushed?: bigint;
 }
-
-const flag = { carry: 1n, parity: 1n << 2n, zero: 1n << 6n, sign: 1n << 7n, overflow: 1n << 11n } as const;
 
 /** What an instruction does wherever it stands and whatever the registers hold, or which flags decide between two ways. */
 export interface Emulation {
@@ -27,6 +28,7 @@ export interface Emulation {
   /** The same where a condition (SDM volume 1, appendix B) holds. */
   readonly branch?: { readonly condition: number; readonly advance: bigint };
   readonly pushes?: UserRegisterName;
+  readonly computes?: RegisterOperation;
 }
 
 /** `bytes`: the instruction and what may follow it; `registers`: as ptrace gives them, `rip` at the instruction. */
@@ -35,9 +37,11 @@ export function emulate(bytes: Uint8Array, registers: Uint8Array): Emulated | un
   return emulation === undefined ? undefined : runEmulation(emulation, registers);
 }
 
-export function runEmulation({ advance, branch, pushes }: Emulation, registers: Uint8Array): Emulated {
+export function runEmulation(emulation: Emulation, registers: Uint8Array): Emulated {
+  const { advance, branch, pushes, computes } = emulation;
   const isTaken = branch !== undefined && holds(branch.condition, readUserRegister(registers, 'eflags'));
   const rip = wrapped(readUserRegister(registers, 'rip') + (isTaken ? branch.advance : advance));
+  if (computes !== undefined) return { rip, ...runRegisterOperation(computes, registers) };
   return pushes === undefined ? { rip } : { rip, pushed: readUserRegister(registers, pushes) };
 }
 
@@ -51,8 +55,9 @@ export function decodeEmulation(bytes: Uint8Array): Emulation | undefined {
     const pushes = pushed(bytes, length);
     return pushes === undefined ? undefined : { advance, pushes };
   }
-  if (group !== 'jump' && group !== 'conditional jump') return undefined;
-  return decodeJump(bytes, length);
+  if (group === 'jump' || group === 'conditional jump') return decodeJump(bytes, length);
+  const computes = group === 'other' ? decodeRegisterOperation(bytes, length) : undefined;
+  return computes === undefined ? undefined : { advance, computes };
 }
 
 /** Prefixes of jumps are hints, or change their width: those are left to the processor. */
@@ -75,14 +80,11 @@ function decodeJump(bytes: Uint8Array, length: number): Emulation | undefined {
 
 const wrapped = (address: bigint): bigint => BigInt.asUintN(64, address);
 
-const named = (encoded: number): UserRegisterName | undefined =>
-  dwarfRegisterNames[dwarfOfEncoded[encoded] ?? -1];
-
 /** Without a prefix, or with REX.B alone. */
 function pushed(bytes: Uint8Array, length: number): UserRegisterName | undefined {
   const [first = 0, second = 0] = bytes;
-  if (length === 1) return named(first & 7);
-  return length === 2 && first === 0x41 ? named(8 + (second & 7)) : undefined;
+  if (length === 1) return registerNamed(first & 7);
+  return length === 2 && first === 0x41 ? registerNamed(8 + (second & 7)) : undefined;
 }
 
 /** Whether the condition of that number holds: SDM volume 1, appendix B. */

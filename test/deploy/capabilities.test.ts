@@ -12,7 +12,7 @@ import type { SnapshotJson } from '../support/documents.js';
 import { requireFeature } from '../support/require-feature.js';
 import { startAgentAsUnit, unitValues } from './unit-file.js';
 
-const wanted = ['--capture', 'order->total', '--wait', '20s'];
+const wanted = ['--capture', 'order->total', '--wait', '110s'];
 
 let workplace: Workplace;
 let service: StartedProgram;

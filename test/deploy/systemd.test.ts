@@ -148,7 +148,7 @@ test('agent and controller work as their units run them, and make no system call
   ];
   expect(target.name).toBe('checkout-servic');
   const location = [String(service.pid), errorLocation()];
-  const [snapshot] = (await workplace.json('snap', ...location, '--wait', '20s', ...at)) as [SnapshotJson];
+  const [snapshot] = (await workplace.json('snap', ...location, '--wait', '110s', ...at)) as [SnapshotJson];
   expect(snapshot.location.function).toBe('fail_order');
   await workplace.json('now', String(service.pid), ...at);
   await workplace.json('export', snapshot.id, '-o', join(workplace.folder, 'core'), ...at);

@@ -106,7 +106,7 @@ test('a point that counts: in a process that starts later, its counters as they 
   const hits = (): number => Number(statesOf(talk.events).at(-1)?.counters?.hits ?? 0);
   await until(() => expect(hits()).toBeGreaterThan(20));
   const before = hits();
-  await until(() => expect(hits()).toBeGreaterThan(before + 20));
+  await until(() => expect(hits()).toBeGreaterThan(before + 150));
   const [state] = statesOf(talk.events).slice(-1);
   expect(state).toMatchObject({
     countOnly: true,
@@ -117,6 +117,7 @@ test('a point that counts: in a process that starts later, its counters as they 
   expect(Number(fromLong(delivered))).toBe(0);
   expect(Math.abs(Number(fromLong(all)) - 2 * Number(fromLong(conditionFalse)))).toBeLessThanOrEqual(1);
 
+  // More than come while the next agent is looked at, at a hundred a second.
   const atKill = hits();
   first.kill('SIGKILL');
   await new Promise((resolve) => first.once('exit', resolve));
@@ -209,10 +210,14 @@ describe('usage above a bound', () => {
     await sleep(1500);
     expect(excesses()).toHaveLength(1);
     if (stop === '') return;
-    running.process.stdin?.write(`${stop}\n`);
-    await sleep(1500);
-    running.process.stdin?.write(`${use}\n`);
-    await until(() => expect(excesses()).toHaveLength(2));
+    // On a busy machine the agent may not have looked in the meantime: then it is one excess, and there has to be another pause.
+    for (let i = 0; i < 20 && excesses().length < 2; i++) {
+      running.process.stdin?.write(`${stop}\n`);
+      await sleep(1500);
+      running.process.stdin?.write(`${use}\n`);
+      for (let waited = 0; waited < 40 && excesses().length < 2; waited++) await sleep(100);
+    }
+    expect(excesses()).toHaveLength(2);
   });
 });
 

@@ -37,7 +37,7 @@ async function killCommand(args: readonly string[], afterMs: number): Promise<st
   const told: string[] = [];
   child.stdout.on('data', (chunk: Buffer) => told.push(chunk.toString()));
   const ended = new Promise((resolve) => child.once('exit', resolve));
-  for (let waited = 0; told.length === 0 && waited < 20_000; waited += 20) await sleep(20);
+  for (let waited = 0; told.length === 0 && waited < 100_000; waited += 20) await sleep(20);
   await sleep(afterMs);
   child.kill('SIGKILL');
   await ended;

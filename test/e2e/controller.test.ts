@@ -133,7 +133,7 @@ describe('the commands', () => {
   });
 
   test('a point on a process that does not exist yet fires in it when it starts', async () => {
-    const waiting = place.run('snap', `name:${service}`, 'pass', '--wait', '40s', '--json');
+    const waiting = place.run('snap', `name:${service}`, 'pass', '--wait', '110s', '--json');
     await expect.poll(async () => (await points())[0]?.state).toBe('pending');
     const [pending] = await points();
     expect(pending?.why).toMatch(/no (such )?process/);
@@ -175,7 +175,7 @@ describe('the controller goes and comes back', () => {
   });
 
   test('kill -9 while a command waits: it goes on waiting, and gets its snapshot', async () => {
-    const waiting = startWaiting('snap', `name:${service}`, 'pass', '--wait', '60s', '--json');
+    const waiting = startWaiting('snap', `name:${service}`, 'pass', '--wait', '110s', '--json');
     await expect.poll(waiting.stderr).toMatch(/^point \S+ /);
     controller.process.kill('SIGKILL');
     await ended(controller.process);

@@ -41,7 +41,7 @@ async function onlyTrueHits(
     '--every',
     '0s',
     '--wait',
-    '55s',
+    '110s',
   ];
   const snapshots = (await workplace.json(
     'snap',
@@ -183,7 +183,7 @@ describe('through a controller, with the agent killed meanwhile', () => {
     await workplace.startController();
     const condition = 'request.name.contains("bc") && request.headers["host"] == "example.org"';
     const asked = ['--if', condition, '--capture', 'request.name', '--hits', '20', '--every', '200ms'];
-    const snapping = workplace.json('snap', String(service.pid), location, ...asked, '--wait', '55s');
+    const snapping = workplace.json('snap', String(service.pid), location, ...asked, '--wait', '110s');
     await expect.poll(async () => (await workplace.json('snapshots')).length).toBeGreaterThanOrEqual(3);
     agent.kill('SIGKILL');
     await once(agent, 'exit');

@@ -33,7 +33,7 @@ afterAll(async () => {
 });
 
 async function until(what: string, condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 600; i++) {
+  for (let i = 0; i < 2400; i++) {
     if (condition()) return;
     await sleep(50);
   }

@@ -27,7 +27,7 @@ describe('a service in C++', () => {
     const { workplace, service, location } = running;
     const condition = 'request.name == "abc" && request.items.size() > 1 && request.coupon.has_value()';
     const snap = ['snap', String(service.pid), location, '--if', condition, '--capture', 'shop::handled'];
-    [snapshot] = (await workplace.json(...snap, '--wait', '30s')) as [SnapshotJson];
+    [snapshot] = (await workplace.json(...snap, '--wait', '110s')) as [SnapshotJson];
   });
   afterAll(async () => {
     await running?.[Symbol.asyncDispose]();
@@ -94,7 +94,7 @@ describe('a service in Rust', () => {
     await using running = await startService(rustService);
     const { workplace, service, location } = running;
     const condition = 'self.name == "abc" && self.items.len() > 1 && self.coupon.is_some()';
-    const snap = ['snap', String(service.pid), location, '--if', condition, '--wait', '30s'];
+    const snap = ['snap', String(service.pid), location, '--if', condition, '--wait', '110s'];
     const [snapshot] = (await workplace.json(...snap)) as [SnapshotJson];
     expect(snapshot.cost.faults).toBe(0);
     const self = local(snapshot.frames[0], 'self');
@@ -129,7 +129,7 @@ describe('a service in Go', () => {
     await using running = await startService(goService);
     const { workplace, service, location } = running;
     const condition = 'r.Err != nil && r.Name != "abc" && len(r.Items) == 2';
-    const snap = ['snap', String(service.pid), location, '--if', condition, '--wait', '30s'];
+    const snap = ['snap', String(service.pid), location, '--if', condition, '--wait', '110s'];
     const [snapshot] = (await workplace.json(...snap)) as [SnapshotJson];
     expect(snapshot.cost.faults).toBe(0);
     const request = local(snapshot.frames[0], 'r');

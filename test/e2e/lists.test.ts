@@ -92,7 +92,7 @@ describe.each(['uprobe', 'ptrace'])('by %s', (engine) => {
       '--engine',
       engine,
       '--wait',
-      '55s',
+      '110s',
       ...captures.flatMap((capture) => ['--capture', capture]),
     )) as [SnapshotJson];
     expect(snapshot.engine).toBe(engine);

@@ -1,5 +1,5 @@
 /** `stillframe log`: lines in order with the values of their hits, a rate that says what it left out, and nothing that stays. */
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -9,6 +9,7 @@ import { compileFixture } from '../support/compile.js';
 import { probeLinksOf } from '../support/kernel-links.js';
 import { repositoryRoot } from '../support/paths.js';
 import { type RunningProgram, startProgram } from '../support/running-program.js';
+import { uniqueName } from '../support/ticker.js';
 
 interface Line {
   readonly host?: string;
@@ -28,9 +29,15 @@ function writePolicy(workplace: Workplace, policy: object): readonly string[] {
   return ['--policy', path];
 }
 
-async function startPasses(): Promise<RunningProgram> {
+/** `name`: in `folder`, where it is looked for by name. Other tests run the same program. */
+async function startPasses(named?: {
+  readonly folder: string;
+  readonly name: string;
+}): Promise<RunningProgram> {
   const path = compileFixture('probe-lab/passes.c', { cc: 'gcc', flags: ['-g', '-O2', '-pthread'] });
-  const passes = startProgram(path, ['1']);
+  const own = named === undefined ? path : join(named.folder, named.name);
+  if (named !== undefined) copyFileSync(path, own);
+  const passes = startProgram(own, ['1']);
   await passes.nextLine();
   passes.child.stdin.write('free\n');
   return passes;
@@ -81,7 +88,8 @@ test('through a controller the same lines come, and they say where from; a comma
   await using workplace = openWorkplace();
   await workplace.startAgent({ args: writePolicy(workplace, { logRate: 50 }) });
   await workplace.startController();
-  await using passes = await startPasses();
+  const name = uniqueName();
+  await using passes = await startPasses({ folder: workplace.folder, name });
   const asked = ['log', String(passes.pid), 'pass', template] as const;
   const lines = checkLines((await workplace.json(...asked, ...options)) as Line[]);
   expect(new Set(lines.map(({ host }) => host))).toEqual(new Set([hostname()]));
@@ -93,7 +101,14 @@ test('through a controller the same lines come, and they say where from; a comma
   // Killed, it is missed at once: the controller hears that it hung up.
   const command = await workplace.startProgram(
     process.execPath,
-    [join(repositoryRoot, 'bin', 'stillframe.js'), 'log', 'name:passes', 'pass', '{request->size}', '--json'],
+    [
+      join(repositoryRoot, 'bin', 'stillframe.js'),
+      'log',
+      `name:${name}`,
+      'pass',
+      '{request->size}',
+      '--json',
+    ],
     { ready: /"text"/ },
   );
   using client = await connectAgent(workplace.environment['STILLFRAME_AGENT'] ?? '');

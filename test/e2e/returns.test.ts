@@ -18,7 +18,7 @@ afterAll(() => workplace[Symbol.asyncDispose]());
 type Captures = Readonly<Record<string, ValueJson>>;
 
 async function snap(...args: string[]): Promise<Captures> {
-  const [snapshot] = (await workplace.json('snap', ...args, '--wait', '50s')) as SnapshotJson[];
+  const [snapshot] = (await workplace.json('snap', ...args, '--wait', '110s')) as SnapshotJson[];
   return Object.fromEntries((snapshot?.captures ?? []).map((each) => [each.expression, each]));
 }
 

@@ -89,7 +89,7 @@ test('an enumeration behind a pointer, by its names; as text, too', async () => 
       line: probeLine('probe-lab', 'writes.c', 'head'),
     });
     expect(snapshot?.captures).toMatchObject([{ expression: 'head->id', value: '0' }]);
-    const text = await workplace.run('watch', pid, 'head->mode', '--wait', '20s');
+    const text = await workplace.run('watch', pid, 'head->mode', '--wait', '110s');
     expect(text.stdout).toMatch(
       /^head->mode {2}(IDLE → BUSY|BUSY → GONE|GONE → IDLE) {2}4 bytes at 0x[0-9a-f]+\nwritten by main at writes\.c:\d+$/m,
     );

@@ -1,6 +1,6 @@
 /**
- * A condition as steps that a list of calls can go through while the thread stands still (condition-records.ts): loads, sums, masks, comparisons, jumps forward. Nearly every condition
- * that somebody writes about numbers and pointers is one. What is not (products, shifts, floats) is undefined, and decided by the evaluator, as is every hit where
+ * A condition as steps that a list of calls can go through while the thread stands still (condition-records.ts): loads, sums, masks, comparisons, jumps forward: comparisons
+ * of numbers and pointers, and what joins them. What is not (products, shifts, floats) is undefined, and decided by the evaluator, as is every hit where
  * something cannot be read. Pure.
  */
 import type { Operation } from '../../../format/dwarf-op/decode.js';

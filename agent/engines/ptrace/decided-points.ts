@@ -45,7 +45,13 @@ function passingAt(
   address: bigint,
 ): DecidedSite['by'] | undefined {
   const emulation = software?.emulationAt(address);
-  return emulation === undefined || emulation.branch !== undefined ? undefined : emulation;
+  if (emulation === undefined || emulation.branch !== undefined) return undefined;
+  const { computes } = emulation;
+  if (computes === undefined) return emulation;
+  // A list has no flags, and no products.
+  const { to, value, bits } = computes;
+  if (to === undefined || computes.with !== undefined || value.index !== undefined) return undefined;
+  return { advance: emulation.advance, sets: { to, bits, base: value.base, constant: value.constant } };
 }
 
 function signallingAt(hardware: Breakpoints | undefined, address: bigint): DecidedSite['by'] | undefined {

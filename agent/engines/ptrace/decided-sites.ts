@@ -3,6 +3,7 @@
  * thread go, and waits for the next stop. Whatever else a stop may be is left to TypeScript, as if nothing had been looked at.
  */
 import { type UserRegisterName, userRegisterOffset } from '../../../format/registers/x86-64.js';
+import { flag } from '../../../format/x86-64/register-operation.js';
 import { type BatchCall, type CallBatch, Label } from '../../linux/call-batch.js';
 import { NT_PRSTATUS, type RegisterBuffer, encodeStop, siginfoOffsets } from '../../linux/ptrace.js';
 import {
@@ -20,6 +21,13 @@ import type { ConditionSteps } from './condition-steps.js';
 export interface Passing {
   readonly advance: bigint;
   readonly pushes?: UserRegisterName;
+  /** A register becomes the sum of another and a constant, of so many bits. */
+  readonly sets?: {
+    readonly to: UserRegisterName;
+    readonly bits: 32 | 64;
+    readonly base: UserRegisterName | undefined;
+    readonly constant: bigint;
+  };
 }
 
 export interface Signalling {
@@ -62,6 +70,7 @@ const trapStop = BigInt(encodeStop({ signal: 5, event: 0 }));
 /** si_code of an `int3`, and of a perf event (POLL_IN). */
 const SI_KERNEL = 0x80n;
 const POLL_IN = 1n;
+const allBits = -1n;
 const noDescriptor = -1;
 const lowHalf = 0xffff_ffffn;
 const recordsOfSite = 30 + maxDescriptors;
@@ -148,7 +157,7 @@ export class DecidedSites {
     const isTrap = 'advance' in by;
     const rip = BigInt.asIntN(64, isTrap ? address + 1n : address);
     batch.compare({ at: this.#register('rip'), value: rip }, { negative: next, positive: next });
-    if (isTrap) this.#require(trapStop, SI_KERNEL);
+    if (isTrap) this.#requireTrap();
     else this.#requireDescriptor(by);
     if (condition !== undefined) {
       const slots = batch.reserve(condition.slots);
@@ -178,6 +187,14 @@ export class DecidedSites {
     batch.compare({ at: info + BigInt(siginfoOffsets.code), mask: lowHalf, value: code }, otherwise);
   }
 
+  /** Of ours, in a thread that does not step itself. */
+  #requireTrap(): void {
+    const { undecided } = this.#place;
+    this.#require(trapStop, SI_KERNEL);
+    const otherwise = { negative: undecided, positive: undecided };
+    this.#batch.compare({ at: this.#register('eflags'), mask: flag.trap, value: 0n }, otherwise);
+  }
+
   /** Signals of the same number may come from elsewhere. */
   #requireDescriptor(by: Signalling): void {
     const batch = this.#batch;
@@ -195,7 +212,7 @@ export class DecidedSites {
   }
 
   /** As `SoftwareTracing` does. */
-  #pass({ advance, pushes }: Passing, failed: Label): void {
+  #pass({ advance, pushes, sets }: Passing, failed: Label): void {
     const batch = this.#batch;
     const [rip, rsp] = [this.#register('rip'), this.#register('rsp')];
     if (pushes !== undefined) {
@@ -210,6 +227,13 @@ export class DecidedSites {
         { negative: undecided, positive: undecided },
       );
       batch.copy({ to: rsp, from: to });
+    }
+    // It is one byte further already.
+    if (sets !== undefined) {
+      const { to, bits, base, constant } = sets;
+      const add = BigInt.asIntN(64, base === 'rip' ? constant - 1n : constant);
+      const from = base === undefined ? batch.reserve(1) : this.#register(base);
+      batch.copy({ to: this.#register(to), from, add, mask: bits === 32 ? lowHalf : allBits });
     }
     batch.copy({ to: rip, from: rip, add: advance - 1n });
     this.#call(setRegistersCall(0n, NT_PRSTATUS, this.#place.general.iovecAddress), {

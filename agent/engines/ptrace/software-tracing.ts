@@ -3,10 +3,12 @@ import { StillframeError } from '../../../format/error.js';
 import { defaultLimits } from '../../../format/limits.js';
 import {
   readUserRegister,
+  type UserRegisterName,
   userRegisterOffset,
   userRegistersBytes,
 } from '../../../format/registers/x86-64.js';
 import { runEmulation } from '../../../format/x86-64/emulate.js';
+import { flag } from '../../../format/x86-64/register-operation.js';
 import { readStatus, readThreadStat, readThreadStatus } from '../../linux/proc.js';
 import {
   NT_PRSTATUS,
@@ -228,12 +230,21 @@ export class SoftwareTracing implements Disposable {
     const emulation = this.breakpoints.emulationAt(address);
     if (registers === undefined || emulation === undefined) return undefined;
     if (readUserRegister(registers, 'rip') !== address) return undefined;
+    // Who steps itself expects a trap behind each instruction.
+    if ((readUserRegister(registers, 'eflags') & flag.trap) !== 0n) return undefined;
     const done = runEmulation(emulation, registers);
-    registers.writeBigUInt64LE(done.rip, userRegisterOffset('rip'));
-    if (done.pushed === undefined) return { tid, registers: true, from: address };
-    const to = BigInt.asUintN(64, readUserRegister(registers, 'rsp') - wordBytes);
-    registers.writeBigUInt64LE(to, userRegisterOffset('rsp'));
-    return { tid, registers: true, from: address, pushed: { address: to, value: done.pushed } };
+    const before: [UserRegisterName, bigint][] = [];
+    const set = (name: UserRegisterName, value: bigint): void => {
+      before.push([name, readUserRegister(registers, name)]);
+      registers.writeBigUInt64LE(BigInt.asUintN(64, value), userRegisterOffset(name));
+    };
+    set('rip', done.rip);
+    if (done.eflags !== undefined) set('eflags', done.eflags);
+    if (done.set !== undefined) set(done.set.register, done.set.value);
+    if (done.pushed === undefined) return { tid, registers: true, before };
+    set('rsp', readUserRegister(registers, 'rsp') - wordBytes);
+    const pushed = { address: readUserRegister(registers, 'rsp'), value: done.pushed };
+    return { tid, registers: true, before, pushed };
   }
 
   /** Lets the thread go on as {@link SoftwareHit.goOn} said, whose registers slot 0 has still. */
@@ -251,15 +262,12 @@ export class SoftwareTracing implements Disposable {
   }
 
   /** What {@link SoftwareHit.goOn} said could not be done, and slot 0 has it still: the thread runs the instruction after all. */
-  goOnItself({ tid, from, pushed }: GoOn): void {
+  goOnItself({ tid, before }: GoOn): void {
     const registers = this.#means.slots.registers(ownSlot);
-    if (from === undefined || registers === undefined) return;
-    registers.writeBigUInt64LE(from, userRegisterOffset('rip'));
-    if (pushed !== undefined) {
-      registers.writeBigUInt64LE(BigInt.asUintN(64, pushed.address + wordBytes), userRegisterOffset('rsp'));
-    }
+    if (registers === undefined || before === undefined) return;
+    for (const [name, value] of before) registers.writeBigUInt64LE(value, userRegisterOffset(name));
     this.#writeRegisters(tid);
-    this.#stepOver(tid, from);
+    this.#stepOver(tid, readUserRegister(registers, 'rip'));
   }
 
   /** Whether the thread has been at the breakpoint before, and took a signal instead of passing it. */

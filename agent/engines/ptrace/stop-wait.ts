@@ -2,6 +2,7 @@
  * To let a thread go on from a hit, to wait for the next stop of any, and to read what a hit is known by: one batch of calls. A hit whose
  * condition is false costs one of these, or none of its own where the list decides it.
  */
+import type { UserRegisterName } from '../../../format/registers/x86-64.js';
 import { CallBatch } from '../../linux/call-batch.js';
 import {
   type SignalInfo,
@@ -50,8 +51,8 @@ export interface GoOn {
   readonly tid: number;
   /** What slot 0 has is written first. */
   readonly registers: boolean;
-  /** The address of the instruction that it need not run, then. */
-  readonly from?: bigint;
+  /** What these registers were before, so that it can run the instruction itself after all. */
+  readonly before?: readonly (readonly [name: UserRegisterName, value: bigint])[];
   /** A word that is written before, as the thread itself could. */
   readonly pushed?: { readonly address: bigint; readonly value: bigint };
 }

@@ -167,7 +167,7 @@ describe('kill -9', () => {
       '--if',
       'tick->number < 0',
       '--wait',
-      '30s',
+      '110s',
       '--json',
     );
     await pointIs('armed');

@@ -192,6 +192,9 @@ describe('targets', () => {
       tracer.targets = [targetOf(2), targetOf(10 + i)];
       await new Promise((resolve) => setTimeout(resolve, 300));
     }
+    // The last of it has been seen.
+    const { looks } = tracer;
+    await until(() => expect(tracer.looks).toBeGreaterThan(looks + 1));
     expect(events).toHaveLength(before);
     held = undefined;
     letGo();
@@ -248,11 +251,12 @@ describe('logs', () => {
       appendFileSync(join(folder, 'app.log'), `error ${i}\n`);
       await new Promise((resolve) => setTimeout(resolve, 1100));
     }
-    expect(matches()).toHaveLength(2);
+    await until(() => expect(matches()).toHaveLength(2));
     held = undefined;
     letGo();
     await until(() => expect(matches().reduce((sum, { count }) => sum + count, 0)).toBe(6));
-    expect(matches()).toHaveLength(3);
+    // Of three lines that nobody took, the last may be read only now.
+    expect([3, 4]).toContain(matches().length);
     expect(matches().at(-1)?.line).toBe('error 6');
   });
 
@@ -329,7 +333,8 @@ describe('usage', () => {
   });
 
   test('a short time above is not told', async () => {
-    await ask(watch({ forMs: toLong(2000) }));
+    // Longer than once, shorter than all together.
+    await ask(watch({ forMs: toLong(3000) }));
     for (let i = 0; i < 5; i++) {
       usage = { threads: 100 };
       await new Promise((resolve) => setTimeout(resolve, 700));

@@ -99,7 +99,7 @@ async function view(id = 'p1'): Promise<PointView> {
 }
 
 async function until(what: string, check: (view: PointView) => boolean): Promise<PointView> {
-  for (let i = 0; i < 1000; i++) {
+  for (let i = 0; i < 6000; i++) {
     const state = await view();
     if (check(state)) return state;
     await new Promise((resolve) => setTimeout(resolve, 10));

@@ -4,7 +4,7 @@ import { openWorkplace, type Workplace } from '../../support/cli.js';
 import { local, type SnapshotJson } from '../../support/documents.js';
 import { crew, expectWell, library, say, startIn, startSnap } from './crew.js';
 
-const timeout = 120_000;
+const timeout = 180_000;
 
 let workplace: Workplace;
 beforeEach(async () => {
@@ -79,7 +79,7 @@ test.each([
       '--engine',
       engine,
       '--wait',
-      '20s',
+      '110s',
     );
     member.started.process.stdin?.write(`e${program}\n`);
     const result = await waiting.ended;

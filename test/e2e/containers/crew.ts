@@ -126,9 +126,12 @@ export async function startIn(
 export async function say({ started }: Member, line: string): Promise<string> {
   const before = started.lines.length;
   started.process.stdin?.write(`${line}\n`);
-  for (let i = 0; i < 1000 && started.lines.length === before; i++)
+  for (let i = 0; i < 6000; i++) {
+    const answer = started.lines[before];
+    if (answer !== undefined) return answer;
     await new Promise((resolve) => setTimeout(resolve, 10));
-  return started.lines.at(-1) ?? '';
+  }
+  throw new Error(`no answer to "${line}"`);
 }
 
 export interface WaitingSnap {

@@ -6,7 +6,7 @@ import { openWorkplace, type Workplace } from '../../support/cli.js';
 import { local, type SnapshotJson } from '../../support/documents.js';
 import { crew, expectWell, library, say, startIn, startSnap } from './crew.js';
 
-const timeout = 120_000;
+const timeout = 180_000;
 
 let workplace: Workplace;
 beforeEach(async () => {

@@ -138,8 +138,6 @@ test.each([
   ['jump with a prefix', [0x66, 0xe9, 0, 0, 0, 0]],
   ['conditional jump with a hint', [0x2e, 0x75, 0x10]],
   ['xchg r8, rax', [0x41, 0x90]],
-
-  ['mov', [0x48, 0x89, 0xe5]],
   ['cut off', []],
 ] as const)('is left to the processor: %s', (_, bytes) => {
   expect(run(bytes)).toBeUndefined();

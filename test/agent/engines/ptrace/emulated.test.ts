@@ -9,9 +9,20 @@ import { compileC } from '../../../support/compile-c.js';
 import { startProgram } from '../../../support/running-program.js';
 import { buildIdOf, symbolAddress } from './target.js';
 
-/** Places in `pass`, of which each pass comes by five: by `at_jmp` or by `at_nop`. */
-const places = ['at_push', 'at_push_r12', 'at_push_rsp', 'at_jl', 'at_jmp', 'at_nop'];
-const perPass = 5;
+/** Places in `pass`, of which each pass comes by eight: by `at_jmp` and `at_lea`, or by `at_nop` and `at_index`. */
+const places = [
+  'at_push',
+  'at_push_r12',
+  'at_push_rsp',
+  'at_mov',
+  'at_cmp',
+  'at_jl',
+  'at_lea',
+  'at_jmp',
+  'at_nop',
+  'at_index',
+];
+const perPass = 8;
 const threads = 3;
 
 const program = compileC(
@@ -23,7 +34,7 @@ const program = compileC(
 /* 2a, or 3b where a < b; -1 where the stack pointer was not pushed as it was. */
 long pass(long a, long b);
 __asm__(".text\\n"
-        ".globl pass, at_push, at_push_r12, at_push_rsp, at_jl, at_jmp, at_nop\\n"
+        ".globl pass, at_push, at_push_r12, at_push_rsp, at_mov, at_cmp, at_jl, at_lea, at_jmp, at_nop, at_index\\n"
         ".type pass, @function\\n"
         "pass:\\n"
         "at_push: pushq %rbx\\n"
@@ -32,15 +43,15 @@ __asm__(".text\\n"
         "  popq %rax\\n"
         "  cmpq %rsp, %rax\\n"
         "  jne 3f\\n"
-        "  movq %rdi, %rbx\\n"
+        "at_mov: movq %rdi, %rbx\\n"
         "  movq %rsi, %r12\\n"
-        "  cmpq %r12, %rbx\\n"
+        "at_cmp: cmpq %r12, %rbx\\n"
         "at_jl: jl 1f\\n"
-        "  leaq (%rbx,%rbx), %rax\\n"
+        "at_lea: leaq (%rbx,%rbx), %rax\\n"
         "at_jmp: jmp 2f\\n"
         "1:\\n"
         "at_nop: nopl 0(%rax,%rax)\\n"
-        "  leaq (%r12,%r12,2), %rax\\n"
+        "at_index: leaq (%r12,%r12,2), %rax\\n"
         "2: popq %r12\\n"
         "  popq %rbx\\n"
         "  ret\\n"
