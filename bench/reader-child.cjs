@@ -1,7 +1,7 @@
 // reader-child.ts, started as the commands are.
 // usage: node bench/reader-child.cjs PROGRAM FUNCTION FILE:LINE [--again]
-const { join } = require('node:path');
-const root = join(__dirname, '..');
-if (!require('../bin/bundled.js').startBundle(join(root, 'dist'), 'bench/reader-child.js')) {
+const path = require('node:path');
+const root = path.join(__dirname, '..');
+if (!require('../bin/bundled.js').startBundle(path.join(root, 'dist'), 'bench/reader-child.js')) {
   throw new Error('there is no bundle: run `npm run build`');
 }

@@ -94,6 +94,6 @@ const weight = ({ moduleId }) => seconds[/dist\/test\/(.*)\.test\.js$/.exec(modu
 
 export class LongestFirst extends BaseSequencer {
   async sort(files) {
-    return [...files].sort((a, b) => weight(b) - weight(a) || (a.moduleId < b.moduleId ? -1 : 1));
+    return files.toSorted((a, b) => weight(b) - weight(a) || (a.moduleId < b.moduleId ? -1 : 1));
   }
 }
