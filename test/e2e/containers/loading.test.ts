@@ -50,7 +50,7 @@ test.each([
     await untilWhy(awaited);
     await say(member, `d${library}`);
     if (engine === 'ptrace') {
-      await untilWhy(/delivered$|^$/);
+      await untilWhy(/delivered$|^delivered 2 hits/);
       await say(member, `d${library}`);
     }
     const ended = await waiting.ended;
