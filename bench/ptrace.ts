@@ -20,7 +20,7 @@ import { underGdb } from './under-gdb.js';
 
 const rounds = 4;
 const stopsEach = 8;
-const calls = 1000;
+const calls = 10_000;
 const hitRounds = 5;
 // NB: a process of its own, for Node takes the stops of its own children.
 const tracer = new TracerSupervisor();

@@ -71,7 +71,9 @@ export interface StopWaitOptions {
   readonly slots: RegisterSlots;
   /** Of this thread. */
   readonly limit: WaitLimit;
+  /** How a stop is waited for that TypeScript decides, and those that the list does. */
   readonly choice: LookOrSleep;
+  readonly listChoice: LookOrSleep;
   readonly sites: readonly DecidedSite[];
   readonly ahead: ReadAhead | undefined;
 }
@@ -91,6 +93,7 @@ export class StopWait implements Disposable {
   readonly #batch: CallBatch;
   readonly #slots: RegisterSlots;
   readonly #choice: LookOrSleep;
+  readonly #listChoice: LookOrSleep;
   readonly #words: WaitWords;
   readonly #going: GoOnRecords;
   readonly #waiting: SeenRecords;
@@ -102,16 +105,19 @@ export class StopWait implements Disposable {
   #seen: SeenStop | undefined;
   /** The last stop came soon after a thread was let go. */
   #isSoon = false;
+  /** The hits that the last list decided came one soon after the other. */
+  #isBusy = false;
 
-  constructor({ slots, limit, choice, sites, ahead }: StopWaitOptions) {
+  constructor({ slots, limit, choice, listChoice, sites, ahead }: StopWaitOptions) {
     this.#slots = slots;
     this.#choice = choice;
+    this.#listChoice = listChoice;
     const room = roomOf(sites);
     const records = waitRecords + room.records;
     const batch = new CallBatch(records, waitWords + room.words);
     this.#batch = batch;
     // Nothing in it leads back but looks and hits that are decided: it is never too short, which would leave a thread standing.
-    this.#maxSteps = records * (maxDecided + 2) + lookRecords * maxLooks;
+    this.#maxSteps = (records + lookRecords * maxLooks) * (maxDecided + 2);
     const words = reserveWaitWords(batch);
     this.#words = words;
     const { general } = slots.prepare(0);
@@ -131,11 +137,17 @@ export class StopWait implements Disposable {
     const batch = this.#batch;
     const { seen, other, sites } = this.#waiting;
     const manner = goOn !== undefined && this.#isSoon ? this.#choice.next() : 'sleep';
-    this.#prepare(awaited, manner);
+    const listManner = awaited.decidesForNs > 0n && this.#isBusy ? this.#listChoice.next() : 'sleep';
+    this.#prepare(awaited, { manner, listManner });
+    const beganNs = process.hrtime.bigint();
     const ended = batch.run(this.#beginning(goOn), this.#maxSteps);
     if (ended === this.#going.stuck) return stuck;
-    const hasDecided = awaited.decidesForNs > 0n && batch.read(this.#words.left) !== BigInt(maxDecided);
-    if (hasDecided) sites.tell();
+    const decided = awaited.decidesForNs > 0n ? maxDecided - Number(batch.read(this.#words.left)) : 0;
+    const hasDecided = decided > 0;
+    if (hasDecided) {
+      sites.tell();
+      this.#learnOfList(listManner, Number(process.hrtime.bigint() - beganNs) / decided);
+    }
     this.#seen = undefined;
     if (ended !== seen && ended !== other) return none;
     if (goOn !== undefined && !hasDecided) this.#learn(manner);
@@ -144,15 +156,19 @@ export class StopWait implements Disposable {
     return decodeStatus(tid, Number(batch.read(this.#words.status)));
   }
 
-  #prepare(awaited: AwaitedStops, manner: Manner): void {
+  #prepare(
+    awaited: AwaitedStops,
+    { manner, listManner }: { readonly manner: Manner; readonly listManner: Manner },
+  ): void {
     const batch = this.#batch;
-    const { signal, trap, looked, looks, left, isTimed, deadline } = this.#words;
+    const { signal, trap, looked, looks, looksAgain, left, isTimed, deadline } = this.#words;
     const expected =
       awaited.signal === undefined ? nothing : BigInt(encodeStop({ signal: awaited.signal, event: 0 }));
     batch.write(signal, expected);
     batch.write(trap, awaited.traps ? trapStop : nothing);
     batch.write(looked, 0n);
-    batch.write(looks, manner === 'look' ? BigInt(maxLooks) : 0n);
+    batch.write(looks, looksOf(manner));
+    batch.write(looksAgain, looksOf(listManner));
     batch.write(isTimed, 0n);
     const decides = awaited.decidesForNs > 0n;
     batch.write(left, decides ? BigInt(maxDecided) : 0n);
@@ -182,6 +198,12 @@ export class StopWait implements Disposable {
     const tookNs = nanoseconds(this.#stopped) - this.releasedNs;
     if (this.#isSoon) this.#choice.learn(manner, tookNs);
     this.#isSoon = tookNs < soonNs;
+  }
+
+  /** Of what each hit took, the thread's own time included: less where the other manner is better. */
+  #learnOfList(manner: Manner, tookNs: number): void {
+    if (this.#isBusy) this.#listChoice.learn(manner, tookNs);
+    this.#isBusy = tookNs < soonNs;
   }
 
   #take(tid: number): SeenStop {
@@ -232,6 +254,8 @@ export class StopWait implements Disposable {
     this.#batch[Symbol.dispose]();
   }
 }
+
+const looksOf = (manner: Manner): bigint => (manner === 'look' ? BigInt(maxLooks) : 0n);
 
 /** Of a `struct timespec`, whose parts fit into 31 bits. A number has them exactly. */
 const nanoseconds = (time: Int32Array): number => (time[0] ?? 0) * Number(nsPerSecond) + (time[2] ?? 0);

@@ -101,6 +101,7 @@ export class TracedProcess implements Disposable {
   #reader: AheadMemory | undefined;
   #checkedNs = 0n;
   readonly #choice = new LookOrSleep();
+  readonly #listChoice = new LookOrSleep();
   #limit: WaitLimit | undefined;
   #wait: StopWait | undefined;
   #isWaitStale = false;
@@ -290,6 +291,7 @@ export class TracedProcess implements Disposable {
       slots: this.#slots,
       limit: this.#limit,
       choice: this.#choice,
+      listChoice: this.#listChoice,
       sites: findDecidedSites(this.#points.values(), this.#hardware, this.#software?.breakpoints),
       ahead: findReadAhead(this.#points.values()),
     });

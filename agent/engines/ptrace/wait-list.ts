@@ -25,8 +25,8 @@ const anyThread = -1n;
 const tellingNs = 50_000_000n;
 
 /** Of the list, without sites. */
-export const waitRecords = 48;
-export const waitWords = 60;
+export const waitRecords = 52;
+export const waitWords = 62;
 /** Of a look for a stop. */
 export const lookRecords = 4;
 
@@ -41,6 +41,8 @@ export interface WaitWords {
   /** How often it has been looked for a stop, and how often that is done before it sleeps. */
   readonly looked: bigint;
   readonly looks: bigint;
+  /** The same after a hit that the list decided. */
+  readonly looksAgain: bigint;
   /** How many hits may still be decided, and until when. */
   readonly left: bigint;
   readonly deadline: bigint;
@@ -61,6 +63,7 @@ export function reserveWaitWords(batch: CallBatch): WaitWords {
     trap: batch.reserve(1),
     looked: batch.reserve(1),
     looks: batch.reserve(1),
+    looksAgain: batch.reserve(1),
     left: batch.reserve(1),
     deadline: batch.reserve(2),
     isTimed: batch.reserve(1),
@@ -164,8 +167,8 @@ function addSleep(
   { words, limit }: WaitOptions,
   to: { readonly again: Label; readonly found: Label; readonly ended: Label; readonly set: bigint },
 ): number {
-  const { tid, status, looked, looks, left, isTimed } = words;
-  const [look, sleep] = [new Label(), new Label()];
+  const { tid, status, looked, looks, looksAgain, left, isTimed } = words;
+  const [look, sleep, timed] = [new Label(), new Label(), new Label()];
   const wait = batch.compare({ at: looks, value: 0n }, { zero: sleep });
   batch.place(look);
   const tried = batch.call(waitCall(anyThread, status, WNOHANG), { negative: to.ended });
@@ -174,9 +177,13 @@ function addSleep(
   batch.compare({ at: looked, with: looks }, { negative: look, zero: sleep, positive: sleep });
   batch.place(to.again);
   batch.copy({ to: left, from: left, add: -1n });
-  batch.compare({ at: isTimed, value: 0n }, { positive: sleep });
+  batch.compare({ at: isTimed, value: 0n }, { positive: timed });
   batch.copy({ to: isTimed, from: batch.reserve(1, 1n) });
   batch.call(limit.setCall(to.set));
+  batch.place(timed);
+  batch.copy({ to: looked, from: looked, mask: 0n });
+  batch.copy({ to: looks, from: looksAgain });
+  batch.compare({ at: looks, value: 0n }, { positive: look });
   batch.place(sleep);
   const slept = batch.call(waitCall(anyThread, status), { negative: to.ended });
   batch.copy({ to: tid, from: batch.resultAddress(slept) });
