@@ -4,7 +4,7 @@
  */
 import { absent, isAbsent, type Absent } from '../../format/absent.js';
 import { decodeExpression, type Operation } from '../../format/dwarf-op/decode.js';
-import { DW_OP, operationName } from '../../format/dwarf-op/opcodes.js';
+import { DW_OP, constantOperations, operationName } from '../../format/dwarf-op/opcodes.js';
 import { StillframeError } from '../../format/error.js';
 import { dwarfRip, dwarfRsp } from '../../format/registers/x86-64.js';
 import type { CallFrameRow } from '../dwarf/call-frame.js';
@@ -122,19 +122,6 @@ const plain = new Set<number>([
   DW_OP.DW_OP_ne,
 ]);
 
-const constants = new Set<number>([
-  DW_OP.DW_OP_const1u,
-  DW_OP.DW_OP_const1s,
-  DW_OP.DW_OP_const2u,
-  DW_OP.DW_OP_const2s,
-  DW_OP.DW_OP_const4u,
-  DW_OP.DW_OP_const4s,
-  DW_OP.DW_OP_const8u,
-  DW_OP.DW_OP_const8s,
-  DW_OP.DW_OP_constu,
-  DW_OP.DW_OP_consts,
-]);
-
 /** Undefined when all went well. */
 function rewriteInto(
   out: OpWriter,
@@ -156,7 +143,7 @@ function rewriteInto(
       continue;
     }
     if (plain.has(code)) out.op(code);
-    else if (constants.has(code)) out.constant(a);
+    else if (constantOperations.has(code)) out.constant(a);
     else if (code >= DW_OP.DW_OP_lit0 && code <= DW_OP.DW_OP_lit31) out.op(code);
     else if (code === DW_OP.DW_OP_plus_uconst) out.plus(a);
     else if (code === DW_OP.DW_OP_pick || code === DW_OP.DW_OP_deref_size) out.op(code, Number(a));

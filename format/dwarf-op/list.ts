@@ -1,6 +1,6 @@
 import { StillframeError } from '../error.js';
 import { type DecodeOptions, type Operation, decodeExpression } from './decode.js';
-import { DW_OP, operationName } from './opcodes.js';
+import { DW_OP, constantOperations, operationName } from './opcodes.js';
 
 /**
  * An expression as text, spelled as readelf spells it: `DW_OP_breg7 16; DW_OP_deref`. Jumps name the offset that they lead to.
@@ -71,16 +71,7 @@ function listOperation(operation: Operation, targetOffset: number, options: Part
 }
 
 const numbered: ReadonlySet<number> = new Set([
-  DW_OP.DW_OP_const1u,
-  DW_OP.DW_OP_const1s,
-  DW_OP.DW_OP_const2u,
-  DW_OP.DW_OP_const2s,
-  DW_OP.DW_OP_const4u,
-  DW_OP.DW_OP_const4s,
-  DW_OP.DW_OP_const8u,
-  DW_OP.DW_OP_const8s,
-  DW_OP.DW_OP_constu,
-  DW_OP.DW_OP_consts,
+  ...constantOperations,
   DW_OP.DW_OP_pick,
   DW_OP.DW_OP_plus_uconst,
   DW_OP.DW_OP_regx,

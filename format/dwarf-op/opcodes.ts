@@ -188,3 +188,17 @@ const names: ReadonlyMap<number, string> = new Map(Object.entries(DW_OP).map(([n
 export function operationName(code: number): string | undefined {
   return names.get(code);
 }
+
+/** Operations that push their operand (DWARF5 2.5.1.1). `DW_OP_addr` is not one of them: what it pushes moves with its module. */
+export const constantOperations: ReadonlySet<number> = new Set([
+  DW_OP.DW_OP_const1u,
+  DW_OP.DW_OP_const1s,
+  DW_OP.DW_OP_const2u,
+  DW_OP.DW_OP_const2s,
+  DW_OP.DW_OP_const4u,
+  DW_OP.DW_OP_const4s,
+  DW_OP.DW_OP_const8u,
+  DW_OP.DW_OP_const8s,
+  DW_OP.DW_OP_constu,
+  DW_OP.DW_OP_consts,
+]);

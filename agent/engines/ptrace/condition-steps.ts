@@ -4,7 +4,7 @@
  * something cannot be read. Pure.
  */
 import type { Operation } from '../../../format/dwarf-op/decode.js';
-import { DW_OP } from '../../../format/dwarf-op/opcodes.js';
+import { DW_OP, constantOperations } from '../../../format/dwarf-op/opcodes.js';
 import { dwarfRegisterOffset, dwarfRip } from '../../../format/registers/x86-64.js';
 
 /** Slots are entries of the expression's stack, the lowest 0. */
@@ -225,22 +225,8 @@ class Planner {
 
 function constantOf({ code, a }: Operation): bigint | undefined {
   if (code >= DW_OP.DW_OP_lit0 && code <= DW_OP.DW_OP_lit31) return BigInt(code - DW_OP.DW_OP_lit0);
-  return constants.has(code) ? a : undefined;
+  return code === DW_OP.DW_OP_addr || constantOperations.has(code) ? a : undefined;
 }
-
-const constants: ReadonlySet<number> = new Set([
-  DW_OP.DW_OP_addr,
-  DW_OP.DW_OP_const1u,
-  DW_OP.DW_OP_const1s,
-  DW_OP.DW_OP_const2u,
-  DW_OP.DW_OP_const2s,
-  DW_OP.DW_OP_const4u,
-  DW_OP.DW_OP_const4s,
-  DW_OP.DW_OP_const8u,
-  DW_OP.DW_OP_const8s,
-  DW_OP.DW_OP_constu,
-  DW_OP.DW_OP_consts,
-]);
 
 function registerOf({ code, a, b }: Operation): { number: number; add: bigint } | undefined {
   if (code >= DW_OP.DW_OP_breg0 && code <= DW_OP.DW_OP_breg31) {
