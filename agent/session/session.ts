@@ -202,10 +202,11 @@ export class Session implements AsyncDisposable {
       );
     }
     const point = this.#past.makePoint(request);
-    return await this.#start(
-      point,
-      request.pids.map((pid) => ({ pid })),
-    );
+    const processes = request.pids.map((pid) => ({ pid }));
+    const view = await this.#start(point, processes);
+    // Who asked may have gone meanwhile, and will never hold it.
+    if (point.holders === 0) point.desertedMs = Date.now();
+    return view;
   }
 
   /** Throws, and the point is not known, when processes are given and none of them can be armed. */

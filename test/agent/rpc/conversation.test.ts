@@ -304,6 +304,29 @@ test('a point that lives while it is waited for lives on with those who follow i
   }
 });
 
+test('a point that lives while it is waited for goes also where who asked hung up before it was armed', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] });
+  try {
+    await session[Symbol.asyncDispose]();
+    session = makeSession();
+    const hasty = converse();
+    tracer.whileArming = () => hasty[Symbol.dispose]();
+    await say(
+      1,
+      { arm: { ...arm.arm, expiresMs: toLong(Date.now() + 3600_000), whileConnected: true } },
+      hasty,
+    );
+    expect(tracer.armed.size).toBe(1);
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(tracer.armed.size).toBe(0);
+    expect(await session.points()).toMatchObject([
+      { phase: 'ended', end: 'removed', why: 'removed, for the command that waited for it is gone' },
+    ]);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 test('who asked, why, and that it only counts is kept and told', async () => {
   const plan = encodePlan(
     planOf([siteOf({ ranges: [rangeOf('x', Uint8Array.of(0x30), Uint8Array.of(0x31))] })], {
