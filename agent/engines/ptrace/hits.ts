@@ -4,6 +4,7 @@ import { readUserRegister } from '../../../format/registers/x86-64.js';
 import { ProcessMemory } from '../../linux/memory.js';
 import type { PointEnd } from '../engine.js';
 import { AheadMemory } from './ahead.js';
+import type { ListedHit } from './decided-sites.js';
 import type { PointSpec } from './messages.js';
 import { type Mechanism, type TakenHit, TracedPoint } from './points.js';
 import type { RegisterSlots } from './registers.js';
@@ -96,6 +97,13 @@ export class Hits implements Disposable {
     }
     for (const hit of taken) this.#reported.push(() => this.#report(hit, durationNs));
     return goOn === undefined ? undefined : { goOn, points, countedNs };
+  }
+
+  /** A hit that the list of a wait took; the thread runs again. */
+  takeListed(point: TracedPoint, siteIndex: number, listed: ListedHit): void {
+    const hit = point.takeListed(siteIndex, listed, this.#means.pid);
+    if (point.isUsedUp) this.#means.disarm(point.spec.pointId);
+    if (hit !== undefined) this.#reported.push(() => this.#report(hit, listed.stoppedNs));
   }
 
   #take(points: readonly TracedPoint[], tid: number, address: bigint): TakenHit[] {

@@ -84,7 +84,10 @@ export class TracedProcess implements Disposable {
     const points = (): Iterable<TracedPoint> => this.#hits.points.values();
     this.#waiting = new Waiting({
       slots,
-      sites: () => findDecidedSites(points(), this.#hardware, this.#software?.breakpoints),
+      sites: () =>
+        findDecidedSites(points(), this.#hardware, this.#software?.breakpoints, (point, site, hit) =>
+          this.#hits.takeListed(point, site, hit),
+        ),
       ahead: () => findReadAhead(points()),
       goOn: (goOn) => this.#software?.goOn(goOn),
       goOnItself: (goOn) => this.#software?.goOnItself(goOn),
@@ -206,6 +209,8 @@ export class TracedProcess implements Disposable {
         const result = this.#waiting.next(this.#awaited());
         if (result !== undefined) return result;
         this.#settle();
+        // Hits that a list takes are not seen by anybody else.
+        if (this.#isCheckDue) this.#checkHandler();
       }
     }
   }
@@ -363,7 +368,7 @@ export class TracedProcess implements Disposable {
       return;
     }
     // Nobody stands still while /proc is read.
-    const isCheckDue = process.hrtime.bigint() - this.#checkedNs >= handlerCheckNs;
+    const isCheckDue = this.#isCheckDue;
     const stopped = {
       mechanism: 'hardware' as const,
       tid,
@@ -380,6 +385,10 @@ export class TracedProcess implements Disposable {
     const held = this.#hits.hit(stopped, mayHold, release);
     if (held !== undefined) this.#waiting.hold(held);
     return held !== undefined;
+  }
+
+  get #isCheckDue(): boolean {
+    return process.hrtime.bigint() - this.#checkedNs >= handlerCheckNs;
   }
 
   #checkHandler(): void {

@@ -81,7 +81,7 @@ export class Waiting implements Disposable {
     countLate(held, process.hrtime.bigint());
   }
 
-  /** Waits as {@link StopWait.next} does, and lets the thread run before that is held; gives undefined, without waiting, when that could not be done as it was meant. */
+  /** Waits as {@link StopWait.next} does, and lets the thread run before that is held; gives undefined when there is no stop to handle: hits were taken, or the held thread could not go on as it was meant to, and nobody was waited for. */
   next(awaited: AwaitedStops): WaitResult | undefined {
     const [held, wait] = [this.#held, this.#wait];
     this.#held = undefined;
@@ -89,7 +89,7 @@ export class Waiting implements Disposable {
     const result = wait.next(awaited, held?.goOn);
     if (result.kind !== 'stuck') {
       if (held !== undefined) countLate(held, BigInt(wait.releasedNs));
-      return result;
+      return result.kind === 'taken' ? undefined : result;
     }
     if (held === undefined) return { kind: 'none' };
     this.#means.goOnItself(held.goOn);
