@@ -69,10 +69,7 @@ export function instructionParts(bytes: Uint8Array): InstructionParts | undefine
   return { length, hasAddressSize: addressSize, ...opcodeParts(bytes, end) };
 }
 
-function opcodeParts(
-  bytes: Uint8Array,
-  at: number,
-): Pick<InstructionParts, 'map' | 'opcode' | 'modrmAt'> {
+function opcodeParts(bytes: Uint8Array, at: number): Pick<InstructionParts, 'map' | 'opcode' | 'modrmAt'> {
   const [first = 0, second = 0, third = 0] = bytes.subarray(at);
   const escapeBytes = vectorEscapes.get(first) ?? (first === 0x8f && (second & 0x1f) >= 8 ? 3 : undefined);
   if (escapeBytes !== undefined) {

@@ -157,7 +157,8 @@ function findRoom(pid: number, address: bigint): Room | undefined {
   const end = start + BigInt(segment.fileSize);
   const pageEnd = (end + pageBytes - 1n) & -pageBytes;
   const from = (end + 7n) & -8n;
-  if (from + placeBytes > pageEnd || !isOneFile(mapping, findMapping(mappings, pageEnd - 1n))) return undefined;
+  if (from + placeBytes > pageEnd || !isOneFile(mapping, findMapping(mappings, pageEnd - 1n)))
+    return undefined;
   const pristine = new Uint8Array(Number(pageEnd - from));
   const fileFrom = segment.offset + Number(from - start);
   // Behind the end of the file there are zeros.
@@ -169,7 +170,6 @@ function findRoom(pid: number, address: bigint): Room | undefined {
 /** The end of the segment is mapped from the same place of the same file. */
 function isOneFile(one: Mapping, other: Mapping | undefined): boolean {
   if (other === undefined || other.inode !== one.inode || other.device !== one.device) return false;
-  const isSamePlace =
-    other.start - one.start === BigInt(other.fileOffset) - BigInt(one.fileOffset);
+  const isSamePlace = other.start - one.start === BigInt(other.fileOffset) - BigInt(one.fileOffset);
   return isSamePlace && /^r-xp$/.test(other.permissions);
 }

@@ -24,6 +24,7 @@ import {
   PTRACE_O_TRACEVFORKDONE,
   getEventMessage,
   getSignalInfo,
+  mayHaveShadowStack,
   setOptions,
   setRegisterSet,
   sharesMemory,
@@ -126,9 +127,11 @@ export class SoftwareTracing implements Disposable {
   }
 
   /** Where a thread really is: the program counter of a trap of ours lies behind the breakpoint, and that of a copied instruction elsewhere. */
-  correct(stop: Stop, registers: Buffer): void {
+  correct(stop: Stop | undefined, registers: Buffer): void {
     const origin = this.breakpoints.displaced.originOf(readUserRegister(registers, 'rip'));
     if (origin !== undefined) registers.writeBigUInt64LE(origin.pc, userRegisterOffset('rip'));
+    // A thread that stands at a trap is let go by nobody else.
+    if (origin !== undefined || stop === undefined) return;
     const address = readUserRegister(registers, 'rip') - 1n;
     if (!this.breakpoints.owns(address)) return;
     const isOurs = isTrap(stop)
@@ -251,6 +254,10 @@ export class SoftwareTracing implements Disposable {
     if (readUserRegister(registers, 'rip') !== address) return undefined;
     // Who steps itself expects a trap behind each instruction.
     if ((readUserRegister(registers, 'eflags') & flag.trap) !== 0n) return undefined;
+    const glance = this.#means.slots.general(otherSlot);
+    if (emulation.returns !== undefined && (glance === undefined || mayHaveShadowStack(tid, glance))) {
+      return undefined;
+    }
     const done = runEmulation(emulation, registers);
     const before: [UserRegisterName, bigint][] = [];
     const set = (name: UserRegisterName, value: bigint): void => {

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openMappedFile } from '../../../../agent/targets/mapped-file.js';
 import { readMaps } from '../../../../agent/linux/proc.js';
 import { TracerSupervisor } from '../../../../agent/tracer/supervisor.js';
+import { readUserRegister } from '../../../../format/registers/x86-64.js';
 import type { Plan } from '../../../../format/plan/plan.js';
 import { compileC } from '../../../support/compile-c.js';
 import { type RunningProgram, startProgram } from '../../../support/running-program.js';
@@ -24,6 +25,9 @@ const places = [
   'at_repeat',
   'at_pop',
 ];
+/** A string instruction that takes milliseconds, and is interrupted meanwhile. */
+const longPlace = 'at_long';
+const longPasses = 100;
 const threads = 3;
 
 const source = `#define _GNU_SOURCE
@@ -33,6 +37,7 @@ const source = `#define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -64,7 +69,17 @@ __asm__(".text\\n"
         "  addq %rdx, %rax\\n"
         "at_pop: popq %rbx\\n"
         "  ret\\n"
-        ".size pass, .-pass\\n");
+        ".size pass, .-pass\\n"
+        ".globl fill, ${longPlace}\\n"
+        ".type fill, @function\\n"
+        "fill:\\n"
+        "  movl %edx, %eax\\n"
+        "  movq %rsi, %rcx\\n"
+        "${longPlace}: rep stosb\\n"
+        "  ret\\n"
+        ".size fill, .-fill\\n");
+void fill(char *to, long count, int value);
+extern char ${longPlace}[], etext[];
 #ifdef RESTARTS
 /* Somewhere in this file there is a restartable sequence. */
 __asm__(".pushsection __rseq_cs, \\"aw\\"\\n.quad 0, 0, 0, 0\\n.popsection\\n");
@@ -79,6 +94,26 @@ static void on_fault(int signal, siginfo_t *info, void *context) {
   faults++;
   if (at->uc_mcontext.gregs[REG_RIP] != (long)at_load || info->si_addr != guarded) strange++;
   mprotect(guarded, 4096, PROT_READ | PROT_WRITE);
+}
+
+static volatile long caught;
+/* Nobody is behind the code, as far as it knows. */
+static void on_alarm(int signal, siginfo_t *info, void *context) {
+  unsigned long rip = ((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP], end = (unsigned long)etext;
+  (void)signal, (void)info;
+  if (rip == (unsigned long)${longPlace}) caught++;
+  if (rip >= end && rip < (end | 4095) + 1) strange++;
+}
+
+static void fill_often(void) {
+  static char room[1 << 25];
+  struct itimerval often = { { 0, 1000 }, { 0, 1000 } }, never = { { 0, 0 }, { 0, 0 } };
+  setitimer(ITIMER_REAL, &often, 0);
+  for (int i = 1; i <= ${longPasses}; i++) {
+    fill(room, sizeof room, i);
+    if (room[0] != i || room[sizeof room - 1] != i) wrong++;
+  }
+  setitimer(ITIMER_REAL, &never, 0);
 }
 
 static void *run(void *argument) {
@@ -101,14 +136,24 @@ int main(void) {
   struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
   sigaction(SIGSEGV, &action, 0);
   guarded = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  struct sigaction alarmed = { .sa_sigaction = on_alarm, .sa_flags = SA_SIGINFO | SA_RESTART };
+  sigaction(SIGALRM, &alarmed, 0);
+  sigset_t alarms;
+  sigemptyset(&alarms);
+  sigaddset(&alarms, SIGALRM);
+  pthread_sigmask(SIG_BLOCK, &alarms, 0);
   pthread_create(&bystander, 0, rest, 0);
+  pthread_sigmask(SIG_UNBLOCK, &alarms, 0);
   puts("up");
   fflush(stdout);
   char line[64];
   while (fgets(line, sizeof line, stdin) != 0) {
     long count = atol(line);
-    passes = wrong = faults = strange = sum = 0;
-    if (line[0] == 'f') {
+    passes = wrong = faults = strange = sum = caught = 0;
+    if (line[0] == 'l') {
+      fill_often();
+      printf("%s, %ld strange, %ld wrong\\n", caught > 0 ? "caught" : "never caught", strange, wrong);
+    } else if (line[0] == 'f') {
       for (int i = 0; i < 100; i++) {
         mprotect(guarded, 4096, PROT_NONE);
         if (pass(guarded) != 120) wrong++;
@@ -127,11 +172,11 @@ int main(void) {
 const program = compileC(source, { name: 'displaced', flags: ['-g', '-O1', '-fcf-protection=none'] });
 const restarting = compileC(source, { name: 'restarting', flags: ['-g', '-O1', '-DRESTARTS'] });
 
-function planFor(path: string): Plan {
+function planFor(path: string, names: readonly string[] = places): Plan {
   return {
     version: 1,
     module: { buildId: buildIdOf(path), path },
-    sites: places.map((name) => {
+    sites: names.map((name) => {
       const linkAddress = symbolAddress(path, name);
       return { linkAddress, fileOffset: Number(linkAddress), function: 'pass', inlined: false, ranges: [] };
     }),
@@ -222,19 +267,56 @@ test('are passed without anybody else standing still, and nothing stays', { time
   await expectEnd(target);
 });
 
-test('who faults there is told the place where it faults, and passes once', { timeout: 120_000 }, async () => {
-  await using target = startProgram(program);
-  expect(await target.nextLine()).toBe('up');
-  {
-    await using tracer = startTracer();
-    await tracer.arm({ ...point, pid: target.pid, plan: planFor(program) });
-    expect(await ask(target, 'f')).toBe('100 faults, 0 strange, 0 wrong');
-    const counters = await tracer.disarm('p', target.pid);
-    expect(counters?.hits).toBe(BigInt(100 * places.length));
-  }
-  expect(changedCode(target.pid)).toBe(0);
-  await expectEnd(target);
-});
+test(
+  'who faults there is told the place where it faults, and passes once',
+  { timeout: 120_000 },
+  async () => {
+    await using target = startProgram(program);
+    expect(await target.nextLine()).toBe('up');
+    {
+      await using tracer = startTracer();
+      await tracer.arm({ ...point, pid: target.pid, plan: planFor(program) });
+      expect(await ask(target, 'f')).toBe('100 faults, 0 strange, 0 wrong');
+      const counters = await tracer.disarm('p', target.pid);
+      expect(counters?.hits).toBe(BigInt(100 * places.length));
+    }
+    expect(changedCode(target.pid)).toBe(0);
+    await expectEnd(target);
+  },
+);
+
+test(
+  'signals and looks at threads that are there find them at the instruction',
+  { timeout: 120_000 },
+  async () => {
+    await using target = startProgram(program);
+    expect(await target.nextLine()).toBe('up');
+    {
+      await using tracer = startTracer();
+      const plan = planFor(program, [longPlace, ...places]);
+      const armed = await tracer.arm({ ...point, pid: target.pid, plan });
+      const answer = ask(target, 'l');
+      const seen = new Set<bigint>();
+      const isOver = answer.then(() => true);
+      const request = { pid: target.pid, tids: [], stackBytes: 0, maxBytes: 4096, engine: 'ptrace' as const };
+      while (!(await Promise.race([isOver, Promise.resolve(false)]))) {
+        const { capture } = await tracer.now(request);
+        for (const { registers } of capture.threads) {
+          if (registers !== undefined) seen.add(readUserRegister(registers, 'rip'));
+        }
+      }
+      expect(await answer).toBe('caught, 0 strange, 0 wrong');
+      expect(seen).toContain(armed.addresses[0]);
+      const bias = (armed.addresses[0] ?? 0n) - symbolAddress(program, longPlace);
+      const end = symbolAddress(program, 'etext') + bias;
+      expect([...seen].filter((pc) => pc >= end && pc < (end | 4095n) + 1n)).toEqual([]);
+      const counters = await tracer.disarm('p', target.pid);
+      expect(counters?.hits).toBe(BigInt(longPasses));
+    }
+    expect(changedCode(target.pid)).toBe(0);
+    await expectEnd(target);
+  },
+);
 
 test('what a killed tracer leaves behind is used again', { timeout: 120_000 }, async () => {
   await using target = startProgram(program);
