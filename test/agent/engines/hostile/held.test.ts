@@ -49,7 +49,7 @@ const whyAbsent = /^it is in an uninterruptible system call and did not stop wit
 const untraced = ({ pid }: RunningProgram): void =>
   expect(threadTraces(pid).filter(({ tracer: by, state }) => by !== 0 || 'Tt'.includes(state))).toEqual([]);
 
-test('all threads, in a control group that is frozen', { timeout: 120_000 }, async (context) => {
+test('all threads, in a control group that is frozen', async (context) => {
   const freezer = '/sys/fs/cgroup/freezer';
   requireFeature(
     context,
@@ -97,7 +97,7 @@ test('all threads, in a control group that is frozen', { timeout: 120_000 }, asy
   }
 });
 
-test('one thread, in a file system that does not answer', { timeout: 120_000 }, async (context) => {
+test('one thread, in a file system that does not answer', async (context) => {
   requireFeature(context, 'FUSE', existsSync('/dev/fuse') ? undefined : 'there is no /dev/fuse');
   const mute = await mountMute();
   await using target = startProgram(hostileProgram, ['mute', mute.file]);

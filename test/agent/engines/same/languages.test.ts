@@ -173,7 +173,7 @@ function withoutStack(capture: Capture): Pick<Capture, 'ranges' | 'missing'> {
   return { ...capture, ranges: capture.ranges.filter(({ path }) => !path.startsWith('stack of ')) };
 }
 
-test.each(rows)('a plan for $what', { timeout: 60_000 }, async (row) => {
+test.each(rows)('a plan for $what', async (row) => {
   const { path, location, captures, oneAfterTheOther: apart = false } = row;
   const program = path();
   const { plan } = planPoint({
