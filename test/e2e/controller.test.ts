@@ -9,7 +9,7 @@ import type { SnapshotJson } from '../support/documents.js';
 import { buildTicker, startNamedTicker, uniqueName } from '../support/ticker.js';
 
 // Several commands, each a process, and restarts of daemons.
-vi.setConfig({ testTimeout: 150_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 /** A real agent, a real service, a controller as it is shipped, and the command line on it. */
 let place: Workplace;

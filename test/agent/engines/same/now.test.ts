@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { FileSource } from '../../../../agent/linux/file-source.js';
 import type { CapturedProcess } from '../../../../agent/tracer/client.js';
-import { TracerSupervisor } from '../../../../agent/tracer/supervisor.js';
 import { isAbsent } from '../../../../format/absent.js';
 import { toStillframeError } from '../../../../format/error.js';
 import type { CapturedThread, EngineName } from '../../../../format/capture.js';
@@ -19,12 +18,14 @@ import { placesOf, untilAtRest } from '../../../support/at-rest.js';
 import { compileFixture } from '../../../support/compile.js';
 import { compileNative, go, rustc } from '../../../support/compile-native.js';
 import { type RunningProgram, startProgram } from '../../../support/running-program.js';
+import { openToldTracer } from '../../../support/told-tracer.js';
 import { commonRegisters, coreOf } from './compare.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'stillframe-now-'));
-const tracer = new TracerSupervisor();
+const told = openToldTracer();
+const { tracer } = told;
 afterAll(async () => {
-  await tracer[Symbol.asyncDispose]();
+  await told[Symbol.asyncDispose]();
   rmSync(folder, { recursive: true, force: true });
 });
 
