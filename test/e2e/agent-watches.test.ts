@@ -1,5 +1,5 @@
 /** What an agent tells a controller that watches: the agent as it is shipped, over its socket, of processes and files that are real. */
-import { readFileSync, renameSync, writeFileSync, appendFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -117,17 +117,18 @@ test('a point that counts: in a process that starts later, its counters as they 
   expect(Number(fromLong(delivered))).toBe(0);
   expect(Math.abs(Number(fromLong(all)) - 2 * Number(fromLong(conditionFalse)))).toBeLessThanOrEqual(1);
 
-  // More than come while the next agent is looked at, at a hundred a second.
-  const atKill = hits();
   first.kill('SIGKILL');
   await new Promise((resolve) => first.once('exit', resolve));
+  const goneMs = performance.now();
   await workplace.startAgent();
   const again = converse();
   const followed = await again.ask({ followPoints: { pointIds: ['0000000000c1-01234567'] } });
   expect(followed.points?.points).toHaveLength(1);
   await again.ask({ listPoints: { watchMs: 200 } });
   await until(() => expect(statesOf(again.events).at(-1)?.processes?.[0]?.pid).toBe(ticker.pid));
-  expect(Number(statesOf(again.events).at(-1)?.counters?.hits ?? 0)).toBeLessThan(atKill);
+  // It passes a hundred times a second at most: what the first agent counted is not in it.
+  const since = Number(statesOf(again.events).at(-1)?.counters?.hits ?? 0);
+  expect(since).toBeLessThanOrEqual((performance.now() - goneMs) / 10 + 1);
   const removed = await again.ask({ disarm: { pointId: '0000000000c1-01234567' } });
   expect(removed.pointState).toMatchObject({ end: 'removed' });
 });
@@ -192,10 +193,12 @@ describe('usage above a bound', () => {
     ['descriptors', Resource.RESOURCE_DESCRIPTORS, 30, 'f', ''],
   ] as const)('%s', async (_, resource, above, use, stop) => {
     await workplace.startAgent();
-    const running = await workplace.startProgram(consumer, [], { ready: /^ready$/, stdin: true });
+    const path = join(workplace.folder, name);
+    copyFileSync(consumer, path);
+    const running = await workplace.startProgram(path, [], { ready: /^ready$/, stdin: true });
     const talk = converse();
     await talk.ask({
-      watchUsage: { watchId: 'u', selector: 'name:consumer', resource, above, forMs: toLong(800) },
+      watchUsage: { watchId: 'u', selector: `name:${name}`, resource, above, forMs: toLong(800) },
     });
     const excesses = (): stillframe.v1.UsageExceeded.$Properties[] =>
       talk.events.flatMap(({ usageExceeded }) => usageExceeded ?? []);
@@ -206,7 +209,8 @@ describe('usage above a bound', () => {
     const [excess] = excesses();
     expect(excess?.target?.pid).toBe(running.pid);
     expect(excess?.value).toBeGreaterThan(above);
-    expect(excess?.value).toBeLessThan(above * 20);
+    // The time of one thread is told in hundredths of a second: of a short while it may seem to be more than all.
+    expect(excess?.value).toBeLessThan(above * 40);
     await sleep(1500);
     expect(excesses()).toHaveLength(1);
     if (stop === '') return;
@@ -234,6 +238,6 @@ test('a controller that asks without end and does not read costs little, and oth
   const startedMs = performance.now();
   expect((await friend.ask({ greeting: { version: 'x' } })).body).toBe('hello');
   expect((await friend.ask({ listPoints: {} })).body).toBe('points');
-  expect(performance.now() - startedMs).toBeLessThan(10_000);
+  expect(performance.now() - startedMs).toBeLessThan(30_000);
   expect(rss() - before).toBeLessThan(300_000);
 });

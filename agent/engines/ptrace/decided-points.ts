@@ -70,7 +70,9 @@ function passingAt(
 ): DecidedSite['by'] | undefined {
   const emulation = software?.emulationAt(address);
   if (emulation === undefined || emulation.branch !== undefined) return undefined;
-  const { computes } = emulation;
+  const { computes, returns } = emulation;
+  // Whether there is a shadow stack is asked each time.
+  if (returns !== undefined) return undefined;
   if (computes === undefined) return emulation;
   // A list has no flags, and no products.
   const { to, value, bits } = computes;
