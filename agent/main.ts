@@ -14,6 +14,7 @@ import { defaultPolicy, readPolicy } from './policy/policy.js';
 import { dial } from './rpc/dial.js';
 import { listen, type ListeningServer } from './rpc/server.js';
 import { tlsFilesFrom } from '../format/tls-files.js';
+import { openOwnSpool } from './session/own-spool.js';
 import { PointRecords } from './session/point-records.js';
 import { Session } from './session/session.js';
 import { defaultSpoolBytes, Spool } from './session/spool.js';
@@ -78,12 +79,14 @@ async function run(options: AgentOptions): Promise<void> {
 
   const spoolFolder = options.spool ?? defaultSpool();
   log.info({ version, pid: process.pid, spool: spoolFolder, policy: options.policy }, 'starting');
-  const spool = new Spool({ folder: spoolFolder, maxBytes: spoolBytes });
-  const stopped = stopSignal(options.temporary === true);
+  const isTemporary = options.temporary === true;
+  using ownSpool = isTemporary ? openOwnSpool(spoolFolder) : undefined;
+  using _folders = isTemporary ? socketFolders(endpoints) : undefined;
+  const spool = new Spool({ folder: ownSpool?.folder ?? spoolFolder, maxBytes: spoolBytes });
+  const stopped = stopSignal(isTemporary);
   const tracer = new TracerSupervisor({ log: (level, message) => log[level]({ from: 'tracer' }, message) });
   // Points of an agent for one command end with that command.
-  const records =
-    options.temporary === true ? {} : { records: new PointRecords(join(spoolFolder, 'points')) };
+  const records = isTemporary ? {} : { records: new PointRecords(join(spoolFolder, 'points')) };
   await using session = new Session({ tracer, spool, policy, host: hostname(), log, ...records });
   await using watches = new Watches({ tracer, targets: session.targets, gate: session.gate, log });
   await tracer.start();
@@ -109,21 +112,24 @@ async function run(options: AgentOptions): Promise<void> {
   } finally {
     dialing?.[Symbol.dispose]();
     await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
-    if (options.temporary === true) removeSocketFolders(endpoints);
   }
 }
 
-/** The command that made them may have been killed. What is not empty was not made for this agent alone. */
-function removeSocketFolders(endpoints: readonly Endpoint[]): void {
-  for (const endpoint of endpoints) {
-    if (endpoint.kind !== 'unix') continue;
-    try {
-      rmdirSync(dirname(endpoint.path));
-    } catch (error) {
-      const code = error instanceof Error && 'code' in error ? error.code : undefined;
-      if (code !== 'ENOTEMPTY' && code !== 'ENOENT') throw error;
-    }
-  }
+/** The command that wanted them may be gone. What is not empty was not made for this agent alone. */
+function socketFolders(endpoints: readonly Endpoint[]): Disposable {
+  return {
+    [Symbol.dispose]() {
+      for (const endpoint of endpoints) {
+        if (endpoint.kind !== 'unix') continue;
+        try {
+          rmdirSync(dirname(endpoint.path));
+        } catch (error) {
+          const code = error instanceof Error && 'code' in error ? error.code : undefined;
+          if (code !== 'ENOTEMPTY' && code !== 'ENOENT') throw error;
+        }
+      }
+    },
+  };
 }
 
 function stopSignal(temporary: boolean): Promise<string> {
@@ -164,6 +170,10 @@ function hello(capabilities: readonly string[]): stillframe.v1.Hello.$Properties
 }
 
 async function main(): Promise<void> {
+  // Whoever started this one may be gone before it can be told that it is ready.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
   try {
     const command = makeCommand().allowExcessArguments(false).parse();
     await run(command.opts<AgentOptions>());

@@ -101,6 +101,7 @@ function answers(
     case 'resume':
     case 'core':
     case 'unwatch':
+    case 'cancel':
     case undefined:
       return [{ done: {} }];
   }

@@ -12,6 +12,8 @@ import type { PointView } from '../session/point.js';
 import type { SessionLog } from '../session/session-log.js';
 import type { Session } from '../session/session.js';
 import type { SpooledSnapshot } from '../session/spool.js';
+import { checkAwaited } from '../tracer/abandoned.js';
+import type { CoreProgress } from '../tracer/client.js';
 import type { Watches } from '../watch/watches.js';
 import {
   coreOrderFrom,
@@ -43,6 +45,18 @@ export interface ConversationOptions {
 
 type Answer = Omit<EventProperties, 'request'>;
 
+interface AwaitedWork {
+  readonly request: bigint;
+  readonly abort: AbortController;
+}
+
+/** What a snapshot answers. */
+interface Asked {
+  readonly request: Command['request'];
+  /** Aborted when nobody waits for it any more. */
+  readonly signal: AbortSignal;
+}
+
 const chunkBytes = 512 * 1024;
 const heartbeatMs = 10_000;
 /** Points, alive or not, whose states and snapshots one conversation may want. */
@@ -54,6 +68,10 @@ export class Conversation implements Disposable {
   readonly #holds = new Map<string, Disposable>();
   /** Sent or being sent, and not asked for again. */
   readonly #shipped = new Set<string>();
+  /** Commands that somebody waits for here, and what they are to bring. */
+  readonly #awaited = new Set<AwaitedWork>();
+  /** Snapshots that such commands brought, until they are acknowledged: nobody else asks for them. */
+  readonly #asked = new Set<string>();
   readonly #subscription: Disposable;
   readonly #heartbeat: NodeJS.Timeout;
   readonly #outbox: Outbox;
@@ -109,6 +127,8 @@ export class Conversation implements Disposable {
     this.#outbox[Symbol.dispose]();
     for (const hold of this.#holds.values()) hold[Symbol.dispose]();
     this.#holds.clear();
+    for (const { abort } of this.#awaited) abort.abort();
+    for (const id of this.#asked) this.#drop(id);
   }
 
   async #answer(command: Command): Promise<Answer | undefined> {
@@ -134,25 +154,19 @@ export class Conversation implements Disposable {
       }
       case 'listPoints':
         return await this.#listPoints(command.listPoints);
-      case 'now': {
-        const snapshot = await session.now(nowOrderFrom(command.now));
-        await this.#ship(snapshot, command.request);
+      case 'now':
+        await this.#bring(command.request, () => session.now(nowOrderFrom(command.now)));
         return undefined;
-      }
-      case 'core': {
-        const { request = null } = command;
-        const snapshot = await session.core(coreOrderFrom(command.core), (doneBytes, totalBytes) => {
-          this.#outbox.post(`core ${fromLong(request)}`, () => ({
-            request,
-            coreProgress: { doneBytes: toLong(doneBytes), totalBytes: toLong(totalBytes) },
-          }));
-        });
-        await this.#ship(snapshot, request);
+      case 'core':
+        await this.#core(command.request, command.core);
         return undefined;
+      case 'cancel': {
+        const request = fromLong(command.cancel.request);
+        for (const awaited of this.#awaited) if (awaited.request === request) awaited.abort.abort();
+        return { done: {} };
       }
       case 'acknowledgeSnapshot':
-        session.acknowledge(command.acknowledgeSnapshot.snapshotId ?? '');
-        this.#shipped.delete(command.acknowledgeSnapshot.snapshotId ?? '');
+        this.#drop(command.acknowledgeSnapshot.snapshotId ?? '');
         return { done: {} };
       case 'fetchSnapshots':
         return { fetched: { count: await this.#fetch(command.fetchSnapshots.pointIds ?? []) } };
@@ -162,7 +176,9 @@ export class Conversation implements Disposable {
       }
       case 'measure': {
         const request = measureRequestFrom(command.measure);
-        const { engine, counters } = await session.measure(request);
+        const { engine, counters } = await this.#await(command.request, (signal) =>
+          session.measure(request, signal),
+        );
         return {
           measured: { engine, durationMs: toLong(request.durationMs), counters: countersMessage(counters) },
         };
@@ -181,6 +197,54 @@ export class Conversation implements Disposable {
       case undefined:
         throw new StillframeError('unsupported', 'unknown command: the controller is newer than this agent');
     }
+  }
+
+  /** Work that goes on for as long as this conversation, and whoever asked here, waits for it. */
+  async #await<T>(request: Command['request'], work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const awaited: AwaitedWork = { request: fromLong(request), abort: new AbortController() };
+    if (this.#closed) awaited.abort.abort();
+    this.#awaited.add(awaited);
+    try {
+      return await work(awaited.abort.signal);
+    } finally {
+      this.#awaited.delete(awaited);
+    }
+  }
+
+  /** Ships a snapshot that was asked for here. It is gone when nobody waits for it any more. */
+  async #bring(
+    request: Command['request'],
+    take: (signal: AbortSignal) => Promise<SpooledSnapshot>,
+  ): Promise<void> {
+    await this.#await(request, async (signal) => {
+      const snapshot = await take(signal);
+      this.#asked.add(snapshot.id);
+      try {
+        checkAwaited(signal);
+        await this.#ship(snapshot, { request, signal });
+      } catch (error) {
+        this.#drop(snapshot.id);
+        throw error;
+      }
+    });
+  }
+
+  async #core(request: Command['request'], core: stillframe.v1.Core.$Properties): Promise<void> {
+    await this.#bring(request, (signal) => {
+      const progress: CoreProgress = (doneBytes, totalBytes) =>
+        this.#outbox.post(`core ${fromLong(request)}`, () => ({
+          request: request ?? null,
+          coreProgress: { doneBytes: toLong(doneBytes), totalBytes: toLong(totalBytes) },
+        }));
+      return this.#options.session.core(coreOrderFrom(core), progress, signal);
+    });
+  }
+
+  /** It is stored elsewhere, or nobody wants it. */
+  #drop(id: string): void {
+    this.#options.session.acknowledge(id);
+    this.#shipped.delete(id);
+    this.#asked.delete(id);
   }
 
   async #targetFacts(pid: number): Promise<Answer> {
@@ -289,26 +353,23 @@ export class Conversation implements Disposable {
   }
 
   /** One after another. */
-  #ship(snapshot: SpooledSnapshot, request?: Command['request']): Promise<void> {
+  #ship(snapshot: SpooledSnapshot, asked?: Asked): Promise<void> {
     if (this.#shipped.has(snapshot.id)) return this.#shipping;
     this.#shipped.add(snapshot.id);
-    const sending = this.#shipping.then(() => this.#sendSnapshot(snapshot, request ?? null));
+    const sending = this.#shipping.then(() => this.#sendSnapshot(snapshot, asked));
     this.#shipping = sending.catch((error: unknown) => {
       this.#shipped.delete(snapshot.id);
       if (this.#closed) return;
       const { message } = toStillframeError(error);
       this.#options.log.warn({ snapshot: snapshot.id, error: message }, 'cannot send a snapshot');
     });
-    return request === undefined ? this.#shipping : sending;
+    return asked === undefined ? this.#shipping : sending;
   }
 
-  async #sendSnapshot(
-    { id, point, size, sha256 }: SpooledSnapshot,
-    request: Command['request'],
-  ): Promise<void> {
+  async #sendSnapshot({ id, point, size, sha256 }: SpooledSnapshot, asked: Asked | undefined): Promise<void> {
     const path = this.#options.session.spool.pathOf(id);
     if (path === undefined) return;
-    const envelope = { request: request ?? null };
+    const envelope = { request: asked?.request ?? null };
     const file = await open(path, 'r');
     try {
       await this.#send({
@@ -316,6 +377,7 @@ export class Conversation implements Disposable {
         snapshotBegin: { snapshotId: id, pointId: point, size: toLong(size), sha256 },
       });
       for (let offset = 0; offset < size;) {
+        checkAwaited(asked?.signal);
         const length = Math.min(chunkBytes, size - offset);
         const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset);
         if (bytesRead === 0) throw new StillframeError('internal', `the spool lost bytes of snapshot ${id}`);

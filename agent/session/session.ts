@@ -146,6 +146,8 @@ export class Session implements AsyncDisposable {
       passed: (pointIds) => this.#suspending.passed(pointIds),
       restarted: (reason) => void this.#restarted(reason),
     });
+    // Whoever asked an agent before this one for a snapshot of now, or for a core, waited for it there.
+    for (const { id, point } of spool.list()) if (point === '') spool.remove(id);
     this.#timer = setInterval(() => void this.#tick(), tickMs);
   }
 
@@ -320,17 +322,22 @@ export class Session implements AsyncDisposable {
     return this.#store(captured);
   }
 
-  async core(order: SessionCoreOrder, progress: CoreProgress): Promise<SpooledSnapshot> {
+  /** Aborted, nothing is kept of it. */
+  async core(
+    order: SessionCoreOrder,
+    progress: CoreProgress,
+    signal?: AbortSignal,
+  ): Promise<SpooledSnapshot> {
     const { gate, tracer, spool } = this;
     const { host, log } = this.#options;
-    return await takeCore({ gate, tracer, spool, host, log }, order, progress);
+    return await takeCore({ gate, tracer, spool, host, log }, order, { progress, signal });
   }
 
-  async measure(request: MeasureRequest): Promise<Measured> {
+  async measure(request: MeasureRequest, signal?: AbortSignal): Promise<Measured> {
     this.gate.policy.checkPoint({ ...request, maxHits: 1, expiresMs: 0 });
     await this.gate.checkPrograms([request.pid]);
     return await this.gate.withEngine(request.engine, (engine) =>
-      this.tracer.measure({ ...request, ...engine }),
+      this.tracer.measure({ ...request, ...engine }, signal),
     );
   }
 

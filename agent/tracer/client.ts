@@ -38,11 +38,12 @@ export interface TracerClient extends AsyncDisposable {
   /** Of all that is armed now, for those points. */
   counters(pointIds: readonly string[]): Promise<readonly ProcessCounters[]>;
   now(request: NowRequest & { readonly engine?: EngineName }): Promise<CapturedProcess>;
-  /** Writes a whole core to a file. */
-  core(order: CoreOrder, progress: CoreProgress): Promise<MadeCore>;
-  /** Counts hits of the plan's sites and condition, collects nothing. */
+  /** Writes a whole core to a file. Aborted, it rejects when copy and file are gone. */
+  core(order: CoreOrder, progress: CoreProgress, signal?: AbortSignal): Promise<MadeCore>;
+  /** Counts hits of the plan's sites and condition, collects nothing. Aborted, it rejects when nothing is armed any more. */
   measure(
     request: MeasureRequest,
+    signal?: AbortSignal,
   ): Promise<{ readonly engine: EngineName; readonly counters: PointCounters }>;
   /** Set once, before the first `arm`. */
   listen(listener: TracerListener): void;

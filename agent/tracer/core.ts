@@ -3,6 +3,7 @@ import type { EngineName, ProcessFacts } from '../../format/capture.js';
 import { describeCore, layoutCore } from '../../format/core/write.js';
 import type { CopiedProcess } from '../engines/engine.js';
 import { PageMap } from '../linux/pagemap.js';
+import { checkAwaited } from './abandoned.js';
 import { writeCoreFile, type CoreProgress } from './core-file.js';
 import { chooseMemory } from './core-memory.js';
 import { makeHeading } from './heading.js';
@@ -31,10 +32,16 @@ export interface MadeCore {
 
 const pageBytes = 4096;
 
+export interface CoreSource {
+  readonly copied: CopiedProcess;
+  readonly facts: ProcessFacts;
+  /** Aborted: nobody waits for it any more, and no file is left. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 export async function writeCopiedCore(
   order: CoreOrder,
-  copied: CopiedProcess,
-  facts: ProcessFacts,
+  { copied, facts, signal }: CoreSource,
   progress: CoreProgress,
 ): Promise<MadeCore> {
   using ofCopy = new PageMap(copied.pid);
@@ -63,9 +70,13 @@ export async function writeCopiedCore(
   );
   const segments = pieces.map(({ address, length, permissions }) => ({ address, size: length, permissions }));
   const layout = layoutCore(content, { note, segments, alignment: pageBytes });
+  const checkStay = (): void => {
+    checkAwaited(signal);
+    copied.checkStay();
+  };
   const { storedBytes, durationMs } = await writeCoreFile(
     order.file,
-    { ...layout, pieces, pid: copied.pid, checkStay: () => copied.checkStay() },
+    { ...layout, pieces, pid: copied.pid, checkStay },
     progress,
   );
   return {

@@ -28,6 +28,19 @@ const service = new TracerService(allEngines({ journalFolder }), {
   log: (level, message) => send({ kind: 'log', level, message }),
 });
 
+/** Calls that may be cancelled, by their ids. */
+const cancels = new Map<number, AbortController>();
+
+async function cancellable<T>(id: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const cancel = new AbortController();
+  cancels.set(id, cancel);
+  try {
+    return await work(cancel.signal);
+  } finally {
+    cancels.delete(id);
+  }
+}
+
 function run(message: ToTracer): unknown {
   switch (message.call) {
     case 'probeEngines':
@@ -53,11 +66,18 @@ function run(message: ToTracer): unknown {
     case 'now':
       return service.now(message.parameters);
     case 'core':
-      return service.core(message.parameters, (doneBytes, totalBytes) =>
-        send({ kind: 'progress', id: message.id, doneBytes, totalBytes }),
+      return cancellable(message.id, (signal) =>
+        service.core(
+          message.parameters,
+          (doneBytes, totalBytes) => send({ kind: 'progress', id: message.id, doneBytes, totalBytes }),
+          signal,
+        ),
       );
     case 'measure':
-      return service.measure(message.parameters);
+      return cancellable(message.id, (signal) => service.measure(message.parameters, signal));
+    case 'cancel':
+      cancels.get(message.parameters.id)?.abort();
+      return null;
     case 'shutdown':
       return service.shutdown().then(() => null);
     default:

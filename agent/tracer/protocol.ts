@@ -45,6 +45,8 @@ export interface Calls {
     parameters: MeasureRequest;
     result: { readonly engine: EngineName; readonly counters: PointCounters };
   };
+  /** Nobody waits for what the call of that id was to bring: `core` and `measure` end early, and fail. */
+  cancel: { parameters: { readonly id: number }; result: null };
   /** Disarms everything; after the reply the tracer exits. */
   shutdown: { parameters: null; result: null };
 }

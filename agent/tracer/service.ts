@@ -13,6 +13,7 @@ import { refuse32Bit } from '../targets/program-class.js';
 import { readUsage } from '../targets/usage.js';
 import { ProcessTable, hostProcesses } from '../targets/process-table.js';
 import { findProcess, listProcesses } from '../targets/processes.js';
+import { checkAwaited, pause } from './abandoned.js';
 import { matches } from './select.js';
 import { type ChoiceRequest, chooseForCore, chooseForNow, chooseForPoint } from './choose.js';
 import type {
@@ -184,16 +185,17 @@ export class TracerService {
     throw failures[0] ?? new StillframeError('internal', 'no engine was tried');
   }
 
-  async core(order: CoreOrder, progress: CoreProgress): Promise<MadeCore> {
+  async core(order: CoreOrder, progress: CoreProgress, signal?: AbortSignal): Promise<MadeCore> {
     refuse32Bit(order.pid);
     const { engines } = chooseForCore(await this.#choice(order.engine));
     let first: StillframeError | undefined;
     for (const engine of engines) {
+      checkAwaited(signal);
       try {
         // Before the copy: it is of the process as it is then, and nothing is known of the process after its end.
         const { facts } = this.#factsOf(order.pid);
         await using copied = await engine.copy?.({ pid: order.pid });
-        if (copied !== undefined) return await writeCopiedCore(order, copied, facts, progress);
+        if (copied !== undefined) return await writeCopiedCore(order, { copied, facts, signal }, progress);
       } catch (error) {
         first ??= toStillframeError(error);
       }
@@ -204,6 +206,7 @@ export class TracerService {
   /** Counts what the point would see, and collects nothing. */
   async measure(
     request: MeasureRequest,
+    signal?: AbortSignal,
   ): Promise<{ readonly engine: EngineName; readonly counters: PointCounters }> {
     const pointId = `measurement ${++this.#measurements}`;
     const { point } = await this.#armFirst(
@@ -214,12 +217,13 @@ export class TracerService {
     this.#looks.add(measured);
     this.#measured.add(measured);
     try {
-      await new Promise((resolve) => setTimeout(resolve, request.durationMs));
+      await pause(request.durationMs, signal);
     } finally {
       this.#looks.remove(measured);
       this.#measured.delete(measured);
       await point.disarm();
     }
+    checkAwaited(signal);
     return { engine: point.engine, counters: point.counters() };
   }
 

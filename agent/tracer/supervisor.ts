@@ -27,6 +27,7 @@ import type {
   TracerListener,
   UsageRequest,
 } from './client.js';
+import { checkAwaited } from './abandoned.js';
 import type { CallName, Calls, FromTracer } from './protocol.js';
 
 export interface SupervisorOptions {
@@ -59,6 +60,12 @@ interface PendingCall {
   readonly timer: NodeJS.Timeout;
   /** Puts the end of the time off. */
   readonly progress?: CoreProgress | undefined;
+}
+
+interface CallOptions {
+  readonly timeoutMs: number;
+  readonly progress?: CoreProgress | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 interface Tracer {
@@ -136,13 +143,15 @@ export class TracerSupervisor implements TracerClient {
   now(request: NowRequest & { readonly engine?: EngineName }): Promise<CapturedProcess> {
     return this.#call('now', request);
   }
-  core(order: CoreOrder, progress: CoreProgress): Promise<MadeCore> {
-    return this.#call('core', order, this.#options.callTimeoutMs, progress);
+  core(order: CoreOrder, progress: CoreProgress, signal?: AbortSignal): Promise<MadeCore> {
+    return this.#call('core', order, { progress, signal });
   }
   measure(
     request: MeasureRequest,
+    signal?: AbortSignal,
   ): Promise<{ readonly engine: EngineName; readonly counters: PointCounters }> {
-    return this.#call('measure', request, this.#options.callTimeoutMs + request.durationMs);
+    const timeoutMs = this.#options.callTimeoutMs + request.durationMs;
+    return this.#call('measure', request, { timeoutMs, signal });
   }
 
   /** Disarms everything and ends the tracer. */
@@ -170,21 +179,24 @@ export class TracerSupervisor implements TracerClient {
   async #call<N extends CallName>(
     call: N,
     parameters: Calls[N]['parameters'],
-    timeoutMs: number = this.#options.callTimeoutMs,
-    progress?: CoreProgress,
+    options: Partial<CallOptions> = {},
   ): Promise<Calls[N]['result']> {
     const { child, ready } = await this.#current();
     await ready;
-    return this.#send(child, call, parameters, { timeoutMs, progress });
+    checkAwaited(options.signal);
+    return this.#send(child, call, parameters, { timeoutMs: this.#options.callTimeoutMs, ...options });
   }
 
   #send<N extends CallName>(
     child: ChildProcess,
     call: N,
     parameters: Calls[N]['parameters'],
-    { timeoutMs, progress }: { readonly timeoutMs: number; readonly progress?: CoreProgress | undefined },
+    { timeoutMs, progress, signal }: CallOptions,
   ): Promise<Calls[N]['result']> {
     const id = ++this.#lastId;
+    // The answer is waited for all the same: then nothing of it is left.
+    const cancel = (): void => this.#tell(child, 'cancel', { id });
+    signal?.addEventListener('abort', cancel, { once: true });
     const reply = new Promise<unknown>((resolve, reject) => {
       const fail = (message: string): void => {
         clearTimeout(timer);
@@ -205,7 +217,12 @@ export class TracerSupervisor implements TracerClient {
       });
     });
     // What comes back is what the call promises: the tracer is of the same build.
-    return reply as Promise<Calls[N]['result']>;
+    return reply.finally(() => signal?.removeEventListener('abort', cancel)) as Promise<Calls[N]['result']>;
+  }
+
+  /** Nobody waits for the answer; a tracer that is gone has nothing left to do it to. */
+  #tell<N extends CallName>(child: ChildProcess, call: N, parameters: Calls[N]['parameters']): void {
+    if (child.connected) child.send({ id: ++this.#lastId, call, parameters }, () => undefined);
   }
 
   #spawn(): Tracer {

@@ -68,6 +68,15 @@ export interface AgentListener {
 /** What a conversation offers, whoever opened its stream; for fakes in tests, too. */
 export type AgentConversation = Pick<AgentClient, keyof AgentClient>;
 
+/** What is particular to a call. */
+interface CallOptions {
+  readonly timeoutMs?: number;
+  readonly progress?: CoreProgress;
+  readonly maxBytes?: number;
+  /** Aborted: nobody waits for the answer, and the agent need not bring it about. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 type Body = NonNullable<Event['body']>;
 type Answer<B extends Body> = Extract<Event, { body?: B }>;
 
@@ -78,7 +87,8 @@ interface Pending {
   /** Put off by each piece of a snapshot, where one is awaited. */
   deadlineMs: number;
   readonly timeoutMs: number;
-  /** The snapshot that answers it, once it is stored. */
+  /** The snapshot that answers it, while it comes, and once it is stored. */
+  coming?: string;
   record?: SnapshotRecord;
   /** Of a core. */
   readonly progress?: CoreProgress;
@@ -209,7 +219,7 @@ export class AgentClient implements Disposable {
     );
   }
 
-  async now(order: NowOrder): Promise<SnapshotRecord> {
+  async now(order: NowOrder, signal?: AbortSignal): Promise<SnapshotRecord> {
     const command = {
       now: {
         pid: order.pid,
@@ -219,26 +229,15 @@ export class AgentClient implements Disposable {
         engine: order.engine,
       },
     };
-    return await this.#call('snapshotEnd', command, (event, { record }) => {
-      if (record !== undefined) return record;
-      const id = event.snapshotEnd.snapshotId ?? '';
-      throw new StillframeError('internal', `snapshot ${id} did not reach the store`);
-    });
+    return await this.#call('snapshotEnd', command, recordOf, { signal });
   }
 
   /** The whole memory; put off is its end by each piece of news. */
-  async core(order: CoreOrder, progress: CoreProgress): Promise<SnapshotRecord> {
+  async core(order: CoreOrder, progress: CoreProgress, signal?: AbortSignal): Promise<SnapshotRecord> {
     const { pid, maxBytes, engine } = order;
     const command = { core: { pid, maxBytes: toLong(maxBytes), engine } };
-    const read = (event: Answer<'snapshotEnd'>, { record }: Pending): SnapshotRecord => {
-      if (record !== undefined) return record;
-      const id = event.snapshotEnd.snapshotId ?? '';
-      throw new StillframeError('internal', `snapshot ${id} did not reach the store`);
-    };
-    return await this.#call('snapshotEnd', command, read, answerMs, {
-      progress,
-      maxBytes: maxBytes + maxNotesBytes,
-    });
+    const mostBytes = maxBytes + maxNotesBytes;
+    return await this.#call('snapshotEnd', command, recordOf, { progress, maxBytes: mostBytes, signal });
   }
 
   /** Brings what waits in the agent's spool into the store; gives how many there were. Without ids: all, whoever armed its point. */
@@ -250,13 +249,13 @@ export class AgentClient implements Disposable {
     );
   }
 
-  measure(order: MeasureOrder): Promise<Measured> {
+  measure(order: MeasureOrder, signal?: AbortSignal): Promise<Measured> {
     const { pid, plan, durationMs, engine } = order;
     return this.#call(
       'measured',
       { measure: { pid, plan, durationMs: toLong(durationMs), engine } },
       ({ measured }) => measuredFrom(measured),
-      answerMs + durationMs,
+      { timeoutMs: answerMs + durationMs, signal },
     );
   }
 
@@ -308,21 +307,23 @@ export class AgentClient implements Disposable {
     wants: B,
     command: Omit<CommandProperties, 'request'>,
     read: (event: Answer<B>, pending: Pending) => T,
-    timeoutMs = answerMs,
-    core?: Pick<Pending, 'progress' | 'maxBytes'>,
+    { timeoutMs = answerMs, signal, ...core }: CallOptions = {},
   ): Promise<T> {
     if (this.#end !== undefined) throw this.#end;
+    if (signal?.aborted === true) throw this.#abandoned();
     if (this.#pending.size >= maxPending) {
       throw new StillframeError('limit', `${maxPending} commands wait for the agent at ${this.address}`);
     }
     this.#lastRequest += 1n;
     const request = this.#lastRequest;
     let entry: Pending | undefined;
+    const abandon = (): void => this.#giveUp(request, this.#abandoned());
+    signal?.addEventListener('abort', abandon, { once: true });
     const answer = await new Promise<Event>((resolve, reject) => {
       entry = { wants, resolve, reject, timeoutMs, deadlineMs: Date.now() + timeoutMs, ...core };
       this.#pending.set(request, entry);
       this.#write({ ...command, request: toLong(request) });
-    });
+    }).finally(() => signal?.removeEventListener('abort', abandon));
     if (entry === undefined) throw new Error('unreachable code');
     try {
       return read(answer as Answer<B>, entry);
@@ -330,6 +331,26 @@ export class AgentClient implements Disposable {
       if (error instanceof StillframeError) throw withContext(`the agent at ${this.address}`, error);
       throw badData(`the agent at ${this.address} answered ${wants} wrongly: ${String(error)}`);
     }
+  }
+
+  #abandoned(): StillframeError {
+    return new StillframeError('unreachable', `nobody waits for the agent at ${this.address} any more`);
+  }
+
+  /** Fails a command that is not answered yet. What takes long there is not done for nobody. */
+  #giveUp(request: bigint, reason: StillframeError): void {
+    const pending = this.#pending.get(request);
+    if (pending === undefined || this.#end !== undefined) return;
+    this.#fail(request, pending, reason);
+    if (pending.wants !== 'snapshotEnd' && pending.wants !== 'measured') return;
+    this.#lastRequest += 1n;
+    this.#write({ request: toLong(this.#lastRequest), cancel: { request: toLong(request) } });
+  }
+
+  #fail(request: bigint, pending: Pending, reason: StillframeError): void {
+    this.#pending.delete(request);
+    if (pending.coming !== undefined) this.#incoming.drop(pending.coming);
+    pending.reject(reason);
   }
 
   #write(command: CommandProperties): void {
@@ -368,14 +389,12 @@ export class AgentClient implements Disposable {
           ? badData(`the agent at ${this.address} sent ${event.body ?? 'nothing'}: ${error.message}`)
           : toStillframeError(error);
       for (const listener of this.#listeners) listener.failed?.(failure);
-      this.#pending.delete(request);
-      pending?.reject(failure);
+      if (pending !== undefined) this.#fail(request, pending, failure);
       return;
     }
     if (pending === undefined) return;
     if (event.body === 'failure') {
-      this.#pending.delete(request);
-      pending.reject(errorOf(event.failure));
+      this.#fail(request, pending, errorOf(event.failure));
     } else if (event.body === pending.wants) {
       this.#pending.delete(request);
       pending.resolve(event);
@@ -408,6 +427,7 @@ export class AgentClient implements Disposable {
         asked: pending !== undefined,
         ...(pending?.maxBytes === undefined ? {} : { maxBytes: pending.maxBytes }),
       });
+      if (pending !== undefined) pending.coming = snapshotId ?? '';
     } else if (event.body === 'snapshotChunk') {
       const { snapshotId, offset, data } = event.snapshotChunk;
       this.#incoming.piece(snapshotId ?? '', numberFromLong(offset), data ?? new Uint8Array());
@@ -458,10 +478,9 @@ export class AgentClient implements Disposable {
     }
     for (const [request, pending] of this.#pending) {
       if (nowMs < pending.deadlineMs) continue;
-      this.#pending.delete(request);
       const seconds = pending.timeoutMs / 1000;
       const what = `the agent at ${this.address} gave no ${pending.wants} within ${seconds} s`;
-      pending.reject(new StillframeError('unreachable', what));
+      this.#giveUp(request, new StillframeError('unreachable', what));
     }
     // One that is full hears enough of us.
     if (!this.#full) this.#write({ heartbeat: { timeMs: toLong(nowMs) } });
@@ -479,4 +498,10 @@ export class AgentClient implements Disposable {
     this.#channel.close();
     this.#settleClosed(reason);
   }
+}
+
+function recordOf(event: Answer<'snapshotEnd'>, { record }: Pending): SnapshotRecord {
+  if (record !== undefined) return record;
+  const id = event.snapshotEnd.snapshotId ?? '';
+  throw new StillframeError('internal', `snapshot ${id} did not reach the store`);
 }

@@ -62,12 +62,12 @@ export function serveController(
     targets: calls.unary(m.targets, async ({ target }) =>
       documents(await api.targets(optional(nameFrom('target', target)))),
     ),
-    explain: calls.unary(m.explain, async (request) =>
-      document(await api.explain(explainOptionsFrom(request))),
+    explain: calls.unary(m.explain, async (request, signal) =>
+      document(await api.explain(explainOptionsFrom(request), { signal })),
     ),
     snap: calls.stream(m.snap, (request, channel) => snap(api, snapOptionsFrom(request), channel)),
-    core: calls.unary(m.core, async (request) => ({
-      snapshotId: (await api.core(coreOptionsFrom(request), {})).id,
+    core: calls.unary(m.core, async (request, signal) => ({
+      snapshotId: (await api.core(coreOptionsFrom(request), { signal })).id,
     })),
     now: calls.unary(m.now, async (request) => ({
       snapshotId: (await api.now(nowOptionsFrom(request))).id,

@@ -35,7 +35,7 @@ export class IncomingSnapshots implements Disposable {
   begin(announced: ComingSnapshot): void {
     const { id, size, maxBytes = maxSnapshotBytes } = announced;
     // Announced anew: what came of it so far is worth nothing.
-    this.#drop(id);
+    this.drop(id);
     if (size < 1 || size > maxBytes) {
       throw new StillframeError(
         'limit',
@@ -64,7 +64,7 @@ export class IncomingSnapshots implements Disposable {
       coming.writer.write(data);
       coming.offset += data.length;
     } catch (error) {
-      this.#drop(id);
+      this.drop(id);
       throw error;
     }
   }
@@ -76,15 +76,16 @@ export class IncomingSnapshots implements Disposable {
     try {
       return coming.writer.commit();
     } finally {
-      this.#drop(id);
+      this.drop(id);
     }
   }
 
   [Symbol.dispose](): void {
-    for (const id of this.#coming.keys()) this.#drop(id);
+    for (const id of this.#coming.keys()) this.drop(id);
   }
 
-  #drop(id: string): void {
+  /** No more of it comes, or is wanted. */
+  drop(id: string): void {
     this.#coming.get(id)?.writer[Symbol.dispose]();
     this.#coming.delete(id);
   }

@@ -47,10 +47,12 @@ export class ServedCalls {
 
   unary<Request, Answer>(
     { path }: Method<Request, Answer>,
-    work: (request: Request) => Promise<Answer>,
+    work: (request: Request, signal: AbortSignal) => Promise<Answer>,
   ): handleUnaryCall<Request, Answer> {
     return (call, callback) => {
-      const answer = this.#counted(path, () => work(call.request));
+      const hangUp = new AbortController();
+      call.once('cancelled', () => hangUp.abort());
+      const answer = this.#counted(path, () => work(call.request, hangUp.signal));
       answer.then(
         (value) => callback(null, value),
         (error: unknown) => callback(this.#failed(path, error)),

@@ -3,7 +3,8 @@
  * which ends when this process does, however it ends.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -94,7 +95,8 @@ function probe(endpoint: Endpoint): Promise<string | undefined> {
 
 async function startAgent({ store, notify, receive }: AgentOptions): Promise<ReachedAgent> {
   notify('no agent runs on this host: starting one for the length of this command');
-  const folder = mkdtempSync(join(tmpdir(), 'stillframe-agent-'));
+  // The agent makes it, and takes it away: this process may be gone at any moment.
+  const folder = join(tmpdir(), `stillframe-agent-${randomBytes(12).toString('hex')}`);
   const socket = join(folder, 'agent.sock');
   const spool = join(store.folder, 'spool');
   const child = spawn(

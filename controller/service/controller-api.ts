@@ -26,7 +26,7 @@ export interface ControllerApi {
   doctor(): Promise<readonly DoctorDocument[]>;
   /** Those that fit, or without a selector all that can be looked into. */
   targets(selector?: string): Promise<readonly TargetDocument[]>;
-  explain(options: ExplainOptions): Promise<ExplainDocument>;
+  explain(options: ExplainOptions, asker?: Asker): Promise<ExplainDocument>;
   snap(options: SnapOptions, hooks: SnapHooks): Promise<SnapOutcome>;
   /** Adds up hits where they happen; gives the last numbers, read when no probe is left. */
   metric(options: MetricOptions, hooks: MetricHooks): Promise<MetricDocument>;
@@ -167,7 +167,12 @@ export interface CoreOptions {
   readonly bytes: number;
 }
 
-export interface CoreHooks {
+/** Whoever asked, who may go before the answer is there. */
+export interface Asker {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface CoreHooks extends Asker {
   /** Of memory that is written on the agent's host. */
   progress?(doneBytes: number, totalBytes: number): void;
 }

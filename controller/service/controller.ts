@@ -267,15 +267,16 @@ export class Controller implements ControllerApi {
   }
 
   /**
-   * Brings what waits at the agent into the store, where there is one: snapshots of this store's own points and those of no point. Points of
-   * other controllers are theirs: what is fetched and acknowledged here would never come to them. What is stored can be shown without it.
+   * Brings what waits at the agent into the store, where there is one: snapshots of this store's own points. Points of other controllers are
+   * theirs, and so is what a command of now or of a core waits for: what is fetched and acknowledged here would never come to them. What is
+   * stored can be shown without it.
    */
   async #sync(): Promise<void> {
     try {
       await using agent = await this.#find();
-      // Not what waits for other controllers: it would be lost to them. Under no point: what a "now" left that was interrupted.
       const own = this.#store.listPoints().filter((point) => !isOfFleet(point));
-      await agent?.client.fetch(['', ...own.map(({ id }) => id)]);
+      // Without ids it would be asked for all.
+      if (own.length > 0) await agent?.client.fetch(own.map(({ id }) => id));
     } catch (error) {
       const { message } = toStillframeError(error);
       this.#options.notify(`showing what is stored: ${message}`);

@@ -12,6 +12,7 @@ import type { EvaluateOptions, ShowOptions } from '../snapshot/show.js';
 import type { SnapshotFilter, Store } from '../store/store.js';
 import type { ValueDocument } from '../types/value-document.js';
 import type {
+  Asker,
   ControllerApi,
   ExplainOptions,
   Exported,
@@ -112,9 +113,9 @@ export class FleetController implements ControllerApi {
     });
   }
 
-  async explain(options: ExplainOptions): Promise<ExplainDocument> {
+  async explain(options: ExplainOptions, asker: Asker = {}): Promise<ExplainDocument> {
     refuseFiles(options.exe);
-    return await explainInFleet(this.#options.fleet, options, this.#options.symbols);
+    return await explainInFleet(this.#options, options, asker);
   }
 
   async snap(options: SnapOptions, hooks: SnapHooks): Promise<SnapOutcome> {
@@ -145,8 +146,10 @@ export class FleetController implements ControllerApi {
   async core(options: CoreOptions, hooks: CoreHooks): Promise<SnapshotId> {
     const { agent, target } = await findOneInFleet(this.#options.fleet, options.target);
     const { engine, bytes } = options;
-    return await agent.client.core({ pid: target.pid, maxBytes: bytes, engine }, (done, total) =>
-      hooks.progress?.(done, total),
+    return await agent.client.core(
+      { pid: target.pid, maxBytes: bytes, engine },
+      (done, total) => hooks.progress?.(done, total),
+      hooks.signal,
     );
   }
 

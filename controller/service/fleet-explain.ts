@@ -2,7 +2,7 @@
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import type { Fleet, FleetAgent } from '../fleet/fleet.js';
 import { findInFleet, type FoundTarget } from '../fleet/target-search.js';
-import type { ExplainOptions } from './controller-api.js';
+import type { Asker, ExplainOptions } from './controller-api.js';
 import { measuredDocument, type ExplainDocument, type ExplainedTarget } from './documents.js';
 import { chooseProcesses, maxTargets, planChosen, type ChosenProcess, type Planned } from './planning.js';
 import type { SymbolAnswers } from './symbol-answers.js';
@@ -14,9 +14,9 @@ interface Chosen extends ChosenProcess {
 }
 
 export async function explainInFleet(
-  fleet: Fleet,
+  { fleet, symbols }: { readonly fleet: Fleet; readonly symbols: SymbolAnswers },
   options: ExplainOptions,
-  symbols: SymbolAnswers,
+  { signal }: Asker,
 ): Promise<ExplainDocument> {
   const found = (await findInFleet(fleet, options.target)).slice(0, maxTargets);
   const leftOut: LeftOut[] = [];
@@ -32,12 +32,15 @@ export async function explainInFleet(
   const measured =
     options.measureMs === undefined
       ? undefined
-      : await first.agent.client.measure({
-          pid: first.target.pid,
-          plan: planned.encoded,
-          durationMs: options.measureMs,
-          engine: options.engine,
-        });
+      : await first.agent.client.measure(
+          {
+            pid: first.target.pid,
+            plan: planned.encoded,
+            durationMs: options.measureMs,
+            engine: options.engine,
+          },
+          signal,
+        );
   return {
     ...planned.explanation,
     targets,

@@ -14,6 +14,7 @@ export type ConditionStep = {
 } & (
   | { readonly kind: 'constant'; readonly to: number; readonly value: bigint; readonly isLinked: boolean }
   | { readonly kind: 'register'; readonly to: number; readonly offset: number; readonly add: bigint }
+  | { readonly kind: 'object'; readonly to: number }
   | { readonly kind: 'copy'; readonly to: number; readonly from: number }
   | { readonly kind: 'swap'; readonly one: number; readonly other: number }
   | { readonly kind: 'add'; readonly at: number; readonly value: bigint }
@@ -53,13 +54,18 @@ const comparisons: ReadonlyMap<number, Holds> = new Map([
   [DW_OP.DW_OP_ge, { less: false, equal: true, greater: true }],
 ]);
 
-export function planCondition(operations: readonly Operation[]): ConditionSteps | undefined {
+/** `hasObject`: of an expression that may ask for the address of the parent range. */
+export function planCondition(
+  operations: readonly Operation[],
+  hasObject = false,
+): ConditionSteps | undefined {
   if (operations.length > maxOperations) return undefined;
-  return new Planner(operations).plan();
+  return new Planner(operations, hasObject).plan();
 }
 
 class Planner {
   readonly #operations: readonly Operation[];
+  readonly #hasObject: boolean;
   readonly #targets: ReadonlySet<number>;
   readonly #steps: ConditionStep[] = [];
   /** Entries on the stack where jumps lead to. */
@@ -67,8 +73,9 @@ class Planner {
   #depth = 0;
   #most = 0;
 
-  constructor(operations: readonly Operation[]) {
+  constructor(operations: readonly Operation[], hasObject: boolean) {
     this.#operations = operations;
+    this.#hasObject = hasObject;
     const jumps = operations.filter(({ code }) => code === DW_OP.DW_OP_bra || code === DW_OP.DW_OP_skip);
     this.#targets = new Set(jumps.map(({ target }) => target));
   }
@@ -116,6 +123,10 @@ class Planner {
       const offset = register.number === dwarfRip ? undefined : dwarfRegisterOffset(register.number);
       if (offset === undefined) return 0;
       this.#push({ index, kind: 'register', offset, add: register.add });
+      return 1;
+    }
+    if (code === DW_OP.DW_OP_push_object_address && this.#hasObject) {
+      this.#push({ index, kind: 'object' });
       return 1;
     }
     if (code === DW_OP.DW_OP_bra || code === DW_OP.DW_OP_skip) return this.#jump(index, code, target);
@@ -175,6 +186,7 @@ class Planner {
     step:
       | { index: number; kind: 'constant'; value: bigint; isLinked: boolean }
       | { index: number; kind: 'register'; offset: number; add: bigint }
+      | { index: number; kind: 'object' }
       | { index: number; kind: 'copy'; from: number },
   ): void {
     this.#steps.push({ ...step, to: this.#depth });

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { defaultPolicy } from '../../../agent/policy/policy.js';
 import { Conversation } from '../../../agent/rpc/conversation.js';
 import { Session } from '../../../agent/session/session.js';
@@ -357,4 +357,91 @@ test('snapshots of points of others are not sent', async () => {
   hitBig();
   await say(1, { listPoints: {} }, bystander);
   expect(bodies()).toEqual(['1 points']);
+});
+
+/** Resolves, by failing as a tracer does, when nobody waits any more. */
+const untilAbandoned = (signal: AbortSignal | undefined): Promise<never> =>
+  new Promise((_, reject) => {
+    signal?.addEventListener('abort', () => reject(new StillframeError('unreachable', 'abandoned')));
+  });
+
+const madeCore = { engine: 'fork', size: 3, storedBytes: 3, stoppedNs: 0, copyNs: 0, writeMs: 0 } as const;
+
+describe('what somebody waits for', () => {
+  test('is not done any further when the conversation ends: of a core nothing stays, a measurement ends', async () => {
+    const begun: string[] = [];
+    tracer.makeCore = ({ file }, signal) => {
+      writeFileSync(file, 'a part of it');
+      begun.push('core');
+      return untilAbandoned(signal);
+    };
+    tracer.whileMeasuring = (signal) => {
+      begun.push('measure');
+      return untilAbandoned(signal);
+    };
+    const both = [
+      say(1, { core: { pid: 100, maxBytes: toLong(1_000_000) } }),
+      say(2, { measure: { pid: 100, plan: encodePlan(planOf([siteOf()])), durationMs: toLong(60_000) } }),
+    ];
+    await vi.waitFor(() => expect(begun.toSorted()).toEqual(['core', 'measure']));
+    conversation[Symbol.dispose]();
+    await Promise.all(both);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test('is cancelled by its number, and nothing else is', async () => {
+    const signals: (AbortSignal | undefined)[] = [];
+    tracer.whileMeasuring = (signal) => {
+      signals.push(signal);
+      return untilAbandoned(signal);
+    };
+    const measure = {
+      measure: { pid: 100, plan: encodePlan(planOf([siteOf()])), durationMs: toLong(60_000) },
+    };
+    const [first] = [say(1, measure), say(2, measure)];
+    await vi.waitFor(() => expect(signals).toHaveLength(2));
+    await say(3, { cancel: { request: toLong(1) } });
+    await say(4, { cancel: { request: toLong(99) } });
+    await first;
+    expect(signals.map((signal) => signal?.aborted)).toEqual([true, false]);
+    expect(bodies().toSorted()).toEqual(['1 failure', '3 done', '4 done']);
+  });
+
+  test('is not kept when it comes after the conversation ended', async () => {
+    tracer.makeCore = ({ file }) => {
+      writeFileSync(file, 'all');
+      conversation[Symbol.dispose]();
+      return Promise.resolve(madeCore);
+    };
+    await say(1, { core: { pid: 100, maxBytes: toLong(1_000_000) } });
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test.each(['now', 'core'] as const)(
+    'a %s that was sent and not acknowledged goes with the conversation',
+    async (kind) => {
+      tracer.makeCore = ({ file }) => {
+        writeFileSync(file, 'all');
+        return Promise.resolve(madeCore);
+      };
+      await say(
+        1,
+        kind === 'now' ? { now: { pid: 100 } } : { core: { pid: 100, maxBytes: toLong(1_000_000) } },
+      );
+      expect(bodies()).toContain('1 snapshotEnd');
+      expect(session.spool.list()).toHaveLength(1);
+      conversation[Symbol.dispose]();
+      expect(readdirSync(folder)).toEqual([]);
+    },
+  );
+
+  test('is gone with an agent that was killed', async () => {
+    await say(1, { now: { pid: 100 } });
+    const [snapshot] = session.spool.list();
+    await session[Symbol.asyncDispose]();
+    // As the next agent finds it.
+    session = makeSession();
+    expect(session.spool.pathOf(snapshot?.id ?? '')).toBeUndefined();
+    expect(readdirSync(folder)).toEqual([]);
+  });
 });

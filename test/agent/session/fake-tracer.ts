@@ -1,6 +1,8 @@
 /** A tracer in memory: what it was asked is written down, and the test says what happens in the processes. */
 import type {
   CapturedProcess,
+  CoreOrder,
+  CoreProgress,
   EngineReport,
   MadeCore,
   MeasureRequest,
@@ -30,6 +32,9 @@ export class FakeTracer implements TracerClient {
   #counters: PointCounters = { hits: 0n, conditionFalse: 0n, faults: 0n, dropped: 0n, delivered: 0n };
   /** Called within `arm`, before it answers. */
   whileArming: (request: TracerArmRequest) => void = () => undefined;
+  makeCore: (order: CoreOrder, signal: AbortSignal | undefined) => Promise<MadeCore> = () =>
+    Promise.reject(new StillframeError('unsupported', 'no engine can take the whole memory'));
+  whileMeasuring: (signal: AbortSignal | undefined) => Promise<void> = () => Promise.resolve();
   usageNow: () => readonly ProcessUsage[] = () => [];
   /** How often the processes were looked at. */
   looks = 0;
@@ -107,13 +112,15 @@ export class FakeTracer implements TracerClient {
   now(): Promise<CapturedProcess> {
     return Promise.resolve(this.now_);
   }
-  core(): Promise<MadeCore> {
-    return Promise.reject(new StillframeError('unsupported', 'no engine can take the whole memory'));
+  core(order: CoreOrder, _: CoreProgress, signal?: AbortSignal): Promise<MadeCore> {
+    return this.makeCore(order, signal);
   }
-  measure(
+  async measure(
     request: MeasureRequest,
+    signal?: AbortSignal,
   ): Promise<{ readonly engine: EngineName; readonly counters: PointCounters }> {
-    return Promise.resolve({ engine: request.engine ?? 'uprobe', counters: this.countersNow });
+    await this.whileMeasuring(signal);
+    return { engine: request.engine ?? 'uprobe', counters: this.countersNow };
   }
   [Symbol.asyncDispose](): Promise<void> {
     this.calls.push('dispose');

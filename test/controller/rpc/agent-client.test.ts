@@ -370,6 +370,43 @@ describe('snapshots', () => {
     expect(readdirSync(join(folder, 'incoming'))).toEqual([]);
   });
 
+  test('one that nobody waits for any more is cancelled, and what came of it does not stand in the way of others', async () => {
+    const { client, channel } = await dialed();
+    const order = { pid: 1, maxBytes: 1000, engine: '' as const };
+    for (let i = 0; i < 10; i++) {
+      const asker = new AbortController();
+      const core = rejected(client.core(order, () => undefined, asker.signal));
+      const request = toLong(channel.requestOf('core'));
+      const bytes = snapshotBytes({ snapshot: id, point });
+      channel.say({ request, ...announcement(bytes, { snapshotId: `00000000000${i}`, pointId: '' }) });
+      if (i % 2 === 0) {
+        asker.abort();
+        expect(await core).toBe('unreachable: nobody waits for the agent at agent.test:1 any more');
+        expect(channel.written.at(-1)?.cancel?.request).toEqual(request);
+      } else {
+        channel.answer('core', { failure: { code: 'system', message: 'the disk is full' } });
+        expect(await core).toBe('system: the disk is full');
+      }
+    }
+    expect(readdirSync(join(folder, 'incoming'))).toEqual([]);
+    const asked = client.now({ pid: 1, tids: [], stackBytes: 0, maxBytes: 0, engine: '' });
+    send(channel, snapshotBytes({ snapshot: id, point }), channel.requestOf('now'));
+    expect(await asked).toMatchObject({ id });
+  });
+
+  test('one that does not come in time is cancelled', async () => {
+    vi.useFakeTimers();
+    const { client, channel } = await dialed();
+    channel.answers = { heartbeat: { heartbeat: {} } };
+    const measured = rejected(
+      client.measure({ pid: 1, plan: new Uint8Array(), durationMs: 1000, engine: '' }),
+    );
+    await vi.advanceTimersByTimeAsync(80_000);
+    expect(await measured).toBe('unreachable: the agent at agent.test:1 gave no measured within 61 s');
+    const cancelled = channel.written.flatMap(({ cancel }) => (cancel ? [cancel.request] : []));
+    expect(cancelled).toEqual([toLong(channel.requestOf('measure'))]);
+  });
+
   test('hits beyond what a point of a fleet asks for are counted once and not kept', async () => {
     store.putPoint({
       id: point, createdMs: 1, target: 'name:x', location: 'f', captures: [], engine: '', maxHits: 1, minIntervalNs: 0n,
