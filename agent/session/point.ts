@@ -114,7 +114,9 @@ export class Point {
     this.armed.set(pid, { pid, startTicks: armed.startTicks, armed });
     this.#engine = armed.engine;
     for (const refusal of armed.refusals) this.refuse(refusal);
-    this.phase = 'armed';
+    // One that was suspended or ended meanwhile stays so: whoever did that disarms it here, too.
+    if (this.phase === 'pending') this.phase = 'armed';
+    else if (this.phase === 'suspended') this.unarmed.set(pid, { pid, startTicks: armed.startTicks });
   }
 
   refuse(reason: string): void {

@@ -240,13 +240,17 @@ async function openPlace(by: ServedBy, lanes: number): Promise<Place> {
   }
 }
 
-async function pointsAlive({ environment }: Workplace, by: ServedBy): Promise<string[]> {
+async function pointsAlive(workplace: Workplace, by: ServedBy): Promise<string[]> {
   if (by === 'command') return [];
-  using client = await connectAgent(environment['STILLFRAME_AGENT'] ?? '');
+  using client = await connectAgent(workplace.environment['STILLFRAME_AGENT'] ?? '');
   const points = await client.points();
-  return points
-    .filter(({ phase }) => phase !== 'ended' && phase !== 'failed')
-    .map(({ id, phase, why }) => `point ${id} is ${phase}: ${why}`);
+  const alive = points.filter(({ phase }) => phase !== 'ended' && phase !== 'failed');
+  if (alive.length > 0) return alive.map(({ id, phase, why }) => `point ${id} is ${phase}: ${why}`);
+  // As people see it.
+  const listed = (await workplace.json('points')) as { id: string; state: string; why: string }[];
+  return listed
+    .filter(({ state }) => state !== 'ended' && state !== 'failed')
+    .map(({ id, state, why }) => `point ${id} is listed as ${state}: ${why}`);
 }
 
 function disturbanceOf(pid: number): string[] {

@@ -1,5 +1,9 @@
 /** What becomes of points and snapshots when those who waited for them are gone, and who asks for an end that is on its way. */
 import { expect, test, vi } from 'vitest';
+import { defaultPolicy } from '../../../agent/policy/policy.js';
+import { Arming } from '../../../agent/session/arming.js';
+import { Gate } from '../../../agent/session/gate.js';
+import { Point } from '../../../agent/session/point.js';
 import { StillframeError } from '../../../format/error.js';
 import { requestOf, useSessions } from './session-lab.js';
 
@@ -91,4 +95,35 @@ test('snapshots of a command that is gone go when its point is forgotten; those 
     await lab.session.remove(`other${i}`);
   }
   expect(waiting()).toEqual(['controller']);
+});
+
+test('a point that is suspended while it is armed in another process stays suspended, and is armed in none', async () => {
+  const { tracer } = lab;
+  const arming = new Arming(tracer, new Gate(defaultPolicy(), tracer));
+  const point = new Point(requestOf({ pids: [100, 200] }));
+  await arming.arm(point, { pid: 100 });
+  let disarmed: Promise<unknown> | undefined;
+  tracer.whileArming = () => {
+    point.suspend('it costs too much');
+    disarmed = arming.disarm(point);
+  };
+  await arming.arm(point, { pid: 200 });
+  expect(await disarmed).toEqual([]);
+  expect(tracer.armed.size).toBe(0);
+  expect(point).toMatchObject({ phase: 'suspended', detail: 'it costs too much' });
+  // It goes on in both when it is resumed.
+  expect([...point.unarmed.keys()]).toEqual([100, 200]);
+});
+
+test('who removes a point that is being armed hears that it could not be disarmed', async () => {
+  const { tracer, session } = lab;
+  let removal: Promise<unknown> | undefined;
+  tracer.disarm = () => Promise.reject(new StillframeError('system', 'the kernel does not let go'));
+  tracer.whileArming = () => {
+    removal = session.remove('p1');
+    // It is looked at below.
+    removal.catch(() => undefined);
+  };
+  expect(await session.arm(requestOf())).toMatchObject({ phase: 'ended', end: 'removed' });
+  await expect(removal).rejects.toThrow('the kernel does not let go');
 });
