@@ -187,18 +187,41 @@ test('a policy forbids files that it does not name, and programs', async () => {
 
 describe('usage above a bound', () => {
   test.each([
-    ['CPU', Resource.RESOURCE_CPU_PERCENT, 5, 's', 'c'],
-    ['resident memory', Resource.RESOURCE_RSS_BYTES, 48 << 20, 'm', ''],
-    ['threads', Resource.RESOURCE_THREADS, 10, 't', ''],
-    ['descriptors', Resource.RESOURCE_DESCRIPTORS, 30, 'f', ''],
-  ] as const)('%s', async (_, resource, above, use, stop) => {
+    // Of a busy machine a thread that spins has a small share, and seldom; it is told in hundredths of a second, and may seem to be more than all.
+    {
+      what: 'CPU',
+      resource: Resource.RESOURCE_CPU_PERCENT,
+      above: 1,
+      below: 200,
+      forMs: 2000,
+      use: 's',
+      stop: 'c',
+    },
+    {
+      what: 'resident memory',
+      resource: Resource.RESOURCE_RSS_BYTES,
+      above: 48 << 20,
+      below: 960 << 20,
+      forMs: 800,
+      use: 'm',
+    },
+    { what: 'threads', resource: Resource.RESOURCE_THREADS, above: 10, below: 200, forMs: 800, use: 't' },
+    {
+      what: 'descriptors',
+      resource: Resource.RESOURCE_DESCRIPTORS,
+      above: 30,
+      below: 600,
+      forMs: 800,
+      use: 'f',
+    },
+  ])('$what', async ({ resource, above, below, forMs, use, stop }) => {
     await workplace.startAgent();
     const path = join(workplace.folder, name);
     copyFileSync(consumer, path);
     const running = await workplace.startProgram(path, [], { ready: /^ready$/, stdin: true });
     const talk = converse();
     await talk.ask({
-      watchUsage: { watchId: 'u', selector: `name:${name}`, resource, above, forMs: toLong(800) },
+      watchUsage: { watchId: 'u', selector: `name:${name}`, resource, above, forMs: toLong(forMs) },
     });
     const excesses = (): stillframe.v1.UsageExceeded.$Properties[] =>
       talk.events.flatMap(({ usageExceeded }) => usageExceeded ?? []);
@@ -209,17 +232,16 @@ describe('usage above a bound', () => {
     const [excess] = excesses();
     expect(excess?.target?.pid).toBe(running.pid);
     expect(excess?.value).toBeGreaterThan(above);
-    // The time of one thread is told in hundredths of a second: of a short while it may seem to be more than all.
-    expect(excess?.value).toBeLessThan(above * 40);
+    expect(excess?.value).toBeLessThan(below);
     await sleep(1500);
     expect(excesses()).toHaveLength(1);
-    if (stop === '') return;
+    if (stop === undefined) return;
     // On a busy machine the agent may not have looked in the meantime: then it is one excess, and there has to be another pause.
     for (let i = 0; i < 20 && excesses().length < 2; i++) {
       running.process.stdin?.write(`${stop}\n`);
       await sleep(1500);
       running.process.stdin?.write(`${use}\n`);
-      for (let waited = 0; waited < 40 && excesses().length < 2; waited++) await sleep(100);
+      for (let waited = 0; waited < 60 && excesses().length < 2; waited++) await sleep(100);
     }
     expect(excesses()).toHaveLength(2);
   });

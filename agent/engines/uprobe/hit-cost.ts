@@ -17,6 +17,8 @@ const sampleMs = 100;
 const sampleEveryMs = 2000;
 /** A part of that, which is looked at by itself: see `run-times.ts`. */
 const stretchMs = 10;
+/** Looking takes no more than one part in so many of the time. */
+const mostShare = 10;
 
 export class HitCosts {
   readonly #passages = new Map<string, number>();
@@ -46,7 +48,7 @@ export class HitCosts {
 
   /** Where a point is disarmed: nothing of it is left then. That of others goes on with the next sample. */
   endSample(): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     this.#looks.clear();
     this.#counting?.[Symbol.dispose]();
     this.#counting = undefined;
@@ -65,8 +67,7 @@ export class HitCosts {
     try {
       this.#counting = enableRunStatistics();
       this.#sampledMs = now + sampleMs;
-      this.#timer = setInterval(() => this.#look(), stretchMs);
-      this.#timer.unref();
+      this.#lookIn(stretchMs);
     } catch (error) {
       const { code } = toStillframeError(error);
       if (code !== 'denied' && code !== 'system' && code !== 'unsupported') throw error;
@@ -75,9 +76,18 @@ export class HitCosts {
     }
   }
 
+  #lookIn(ms: number): void {
+    this.#timer = setTimeout(() => this.#look(), ms);
+    this.#timer.unref();
+  }
+
   #look(): void {
+    const beganMs = performance.now();
     for (const look of this.#looks) look();
-    if (performance.now() >= this.#sampledMs) this.endSample();
+    const now = performance.now();
+    if (now >= this.#sampledMs) this.endSample();
+    // Where there is much to look at, it is looked at less often.
+    else this.#lookIn(Math.max(stretchMs, mostShare * (now - beganMs)));
   }
 }
 

@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { planCapture } from '../../../../agent/engines/ptrace/capture-steps.js';
 import { TracerSupervisor } from '../../../../agent/tracer/supervisor.js';
 import type { Capture } from '../../../../format/capture.js';
@@ -167,15 +167,26 @@ function expectOwn(capture: Capture, address: bigint): bigint {
   return value;
 }
 
+const folder = mkdtempSync(join(tmpdir(), 'journal-'));
+const tracer = new TracerSupervisor({ journalFolder: folder });
+const captures: Capture[] = [];
+const ends: string[] = [];
+tracer.listen({
+  hit: (_id, { capture }) => void captures.push(capture),
+  ended: (_id, _pid, { detail }) => void ends.push(detail),
+  restarted: () => undefined,
+});
+afterAll(async () => {
+  await tracer[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+});
+
 describe.each([
   ['hardware breakpoints', ['pass']],
   ['software breakpoints', bySoftware],
 ])('%s', (_, places) => {
   interface Armed {
     readonly target: RunningProgram;
-    readonly tracer: TracerSupervisor;
-    readonly captures: Capture[];
-    readonly ends: string[];
     readonly address: bigint;
   }
   async function withPoint(
@@ -184,30 +195,20 @@ describe.each([
   ): Promise<void> {
     // Else all of this would be about hits that TypeScript takes.
     for (const site of options.plan.sites) expect(planCapture(site, options.plan)).toBeDefined();
-    const folder = mkdtempSync(join(tmpdir(), 'journal-'));
+    captures.length = 0;
+    ends.length = 0;
     await using target = startProgram(program);
-    try {
-      expect(await target.nextLine()).toBe('up');
-      await using tracer = new TracerSupervisor({ journalFolder: folder });
-      const [captures, ends]: [Capture[], string[]] = [[], []];
-      tracer.listen({
-        hit: (_id, { capture }) => void captures.push(capture),
-        ended: (_id, _pid, { detail }) => void ends.push(detail),
-        restarted: () => undefined,
-      });
-      const point = { pointId: 'p', engine: 'ptrace' as const, minIntervalNs: 0n, ...options };
-      const armed = await tracer.arm({ ...point, pid: target.pid });
-      await take({ target, tracer, captures, ends, address: armed.addresses[0] ?? 0n });
-      target.child.stdin.end();
-      expect(await target.ended).toBe(7);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
+    expect(await target.nextLine()).toBe('up');
+    const point = { pointId: 'p', engine: 'ptrace' as const, minIntervalNs: 0n, ...options };
+    const { addresses } = await tracer.arm({ ...point, pid: target.pid });
+    await take({ target, address: addresses[0] ?? 0n });
+    target.child.stdin.end();
+    expect(await target.ended).toBe(7);
   }
 
-  test('bring what was there when the thread stood', { timeout: 120_000 }, async () => {
+  test('bring what was there when the thread stood', async () => {
     const plan = planAt(places, isCounted);
-    await withPoint({ plan, maxHits: 10_000 }, async ({ target, tracer, captures, address }) => {
+    await withPoint({ plan, maxHits: 10_000 }, async ({ target, address }) => {
       target.child.stdin.write(`${each}\n`);
       expect(await target.nextLine()).toBe('0 wrong');
       const delivered = (threads * each * 2) / 3;
@@ -228,8 +229,8 @@ describe.each([
     });
   });
 
-  test('are not more than were asked for', { timeout: 120_000 }, async () => {
-    await withPoint({ plan: planAt(places), maxHits: 5 }, async ({ target, captures, ends, address }) => {
+  test('are not more than were asked for', async () => {
+    await withPoint({ plan: planAt(places), maxHits: 5 }, async ({ target, address }) => {
       target.child.stdin.write(`${each}\n`);
       expect(await target.nextLine()).toBe('0 wrong');
       await expect.poll(() => ends).toEqual(['5 of 5 hits delivered']);
@@ -239,10 +240,10 @@ describe.each([
     });
   });
 
-  test('keep their interval, and those in it are counted', { timeout: 120_000 }, async () => {
+  test('keep their interval, and those in it are counted', async () => {
     const hour = 3_600_000_000_000n;
     const options = { plan: planAt(places, isCounted), maxHits: 10, minIntervalNs: hour };
-    await withPoint(options, async ({ target, tracer, captures, address }) => {
+    await withPoint(options, async ({ target, address }) => {
       target.child.stdin.write(`${each}\n`);
       expect(await target.nextLine()).toBe('0 wrong');
       const counters = await tracer.disarm('p', target.pid);

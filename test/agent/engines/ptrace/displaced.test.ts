@@ -28,6 +28,7 @@ const places = [
 /** A string instruction that takes milliseconds, and is interrupted meanwhile. */
 const longPlace = 'at_long';
 const longPasses = 100;
+const bigMib = 256;
 const threads = 3;
 
 const source = `#define _GNU_SOURCE
@@ -116,6 +117,17 @@ static void fill_often(void) {
   setitimer(ITIMER_REAL, &never, 0);
 }
 
+/* Takes a page after the other, for as long as that takes. */
+static void fill_much(void) {
+  long size = ${bigMib} << 20;
+  char *room = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  puts("filling");
+  fflush(stdout);
+  fill(room, size, 5);
+  if (room[0] != 5 || room[size - 1] != 5) wrong++;
+  munmap(room, size);
+}
+
 static void *run(void *argument) {
   long count = *(long *)argument;
   for (long i = 0; i < count; i++) {
@@ -153,6 +165,9 @@ int main(void) {
     if (line[0] == 'l') {
       fill_often();
       printf("%s, %ld strange, %ld wrong\\n", caught > 0 ? "caught" : "never caught", strange, wrong);
+    } else if (line[0] == 'm') {
+      fill_much();
+      printf("filled, %ld wrong\\n", wrong);
     } else if (line[0] == 'f') {
       for (int i = 0; i < 100; i++) {
         mprotect(guarded, 4096, PROT_NONE);
@@ -224,6 +239,11 @@ function changedCode(pid: number): number {
     closeSync(fd);
   }
   return memory.reduce((count, byte, i) => count + (byte === wanted[i] ? 0 : 1), 0);
+}
+
+function residentMib(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
 }
 
 function switchesOfBystander(pid: number): number {
@@ -341,6 +361,22 @@ test('what a killed tracer leaves behind is used again', { timeout: 120_000 }, a
     await expectRight(target, 20);
   }
   expect(changedCode(target.pid)).toBe(left);
+  await expectEnd(target);
+});
+
+test('a thread that is there when the tracer is killed runs on', { timeout: 120_000 }, async () => {
+  await using target = startProgram(program);
+  expect(await target.nextLine()).toBe('up');
+  await using tracer = startTracer();
+  await tracer.arm({ ...point, pid: target.pid, plan: planFor(program, [longPlace, ...places]) });
+  const before = residentMib(target.pid);
+  expect(await ask(target, 'm')).toBe('filling');
+  while (residentMib(target.pid) < before + bigMib / 16)
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  process.kill(await tracer.start(), 'SIGKILL');
+  expect(await target.nextLine()).toBe('filled, 0 wrong');
+  await expect.poll(() => readdirSync(folder), { timeout: 60_000 }).toEqual([]);
+  expect(changedCode(target.pid)).toBeGreaterThan(0);
   await expectEnd(target);
 });
 
