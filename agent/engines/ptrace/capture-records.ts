@@ -21,7 +21,8 @@ import { RegisterSlots } from './registers.js';
 const recordsOfRange = 10;
 const wordsOfRange = 6;
 const recordsOfAll = 10;
-const wordsOfAll = 4;
+const wordsOfAll = 6;
+const wordBytes = 8n;
 
 /** Room that a capture takes in a batch. */
 export function roomOfCapture({ count }: CaptureSteps): { records: number; words: number } {
@@ -84,10 +85,12 @@ export interface CaptureRecords {
 /** Adds records that lead to `unknown` where anything cannot be read, and to the next one else. */
 export function addCapture(batch: CallBatch, capture: CaptureSteps, place: CapturePlace): CaptureRecords {
   const { room, tid, unknown } = place;
-  for (const [set, { iovecAddress }] of [
+  for (const [set, { iovecAddress, bytes }] of [
     [NT_PRSTATUS, room.general],
     [NT_X86_XSTATE, room.xstate],
   ] as const) {
+    // It has the length of the last thread's, which may have had less.
+    batch.copy({ to: iovecAddress + wordBytes, from: batch.reserve(1, BigInt(bytes.length)) });
     addCallOf(batch, tid, registersCall(0n, set, iovecAddress), { flow: { negative: unknown } });
   }
   const stack = capture.stackBytes === 0 ? undefined : addStack(batch, capture.stackBytes, place);
@@ -144,12 +147,12 @@ class Ranges {
     batch.copy({ to: remote, from });
     const wanted = addExpression(batch, length, { ...place, slots: batch.reserve(length.slots) });
     const [next, clipped] = [new Label(), new Label()];
-    const remoteLength = remote + 8n;
+    const remoteLength = remote + wordBytes;
     batch.copy({ to: remoteLength, from: wanted }, { negative: next, zero: next });
     batch.compare({ at: remoteLength, value: most }, { negative: clipped, zero: clipped });
     batch.copy({ to: remoteLength, from: batch.reserve(1, most) });
     batch.place(clipped);
-    batch.copy({ to: local + 8n, from: remoteLength });
+    batch.copy({ to: local + wordBytes, from: remoteLength });
     const read = addCallOf(batch, tid, readCall(0n, local, remote), { argument: 0 });
     const otherwise = { negative: unknown, positive: unknown };
     batch.compare({ at: batch.resultAddress(read), with: remoteLength }, otherwise);
