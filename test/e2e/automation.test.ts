@@ -20,19 +20,20 @@ import {
   type RuleOptions,
 } from '../../controller/cli/demo-automation/rules.js';
 import { badPercent, openScene, type Scene } from '../../controller/cli/demo-automation/scene.js';
-import { openStage, type Stage } from '../../controller/cli/demo-automation/stage.js';
+import type { Stage } from '../../controller/cli/demo-automation/stage.js';
 import type { IncidentDocument } from '../../controller/automation/incident.js';
 import { closedIncident, countedRule, eventually } from '../support/automation.js';
 import { openWorkplace, type Workplace } from '../support/cli.js';
 import { breakpointsAt, disturbedThreads } from '../support/code-bytes.js';
 import type { SnapshotJson, ValueJson } from '../support/documents.js';
+import { openToldStage } from '../support/told-stage.js';
 
 let stage: Stage;
 let workplace: Workplace;
 let scene: Scene | undefined;
 
 beforeEach(() => {
-  stage = openStage('test');
+  stage = openToldStage('test');
   workplace = openWorkplace();
 });
 afterEach(async () => {
