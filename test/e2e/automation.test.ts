@@ -103,7 +103,10 @@ async function expectThreeStacks(incident: IncidentDocument, running: Scene): Pr
   expect(disturbedThreads(running.service.pid)).toEqual([]);
   const reports = running.load.reports();
   expect(reports.at(-1)?.wrong).toBe(0);
-  expect(Math.min(...reports.slice(1).map(({ rps }) => rps))).toBeGreaterThan(0);
+  // On a busy machine the service, or its load, may get no processor for a second.
+  const answered = reports.slice(1).map(({ rps }) => rps);
+  const spans = answered.slice(2).map((rps, i) => rps + (answered[i] ?? 0) + (answered[i + 1] ?? 0));
+  expect(Math.min(...spans), `answers a second: ${answered.join(' ')}`).toBeGreaterThan(0);
 }
 
 /** What the error line holds: 1 while something is armed there. */
