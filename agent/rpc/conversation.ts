@@ -61,6 +61,7 @@ const chunkBytes = 512 * 1024;
 const heartbeatMs = 10_000;
 /** Points, alive or not, whose states and snapshots one conversation may want. */
 const maxFollowed = 10_000;
+const minForgotten = 256;
 
 export class Conversation implements Disposable {
   readonly #options: ConversationOptions;
@@ -76,6 +77,8 @@ export class Conversation implements Disposable {
   readonly #heartbeat: NodeJS.Timeout;
   readonly #outbox: Outbox;
   readonly #watching: Watching;
+  /** So many points, and those that are over are forgotten. */
+  #forgetAt = minForgotten;
   #pointWatch: PointWatch | undefined;
   #shipping: Promise<void> = Promise.resolve();
   #closed = false;
@@ -261,7 +264,9 @@ export class Conversation implements Disposable {
     const { session } = this.#options;
     const request = pointRequestFrom(arm);
     const attached = this.#points.has(request.id);
-    if (this.#points.size >= maxFollowed) this.#forgetPoints();
+    if (this.#points.size >= this.#forgetAt) this.#forgetPoints();
+    // It held another one of that name, which is long over.
+    if (!session.hasPoint(request.id)) this.#holds.delete(request.id);
     // Before arming, for the first hit may come before the answer.
     this.#points.add(request.id);
     try {
@@ -319,6 +324,9 @@ export class Conversation implements Disposable {
       this.#points.delete(id);
       this.#holds.delete(id);
     }
+    this.#forgetAt = Math.min(maxFollowed, Math.max(minForgotten, this.#points.size * 2));
+    // What another conversation took in.
+    for (const id of this.#shipped) if (session.spool.pathOf(id) === undefined) this.#shipped.delete(id);
   }
 
   /** A watch is in place of the one before, whatever that was of. */

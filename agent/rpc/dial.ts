@@ -32,7 +32,11 @@ export function dial(options: DialOptions): Disposable {
   let end: () => void = () => undefined;
 
   const converse = (): void => {
-    const client = new Client(grpcTarget(endpoint), channelCredentials(tls));
+    // A controller whose host went without a word is gone, too: its points are nobody's, and another one is to be dialed.
+    const client = new Client(grpcTarget(endpoint), channelCredentials(tls), {
+      'grpc.keepalive_time_ms': 20_000,
+      'grpc.keepalive_timeout_ms': 20_000,
+    });
     const stream: ClientDuplexStream<EventProperties, Command> = client.makeBidiStreamRequest(
       fleetConversePath,
       encodeEvent,

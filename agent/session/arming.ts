@@ -73,6 +73,8 @@ export class Arming {
       }
     };
     await Promise.all([...point.arming.values(), ...[...point.armed.keys()].map(disarm)]);
+    // Where it was just being armed.
+    await Promise.all([...point.armed.keys()].map(disarm));
     return failures;
   }
 
@@ -106,9 +108,8 @@ export class Arming {
         ...engine,
       }),
     );
-    // Its hits may all have come, or its process gone, before the answer came.
-    if (!point.active) await this.#tracer.disarm(id, pid);
-    else if (!point.goneEarly.has(pid)) point.add(pid, armed);
+    // Its hits may all have come, or its process gone, before the answer came. One that ended meanwhile is disarmed by whoever waits for its end.
+    if (!point.goneEarly.has(pid)) point.add(pid, armed);
     return 'armed';
   }
 

@@ -79,6 +79,8 @@ export class Point {
   /** Who waits for it, and since when nobody does; only for a point that lives while somebody waits. */
   holders = 0;
   desertedMs: number | undefined;
+  /** It has ended, and is being disarmed: resolves when the kernel has said that no probe is left. */
+  closing: Promise<void> | undefined;
   /** How often the tracer died while it was armed, and how many agents armed it again. */
   restarts = 0;
   restores = 0;
@@ -112,7 +114,9 @@ export class Point {
     this.armed.set(pid, { pid, startTicks: armed.startTicks, armed });
     this.#engine = armed.engine;
     for (const refusal of armed.refusals) this.refuse(refusal);
-    this.phase = 'armed';
+    // One that was suspended or ended meanwhile stays so: whoever did that disarms it here, too.
+    if (this.phase === 'pending') this.phase = 'armed';
+    else if (this.phase === 'suspended') this.unarmed.set(pid, { pid, startTicks: armed.startTicks });
   }
 
   refuse(reason: string): void {
@@ -165,6 +169,11 @@ export class Point {
   get isUsedUp(): boolean {
     const { everyProcess, maxHits, countOnly, stream } = this.request;
     return !countOnly && stream !== true && !everyProcess && this.delivered.total >= maxHits;
+  }
+
+  get allDelivered(): string {
+    const { total } = this.delivered;
+    return total === 1 ? 'delivered its hit' : `delivered ${total} hits, all that were asked`;
   }
 
   close(phase: 'ended' | 'failed', end: PointEnding, detail: string): void {

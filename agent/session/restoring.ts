@@ -43,6 +43,7 @@ export class Restoring {
       if (record.ended !== undefined) {
         const { phase, end, detail } = record.ended;
         point.close(phase, end, detail);
+        point.desertedMs = Date.now() + reconnectMs;
         known(point);
       } else if (restores >= maxRestarts) {
         log.warn({ point: request.id, restores }, 'not armed again, for it may be the cause');

@@ -20,6 +20,7 @@ import { Arming, type ProcessToArm } from './arming.js';
 import { Canaries } from './canaries.js';
 import { takeCore, type SessionCoreOrder } from './core.js';
 import { Gate } from './gate.js';
+import { isDeserted, Leftovers } from './leftovers.js';
 import { Newcomers } from './newcomers.js';
 import { PastPoints } from './past-points.js';
 import type { Point, PointEnding, PointRequest, PointView } from './point.js';
@@ -59,9 +60,13 @@ export interface Measured {
   readonly counters: PointCounters;
 }
 
+interface Closing {
+  readonly detail: string;
+  readonly demanded?: boolean;
+  readonly keep?: boolean;
+}
+
 const tickMs = 1000;
-/** How long a point outlives those who waited for it: a controller that lost its connection comes back sooner. */
-const desertedMs = 5000;
 const maxEndedPoints = 100;
 /** An agent that lived so long with a point was not killed by it. */
 const healthyMs = 60_000;
@@ -80,6 +85,7 @@ export class Session implements AsyncDisposable {
   readonly #canaries: Canaries;
   readonly #past: PastPoints;
   readonly #restoring: Restoring;
+  readonly #leftovers: Leftovers;
   readonly #points = new Map<string, Point>();
   readonly #starting = new Map<string, Promise<PointView>>();
   readonly #listeners = new Set<SessionListener>();
@@ -94,6 +100,7 @@ export class Session implements AsyncDisposable {
     this.gate = gate;
     this.tracer = tracer;
     this.spool = spool;
+    this.#leftovers = new Leftovers(spool, log, (id) => this.#points.get(id));
     this.#past = new PastPoints({ records, spool, log });
     this.targets = new TargetPoll(tracer, log);
     this.#arming = new Arming(tracer, gate);
@@ -146,8 +153,6 @@ export class Session implements AsyncDisposable {
       passed: (pointIds) => this.#suspending.passed(pointIds),
       restarted: (reason) => void this.#restarted(reason),
     });
-    // Whoever asked an agent before this one for a snapshot of now, or for a core, waited for it there.
-    for (const { id, point } of spool.list()) if (point === '') spool.remove(id);
     this.#timer = setInterval(() => void this.#tick(), tickMs);
   }
 
@@ -244,7 +249,7 @@ export class Session implements AsyncDisposable {
     for (const { message } of reasons) point.refuse(message);
     const isOver = point.isUsedUp || (request.selector === '' && usedUp === processes.length);
     if (isEmpty && isOver) {
-      await this.#close(point, 'ended', 'hits', { detail: allDelivered(point) });
+      await this.#close(point, 'ended', 'hits', { detail: point.allDelivered });
     } else if (isEmpty && request.selector === '') {
       await this.#close(point, 'ended', 'target-gone', { detail: point.detail });
     }
@@ -272,7 +277,7 @@ export class Session implements AsyncDisposable {
         point.holders -= 1;
         if (point.holders > 0) return;
         point.desertedMs = Date.now();
-        this.#dropUntold(point);
+        this.#leftovers.dropUntold(point);
       },
     };
   }
@@ -289,7 +294,9 @@ export class Session implements AsyncDisposable {
     }
     const point = this.#find(id);
     this.#past.woken(id);
-    if (point.active) await this.#close(point, 'ended', 'removed', { detail: 'removed', demanded: true });
+    // It may have ended by itself a moment ago: that is waited for, too.
+    if (point.active || point.closing !== undefined)
+      await this.#close(point, 'ended', 'removed', { detail: 'removed', demanded: true });
     return point.view();
   }
 
@@ -410,7 +417,7 @@ export class Session implements AsyncDisposable {
       this.#options.log.error({ point: pointId, error: toStillframeError(error).message }, 'snapshot lost');
     }
     if (point.isUsedUp) {
-      void this.#close(point, 'ended', 'hits', { detail: allDelivered(point) });
+      void this.#close(point, 'ended', 'hits', { detail: point.allDelivered });
     } else {
       // How many lines were told matters to nobody later.
       if (point.request.stream !== true) this.#past.keep(point);
@@ -424,6 +431,7 @@ export class Session implements AsyncDisposable {
   ): SpooledSnapshot {
     const { host, log } = this.#options;
     const made = makeSnapshot(captured, { host, point: hit?.point.request });
+    this.#leftovers.makeRoom(made.core.reduce((sum, piece) => sum + piece.length, 0));
     const spooled = this.spool.put({ ...made, ...(hit === undefined ? {} : { delivery: hit.delivery }) });
     const { id, point, size } = spooled;
     log.info({ snapshot: id, point, pid: captured.capture.pid, size }, 'snapshot spooled');
@@ -455,7 +463,7 @@ export class Session implements AsyncDisposable {
     }
     if (isEarly || point.armed.size > 0 || this.#starting.has(pointId)) return;
     const phase = reason.kind === 'failed' ? 'failed' : 'ended';
-    const detail = reason.kind === 'hits' ? allDelivered(point) : reason.detail;
+    const detail = reason.kind === 'hits' ? point.allDelivered : reason.detail;
     void this.#close(point, phase, reason.kind, { detail });
   }
 
@@ -497,33 +505,29 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * Marks first, so that no hit is taken any more; then disarms and waits for the kernel. What could not be disarmed is thrown when
+   * Once: what ended stays ended as it did. Marks first, so that no hit is taken any more; then disarms and waits for the kernel. What could not be disarmed is thrown when
    * `demanded`, for then somebody waits for the kernel's word, and logged otherwise. `keep`: the next agent arms it again.
    */
-  async #close(
-    point: Point,
-    phase: 'ended' | 'failed',
-    end: PointEnding,
-    about: { readonly detail: string; readonly demanded?: boolean; readonly keep?: boolean },
-  ): Promise<void> {
-    point.close(phase, end, about.detail);
+  async #close(point: Point, phase: 'ended' | 'failed', end: PointEnding, about: Closing): Promise<void> {
+    if (point.closing === undefined) {
+      point.close(phase, end, about.detail);
+      point.closing = this.#disarm(point, end, about);
+    }
+    await point.closing;
+  }
+
+  async #disarm(point: Point, end: PointEnding, about: Closing): Promise<void> {
     this.#newcomers.remove(point);
     if (about.keep !== true) this.#past.keep(point);
     const isArmed = point.armed.size + point.arming.size > 0;
     const [failure] = isArmed ? await this.#arming.disarm(point) : [];
-    this.#dropUntold(point);
+    this.#leftovers.dropUntold(point);
     this.#announce(point);
     this.#log(`point ${end}`, point);
     this.#forgetOld();
     if (failure === undefined) return;
     if (about.demanded === true) throw failure;
     this.#options.log.error({ point: point.request.id, error: failure.message }, 'cannot disarm');
-  }
-
-  /** What was told as it came, and nobody took: nobody will, once it is over and who listened is gone. */
-  #dropUntold({ active, holders, request: { id, stream } }: Point): void {
-    if (stream !== true || active || holders > 0) return;
-    for (const snapshot of this.spool.list()) if (snapshot.point === id) this.spool.remove(snapshot.id);
   }
 
   #announce(point: Point): void {
@@ -533,9 +537,11 @@ export class Session implements AsyncDisposable {
 
   #forgetOld(): void {
     const ended = [...this.#points.values()].filter((point) => !point.active);
-    for (const { request } of ended.slice(0, Math.max(0, ended.length - maxEndedPoints))) {
-      this.#points.delete(request.id);
-      this.#past.forget(request.id);
+    for (const point of ended.slice(0, Math.max(0, ended.length - maxEndedPoints))) {
+      const { id } = point.request;
+      this.#points.delete(id);
+      this.#past.forget(id);
+      this.#leftovers.forget(point);
     }
   }
 
@@ -575,13 +581,6 @@ export class Session implements AsyncDisposable {
     };
     this.#options.log.info({ point: point.request.id, engine, why, ...asked }, message);
   }
-}
-
-const allDelivered = ({ delivered: { total } }: Point): string =>
-  total === 1 ? 'delivered its hit' : `delivered ${total} hits, all that were asked`;
-
-function isDeserted({ request, desertedMs: since }: Point): boolean {
-  return request.whileConnected === true && since !== undefined && Date.now() >= since + desertedMs;
 }
 
 /** The engine's counters at a hit; a point that ends with it can no longer be asked. */

@@ -139,7 +139,7 @@ export class Spool {
   }): SpooledSnapshot {
     const { id, point, core, delivery } = snapshot;
     const size = core.reduce((sum, piece) => sum + piece.length, 0);
-    if (this.bytes + size > this.#maxBytes) {
+    if (!this.hasRoom(size)) {
       throw new StillframeError(
         'limit',
         `cannot spool snapshot ${id}: ${size} bytes do not fit, ${this.bytes} of ${this.#maxBytes} are taken`,
@@ -164,6 +164,10 @@ export class Spool {
     syncFolder(this.#folder);
     this.#entries.set(id, entry);
     return entry;
+  }
+
+  hasRoom(bytes: number): boolean {
+    return this.bytes + bytes <= this.#maxBytes;
   }
 
   /**

@@ -61,6 +61,7 @@ export class TracerService {
   #measurements = 0;
   readonly #measured = new Set<LookedAfter>();
   readonly #arming = new Set<Promise<FirstArmed>>();
+  readonly #armingKeys = new Set<string>();
   #isClosing = false;
 
   constructor(engines: readonly Engine[], events: TracerEvents) {
@@ -105,9 +106,19 @@ export class TracerService {
   async arm(request: TracerArmRequest): Promise<TracerArmed> {
     const { pointId, pid } = request;
     const key = keyOf({ pointId, pid });
-    if (this.#points.has(key)) {
+    if (this.#points.has(key) || this.#armingKeys.has(key)) {
       throw new StillframeError('usage', `point "${pointId}" is already armed in process ${pid}`);
     }
+    this.#armingKeys.add(key);
+    try {
+      return await this.#armAs(key, request);
+    } finally {
+      this.#armingKeys.delete(key);
+    }
+  }
+
+  async #armAs(key: string, request: TracerArmRequest): Promise<TracerArmed> {
+    const { pointId, pid } = request;
     // Read before the first hit, so that a process that ends right after it still has its facts.
     const { startTicks } = this.#factsOf(pid);
     if (request.startTicks !== undefined && request.startTicks !== startTicks) throw anotherProcess(pid);

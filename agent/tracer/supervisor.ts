@@ -28,7 +28,7 @@ import type {
   UsageRequest,
 } from './client.js';
 import { checkAwaited } from './abandoned.js';
-import type { CallName, Calls, FromTracer } from './protocol.js';
+import type { CallName, Calls, FromTracer, PointOfProcess, ToTracer } from './protocol.js';
 
 export interface SupervisorOptions {
   readonly log?: (level: 'info' | 'warn' | 'error', message: string) => void;
@@ -78,6 +78,8 @@ interface Tracer {
 export class TracerSupervisor implements TracerClient {
   readonly #options: Required<SupervisorOptions>;
   readonly #pending = new Map<number, PendingCall>();
+  /** Armings that were given up while the tracer was at it: what it armed all the same nobody knows of. */
+  readonly #late = new Map<number, PointOfProcess>();
   #listener: TracerListener | undefined;
   #tracer: Promise<Tracer> | undefined;
   #lastId = 0;
@@ -194,25 +196,28 @@ export class TracerSupervisor implements TracerClient {
     { timeoutMs, progress, signal }: CallOptions,
   ): Promise<Calls[N]['result']> {
     const id = ++this.#lastId;
+    const message = { id, call, parameters } as ToTracer;
     // The answer is waited for all the same: then nothing of it is left.
     const cancel = (): void => this.#tell(child, 'cancel', { id });
     signal?.addEventListener('abort', cancel, { once: true });
     const reply = new Promise<unknown>((resolve, reject) => {
-      const fail = (message: string): void => {
+      const fail = (reason: string): void => {
         clearTimeout(timer);
         this.#pending.delete(id);
-        reject(new StillframeError('unreachable', message));
+        reject(new StillframeError('unreachable', reason));
       };
-      const timer = setTimeout(
-        () => fail(`the tracer did not answer ${call} within ${timeoutMs} ms`),
-        timeoutMs,
-      );
+      const timer = setTimeout(() => {
+        this.#pending.delete(id);
+        if (message.call === 'arm') this.#late.set(id, message.parameters);
+        // NB: it is there, and so is what it has armed: "unreachable" would say that the kernel has taken all away.
+        reject(new StillframeError('system', `the tracer did not answer ${call} within ${timeoutMs} ms`));
+      }, timeoutMs);
       this.#pending.set(id, { resolve, reject, timer, progress });
       if (!child.connected) {
         fail('the tracer is gone');
         return;
       }
-      child.send({ id, call, parameters }, (error) => {
+      child.send(message, (error) => {
         if (error !== null) fail(`the tracer is gone: ${error.message}`);
       });
     });
@@ -247,7 +252,7 @@ export class TracerSupervisor implements TracerClient {
           clearTimeout(timer);
           resolve(message.capabilities);
         } else {
-          this.#receive(message);
+          this.#receive(child, message);
         }
       });
     });
@@ -256,13 +261,24 @@ export class TracerSupervisor implements TracerClient {
     return { child, ready, startedMs: Date.now() };
   }
 
-  #receive(message: Exclude<FromTracer, { kind: 'ready' }>): void {
+  /** Armed too late. */
+  #undo(child: ChildProcess, id: number): void {
+    const late = this.#late.get(id);
+    if (late === undefined) return;
+    this.#late.delete(id);
+    const { pointId, pid } = late;
+    this.#tell(child, 'disarm', { pointId, pid });
+  }
+
+  #receive(child: ChildProcess, message: Exclude<FromTracer, { kind: 'ready' }>): void {
     switch (message.kind) {
       case 'reply':
         this.#settle(message.id)?.resolve(message.result);
+        this.#undo(child, message.id);
         break;
       case 'failed':
         this.#settle(message.id)?.reject(fromWireError(message.error));
+        this.#late.delete(message.id);
         break;
       case 'progress': {
         const pending = this.#pending.get(message.id);
@@ -300,6 +316,7 @@ export class TracerSupervisor implements TracerClient {
     for (const id of this.#pending.keys()) {
       this.#settle(id)?.reject(new StillframeError('unreachable', reason));
     }
+    this.#late.clear();
     if (this.#closed) return;
     this.#options.log('error', reason);
     this.#tracer = this.#restart(reason);

@@ -165,6 +165,7 @@ export class AgentArming {
       arming.state = 'open';
       // Before the agent is asked: whatever happens now, it is known that something may be armed there.
       await this.#context.write(place);
+      if (this.#isStale(point)) return;
       asked = true;
       const view = await this.#agent.client.arm(this.#order(point, arming, { plan, group }));
       if (this.#closed) return;

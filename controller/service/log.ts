@@ -19,6 +19,7 @@ import type { Format } from '../types/format.js';
 import type { ValueDocument } from '../types/value-document.js';
 import type { LogHooks, LogOptions, LogSummary } from './controller-api.js';
 import { lineText, parseTemplate, type TemplatePart } from './log-template.js';
+import { disarmLate } from './disarm-late.js';
 import type { Planned, PointOptions } from './planning.js';
 import type { SymbolAnswers } from './symbol-answers.js';
 import { makeUnnamedFile } from './unnamed-file.js';
@@ -123,7 +124,9 @@ export class LogRun implements Disposable {
       try {
         armed.set(agent, await agent.client.arm(this.#order(agent.planned)));
       } catch (error) {
-        failure ??= toStillframeError(error);
+        const refusal = toStillframeError(error);
+        failure ??= refusal;
+        disarmLate(agent.client, this.#id, refusal);
       }
     }
     if (armed.size === 0) throw failure ?? new StillframeError('internal', 'a log of no agent');
@@ -167,20 +170,23 @@ export class LogRun implements Disposable {
     this.#see([...armed.values()]);
   }
 
-  /** What hit before is still told. */
+  /** What hit before is still told. Of one agent that cannot, the others are asked all the same. */
   async #disarmAll(armed: Map<LogAgent, AgentPoint>): Promise<void> {
-    for (const [agent, view] of armed) {
-      try {
-        const last = await agent.client.disarm(this.#id);
-        armed.set(agent, isAlive(view) ? last : { ...last, why: view.why });
-        await agent.client.fetch([this.#id]);
-      } catch (error) {
-        // Nobody to disarm it is there: it ends with the conversation.
-        const { code, message } = toStillframeError(error);
-        if (code !== 'unreachable') throw error;
-        armed.set(agent, { ...view, phase: 'failed', why: message });
-      }
-    }
+    const outcomes = await Promise.allSettled(
+      [...armed].map(async ([agent, view]) => {
+        try {
+          const last = await agent.client.disarm(this.#id);
+          armed.set(agent, isAlive(view) ? last : { ...last, why: view.why });
+          await agent.client.fetch([this.#id]);
+        } catch (error) {
+          // Nobody to disarm it is there: it ends with the conversation.
+          const { code, message } = toStillframeError(error);
+          if (code !== 'unreachable') throw error;
+          armed.set(agent, { ...view, phase: 'failed', why: message });
+        }
+      }),
+    );
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
   #see(views: readonly AgentPoint[]): void {
@@ -299,7 +305,6 @@ export class LogRun implements Disposable {
   }
 }
 
-/** One that is suspended tells nothing more: `why` says so, and what allows more. */
 /** One that is suspended tells nothing more. */
 const isAlive = ({ phase }: AgentPoint): boolean => phase === 'armed' || phase === 'pending';
 

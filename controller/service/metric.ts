@@ -13,6 +13,7 @@ import type { AgentConversation } from '../rpc/agent-client.js';
 import type { AgentPoint, ArmOrder } from '../rpc/agent-facts.js';
 import type { MetricHooks, MetricOptions } from './controller-api.js';
 import { type MetricDocument, metricNumbers } from './metric-document.js';
+import { disarmLate } from './disarm-late.js';
 import type { Planned } from './planning.js';
 
 export interface MetricAgent {
@@ -100,12 +101,13 @@ class MetricRun {
         note: note ?? '',
       };
       try {
-        this.#armed.add(agent);
         this.#views.set(agent, await agent.client.arm(order));
+        this.#armed.add(agent);
       } catch (error) {
-        this.#armed.delete(agent);
-        failure ??= toStillframeError(error);
-        this.#fail(agent, failure);
+        const refusal = toStillframeError(error);
+        failure ??= refusal;
+        disarmLate(agent.client, this.#id, refusal);
+        this.#fail(agent, refusal);
       }
     }
     if (this.#armed.size === 0) throw failure ?? new StillframeError('internal', 'nothing was armed');
@@ -133,7 +135,7 @@ class MetricRun {
   async disarm(): Promise<void> {
     this.#endMs = Date.now();
     await Promise.all(
-      [...this.#armed].map(async (agent) => {
+      [...this.#views.keys()].map(async (agent) => {
         try {
           this.#views.set(agent, await agent.client.disarm(this.#id));
         } catch (error) {

@@ -11,6 +11,7 @@ import type { SnapshotRecord, Store } from '../store/store.js';
 import type { ReachedAgent } from './agent.js';
 import { pointDocument, type PointDocument } from './documents.js';
 import type { SnapHooks, SnapOptions, SnapOutcome } from './controller-api.js';
+import { disarmLate } from './disarm-late.js';
 import { planFor } from './planning.js';
 import { checkSnapOptions, expiryOf, noHit } from './snap-options.js';
 import type { SymbolAnswers } from './symbol-answers.js';
@@ -82,7 +83,9 @@ export async function snap(
   } catch (error) {
     // A point that was armed has an ending of its own by now, which says more than that nobody waits any longer.
     if (!wait.wasArmed) {
-      context.store.updatePoint(id, { phase: 'failed', why: toStillframeError(error).message });
+      const failure = toStillframeError(error);
+      context.store.updatePoint(id, { phase: 'failed', why: failure.message });
+      disarmLate(client, id, failure);
     }
     throw error;
   }

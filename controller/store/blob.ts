@@ -20,6 +20,8 @@ import { endSparse, writeSparse } from './sparse-file.js';
 
 const namePattern = /^[0-9a-f]{64}$/;
 const incomingAgeMs = 3600_000;
+/** Where the writer's process is not there any more; it may be one of another pid namespace, that is silent for a while. */
+const orphanAgeMs = 60_000;
 
 export function blobPath(folder: string, sha256: string): string {
   if (!namePattern.test(sha256)) throw badData(`cannot name a blob: "${sha256}" is no SHA-256`);
@@ -114,7 +116,8 @@ export function sweepIncoming(folder: string, nowMs: number): void {
   if (!existsSync(incoming)) return;
   for (const name of readdirSync(incoming)) {
     const status = statSync(join(incoming, name), { throwIfNoEntry: false });
-    if (status !== undefined && nowMs - status.mtimeMs > incomingAgeMs) {
+    const isOrphan = !existsSync(`/proc/${/^\d+/.exec(name)?.[0] ?? ''}`);
+    if (status !== undefined && nowMs - status.mtimeMs > (isOrphan ? orphanAgeMs : incomingAgeMs)) {
       rmSync(join(incoming, name), { force: true });
     }
   }

@@ -91,8 +91,13 @@ export function addCapture(batch: CallBatch, capture: CaptureSteps, place: Captu
     addCallOf(batch, tid, registersCall(0n, set, iovecAddress), { flow: { negative: unknown } });
   }
   const stack = capture.stackBytes === 0 ? undefined : addStack(batch, capture.stackBytes, place);
-  new Ranges(batch, place, capture.stackBytes).add(capture.ranges, undefined);
+  addRanges(batch, capture, place);
   return { stack };
+}
+
+/** The part of it that follows expressions. */
+export function addRanges(batch: CallBatch, capture: CaptureSteps, place: CapturePlace): void {
+  new Ranges(batch, place, capture.stackBytes).add(capture.ranges, undefined);
 }
 
 /** As far as it goes; a stack of which nothing is there is left to others. */

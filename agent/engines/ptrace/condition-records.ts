@@ -149,6 +149,12 @@ class Records {
         this.#change(step.at, -half, allBits);
         return;
       }
+      case 'choose': {
+        const negated = batch.compare({ at: batch.reserve(1), with: this.slot(step.at) });
+        const mask = BigInt.asIntN(64, step.value);
+        batch.copy({ to: this.slot(step.at), from: batch.resultAddress(negated), mask });
+        return;
+      }
       case 'plus':
       case 'minus':
         this.#sum(this.slot(step.at), this.slot(step.by), step.kind);

@@ -36,6 +36,7 @@ import { type Heard, StopQueue } from './stop-queue.js';
 import type { AwaitedStops } from './stop-wait.js';
 import { type Stop, Tracees, isGroupStop, isTrap, pendingSignal } from './tracees.js';
 import { Waiting } from './waiting.js';
+import { YoungGarbage } from './young-garbage.js';
 
 export interface ProcessMeans {
   /** The folder of the journal of software breakpoints. */
@@ -70,6 +71,7 @@ export class TracedProcess implements Disposable {
   #mayHold = false;
   readonly #hits: Hits;
   readonly #waiting: Waiting;
+  readonly #garbage = new YoungGarbage();
 
   constructor(pid: number, means: ProcessMeans) {
     this.pid = pid;
@@ -221,7 +223,9 @@ export class TracedProcess implements Disposable {
     this.#waiting.release();
     this.#queue.collect();
     this.#settle();
-    return this.#queue.take();
+    const heard = this.#queue.take();
+    if (heard === undefined && this.#hits.points.size > 0) this.#garbage.collect();
+    return heard;
   }
 
   #awaited(): AwaitedStops {

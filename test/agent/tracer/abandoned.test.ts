@@ -86,3 +86,39 @@ test('a core that nobody waits for any more is not written to its end, nor a mea
     rmSync(folder, { recursive: true, force: true });
   }
 });
+
+test('what a tracer armed when its answer was not waited for any longer is disarmed', async () => {
+  await using target = startProgram(program);
+  await target.nextLine();
+  const { pid } = target;
+  const timeoutMs = 1500;
+  await using tracer = new TracerSupervisor({ callTimeoutMs: timeoutMs });
+  const tracerPid = await tracer.start();
+  const patiently = (ask: () => Promise<unknown>): Promise<boolean> =>
+    ask().then(
+      () => true,
+      () => false,
+    );
+  // It is known then what the engines can, and arming is quick.
+  await expect.poll(() => patiently(() => tracer.probeEngines())).toBe(true);
+  const { plan } = planPoint({ symbols: openSymbols(program), modulePath: program, location: 'pass' });
+  const order = { pointId: 'late', pid, plan, countOnly: true, maxHits: 1, minIntervalNs: 0n };
+  process.kill(tracerPid, 'SIGSTOP');
+  try {
+    expect(await rejected(tracer.arm(order))).toBe(
+      `system: the tracer did not answer arm within ${timeoutMs} ms`,
+    );
+    expect(probeLinksOf(pid)).toEqual([]);
+  } finally {
+    process.kill(tracerPid, 'SIGCONT');
+  }
+  // It arms before it answers any of these.
+  let isQuiet = 0;
+  const look = async (): Promise<number> => {
+    const isAnswered = await patiently(() => tracer.listTargets(String(pid)));
+    if (probeLinksOf(pid).length > 0) isQuiet = 0;
+    else if (isAnswered) isQuiet += 1;
+    return isQuiet;
+  };
+  await expect.poll(look).toBeGreaterThan(10);
+});

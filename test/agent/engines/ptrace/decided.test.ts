@@ -162,7 +162,7 @@ describe('are decided by the list', () => {
       ...over,
     };
   };
-  const product = Uint8Array.of(DW_OP.DW_OP_lit2, DW_OP.DW_OP_lit2, DW_OP.DW_OP_mul);
+  const product = Uint8Array.of(DW_OP.DW_OP_lit2, DW_OP.DW_OP_dup, DW_OP.DW_OP_mul);
   const sameAddress = { addresses: [0x1000n, 0x1000n] };
   test.each([
     ['conditions', spec({}, [condition, condition]), [0x1000n, 0x1001n]],
