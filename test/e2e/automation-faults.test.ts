@@ -18,10 +18,11 @@ import {
   type Service,
 } from '../../controller/cli/demo-automation/checkout.js';
 import { startAgent, startController, type Controller } from '../../controller/cli/demo-automation/scene.js';
-import { openStage, type Stage, type Started } from '../../controller/cli/demo-automation/stage.js';
+import type { Stage, Started } from '../../controller/cli/demo-automation/stage.js';
 import { alertBody, postAlert, type AlertBody, type AlertOptions } from '../support/alert-payload.js';
 import { closedIncident, countedRule, eventually, type CountedRule } from '../support/automation.js';
 import { breakpointsAt, disturbedThreads } from '../support/code-bytes.js';
+import { openToldStage } from '../support/told-stage.js';
 
 const kills = Number(process.env['STILLFRAME_KILLS'] ?? '20');
 
@@ -31,7 +32,7 @@ let controllers: Controller[];
 
 beforeEach(async () => {
   controllers = [];
-  stage = openStage('faults');
+  stage = openToldStage('faults');
   service = await startService(stage);
 });
 afterEach(async () => {

@@ -20,19 +20,20 @@ import {
   type RuleOptions,
 } from '../../controller/cli/demo-automation/rules.js';
 import { badPercent, openScene, type Scene } from '../../controller/cli/demo-automation/scene.js';
-import { openStage, type Stage } from '../../controller/cli/demo-automation/stage.js';
+import type { Stage } from '../../controller/cli/demo-automation/stage.js';
 import type { IncidentDocument } from '../../controller/automation/incident.js';
 import { closedIncident, countedRule, eventually } from '../support/automation.js';
 import { openWorkplace, type Workplace } from '../support/cli.js';
 import { breakpointsAt, disturbedThreads } from '../support/code-bytes.js';
 import type { SnapshotJson, ValueJson } from '../support/documents.js';
+import { openToldStage } from '../support/told-stage.js';
 
 let stage: Stage;
 let workplace: Workplace;
 let scene: Scene | undefined;
 
 beforeEach(() => {
-  stage = openStage('test');
+  stage = openToldStage('test');
   workplace = openWorkplace();
 });
 afterEach(async () => {
@@ -102,7 +103,10 @@ async function expectThreeStacks(incident: IncidentDocument, running: Scene): Pr
   expect(disturbedThreads(running.service.pid)).toEqual([]);
   const reports = running.load.reports();
   expect(reports.at(-1)?.wrong).toBe(0);
-  expect(Math.min(...reports.slice(1).map(({ rps }) => rps))).toBeGreaterThan(0);
+  // On a busy machine the service, or its load, may get no processor for a second.
+  const answered = reports.slice(1).map(({ rps }) => rps);
+  const spans = answered.slice(2).map((rps, i) => rps + (answered[i] ?? 0) + (answered[i + 1] ?? 0));
+  expect(Math.min(...spans), `answers a second: ${answered.join(' ')}`).toBeGreaterThan(0);
 }
 
 /** What the error line holds: 1 while something is armed there. */

@@ -37,8 +37,8 @@ async function serve(
   return served;
 }
 
-function dial(address: string, tls?: TlsFiles): ControllerClient {
-  const client = new ControllerClient({ endpoint: parseEndpoint(address), tls, connectTimeoutMs: 3000 });
+function dial(address: string, tls?: TlsFiles, connectTimeoutMs = 30_000): ControllerClient {
+  const client = new ControllerClient({ endpoint: parseEndpoint(address), tls, connectTimeoutMs });
   open.push(client);
   return client;
 }
@@ -106,10 +106,12 @@ describe('a controller that is not there', () => {
     const server = createServer((each) => sockets.push(each));
     await new Promise<void>((resolve) => server.listen(join(folder, 'mute.sock'), resolve));
     try {
-      await expect(dial(`unix:${join(folder, 'mute.sock')}`).points()).rejects.toMatchObject({
-        code: 'unreachable',
-        message: expect.stringContaining('no answer within 3 s') as string,
-      });
+      await expect(dial(`unix:${join(folder, 'mute.sock')}`, undefined, 3000).points()).rejects.toMatchObject(
+        {
+          code: 'unreachable',
+          message: expect.stringContaining('no answer within 3 s') as string,
+        },
+      );
     } finally {
       for (const each of sockets) each.destroy();
       server.close();
@@ -254,7 +256,7 @@ describe('a controller that is restarted while a command waits', () => {
   test('the wait ends when it would have ended, and the point with it', async () => {
     const first = await serve({ snap: waiting({}) });
     const { hooks, isArmed } = armed();
-    const asked = dial(first.address).snap({ ...options, waitMs: 3000 }, hooks);
+    const asked = dial(first.address).snap({ ...options, waitMs: 5000 }, hooks);
     await isArmed;
     await first[Symbol.asyncDispose]();
     const removed: string[] = [];
@@ -268,7 +270,7 @@ describe('a controller that is restarted while a command waits', () => {
     });
     await expect(asked).rejects.toMatchObject({
       code: 'expired',
-      message: `point ${point.id} did not fire within 3 s: 0 hits`,
+      message: `point ${point.id} did not fire within 5 s: 0 hits`,
     });
     expect(removed).toEqual([point.id]);
   });
