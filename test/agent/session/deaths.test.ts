@@ -88,7 +88,14 @@ test('snapshots of a command that is gone go when its point is forgotten; those 
     lab.session.hold(id)[Symbol.dispose]();
     lab.tracer.hit(id, 100);
   }
-  expect(waiting()).toEqual(['command', 'controller']);
+  // Of a log nobody asks for lines later, though whoever listened may be there for long.
+  await lab.session.arm(
+    requestOf({ id: 'log', whileConnected: true, stream: true, minIntervalNs: 1_000_000_000n }),
+  );
+  lab.session.hold('log');
+  lab.tracer.hit('log', 100);
+  await lab.session.remove('log');
+  expect(waiting()).toEqual(['command', 'controller', 'log']);
   vi.setSystemTime(Date.now() + longAgoMs);
   for (let i = 0; i < 101; i++) {
     await lab.session.arm(requestOf({ id: `other${i}` }));
