@@ -1,6 +1,7 @@
 /**
  * What the ptrace engine costs a process: how long threads stand still for their registers and stacks, beside a program of C that does the same and
- * eu-stack (the whole of it; gaps are what the threads see), and what a hit with a false condition costs by both kinds of breakpoints, beside a program of C that does the same and gdb's.
+ * eu-stack (the whole of it; gaps are what the threads see), and what a hit with a false condition costs by both kinds of breakpoints, beside a program of C that does the same and gdb's;
+ * and how long a thread stands still for a hit that brings something, beside gdb printing the same.
  * In one run, in turns.
  *
  * usage: node dist/bench/ptrace.js [--json]
@@ -13,6 +14,7 @@ import { ByteWriter } from '../format/bytes.js';
 import { DW_OP } from '../format/dwarf-op/opcodes.js';
 import type { Plan } from '../format/plan/plan.js';
 import { buildIdOf, symbolAddress } from './binary.js';
+import { type HitListener, measureDelivered } from './delivered.js';
 import { median } from './machine.js';
 import { best, compileBenchProgram, report } from './measure.js';
 import { startLoop, type Loop } from './loop.js';
@@ -24,7 +26,12 @@ const calls = 10_000;
 const hitRounds = 5;
 // NB: a process of its own, for Node takes the stops of its own children.
 const tracer = new TracerSupervisor();
-tracer.listen({ hit: () => undefined, ended: () => undefined, restarted: () => undefined });
+const heard: HitListener = { onHit: () => undefined };
+tracer.listen({
+  hit: (_, { capture }) => heard.onHit(capture),
+  ended: () => undefined,
+  restarted: () => undefined,
+});
 const us = 1000;
 
 const sleepers = compileBenchProgram('probe-lab/sleepers.c', ['-g', '-O1']);
@@ -181,5 +188,6 @@ report('ptrace', {
   'one thread, registers (at most 200 us)': await measureStops(1, 0),
   'five threads, registers and 16 KiB of stack each (at most 1000 us)': await measureStops(5, 16_384),
   'a hit whose condition is false': await measureHits(),
+  ...(await measureDelivered(looping, { tracer, heard })),
 });
 process.exit(0);

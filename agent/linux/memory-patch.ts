@@ -40,6 +40,20 @@ export class CodePatcher implements Disposable {
     throw gone(this.pid);
   }
 
+  readAll(address: bigint, length: number): Uint8Array {
+    const bytes = new Uint8Array(length);
+    try {
+      for (let done = 0; done < length;) {
+        const count = readSync(this.#fd, bytes, done, length - done, address + BigInt(done));
+        if (count === 0) throw gone(this.pid);
+        done += count;
+      }
+    } catch (error) {
+      throw procError(`cannot read ${hex(address)} of process ${this.pid}`, this.pid, error);
+    }
+    return bytes;
+  }
+
   /** Overwrites bytes that the process does not use. */
   writeAll(address: bigint, bytes: Uint8Array): void {
     try {

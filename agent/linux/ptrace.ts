@@ -45,6 +45,7 @@ export const PTRACE_EVENT_STOP = 128;
 export const NT_PRSTATUS = 1;
 export const NT_PRFPREG = 2;
 export const NT_X86_XSTATE = 0x202;
+const NT_X86_SHSTK = 0x204;
 
 export const WNOHANG = 1;
 /** Children of every kind. */
@@ -190,6 +191,13 @@ export const registerBufferLength = (target: RegisterBuffer): number =>
 export function getRegisterSet(tid: number, set: number, target: RegisterBuffer): number | string {
   prepareRegisterBuffer(target);
   return request(PTRACE_GETREGSET, tid, BigInt(set), target.iovecAddress) ?? registerBufferLength(target);
+}
+
+/** Whether a stopped thread may have a second stack for return addresses (arch/x86/kernel/shstk.c). `buffer` is overwritten. */
+export function mayHaveShadowStack(tid: number, buffer: RegisterBuffer): boolean {
+  const answer = getRegisterSet(tid, NT_X86_SHSTK, buffer);
+  // The thread has none, or the kernel knows of none.
+  return answer !== 'ENODEV' && answer !== 'EINVAL';
 }
 
 /** Writes `length` bytes of a register set. */

@@ -18,7 +18,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 const program = join(root, 'bin', 'stillframe.js');
 const condition = 'order->customer->tier == GOLD && order->total > 10000';
 const secondsPerPhase = 3;
-const startTimeoutMs = 30_000;
+const startTimeoutMs = 60_000;
 
 interface Second {
   readonly rps: number;

@@ -1,7 +1,6 @@
 /**
- * What an instruction does, of those few that can be done for a thread instead of by it: a push of a register, `nop`, `endbr64`, relative jumps, and those that only compute with
- * registers (register-operation.ts). Points are put on the first of these, for the kernel emulates them under a uprobe, too; but for calls, which may have a shadow stack. Intel SDM
- * volume 2. Pure; all others are undefined, never guessed.
+ * What an instruction does, of those few that can be done for a thread instead of by it: a push of a register, `nop`, `endbr64`, relative jumps and calls, and those that only compute with
+ * registers (register-operation.ts). Points are put on the first of these, for the kernel emulates them under a uprobe, too. Intel SDM volume 2. Pure; all others are undefined, never guessed.
  */
 import { readUserRegister, type UserRegisterName } from '../registers/x86-64.js';
 import { decodeInstruction } from './instruction.js';
@@ -28,6 +27,8 @@ export interface Emulation {
   /** The same where a condition (SDM volume 1, appendix B) holds. */
   readonly branch?: { readonly condition: number; readonly advance: bigint };
   readonly pushes?: UserRegisterName;
+  /** A call pushes how far behind its beginning the thread comes back. Not for threads with a shadow stack. */
+  readonly returns?: bigint;
   readonly computes?: RegisterOperation;
 }
 
@@ -38,10 +39,11 @@ export function emulate(bytes: Uint8Array, registers: Uint8Array): Emulated | un
 }
 
 export function runEmulation(emulation: Emulation, registers: Uint8Array): Emulated {
-  const { advance, branch, pushes, computes } = emulation;
+  const { advance, branch, pushes, returns, computes } = emulation;
   const isTaken = branch !== undefined && holds(branch.condition, readUserRegister(registers, 'eflags'));
   const rip = wrapped(readUserRegister(registers, 'rip') + (isTaken ? branch.advance : advance));
   if (computes !== undefined) return { rip, ...runRegisterOperation(computes, registers) };
+  if (returns !== undefined) return { rip, pushed: wrapped(readUserRegister(registers, 'rip') + returns) };
   return pushes === undefined ? { rip } : { rip, pushed: readUserRegister(registers, pushes) };
 }
 
@@ -56,6 +58,7 @@ export function decodeEmulation(bytes: Uint8Array): Emulation | undefined {
     return pushes === undefined ? undefined : { advance, pushes };
   }
   if (group === 'jump' || group === 'conditional jump') return decodeJump(bytes, length);
+  if (group === 'call') return decodeCall(bytes, length);
   const computes = group === 'other' ? decodeRegisterOperation(bytes, length) : undefined;
   return computes === undefined ? undefined : { advance, computes };
 }
@@ -76,6 +79,14 @@ function decodeJump(bytes: Uint8Array, length: number): Emulation | undefined {
     return { advance: next, branch: { condition: second & 15, advance } };
   }
   return undefined;
+}
+
+/** A prefix would have been ignored, or not. */
+function decodeCall(bytes: Uint8Array, length: number): Emulation | undefined {
+  if (length !== 5 || bytes[0] !== 0xe8) return undefined;
+  const returns = BigInt(length);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, length);
+  return { advance: returns + BigInt(view.getInt32(1, true)), returns };
 }
 
 const wrapped = (address: bigint): bigint => BigInt.asUintN(64, address);

@@ -51,6 +51,40 @@ export function decodeInstruction(bytes: Uint8Array): Instruction | undefined {
   return { length, group, probe: probeOf(group, prefixes, length) };
 }
 
+/** Where an instruction has its opcode, and its ModRM byte if it has one. */
+export interface InstructionParts {
+  readonly length: number;
+  /** The opcode map: none, 0F, 0F 38, 0F 3A; VEX, EVEX and XOP are one. */
+  readonly map: '' | '0f' | '0f38' | '0f3a' | 'vector';
+  readonly opcode: number;
+  readonly modrmAt: number | undefined;
+  readonly hasAddressSize: boolean;
+}
+
+/** As {@link decodeInstruction}; of what is decoded, which bytes mean what. */
+export function instructionParts(bytes: Uint8Array): InstructionParts | undefined {
+  const length = decodeInstruction(bytes)?.length;
+  if (length === undefined) return undefined;
+  const { end, addressSize } = readPrefixes(bytes);
+  return { length, hasAddressSize: addressSize, ...opcodeParts(bytes, end) };
+}
+
+function opcodeParts(bytes: Uint8Array, at: number): Pick<InstructionParts, 'map' | 'opcode' | 'modrmAt'> {
+  const [first = 0, second = 0, third = 0] = bytes.subarray(at);
+  const escapeBytes = vectorEscapes.get(first) ?? (first === 0x8f && (second & 0x1f) >= 8 ? 3 : undefined);
+  if (escapeBytes !== undefined) {
+    const opcodeAt = at + escapeBytes;
+    const isBare = first !== 0x62 && bytes[opcodeAt] === 0x77;
+    return { map: 'vector', opcode: bytes[opcodeAt] ?? 0, modrmAt: isBare ? undefined : opcodeAt + 1 };
+  }
+  if (first !== 0x0f) {
+    return { map: '', opcode: first, modrmAt: oneByteShape(first)?.modrm === true ? at + 1 : undefined };
+  }
+  if (second === 0x38) return { map: '0f38', opcode: third, modrmAt: at + 3 };
+  if (second === 0x3a) return { map: '0f3a', opcode: third, modrmAt: at + 3 };
+  return { map: '0f', opcode: second, modrmAt: twoByteShape(second)?.modrm === true ? at + 2 : undefined };
+}
+
 function readPrefixes(bytes: Uint8Array): Prefixes {
   let operandSize = false;
   let addressSize = false;
@@ -77,7 +111,7 @@ function readPrefixes(bytes: Uint8Array): Prefixes {
 
 function instructionLength(bytes: Uint8Array, prefixes: Prefixes, opcode: number): number | undefined {
   const at = prefixes.end;
-  if (opcode === 0xc4 || opcode === 0xc5 || opcode === 0x62) return vectorLength(bytes, at, opcode);
+  if (vectorEscapes.has(opcode)) return vectorLength(bytes, at, opcode);
   if (opcode === 0x8f && ((bytes[at + 1] ?? 0) & 0x1f) >= 8) return xopLength(bytes, at);
   if (opcode === 0x0f) return twoByteLength(bytes, prefixes);
   const shape = oneByteShape(opcode);
@@ -99,10 +133,17 @@ function twoByteLength(bytes: Uint8Array, prefixes: Prefixes): number | undefine
   return shape === undefined ? undefined : withOperands(bytes, at + 2, shape, prefixes);
 }
 
-/** VEX (C4, C5) and EVEX (62): Intel SDM volume 2, 2.3 and 2.7. */
+/** How many bytes come before the opcode: VEX (C4, C5) and EVEX (62). */
+const vectorEscapes: ReadonlyMap<number, number> = new Map([
+  [0xc5, 2],
+  [0xc4, 3],
+  [0x62, 4],
+]);
+
+/** Intel SDM volume 2, 2.3 and 2.7. */
 function vectorLength(bytes: Uint8Array, at: number, opcode: number): number | undefined {
   const second = bytes[at + 1] ?? 0;
-  const opcodeAt = at + { 0xc5: 2, 0xc4: 3, 0x62: 4 }[opcode as 0xc5 | 0xc4 | 0x62];
+  const opcodeAt = at + (vectorEscapes.get(opcode) ?? 0);
   const map = opcode === 0xc5 ? 1 : second & (opcode === 0xc4 ? 0x1f : 0x07);
   const operation = bytes[opcodeAt];
   if (operation === undefined) return undefined;
@@ -218,14 +259,15 @@ const twoByteShapes: ReadonlyMap<number, Shape> = shapes([
   [{ modrm: true, immediate: 'b' }, '0f 70-73 a4 ac ba c2 c4-c6'],
   [{ modrm: false, immediate: 'd' }, '80-8f'],
 ]);
-const twoByteInvalid: ReadonlySet<number> = new Set(codes('04 0a 0c 24-27 39 3b-3f a6 a7'));
+const twoByteInvalid: ReadonlySet<number> = new Set(opcodes('04 0a 0c 24-27 39 3b-3f a6 a7'));
 
-/** Rows of a table: a shape, and the opcodes that have it, in hex, with ranges. */
+/** Rows of a table: a shape, and the opcodes that have it. */
 function shapes(rows: readonly (readonly [Shape, string])[]): ReadonlyMap<number, Shape> {
-  return new Map(rows.flatMap(([shape, text]) => codes(text).map((code) => [code, shape] as const)));
+  return new Map(rows.flatMap(([shape, text]) => opcodes(text).map((code) => [code, shape] as const)));
 }
 
-function codes(text: string): number[] {
+/** Opcodes in hex, with ranges: `0d 10-18`. */
+export function opcodes(text: string): number[] {
   return text.split(' ').flatMap((part) => {
     const [first = 0, last = first] = part.split('-').map((digits) => Number.parseInt(digits, 16));
     return Array.from({ length: last - first + 1 }, (_, i) => first + i);

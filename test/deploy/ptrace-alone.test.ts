@@ -46,14 +46,22 @@ async function expectWell(program: StartedProgram): Promise<void> {
   expect(wrong).toBe(0);
 }
 
+/** All threads, by ptrace; again where a busy machine gave none of them a processor to stop on. */
+async function threadsNow({ pid }: StartedProgram, at: readonly string[]): Promise<SnapshotJson> {
+  for (let i = 0; ; i++) {
+    const [now] = (await workplace.json('now', String(pid), ...at)) as [SnapshotJson];
+    expect(now.engine).toBe('ptrace');
+    if (JSON.stringify(now.threads).includes('"function"')) return now;
+    expect(i, 'looks in which no thread stopped').toBeLessThan(20);
+  }
+}
+
 describe.each([
   { who: 'with CAP_SYS_PTRACE alone', at: () => capable },
   { who: 'with no capability', at: () => plain },
 ])('$who, a process of its own user', ({ at }) => {
   test('all threads now, by ptrace', async () => {
-    const [now] = (await workplace.json('now', String(own.pid), ...at())) as [SnapshotJson];
-    expect(now.engine).toBe('ptrace');
-    expect(JSON.stringify(now.threads)).toContain('"function"');
+    await threadsNow(own, at());
     await expectWell(own);
   });
 
@@ -74,7 +82,7 @@ describe.each([
   });
 });
 
-describe('a process of another user', { timeout: 120_000 }, () => {
+describe('a process of another user', () => {
   test('with CAP_SYS_PTRACE alone doctor says what it is for', async () => {
     const [doctor] = (await workplace.json('doctor', ...capable)) as [
       { readonly engines: readonly { readonly engine: string; readonly detail: string }[] },
@@ -89,10 +97,7 @@ describe('a process of another user', { timeout: 120_000 }, () => {
   });
 
   test('with CAP_SYS_PTRACE alone: all threads now, by ptrace', async () => {
-    const [now] = (await workplace.json('now', String(others.pid), ...capable)) as [SnapshotJson];
-    expect(now.engine).toBe('ptrace');
-    expect(now.threads.length).toBeGreaterThan(2);
-    expect(JSON.stringify(now.threads)).toContain('"function"');
+    expect((await threadsNow(others, capable)).threads.length).toBeGreaterThan(2);
     await expectWell(others);
   });
 

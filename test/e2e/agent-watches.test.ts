@@ -1,5 +1,5 @@
 /** What an agent tells a controller that watches: the agent as it is shipped, over its socket, of processes and files that are real. */
-import { readFileSync, renameSync, writeFileSync, appendFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -117,17 +117,18 @@ test('a point that counts: in a process that starts later, its counters as they 
   expect(Number(fromLong(delivered))).toBe(0);
   expect(Math.abs(Number(fromLong(all)) - 2 * Number(fromLong(conditionFalse)))).toBeLessThanOrEqual(1);
 
-  // More than come while the next agent is looked at, at a hundred a second.
-  const atKill = hits();
   first.kill('SIGKILL');
   await new Promise((resolve) => first.once('exit', resolve));
+  const goneMs = performance.now();
   await workplace.startAgent();
   const again = converse();
   const followed = await again.ask({ followPoints: { pointIds: ['0000000000c1-01234567'] } });
   expect(followed.points?.points).toHaveLength(1);
   await again.ask({ listPoints: { watchMs: 200 } });
   await until(() => expect(statesOf(again.events).at(-1)?.processes?.[0]?.pid).toBe(ticker.pid));
-  expect(Number(statesOf(again.events).at(-1)?.counters?.hits ?? 0)).toBeLessThan(atKill);
+  // It passes a hundred times a second at most: what the first agent counted is not in it.
+  const since = Number(statesOf(again.events).at(-1)?.counters?.hits ?? 0);
+  expect(since).toBeLessThanOrEqual((performance.now() - goneMs) / 10 + 1);
   const removed = await again.ask({ disarm: { pointId: '0000000000c1-01234567' } });
   expect(removed.pointState).toMatchObject({ end: 'removed' });
 });
@@ -186,16 +187,41 @@ test('a policy forbids files that it does not name, and programs', async () => {
 
 describe('usage above a bound', () => {
   test.each([
-    ['CPU', Resource.RESOURCE_CPU_PERCENT, 5, 's', 'c'],
-    ['resident memory', Resource.RESOURCE_RSS_BYTES, 48 << 20, 'm', ''],
-    ['threads', Resource.RESOURCE_THREADS, 10, 't', ''],
-    ['descriptors', Resource.RESOURCE_DESCRIPTORS, 30, 'f', ''],
-  ] as const)('%s', async (_, resource, above, use, stop) => {
+    // Of a busy machine a thread that spins has a small share, and seldom; it is told in hundredths of a second, and may seem to be more than all.
+    {
+      what: 'CPU',
+      resource: Resource.RESOURCE_CPU_PERCENT,
+      above: 1,
+      below: 200,
+      forMs: 2000,
+      use: 's',
+      stop: 'c',
+    },
+    {
+      what: 'resident memory',
+      resource: Resource.RESOURCE_RSS_BYTES,
+      above: 48 << 20,
+      below: 960 << 20,
+      forMs: 800,
+      use: 'm',
+    },
+    { what: 'threads', resource: Resource.RESOURCE_THREADS, above: 10, below: 200, forMs: 800, use: 't' },
+    {
+      what: 'descriptors',
+      resource: Resource.RESOURCE_DESCRIPTORS,
+      above: 30,
+      below: 600,
+      forMs: 800,
+      use: 'f',
+    },
+  ])('$what', async ({ resource, above, below, forMs, use, stop }) => {
     await workplace.startAgent();
-    const running = await workplace.startProgram(consumer, [], { ready: /^ready$/, stdin: true });
+    const path = join(workplace.folder, name);
+    copyFileSync(consumer, path);
+    const running = await workplace.startProgram(path, [], { ready: /^ready$/, stdin: true });
     const talk = converse();
     await talk.ask({
-      watchUsage: { watchId: 'u', selector: 'name:consumer', resource, above, forMs: toLong(800) },
+      watchUsage: { watchId: 'u', selector: `name:${name}`, resource, above, forMs: toLong(forMs) },
     });
     const excesses = (): stillframe.v1.UsageExceeded.$Properties[] =>
       talk.events.flatMap(({ usageExceeded }) => usageExceeded ?? []);
@@ -206,16 +232,16 @@ describe('usage above a bound', () => {
     const [excess] = excesses();
     expect(excess?.target?.pid).toBe(running.pid);
     expect(excess?.value).toBeGreaterThan(above);
-    expect(excess?.value).toBeLessThan(above * 20);
+    expect(excess?.value).toBeLessThan(below);
     await sleep(1500);
     expect(excesses()).toHaveLength(1);
-    if (stop === '') return;
+    if (stop === undefined) return;
     // On a busy machine the agent may not have looked in the meantime: then it is one excess, and there has to be another pause.
     for (let i = 0; i < 20 && excesses().length < 2; i++) {
       running.process.stdin?.write(`${stop}\n`);
       await sleep(1500);
       running.process.stdin?.write(`${use}\n`);
-      for (let waited = 0; waited < 40 && excesses().length < 2; waited++) await sleep(100);
+      for (let waited = 0; waited < 60 && excesses().length < 2; waited++) await sleep(100);
     }
     expect(excesses()).toHaveLength(2);
   });
@@ -234,6 +260,6 @@ test('a controller that asks without end and does not read costs little, and oth
   const startedMs = performance.now();
   expect((await friend.ask({ greeting: { version: 'x' } })).body).toBe('hello');
   expect((await friend.ask({ listPoints: {} })).body).toBe('points');
-  expect(performance.now() - startedMs).toBeLessThan(10_000);
+  expect(performance.now() - startedMs).toBeLessThan(30_000);
   expect(rss() - before).toBeLessThan(300_000);
 });

@@ -398,18 +398,23 @@ test(
     const tookMs = Date.now() - begin;
 
     // Every alert that was acknowledged is counted; one may have been taken whose answer died with the controller.
-    const rule = await eventually('all that was accepted is counted', async () => {
-      const found = await countedRule(api, 'flaps');
-      return total(found) >= accepted ? found : undefined;
-    });
-    expect(total(rule)).toBeLessThanOrEqual(sent);
-    expect(rule.firings).toBeLessThanOrEqual(tookMs / limits.cooldownMs + 1);
-
+    await eventually(
+      'all that was accepted is counted',
+      async () => total(await countedRule(api, 'flaps')) >= accepted,
+    );
     const incidents = await eventually('all incidents are closed', async () => {
       const all = await api.incidents({ rule: 'flaps' });
       return all.every(({ state }) => state === 'closed') ? all : undefined;
     });
+    const rule = await countedRule(api, 'flaps');
+    expect(total(rule)).toBeLessThanOrEqual(sent);
+    expect(rule.firings).toBeLessThanOrEqual(tookMs / limits.cooldownMs + 1);
     expect(incidents.length).toBe(rule.firings);
+    await eventually('every point has ended', async () =>
+      (await api.points()).every(({ state }) => state === 'ended' || state === 'failed'),
+    );
+    // What is on its way yet will be among the stored ones.
+    await eventually('the spool is empty', () => spooledCores().length === 0);
     const stored = await api.snapshots({});
     const ids = new Set(stored.map(({ id }) => id));
     expect(ids.size).toBe(stored.length);
@@ -424,7 +429,6 @@ test(
     expect(new Set(told).size).toBe(told.length);
     expect(told.filter((id) => !ids.has(id))).toEqual([]);
     // Every snapshot that any of the agents had taken is there, but for those that its point had no room for.
-    await eventually('the spool is empty', () => spooledCores().length === 0);
     const taken = running.agents.flatMap(({ lines }) => lines.flatMap(spooledId));
     const surplus = surplusIds();
     expect(taken.length).toBeGreaterThanOrEqual(told.length / 2);
@@ -434,9 +438,6 @@ test(
       expect(shown.frames[0]?.function).toBe('fail_order');
     }
 
-    await eventually('every point has ended', async () =>
-      (await api.points()).every(({ state }) => state === 'ended' || state === 'failed'),
-    );
     expect(breakpointsAt(service.pid, [await errorAddress(api)])).toBe(0);
     expect(disturbedThreads(service.pid)).toEqual([]);
     const reports = load.reports();

@@ -209,7 +209,7 @@ ${more}__attribute__((noinline)) int step(int n) {
 
     const waiting = fails('snap', String(first.pid), 'step', '--if', 'n < 0', '--wait', '10m');
     await using client = await connection();
-    for (let i = 0; i < 300; i++) {
+    for (let i = 0; i < 1200; i++) {
       const views = await client.points();
       if (views.some(({ phase, location }) => phase === 'armed' && location === 'step')) break;
       await sleep(100);

@@ -8,7 +8,7 @@ import type { SnapshotJson } from '../support/documents.js';
 import { startNamedTicker, uniqueName } from '../support/ticker.js';
 import { checkerProgram } from '../soak/kill-storm.js';
 
-vi.setConfig({ testTimeout: 150_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 interface WatchedJson extends SnapshotJson {
   readonly written: {

@@ -7,7 +7,7 @@ import { openWorkplace, type StartedProgram, type Workplace } from '../support/c
 import { startNamedTicker, uniqueName } from '../support/ticker.js';
 
 // Several commands, each a process, and restarts of daemons.
-vi.setConfig({ testTimeout: 150_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 /** Rules in the controller as it is shipped, with a real agent and a real service: fired by hand, and by an alert. */
 let place: Workplace;

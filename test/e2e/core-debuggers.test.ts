@@ -4,6 +4,7 @@ import { readFileSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openWorkplace, type StartedProgram, type Workplace } from '../support/cli.js';
+import { SYS_pause, SYS_read, untilCalling } from '../support/at-rest.js';
 import { compileC } from '../support/compile-c.js';
 import { compileNative, go } from '../support/compile-native.js';
 
@@ -25,7 +26,6 @@ int main(void) {
   pthread_t thread;
   pthread_create(&thread, 0, worker, "one");
   pthread_create(&thread, 0, worker, "two");
-  usleep(50000);
   deep(5, "main");
 }
 `,
@@ -93,7 +93,9 @@ describe('a core of a program of C', () => {
   let ours: string;
   let gcores: string;
   beforeAll(async () => {
-    ({ ours, gcores } = await takeBoth(await workplace.startProgram(nested, [], { ready: /ready/ })));
+    const target = await workplace.startProgram(nested, [], { ready: /ready/ });
+    await untilCalling(target.pid, SYS_pause, SYS_pause, SYS_pause);
+    ({ ours, gcores } = await takeBoth(target));
   });
 
   test('has the same stacks to eu-stack', () => {
@@ -125,6 +127,7 @@ describe('a core of a program of C', () => {
 describe('a core of a program of Go', () => {
   test('has the same goroutines and threads to delve, and takes no more than one of the kernel', async () => {
     const target = await workplace.startProgram(goProgram, [], { ready: /ready/, stdin: true });
+    await untilCalling(target.pid, SYS_read, SYS_read, SYS_read);
     const { ours, gcores } = await takeBoth(target);
     const ask = (core: string): string[] => {
       const args = ['core', goProgram, core, '--allow-non-terminal-interactive=true'];

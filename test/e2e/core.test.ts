@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openWorkplace, type StartedProgram, type Workplace } from '../support/cli.js';
+import { SYS_pause, untilCalling } from '../support/at-rest.js';
 import { compileC } from '../support/compile-c.js';
 
 const source = `#include <pthread.h>
@@ -37,7 +38,6 @@ int main(void) {
   pthread_t thread;
   pthread_create(&thread, 0, worker, "one");
   pthread_create(&thread, 0, worker, "two");
-  usleep(50000);
   deep(5, "main");
 }
 `;
@@ -73,6 +73,7 @@ describe('core', () => {
     place = openWorkplace();
     await place.startAgent();
     target = await place.startProgram(program, [], { ready: /ready/ });
+    await untilCalling(target.pid, SYS_pause, SYS_pause, SYS_pause);
     execFileSync('gcore', ['-o', join(place.folder, 'gcore'), String(target.pid)], { stdio: 'ignore' });
     gcore = join(place.folder, `gcore.${target.pid}`);
   });
@@ -150,7 +151,7 @@ describe('core', () => {
 
   test('leaves the spool empty and the process as it was', async () => {
     const spool = join(place.folder, 'spool');
-    for (let i = 0; i < 100 && readdirSync(spool).some((name) => name.endsWith('.core')); i++) {
+    for (let i = 0; i < 3000 && readdirSync(spool).some((name) => name.endsWith('.core')); i++) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     expect(readdirSync(spool).filter((name) => name.includes('.core'))).toEqual([]);

@@ -125,7 +125,7 @@ describe('a service in C++', () => {
 
   test('a log tells only what the condition holds for', { timeout }, async () => {
     const { workplace, service, location } = running;
-    const asked = ['log', String(service.pid), location, '{request.name} {request.id_}', '--for', '2s'];
+    const asked = ['log', String(service.pid), location, '{request.name} {request.id_}', '--for', '5s'];
     const told = await workplace.run(
       ...asked,
       '--if',

@@ -8,7 +8,7 @@ import { expect, test } from 'vitest';
 import { eventually } from '../support/automation.js';
 import { stillframe } from '../deploy/unit-file.js';
 
-const seconds = 120;
+const seconds = 240;
 
 function environment(): NodeJS.ProcessEnv {
   const plain: NodeJS.ProcessEnv = { ...process.env, NO_COLOR: '1' };

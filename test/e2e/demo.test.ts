@@ -10,7 +10,7 @@ test('the demo tells its story', () => {
   const demo = spawnSync(process.execPath, [join(repositoryRoot, 'bin', 'stillframe.js'), 'demo'], {
     encoding: 'utf8',
     env: environment,
-    timeout: 110_000,
+    timeout: 170_000,
   });
   expect(demo.status, demo.stderr).toBe(0);
   const wanted = [

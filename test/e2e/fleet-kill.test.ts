@@ -45,5 +45,5 @@ test(`${kills} kills`, { timeout: 120_000 + kills * 30_000 }, async () => {
   const views = (await bench.fleet.agents()[0]?.client.points()) ?? [];
   expect(views.filter(({ phase }) => phase !== 'ended')).toEqual([]);
   const spool = join(bench.place.folder, 'spool');
-  expect(readdirSync(spool).filter((name) => name.endsWith('.core'))).toEqual([]);
+  await expect.poll(() => readdirSync(spool).filter((name) => name.endsWith('.core'))).toEqual([]);
 });

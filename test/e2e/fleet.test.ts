@@ -35,7 +35,7 @@ const options = (part: Partial<SnapOptions> = {}): SnapOptions => ({
   hits: 1,
   minIntervalNs: 0n,
   everyProcess: false,
-  waitMs: 30_000,
+  waitMs: 100_000,
   detach: false,
   ...part,
 });
@@ -125,7 +125,7 @@ describe('agents that go', () => {
       const second = await bench.points.set(bench.spec({ maxHits: 2, minIntervalNs: 3_000_000_000n }), {
         strict: true,
       });
-      await expect.poll(() => bench.document(second.id).delivered).toBe(1);
+      await expect.poll(() => bench.document(second.id).delivered).toBeGreaterThan(0);
       const gone = new Promise((resolve) => agent.once('exit', resolve));
       agent.kill('SIGKILL');
       await gone;
@@ -164,7 +164,7 @@ describe('agents that go', () => {
     const path = bench.program();
     const { id } = await bench.points.set(bench.spec({ maxHits: 2 }));
     await bench.start(path);
-    await bench.state(id, 'armed').catch(() => undefined);
+    await expect.poll(() => bench.document(id).state).not.toBe('pending');
     // Its conversations break off; nothing else is done.
     const before = bench.store.countSnapshots(id).stored;
     await bench.drop();
@@ -299,10 +299,10 @@ describe('what is said', () => {
   test('a wait that runs out, or that nobody waits for any more, leaves nothing armed', async () => {
     await bench.start(bench.program());
     const never = { condition: 'tick->number < 0' };
-    const late = await rejected(bench.controller.snap(options({ ...never, waitMs: 1500 }), {}));
+    const late = await rejected(bench.controller.snap(options({ ...never, waitMs: 5000 }), {}));
     expect(late.code).toBe('expired');
     expect(late.message).toMatch(
-      /did not fire within 1.5 s: armed at 1 address in process \d+ at \S+ by uprobe: \d+ hits, condition false \d+ times/,
+      /did not fire within 5 s: armed at 1 address in process \d+ at \S+ by uprobe: \d+ hits, condition false \d+ times/,
     );
     const abort = new AbortController();
     const armed = new Promise<void>((resolve) => {

@@ -101,7 +101,7 @@ test(
         for (let i = 0; ; i++) {
           const [view] = await client.points([mine.id]);
           if (view?.phase === 'armed' && view.counters.hits > 0n) break;
-          if (i > 300) throw new Error(`not armed again: ${view?.phase}: ${view?.why}`);
+          if (i > 1200) throw new Error(`not armed again: ${view?.phase}: ${view?.why}`);
           await sleep(50);
         }
       }

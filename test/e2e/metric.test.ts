@@ -186,7 +186,7 @@ test('groups beyond the bound are other, strings are cut and say so, a full arra
 test('through a controller that runs on, for a time', async () => {
   await using passes = await startPasses(1);
   await workplace.startController();
-  const metric = await startMetric(passes.pid, '--count', '--for', '3s');
+  const metric = await startMetric(passes.pid, '--count', '--for', '6s');
   const own = await passes.pass(20_000);
   const last = await metric.end();
   expect(last.total.count).toBe(own.passes);

@@ -43,10 +43,10 @@ describe('points by ptrace, where eBPF is not allowed', () => {
     const program = join(repositoryRoot, 'bin', 'stillframe.js');
     const args = [program, ...snapArgs(), '--if', 'order->total < 0', '--wait', '10m'];
     const command = spawn(process.execPath, args, { env: workplace.environment, stdio: 'ignore' });
-    for (let i = 0; i < 300 && disturbedThreads(service.pid).length === 0; i++) await sleep(100);
+    for (let i = 0; i < 1200 && disturbedThreads(service.pid).length === 0; i++) await sleep(100);
     expect(disturbedThreads(service.pid).length).toBeGreaterThan(0);
     command.kill('SIGKILL');
-    for (let i = 0; i < 300 && disturbedThreads(service.pid).length > 0; i++) await sleep(100);
+    for (let i = 0; i < 1200 && disturbedThreads(service.pid).length > 0; i++) await sleep(100);
     expect(disturbedThreads(service.pid)).toEqual([]);
     expect(service.process.exitCode).toBeNull();
     expect(latestReport(service).wrong).toBe(0);

@@ -70,17 +70,17 @@ for (const { name, build, args, ready, exchanges, hot, isFalse, isTrue, line, wa
       '10ms',
     )) as SnapshotJson[];
     expect(snapshots.map(({ frames }) => frames[0]?.function)).toEqual([hot, hot, hot]);
-    const never = await workplace.run('snap', pid, hot, '--if', isFalse, '--wait', '1s');
+    const never = await workplace.run('snap', pid, hot, '--if', isFalse, '--wait', '3s');
     expect(never.status, never.stderr).toBe(4);
     expect(never.stderr).toMatch(/condition false [1-9]\d+ times/);
-    const logged = await workplace.json('log', pid, hot, line, '--for', '1s');
+    const logged = await workplace.json('log', pid, hot, line, '--for', '2s');
     expect(logged.length).toBeGreaterThan(1);
     loop.take();
     const [metric] = (await workplace.json('metric', pid, hot, '--count', '--for', '1s')).slice(-1) as {
       hits: number;
     }[];
-    expect(metric?.hits).toBeGreaterThan(100);
-    expect(loop.take().requests).toBeGreaterThan(100);
+    expect(metric?.hits).toBeGreaterThan(10);
+    expect(loop.take().requests).toBeGreaterThan(10);
     const [written] = (await workplace.json('watch', pid, watched)) as SnapshotJson[];
     expect(written?.engine).toBe('watch');
 

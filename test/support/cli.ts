@@ -139,7 +139,8 @@ export function openWorkplace(): Workplace {
       });
       child.once('error', reject);
       if (options.ready === 'started') child.once('spawn', done);
-      child.once('exit', (status, signal) => {
+      // What it said last is read by then, which is not so at its exit.
+      child.once('close', (status, signal) => {
         clearTimeout(timer);
         reject(new Error(`${path} ended with ${status ?? signal}: ${log}`));
       });

@@ -37,7 +37,7 @@ export interface LoopFigures {
 
 /** To a server that may have just been started. */
 async function connected(path: string): Promise<Socket> {
-  for (let left = 400; ; left--) {
+  for (let left = 2400; ; left--) {
     const socket = connect(path);
     try {
       await once(socket, 'connect');

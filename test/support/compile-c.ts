@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { keepFirst, writeWhole } from './keep-first.js';
 import { cacheFolder } from './paths.js';
 
 export interface CompileOptions {
@@ -24,11 +25,11 @@ export function compileC(source: string, options: CompileOptions): string {
   if (existsSync(program)) return program;
   mkdirSync(folder, { recursive: true });
   const file = join(folder, `${name}.c`);
-  writeFileSync(file, source);
+  writeWhole(file, source);
   const unfinished = `${program}.${process.pid}`;
   execFileSync(compiler, [...flags, '-pthread', '-o', unfinished, file], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
-  renameSync(unfinished, program);
+  keepFirst(unfinished, program);
   return program;
 }

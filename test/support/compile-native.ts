@@ -1,9 +1,10 @@
 /** Programs in other languages than C, for tests of their debug information. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { keepFirst, writeWhole } from './keep-first.js';
 import { cacheFolder } from './paths.js';
 
 export interface Toolchain {
@@ -43,12 +44,16 @@ export function compileNative(source: string, name: string, toolchain: Toolchain
   if (existsSync(program)) return program;
   mkdirSync(folder, { recursive: true });
   const file = join(folder, `${name}.${extension}`);
-  writeFileSync(file, source);
-  const unfinished = `${program}.${process.pid}`;
+  writeWhole(file, source);
+  // NB: rustc names object files after the crate, and puts them where the program goes.
+  const own = join(folder, String(process.pid));
+  mkdirSync(own, { recursive: true });
+  const unfinished = join(own, name);
   execFileSync(command, args(file, unfinished), {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, GOCACHE: join(cacheFolder, 'go'), GOFLAGS: '', HOME: homedir() },
   });
-  renameSync(unfinished, program);
+  keepFirst(unfinished, program);
+  rmSync(own, { recursive: true });
   return program;
 }

@@ -1,8 +1,9 @@
 /** Compiles one C source for a test; the result is kept by the hash of source and flags. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { keepFirst } from './keep-first.js';
 import { cacheFolder, repositoryRoot } from './paths.js';
 
 export interface CompileOptions {
@@ -29,6 +30,6 @@ export function compileFixture(path: string, options: CompileOptions): string {
     cwd: folder,
   });
   if (run.status !== 0) throw new Error(`cannot compile ${path}: ${run.stderr}`);
-  renameSync(unfinished, program);
+  keepFirst(unfinished, program);
   return program;
 }

@@ -1,7 +1,7 @@
 /** `native-fixtures/rust-values`: built, run to its end, with the core that it left and what it said of its own variables. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { variablePlace } from '../../controller/snapshot/frame-evaluation.js';
@@ -10,6 +10,7 @@ import type { Snapshot } from '../../controller/snapshot/open.js';
 import { typeOfDescriptor } from '../../controller/snapshot/type-descriptors.js';
 import type { Value } from '../../controller/types/value.js';
 import type { ViewContext } from '../../controller/types/view.js';
+import { keepFirst } from './keep-first.js';
 import { cacheFolder, repositoryRoot } from './paths.js';
 
 const sources = join(repositoryRoot, 'native-fixtures', 'rust-values');
@@ -31,7 +32,7 @@ export function rustValues(...flags: readonly string[]): string {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, HOME: homedir() },
   });
-  renameSync(unfinished, program);
+  keepFirst(unfinished, program);
   rmSync(own, { recursive: true, force: true });
   return program;
 }

@@ -1,4 +1,4 @@
-/** The steps of a condition as records of a batch of calls: the thread stands still, and nothing is allocated. */
+/** The steps of a condition, or of another expression of a plan, as records of a batch of calls: the thread stands still, and nothing is allocated. */
 import { type CallBatch, Label } from '../../linux/call-batch.js';
 import { addCallOf, readCall } from '../../linux/stop-calls.js';
 import type { ConditionStep, ConditionSteps } from './condition-steps.js';
@@ -9,18 +9,45 @@ const allBits = -1n;
 export const recordsOfStep = 10;
 export const wordsOfStep = 6;
 
-export interface ConditionPlace {
+export interface ExpressionPlace {
   /** A word with the id of the thread. */
   readonly tid: bigint;
   /** Its `user_regs_struct`. */
   readonly registers: bigint;
   /** Of runtime addresses over link addresses. */
   readonly bias: bigint;
+  /** A word with the address of the parent range, where there is one. */
+  readonly object?: bigint;
   /** So many words as the steps have slots. */
   readonly slots: bigint;
-  /** Where it goes on when the condition holds, and when memory cannot be read; it goes on with the next record when it does not hold. */
-  readonly holds: Label;
+  /** Where it goes on when memory cannot be read. */
   readonly unknown: Label;
+  /** Where it is to be known afterwards what was read. */
+  readonly reads?: KeptReads;
+}
+
+export interface ConditionPlace extends ExpressionPlace {
+  /** Where it goes on when the condition holds; it goes on with the next record when it does not hold. */
+  readonly holds: Label;
+}
+
+/** What was read of the thread's memory while it stood still. All are words of the batch. */
+export interface KeptRead {
+  /** The number of the stop that it was read in. */
+  readonly made: bigint;
+  /** A `struct iovec`: from where, and how much. */
+  readonly remote: bigint;
+  /** Where it is: in the batch, or elsewhere. */
+  readonly at: { readonly word: bigint } | { readonly bytes: Uint8Array };
+  /** A string, which is looked at piece by piece. */
+  readonly isString: boolean;
+}
+
+export interface KeptReads {
+  /** A word with the number of the stop. */
+  readonly stop: bigint;
+  /** In the order in which they are made. */
+  readonly list: KeptRead[];
 }
 
 export function addCondition(
@@ -28,11 +55,25 @@ export function addCondition(
   { steps, result }: ConditionSteps,
   place: ConditionPlace,
 ): void {
-  new Records(batch, place).add(steps, result);
+  const records = new Records(batch, place);
+  records.add(steps);
+  const { holds } = place;
+  batch.compare({ at: records.slot(result), value: 0n }, { negative: holds, positive: holds });
+}
+
+/** Gives the word with the value. */
+export function addExpression(
+  batch: CallBatch,
+  { steps, result }: ConditionSteps,
+  place: ExpressionPlace,
+): bigint {
+  const records = new Records(batch, place);
+  records.add(steps);
+  return records.slot(result);
 }
 
 /** All signs lead there. */
-const always = (label: Label): { negative: Label; zero: Label; positive: Label } => ({
+export const always = (label: Label): { negative: Label; zero: Label; positive: Label } => ({
   negative: label,
   zero: label,
   positive: label,
@@ -40,16 +81,15 @@ const always = (label: Label): { negative: Label; zero: Label; positive: Label }
 
 class Records {
   readonly #batch: CallBatch;
-  readonly #place: ConditionPlace;
+  readonly #place: ExpressionPlace;
   readonly #labels = new Map<number, Label>();
 
-  constructor(batch: CallBatch, place: ConditionPlace) {
+  constructor(batch: CallBatch, place: ExpressionPlace) {
     this.#batch = batch;
     this.#place = place;
   }
 
-  add(steps: readonly ConditionStep[], result: number): void {
-    const batch = this.#batch;
+  add(steps: readonly ConditionStep[]): void {
     for (const step of steps) {
       // A label stands where the first step at or behind its operation is: what is left out does nothing.
       for (const [target, label] of this.#labels) {
@@ -58,8 +98,6 @@ class Records {
       this.#add(step);
     }
     for (const [target, label] of this.#labels) this.#reach(target, label);
-    const { holds } = this.#place;
-    batch.compare({ at: this.#slot(result), value: 0n }, { negative: holds, positive: holds });
   }
 
   #reach(target: number, label: Label): void {
@@ -67,7 +105,7 @@ class Records {
     this.#labels.delete(target);
   }
 
-  #slot(slot: number): bigint {
+  slot(slot: number): bigint {
     return this.#place.slots + BigInt(slot) * wordBytes;
   }
 
@@ -82,19 +120,22 @@ class Records {
     switch (step.kind) {
       case 'constant': {
         const value = BigInt.asIntN(64, step.value + (step.isLinked ? this.#place.bias : 0n));
-        batch.copy({ to: this.#slot(step.to), from: batch.reserve(1, value) });
+        batch.copy({ to: this.slot(step.to), from: batch.reserve(1, value) });
         return;
       }
       case 'register': {
         const from = this.#place.registers + BigInt(step.offset);
-        batch.copy({ to: this.#slot(step.to), from, add: BigInt.asIntN(64, step.add) });
+        batch.copy({ to: this.slot(step.to), from, add: BigInt.asIntN(64, step.add) });
         return;
       }
+      case 'object':
+        batch.copy({ to: this.slot(step.to), from: this.#place.object ?? batch.reserve(1) });
+        return;
       case 'copy':
-        batch.copy({ to: this.#slot(step.to), from: this.#slot(step.from) });
+        batch.copy({ to: this.slot(step.to), from: this.slot(step.from) });
         return;
       case 'swap':
-        this.#swap(this.#slot(step.one), this.#slot(step.other));
+        this.#swap(this.slot(step.one), this.slot(step.other));
         return;
       case 'add':
         this.#change(step.at, step.value, allBits);
@@ -108,23 +149,29 @@ class Records {
         this.#change(step.at, -half, allBits);
         return;
       }
+      case 'choose': {
+        const negated = batch.compare({ at: batch.reserve(1), with: this.slot(step.at) });
+        const mask = BigInt.asIntN(64, step.value);
+        batch.copy({ to: this.slot(step.at), from: batch.resultAddress(negated), mask });
+        return;
+      }
       case 'plus':
       case 'minus':
-        this.#sum(this.#slot(step.at), this.#slot(step.by), step.kind);
+        this.#sum(this.slot(step.at), this.slot(step.by), step.kind);
         return;
       case 'read':
-        this.#read(this.#slot(step.at), step.width);
+        this.#read(this.slot(step.at), step.width);
         return;
       case 'compare':
         this.#compare(step);
         return;
       case 'branch': {
         const label = this.#label(step.target);
-        batch.compare({ at: this.#slot(step.on), value: 0n }, { negative: label, positive: label });
+        batch.compare({ at: this.slot(step.on), value: 0n }, { negative: label, positive: label });
         return;
       }
       case 'jump':
-        batch.compare({ at: this.#slot(0), value: 0n }, always(this.#label(step.target)));
+        batch.compare({ at: this.slot(0), value: 0n }, always(this.#label(step.target)));
         return;
       default:
         step satisfies never;
@@ -132,7 +179,7 @@ class Records {
   }
 
   #change(slot: number, add: bigint, mask: bigint): void {
-    const at = this.#slot(slot);
+    const at = this.slot(slot);
     this.#batch.copy({ to: at, from: at, add: BigInt.asIntN(64, add), mask: BigInt.asIntN(64, mask) });
   }
 
@@ -158,23 +205,29 @@ class Records {
 
   #read(at: bigint, width: number): void {
     const batch = this.#batch;
-    const { tid, unknown } = this.#place;
-    const local = batch.reserve(2, at, BigInt(width));
+    const { tid, unknown, reads } = this.#place;
+    const word = reads === undefined ? at : batch.reserve(1);
+    const local = batch.reserve(2, word, BigInt(width));
     const remote = batch.reserve(2, 0n, BigInt(width));
     batch.copy({ to: remote, from: at });
     // What is read is shorter than the word, perhaps.
-    batch.copy({ to: at, from: at, mask: 0n });
+    batch.copy({ to: word, from: word, mask: 0n });
     const read = addCallOf(batch, tid, readCall(0n, local, remote), { argument: 0 });
     batch.compare(
       { at: batch.resultAddress(read), value: BigInt(width) },
       { negative: unknown, positive: unknown },
     );
+    if (reads === undefined) return;
+    const made = batch.reserve(1);
+    batch.copy({ to: made, from: reads.stop });
+    batch.copy({ to: at, from: word });
+    reads.list.push({ made, remote, at: { word }, isString: false });
   }
 
   /** Where signs differ, the difference may not fit: they decide. */
   #compare(step: Extract<ConditionStep, { kind: 'compare' }>): void {
     const batch = this.#batch;
-    const [at, by] = [this.#slot(step.at), this.#slot(step.with)];
+    const [at, by] = [this.slot(step.at), this.slot(step.with)];
     const [yes, no, negative, same, done] = [0, 1, 2, 3, 4].map(() => new Label()) as [
       Label,
       Label,

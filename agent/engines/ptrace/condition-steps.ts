@@ -1,6 +1,6 @@
 /**
  * A condition as steps that a list of calls can go through while the thread stands still (condition-records.ts): loads, sums, masks, comparisons, jumps forward: comparisons
- * of numbers and pointers, and what joins them. What is not (products, shifts, floats) is undefined, and decided by the evaluator, as is every hit where
+ * of numbers and pointers, and what joins them; products with small constants. What is not (other products, shifts, floats) is undefined, and decided by the evaluator, as is every hit where
  * something cannot be read. Pure.
  */
 import type { Operation } from '../../../format/dwarf-op/decode.js';
@@ -14,11 +14,14 @@ export type ConditionStep = {
 } & (
   | { readonly kind: 'constant'; readonly to: number; readonly value: bigint; readonly isLinked: boolean }
   | { readonly kind: 'register'; readonly to: number; readonly offset: number; readonly add: bigint }
+  | { readonly kind: 'object'; readonly to: number }
   | { readonly kind: 'copy'; readonly to: number; readonly from: number }
   | { readonly kind: 'swap'; readonly one: number; readonly other: number }
   | { readonly kind: 'add'; readonly at: number; readonly value: bigint }
   | { readonly kind: 'mask'; readonly at: number; readonly value: bigint }
   | { readonly kind: 'extend'; readonly at: number; readonly bits: number }
+  /** Of a 1 the value; a 0 stays one. */
+  | { readonly kind: 'choose'; readonly at: number; readonly value: bigint }
   | { readonly kind: 'plus' | 'minus'; readonly at: number; readonly by: number }
   | { readonly kind: 'read'; readonly at: number; readonly width: number }
   | { readonly kind: 'compare'; readonly at: number; readonly with: number; readonly holds: Holds }
@@ -42,6 +45,8 @@ export interface ConditionSteps {
 
 const maxOperations = 64;
 const maxSlots = 16;
+/** Products take a step for each bit. */
+const maxFactor = 1n << 16n;
 const signBit = 1n << 63n;
 
 const comparisons: ReadonlyMap<number, Holds> = new Map([
@@ -53,13 +58,18 @@ const comparisons: ReadonlyMap<number, Holds> = new Map([
   [DW_OP.DW_OP_ge, { less: false, equal: true, greater: true }],
 ]);
 
-export function planCondition(operations: readonly Operation[]): ConditionSteps | undefined {
+/** `hasObject`: of an expression that may ask for the address of the parent range. */
+export function planCondition(
+  operations: readonly Operation[],
+  hasObject = false,
+): ConditionSteps | undefined {
   if (operations.length > maxOperations) return undefined;
-  return new Planner(operations).plan();
+  return new Planner(operations, hasObject).plan();
 }
 
 class Planner {
   readonly #operations: readonly Operation[];
+  readonly #hasObject: boolean;
   readonly #targets: ReadonlySet<number>;
   readonly #steps: ConditionStep[] = [];
   /** Entries on the stack where jumps lead to. */
@@ -67,8 +77,9 @@ class Planner {
   #depth = 0;
   #most = 0;
 
-  constructor(operations: readonly Operation[]) {
+  constructor(operations: readonly Operation[], hasObject: boolean) {
     this.#operations = operations;
+    this.#hasObject = hasObject;
     const jumps = operations.filter(({ code }) => code === DW_OP.DW_OP_bra || code === DW_OP.DW_OP_skip);
     this.#targets = new Set(jumps.map(({ target }) => target));
   }
@@ -116,6 +127,10 @@ class Planner {
       const offset = register.number === dwarfRip ? undefined : dwarfRegisterOffset(register.number);
       if (offset === undefined) return 0;
       this.#push({ index, kind: 'register', offset, add: register.add });
+      return 1;
+    }
+    if (code === DW_OP.DW_OP_push_object_address && this.#hasObject) {
+      this.#push({ index, kind: 'object' });
       return 1;
     }
     if (code === DW_OP.DW_OP_bra || code === DW_OP.DW_OP_skip) return this.#jump(index, code, target);
@@ -175,6 +190,7 @@ class Planner {
     step:
       | { index: number; kind: 'constant'; value: bigint; isLinked: boolean }
       | { index: number; kind: 'register'; offset: number; add: bigint }
+      | { index: number; kind: 'object' }
       | { index: number; kind: 'copy'; from: number },
   ): void {
     this.#steps.push({ ...step, to: this.#depth });
@@ -210,6 +226,7 @@ class Planner {
     const next = this.#operations[index + 1];
     if (next === undefined || at < 0 || this.#targets.has(index + 1)) return 0;
     if (this.#operations[index]?.code === DW_OP.DW_OP_addr) return 0;
+    if (next.code === DW_OP.DW_OP_mul) return this.#scale(index, at, value) ? 2 : 0;
     if (next.code === DW_OP.DW_OP_and) return this.#change({ index, kind: 'mask', at, value }) * 2;
     // To flip the highest bit is to add it.
     if (next.code === DW_OP.DW_OP_xor && BigInt.asUintN(64, value) === signBit) {
@@ -220,6 +237,22 @@ class Planner {
     if (again === undefined || back?.code !== DW_OP.DW_OP_shra || constantOf(again) !== value) return 0;
     if (this.#targets.has(index + 2) || this.#targets.has(index + 3)) return 0;
     return this.#change({ index, kind: 'extend', at, bits: 64 - Number(value) }) * 4;
+  }
+
+  /** A product with a constant, by sums. */
+  #scale(index: number, at: number, factor: bigint): boolean {
+    const last = this.#steps.at(-1);
+    // What comes right from a comparison is 0 or 1.
+    const isFlag = last?.kind === 'compare' && last.index === index - 1 && !this.#targets.has(index);
+    if (isFlag) return this.#change({ index, kind: 'choose', at, value: factor }) > 0;
+    if (factor < 1n || factor > maxFactor) return false;
+    const once = this.#depth;
+    this.#steps.push({ index, kind: 'copy', to: once, from: at });
+    for (const bit of factor.toString(2).slice(1)) {
+      this.#steps.push({ index, kind: 'plus', at, by: at });
+      if (bit === '1') this.#steps.push({ index, kind: 'plus', at, by: once });
+    }
+    return true;
   }
 }
 

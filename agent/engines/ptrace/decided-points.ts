@@ -2,15 +2,20 @@
 import { decodeExpression } from '../../../format/dwarf-op/decode.js';
 import type { PlanSite } from '../../../format/plan/plan.js';
 import type { Breakpoints } from './breakpoints.js';
+import { planCapture } from './capture-steps.js';
 import { planCondition } from './condition-steps.js';
-import { type DecidedSite, maxDecidedSites } from './decided-sites.js';
+import { type DecidedCounts, type DecidedSite, type ListedHit, maxDecidedSites } from './decided-sites.js';
 import type { TracedPoint } from './points.js';
 import type { SoftwareBreakpoints } from './software-breakpoints.js';
+
+/** Takes a hit at a site of a point that the list has read. */
+export type TakeListed = (point: TracedPoint, siteIndex: number, hit: ListedHit) => void;
 
 export function findDecidedSites(
   points: Iterable<TracedPoint>,
   hardware: Breakpoints | undefined,
   software: SoftwareBreakpoints | undefined,
+  take: TakeListed,
 ): DecidedSite[] {
   const all = [...points];
   const sites: DecidedSite[] = [];
@@ -21,12 +26,12 @@ export function findDecidedSites(
       const isAlone = all.flatMap((other) => other.sitesAt(address)).length === 1;
       const by =
         point.mechanism === 'software' ? passingAt(software, address) : signallingAt(hardware, address);
-      const decided = site === undefined || !isAlone ? undefined : decide(site, point.spec.countOnly);
+      const decided = site === undefined || !isAlone ? undefined : decide(site, { point, index, take });
       if (site === undefined || by === undefined || decided === undefined) continue;
-      const count = (hits: bigint, stoppedNs: bigint): void => {
-        point.count('hits', hits);
-        if (decided.condition !== undefined) point.count('conditionFalse', hits);
-        point.count('stoppedNs', stoppedNs);
+      const count = (counted: DecidedCounts): void => {
+        for (const slot of ['hits', 'conditionFalse', 'limited', 'stoppedNs'] as const) {
+          if (counted[slot] > 0n) point.count(slot, counted[slot]);
+        }
       };
       sites.push({ address, bias: address - site.linkAddress, ...decided, by, count });
     }
@@ -34,11 +39,30 @@ export function findDecidedSites(
   return sites.slice(0, maxDecidedSites);
 }
 
-function decide(site: PlanSite, countOnly: boolean): Pick<DecidedSite, 'condition'> | undefined {
-  if (site.condition === undefined) return countOnly ? { condition: undefined } : undefined;
-  const condition = planCondition(decodeExpression(site.condition, { addressSize: 8, name: 'condition' }));
-  return condition === undefined ? undefined : { condition };
+interface SiteOfPoint {
+  readonly point: TracedPoint;
+  readonly index: number;
+  readonly take: TakeListed;
 }
+
+function decide(
+  site: PlanSite,
+  { point, index, take }: SiteOfPoint,
+): Pick<DecidedSite, 'condition' | 'brings'> | undefined {
+  const { plan, countOnly } = point.spec;
+  const condition = site.condition === undefined ? undefined : stepsOf(site.condition);
+  if (site.condition !== undefined && condition === undefined) return undefined;
+  if (countOnly) return { condition, brings: undefined };
+  const brings = {
+    capture: planCapture(site, plan),
+    notBeforeNs: () => point.notBeforeNs,
+    take: (hit: ListedHit) => take(point, index, hit),
+  };
+  return { condition, brings };
+}
+
+const stepsOf = (condition: Uint8Array): ReturnType<typeof planCondition> =>
+  planCondition(decodeExpression(condition, { addressSize: 8, name: 'condition' }));
 
 function passingAt(
   software: SoftwareBreakpoints | undefined,
@@ -46,7 +70,9 @@ function passingAt(
 ): DecidedSite['by'] | undefined {
   const emulation = software?.emulationAt(address);
   if (emulation === undefined || emulation.branch !== undefined) return undefined;
-  const { computes } = emulation;
+  const { computes, returns } = emulation;
+  // Whether there is a shadow stack is asked each time.
+  if (returns !== undefined) return undefined;
   if (computes === undefined) return emulation;
   // A list has no flags, and no products.
   const { to, value, bits } = computes;

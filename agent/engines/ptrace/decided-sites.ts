@@ -1,7 +1,8 @@
 /**
- * Hits that a list of calls decides by itself, while the thread stands still: those whose condition is false (condition-records.ts), or that are only counted. It counts them, lets the
- * thread go, and waits for the next stop. Whatever else a stop may be is left to TypeScript, as if nothing had been looked at.
+ * Hits that a list of calls takes by itself, while the thread stands still: those whose condition is false (condition-records.ts), that are only counted, or that come too soon after the last. It counts them, lets the
+ * thread go, and waits for the next stop. Of one that brings something it reads all of that (capture-records.ts), lets the thread go, and ends. Whatever else a stop may be is left to TypeScript, as if nothing had been looked at.
  */
+import type { CapturedThread } from '../../../format/capture.js';
 import { type UserRegisterName, userRegisterOffset } from '../../../format/registers/x86-64.js';
 import { flag } from '../../../format/x86-64/register-operation.js';
 import { type BatchCall, type CallBatch, Label } from '../../linux/call-batch.js';
@@ -14,8 +15,17 @@ import {
   setRegistersCall,
   writeCall,
 } from '../../linux/stop-calls.js';
-import { addCondition, recordsOfStep, wordsOfStep } from './condition-records.js';
+import {
+  type CapturePlace,
+  type CaptureRecords,
+  CaptureRoom,
+  addCapture,
+  roomOfCapture,
+} from './capture-records.js';
+import type { CaptureSteps } from './capture-steps.js';
+import { type KeptReads, addCondition, always, recordsOfStep, wordsOfStep } from './condition-records.js';
 import type { ConditionSteps } from './condition-steps.js';
+import { TakenMemory, takeReads } from './taken-memory.js';
 
 /** How a thread at a software breakpoint goes on without running the instruction. */
 export interface Passing {
@@ -39,12 +49,42 @@ export interface DecidedSite {
   readonly address: bigint;
   /** Of runtime addresses over link addresses. */
   readonly bias: bigint;
-  /** Undefined: every passing is counted, and no more. */
+  /** Undefined: every passing is a hit. */
   readonly condition: ConditionSteps | undefined;
+  /** What hits bring; undefined where they are only counted. */
+  readonly brings: BroughtHits | undefined;
   /** By which signal threads stop here, and the descriptors that it comes from. */
   readonly by: Signalling | Passing;
-  /** Told of what has been decided. */
-  readonly count: (hits: bigint, stoppedNs: bigint) => void;
+  /** Told of what has been decided, and of hits that were captured. */
+  readonly count: (counted: DecidedCounts) => void;
+}
+
+export interface BroughtHits {
+  /** Undefined: they are left to TypeScript but for those that come too soon. */
+  readonly capture: CaptureSteps | undefined;
+  /** When the next may come, by CLOCK_MONOTONIC. */
+  readonly notBeforeNs: () => bigint;
+  /** Takes what was read of a hit, which is counted already. The thread runs again. */
+  readonly take: (hit: ListedHit) => void;
+}
+
+export interface DecidedCounts {
+  readonly hits: bigint;
+  readonly conditionFalse: bigint;
+  readonly limited: bigint;
+  readonly stoppedNs: bigint;
+}
+
+/** A hit as it was read while the thread stood still. All are copies. */
+export interface ListedHit {
+  readonly tid: number;
+  /** CLOCK_MONOTONIC. */
+  readonly stoppedAtNs: bigint;
+  readonly stoppedNs: bigint;
+  readonly registers: Pick<CapturedThread, 'registers' | 'fpRegisters' | 'xstate'>;
+  readonly memory: TakenMemory;
+  /** As much of the stack window as there is. */
+  readonly stack: { readonly address: bigint; readonly bytes: Uint8Array };
 }
 
 /** Words and labels of the list that sites are a part of. */
@@ -56,8 +96,9 @@ export interface DecidingPlace {
   readonly general: RegisterBuffer;
   /** When it stopped, a `struct timespec`. */
   readonly stopped: bigint;
-  /** Where it goes on when a thread has been let go. */
+  /** Where it goes on when a thread has been let go, and when what it brought has been read besides. */
   readonly again: Label;
+  readonly captured: Label;
   /** Not decided; the registers are those of the stop. */
   readonly undecided: Label;
 }
@@ -73,14 +114,21 @@ const POLL_IN = 1n;
 const allBits = -1n;
 const noDescriptor = -1;
 const lowHalf = 0xffff_ffffn;
-const recordsOfSite = 30 + maxDescriptors;
-const wordsOfSite = 24 + maxDescriptors;
+const recordsOfSite = 44 + maxDescriptors;
+const wordsOfSite = 30 + maxDescriptors;
 const nsPerSecond = 1_000_000_000n;
+/** What became of a hit. */
+const outcomes = { counted: 0n, conditionFalse: 1n, limited: 2n, captured: 3n };
 
 /** Room that sites take in a batch. */
 export function roomOf(sites: readonly DecidedSite[]): { records: number; words: number } {
-  let [records, words] = [4, 0];
-  for (const { condition } of sites) {
+  let [records, words] = [4, 3];
+  for (const { condition, brings } of sites) {
+    if (brings?.capture !== undefined) {
+      const room = roomOfCapture(brings.capture);
+      records += room.records;
+      words += room.words;
+    }
     const steps = condition?.steps.length ?? 0;
     records += recordsOfSite + steps * recordsOfStep;
     words += wordsOfSite + steps * wordsOfStep + (condition?.slots ?? 0);
@@ -91,14 +139,27 @@ export function roomOf(sites: readonly DecidedSite[]): { records: number; words:
 interface Counted {
   readonly site: DecidedSite;
   readonly hits: bigint;
+  readonly conditionFalse: bigint;
+  readonly limited: bigint;
   /** Seconds and nanoseconds, added up each for itself. */
   readonly stopped: bigint;
+  /** The same, when the next that brings something may come. */
+  readonly notBefore: bigint;
+  notBeforeNs: bigint;
+  readonly released: bigint;
+  /** What is read, in the order in which the interpreter of plans reads. */
+  readonly reads: KeptReads;
+  records: CaptureRecords | undefined;
 }
 
-export class DecidedSites {
+export class DecidedSites implements Disposable {
   readonly #batch: CallBatch;
   readonly #place: DecidingPlace;
   readonly #counted: readonly Counted[];
+  readonly #room: CaptureRoom;
+  /** The site whose hit was captured. */
+  readonly #captured: bigint;
+  readonly #outcome: bigint;
   /** Words with the descriptors of each signalling. */
   readonly #descriptors: { readonly of: Signalling; readonly words: bigint }[] = [];
 
@@ -107,9 +168,24 @@ export class DecidedSites {
     this.#batch = batch;
     this.#place = place;
     const failed = new Label();
-    this.#counted = sites.map((site) => {
-      const counted = { site, hits: batch.reserve(1), stopped: batch.reserve(2) };
-      this.#add(counted, failed);
+    this.#room = new CaptureRoom(sites.flatMap(({ brings }) => brings?.capture ?? []));
+    this.#captured = batch.reserve(1);
+    this.#outcome = batch.reserve(1);
+    const stop = batch.reserve(1);
+    this.#counted = sites.map((site, index) => {
+      const counted: Counted = {
+        site,
+        hits: batch.reserve(1),
+        conditionFalse: batch.reserve(1),
+        limited: batch.reserve(1),
+        stopped: batch.reserve(2),
+        notBefore: batch.reserve(2),
+        notBeforeNs: 0n,
+        released: batch.reserve(2),
+        reads: { stop, list: [] },
+        records: undefined,
+      };
+      this.#add(counted, index, failed);
       return counted;
     });
     // The registers in the slot have been changed, and not the thread's.
@@ -129,15 +205,61 @@ export class DecidedSites {
     }
   }
 
+  /** To be called before a wait that may take hits. */
+  prepare(): void {
+    for (const counted of this.#counted) {
+      const ns = counted.site.brings?.notBeforeNs() ?? 0n;
+      if (ns === counted.notBeforeNs) continue;
+      counted.notBeforeNs = ns;
+      this.#batch.write(counted.notBefore, ns / nsPerSecond);
+      this.#batch.write(counted.notBefore + wordBytes, ns % nsPerSecond);
+    }
+  }
+
   /** Tells of what has been decided since it was asked last. */
   tell(): void {
-    for (const { site, hits, stopped } of this.#counted) {
+    for (const { site, hits, conditionFalse, limited, stopped } of this.#counted) {
       const count = this.#batch.read(hits);
       if (count === 0n) continue;
-      const ns = this.#batch.read(stopped) * nsPerSecond + this.#batch.read(stopped + wordBytes);
-      for (const word of [hits, stopped, stopped + wordBytes]) this.#batch.write(word, 0n);
-      site.count(count, ns);
+      site.count({
+        hits: count,
+        conditionFalse: this.#batch.read(conditionFalse),
+        limited: this.#batch.read(limited),
+        stoppedNs: this.#readTime(stopped),
+      });
+      for (const word of [hits, conditionFalse, limited, stopped, stopped + wordBytes]) {
+        this.#batch.write(word, 0n);
+      }
     }
+  }
+
+  /** Takes the hit that the list ended with, having read all that it brings. */
+  take(): void {
+    const batch = this.#batch;
+    const counted = this.#counted[Number(batch.read(this.#captured))];
+    if (counted?.site.brings === undefined || counted.records === undefined) return;
+    const stoppedAtNs = this.#readTime(this.#place.stopped);
+    counted.site.brings.take({
+      tid: Number(batch.read(this.#place.tid)),
+      stoppedAtNs,
+      stoppedNs: this.#readTime(counted.released) - stoppedAtNs,
+      registers: this.#room.registers(counted.site.address),
+      memory: new TakenMemory(takeReads(batch, counted.reads)),
+      stack: this.#stack(counted.records),
+    });
+  }
+
+  #stack({ stack }: CaptureRecords): ListedHit['stack'] {
+    if (stack === undefined) return { address: 0n, bytes: new Uint8Array() };
+    const length = Number(this.#batch.result(stack.read));
+    return {
+      address: BigInt.asUintN(64, this.#batch.read(stack.remote)),
+      bytes: Uint8Array.from(stack.bytes.subarray(0, length)),
+    };
+  }
+
+  #readTime(at: bigint): bigint {
+    return this.#batch.read(at) * nsPerSecond + this.#batch.read(at + wordBytes);
   }
 
   /** A call whose argument is the thread that stopped. */
@@ -149,34 +271,86 @@ export class DecidedSites {
     return this.#place.general.address + BigInt(userRegisterOffset(name));
   }
 
-  #add(counted: Counted, failed: Label): void {
+  #add(counted: Counted, index: number, failed: Label): void {
     const batch = this.#batch;
-    const { tid, undecided, stopped, again } = this.#place;
     const { address, bias, by, condition } = counted.site;
-    const next = new Label();
+    const [next, holds, go] = [new Label(), new Label(), new Label()];
     const isTrap = 'advance' in by;
     const rip = BigInt.asIntN(64, isTrap ? address + 1n : address);
     batch.compare({ at: this.#register('rip'), value: rip }, { negative: next, positive: next });
     if (isTrap) this.#requireTrap();
     else this.#requireDescriptor(by);
+    const { reads } = counted;
+    batch.copy({ to: reads.stop, from: reads.stop, add: 1n });
     if (condition !== undefined) {
       const slots = batch.reserve(condition.slots);
-      const registers = this.#place.general.address;
-      addCondition(batch, condition, { tid, registers, bias, slots, holds: undecided, unknown: undecided });
+      addCondition(batch, condition, { ...this.#expression(bias), slots, holds, reads });
+      this.#become('conditionFalse', go);
     }
+    batch.place(holds);
+    this.#addHit(counted, index, go);
+    batch.place(go);
     if (isTrap) this.#pass(by, failed);
     this.#call(goOnCall('continue', 0n));
-    const released = batch.reserve(2);
-    batch.call(clockCall(released));
-    batch.copy({ to: counted.hits, from: counted.hits, add: 1n });
+    batch.call(clockCall(counted.released));
+    this.#addCounts(counted);
+    batch.place(next);
+  }
+
+  #expression(bias: bigint): Pick<CapturePlace, 'tid' | 'registers' | 'bias' | 'unknown'> {
+    const { tid, general, undecided } = this.#place;
+    return { tid, registers: general.address, bias, unknown: undecided };
+  }
+
+  #become(outcome: keyof typeof outcomes, to: Label): void {
+    const value = outcomes[outcome];
+    this.#batch.copy({ to: this.#outcome, from: this.#batch.reserve(1, value) }, always(to));
+  }
+
+  #addHit(counted: Counted, index: number, go: Label): void {
+    const batch = this.#batch;
+    const { stopped, undecided } = this.#place;
+    const { notBefore, reads, site } = counted;
+    if (site.brings === undefined) {
+      this.#become('counted', go);
+      return;
+    }
+    const [early, due] = [new Label(), new Label()];
+    batch.compare({ at: stopped, with: notBefore }, { negative: early, positive: due });
+    batch.compare({ at: stopped + wordBytes, with: notBefore + wordBytes }, { zero: due, positive: due });
+    batch.place(early);
+    this.#become('limited', go);
+    batch.place(due);
+    const { capture } = site.brings;
+    if (capture === undefined) {
+      batch.compare({ at: stopped, value: 0n }, always(undecided));
+      return;
+    }
+    const place = { ...this.#expression(site.bias), room: this.#room, reads };
+    counted.records = addCapture(batch, capture, place);
+    batch.copy({ to: this.#captured, from: batch.reserve(1, BigInt(index)) });
+    this.#become('captured', go);
+  }
+
+  #addCounts({ hits, conditionFalse, limited, stopped: sums, released }: Counted): void {
+    const batch = this.#batch;
+    const { again, captured, stopped } = this.#place;
+    batch.copy({ to: hits, from: hits, add: 1n });
     for (const part of [0n, wordBytes]) {
-      const sum = counted.stopped + part;
+      const sum = sums + part;
       const negated = batch.compare({ at: stopped + part, with: released + part });
       const added = batch.compare({ at: sum, with: batch.resultAddress(negated) });
       batch.copy({ to: sum, from: batch.resultAddress(added) });
     }
-    batch.compare({ at: tid, value: 0n }, { negative: again, zero: again, positive: again });
-    batch.place(next);
+    const isFalse = new Label();
+    const isLimited = new Label();
+    batch.compare({ at: this.#outcome, value: outcomes.captured }, { zero: captured });
+    batch.compare({ at: this.#outcome, value: outcomes.limited }, { zero: isLimited });
+    batch.compare({ at: this.#outcome, value: outcomes.conditionFalse }, { zero: isFalse, negative: again });
+    batch.place(isFalse);
+    batch.copy({ to: conditionFalse, from: conditionFalse, add: 1n }, always(again));
+    batch.place(isLimited);
+    batch.copy({ to: limited, from: limited, add: 1n }, always(again));
   }
 
   #require(stop: bigint, code: bigint): void {
@@ -239,5 +413,9 @@ export class DecidedSites {
     this.#call(setRegistersCall(0n, NT_PRSTATUS, this.#place.general.iovecAddress), {
       flow: { negative: failed },
     });
+  }
+
+  [Symbol.dispose](): void {
+    this.#room[Symbol.dispose]();
   }
 }

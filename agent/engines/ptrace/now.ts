@@ -32,8 +32,11 @@ export interface NowMeans {
   readonly goOn: GoOn | undefined;
   /** Resumes a stopped thread. */
   readonly letGo: (stop: Stop) => void;
-  /** Where the thread really is, in its registers that were just read: a trap of ours lies behind its breakpoint. */
-  readonly correct?: (stop: Stop, registers: Buffer) => void;
+  /**
+   * Where the thread really is, in its registers that were just read: a trap of ours lies behind its breakpoint, and an instruction may be run elsewhere. `stop` is
+   * undefined of a thread that runs on already.
+   */
+  readonly correct?: (stop: Stop | undefined, registers: Buffer) => void;
   /**
    * Called when all that can be read was read and every thread still stands. What it gives is called when all threads run again but for
    * `holds`, which is let go last.
@@ -193,8 +196,7 @@ class NowCapture {
       // What could not be taken as a whole, for want of time, is not taken.
       if (registers === undefined || !taken.whole) continue;
       thread.slot = i;
-      const stop = this.#tracees.stops.get(thread.tid);
-      if (stop !== undefined) this.#means.correct?.(stop, registers);
+      this.#means.correct?.(this.#tracees.stops.get(thread.tid), registers);
     }
   }
 

@@ -8,6 +8,7 @@ import { readUserRegister, userRegisterOffset } from '../../../format/registers/
 import type { ProcessMemory } from '../../linux/memory.js';
 import { readThreadStat } from '../../linux/proc.js';
 import { redZoneBytes } from '../stack-window.js';
+import type { ListedHit } from './decided-sites.js';
 import { type CounterSlot, type PointSpec, slotNumbers } from './messages.js';
 import type { RegisterSlots } from './registers.js';
 
@@ -41,7 +42,7 @@ export class TracedPoint {
   readonly mechanism: Mechanism;
   readonly #counters: BigInt64Array;
   readonly #sites = new Map<bigint, readonly number[]>();
-  #lastNs: bigint | undefined;
+  #notBeforeNs = 0n;
 
   constructor(spec: PointSpec, mechanism: Mechanism) {
     this.spec = spec;
@@ -62,6 +63,11 @@ export class TracedPoint {
 
   get isUsedUp(): boolean {
     return !this.spec.countOnly && this.counter('delivered') >= this.spec.maxHits;
+  }
+
+  /** When the next hit may be delivered, by CLOCK_MONOTONIC. */
+  get notBeforeNs(): bigint {
+    return this.#notBeforeNs;
   }
 
   /** Of candidates the interval is up to twice as long, by chance: what comes at a steady pace would else always show the same of its phases. */
@@ -91,12 +97,12 @@ export class TracedPoint {
     }
     if (countOnly) return undefined;
     const nowNs = process.hrtime.bigint();
-    if (this.#lastNs !== undefined && nowNs - this.#lastNs < this.#spread(minIntervalNs)) {
+    if (nowNs < this.#notBeforeNs) {
       this.count('limited');
       return undefined;
     }
     if (this.isUsedUp) return undefined;
-    this.#lastNs = nowNs;
+    this.#notBeforeNs = nowNs + this.#spread(minIntervalNs);
     this.count('delivered');
     slots.readXstate(0, tid);
     const sp = BigInt.asUintN(64, readUserRegister(registers, 'rsp') - redZoneBytes);
@@ -118,6 +124,41 @@ export class TracedPoint {
           stack: { address: sp, bytes: stack, length: stackLength },
           stoppedNs,
           pid: memory.pid,
+        }),
+    };
+  }
+
+  /** Takes a hit that the list of a wait has counted, and read while the thread stood still. What the plan wants is looked for in that. */
+  takeListed(siteIndex: number, hit: ListedHit, pid: number): TakenHit | undefined {
+    const { plan, minIntervalNs } = this.spec;
+    const site = plan.sites[siteIndex];
+    const { registers } = hit.registers;
+    if (site === undefined || registers === undefined || this.isUsedUp) return undefined;
+    const result = runPlanSite(site, { registers, memory: hit.memory, maxBytes: rangeBytes(plan) });
+    if (result.faults > 0) this.count('faults', BigInt(result.faults));
+    if (!result.hit) {
+      // It was one when the list read the same: what was read of it is not whole.
+      this.count('dropped');
+      return undefined;
+    }
+    this.#notBeforeNs = hit.stoppedAtNs + this.#spread(minIntervalNs);
+    this.count('delivered');
+    if (this.mechanism === 'hardware') hideResumeFlag(registers);
+    const { address, bytes } = hit.stack;
+    return {
+      point: this,
+      number: this.counter('delivered'),
+      capture: (stoppedNs) =>
+        this.#capture({
+          site,
+          siteIndex,
+          tid: hit.tid,
+          copy: hit.registers,
+          result,
+          timeNs: hit.stoppedAtNs,
+          stack: { address, bytes, length: bytes.length },
+          stoppedNs,
+          pid,
         }),
     };
   }

@@ -12,6 +12,8 @@ import { decodeEmulation, type Emulation } from '../../../format/x86-64/emulate.
 import { maxInstructionBytes } from '../../../format/x86-64/instruction.js';
 import { CodePatcher } from '../../linux/memory-patch.js';
 import { readStat } from '../../linux/proc.js';
+import { sharesMemory } from '../../linux/ptrace.js';
+import { DisplacedCode } from './displaced-code.js';
 import { type Journal, type PatchedByte, int3 } from './journal.js';
 
 export const maxSoftwareBreakpoints = 64;
@@ -22,7 +24,8 @@ export class SoftwareBreakpoints implements Disposable {
   readonly #journal: Journal;
   readonly #patcher: CodePatcher;
   readonly #originals = new Map<bigint, number>();
-  /** What the instructions that were there do, of those that need not be run. */
+  readonly displaced: DisplacedCode;
+  /** What the instructions that were there do, of those that need not be run there. */
   readonly #emulations = new Map<bigint, Emulation>();
   /** Were ours, and are not any more: threads may have run into them just before. */
   readonly #retired = new Map<bigint, number>();
@@ -33,6 +36,7 @@ export class SoftwareBreakpoints implements Disposable {
     this.#journal = journal;
     this.#startTicks = readStat(pid).startTicks;
     this.#patcher = new CodePatcher(pid);
+    this.displaced = new DisplacedCode(pid, this.#patcher);
   }
 
   get addresses(): readonly bigint[] {
@@ -58,6 +62,7 @@ export class SoftwareBreakpoints implements Disposable {
         { detail: { pid: this.pid } },
       );
     }
+    this.displaced.refresh();
     for (const address of fresh) {
       const original = this.#patcher.read(address);
       if (original === int3) {
@@ -71,7 +76,7 @@ export class SoftwareBreakpoints implements Disposable {
         );
       }
       this.#originals.set(address, original);
-      const emulation = decodeEmulation(this.#read(address));
+      const emulation = this.#emulationOf(address);
       if (emulation !== undefined) this.#emulations.set(address, emulation);
     }
     try {
@@ -81,6 +86,15 @@ export class SoftwareBreakpoints implements Disposable {
       this.remove(fresh);
       throw error;
     }
+  }
+
+  /** Done for the thread; or the thread runs it elsewhere, and comes back by itself. */
+  #emulationOf(address: bigint): Emulation | undefined {
+    const bytes = this.#read(address);
+    const emulation = decodeEmulation(bytes);
+    if (emulation !== undefined) return emulation;
+    const place = this.displaced.place(address, bytes);
+    return place === undefined ? undefined : { advance: place - address };
   }
 
   #read(address: bigint): Uint8Array {
@@ -93,7 +107,7 @@ export class SoftwareBreakpoints implements Disposable {
     return Uint8Array.from(bytes);
   }
 
-  /** What the instruction at a breakpoint does; undefined when the thread has to run it. */
+  /** What is done in place of the instruction at a breakpoint; undefined when the thread has to run it there. */
   emulationAt(address: bigint): Emulation | undefined {
     return this.#emulations.get(address);
   }
@@ -151,6 +165,8 @@ export class SoftwareBreakpoints implements Disposable {
     for (const [address, original] of patched) {
       if (patcher.read(address) === int3) patcher.write(address, original);
     }
+    // One that shares the memory has it from threads that may be in the copies. Its own thread is in none, for a fork is a system call.
+    if (sharesMemory(this.pid, child) === false) this.displaced.erase(patcher);
   }
 
   #record(): void {
@@ -169,6 +185,7 @@ export class SoftwareBreakpoints implements Disposable {
     this.#originals.clear();
     this.#emulations.clear();
     this.#retired.clear();
+    this.displaced.forget();
     this.#record();
   }
 

@@ -24,6 +24,7 @@ import {
   PTRACE_O_TRACEVFORKDONE,
   getEventMessage,
   getSignalInfo,
+  mayHaveShadowStack,
   setOptions,
   setRegisterSet,
   sharesMemory,
@@ -53,8 +54,9 @@ const wordBytes = 8n;
  * its processor; one that has not reported by then is inside of the kernel, and stops before it leaves.
  */
 const stepStopNs = 500_000n;
-/** The slot of registers of the thread that is handled. */
+/** The slot of registers of the thread that is handled, and the one for a glance at any. */
 const ownSlot = 0;
+const otherSlot = 1;
 
 /** Children must be seen: memory that they inherit is patched. */
 export const softwareOptions: number =
@@ -124,8 +126,12 @@ export class SoftwareTracing implements Disposable {
     );
   }
 
-  /** Where a thread really is: the program counter of a trap of ours lies behind the breakpoint. */
-  correct(stop: Stop, registers: Buffer): void {
+  /** Where a thread really is: the program counter of a trap of ours lies behind the breakpoint, and that of a copied instruction elsewhere. */
+  correct(stop: Stop | undefined, registers: Buffer): void {
+    const origin = this.breakpoints.displaced.originOf(readUserRegister(registers, 'rip'));
+    if (origin !== undefined) registers.writeBigUInt64LE(origin.pc, userRegisterOffset('rip'));
+    // A thread that stands at a trap is let go by nobody else.
+    if (origin !== undefined || stop === undefined) return;
     const address = readUserRegister(registers, 'rip') - 1n;
     if (!this.breakpoints.owns(address)) return;
     const isOurs = isTrap(stop)
@@ -141,11 +147,27 @@ export class SoftwareTracing implements Disposable {
 
   /** Takes the stop if it is a matter of software breakpoints. */
   take(stop: Stop): boolean {
-    if (isTrap(stop)) return this.#trapped(stop);
+    if (isTrap(stop) && this.#trapped(stop)) return true;
+    this.#takeBack(stop.tid);
     if (stop.event === PTRACE_EVENT_VFORK) this.#vforked(stop.tid);
     else if (stop.event === PTRACE_EVENT_VFORK_DONE) this.#vforkDone(stop.tid);
     else if (stop.event === PTRACE_EVENT_FORK || stop.event === PTRACE_EVENT_CLONE) this.#cloned(stop);
     return false;
+  }
+
+  /** A thread that stands still in a copy of an instruction, maybe to get a signal: handlers, and whoever else looks, find it where it would be. */
+  #takeBack(tid: number): void {
+    const { displaced } = this.breakpoints;
+    const { slots } = this.#means;
+    if (displaced.isEmpty || !slots.readGeneral(otherSlot, tid)) return;
+    const [registers, buffer] = [slots.registers(otherSlot), slots.general(otherSlot)];
+    if (registers === undefined || buffer === undefined) return;
+    const origin = displaced.originOf(readUserRegister(registers, 'rip'));
+    if (origin === undefined) return;
+    registers.writeBigUInt64LE(origin.pc, userRegisterOffset('rip'));
+    setRegisterSet(tid, NT_PRSTATUS, buffer, userRegistersBytes);
+    if (!origin.isBefore || !this.breakpoints.has(origin.pc)) return;
+    this.#returning.set(tid, { address: origin.pc, sp: readUserRegister(registers, 'rsp') });
   }
 
   #vforked(tid: number): void {
@@ -232,6 +254,10 @@ export class SoftwareTracing implements Disposable {
     if (readUserRegister(registers, 'rip') !== address) return undefined;
     // Who steps itself expects a trap behind each instruction.
     if ((readUserRegister(registers, 'eflags') & flag.trap) !== 0n) return undefined;
+    const glance = this.#means.slots.general(otherSlot);
+    if (emulation.returns !== undefined && (glance === undefined || mayHaveShadowStack(tid, glance))) {
+      return undefined;
+    }
     const done = runEmulation(emulation, registers);
     const before: [UserRegisterName, bigint][] = [];
     const set = (name: UserRegisterName, value: bigint): void => {
@@ -347,13 +373,26 @@ export class SoftwareTracing implements Disposable {
    * thread any more would kill the process, so each is waited for until it is certain; only a thread that stands at a trap stands still meanwhile.
    */
   [Symbol.dispose](): void {
-    this.breakpoints[Symbol.dispose]();
+    const { breakpoints } = this;
+    breakpoints.remove(breakpoints.addresses);
+    const isCertain = this.#awaitTraps();
+    // None of them is in a copy any more: it was taken back when it was looked at.
+    if (isCertain) breakpoints.displaced.erase();
+    breakpoints[Symbol.dispose]();
+    this.#stack[Symbol.dispose]();
+  }
+
+  /** True when each thread has been seen to stand still with no trap on its way. */
+  #awaitTraps(): boolean {
     const { tids } = this.#tracees;
     const beganNs = process.hrtime.bigint();
     let uncertain = [...tids];
+    let passedOver = 0;
     while (uncertain.length > 0 && process.hrtime.bigint() - beganNs < certainNs) {
       const isLong = process.hrtime.bigint() - beganNs > uninterruptibleNs;
-      uncertain = uncertain.filter((tid) => tids.has(tid) && !(isLong && this.#isUninterruptible(tid)));
+      const there = uncertain.filter((tid) => tids.has(tid));
+      uncertain = there.filter((tid) => !(isLong && this.#isUninterruptible(tid)));
+      passedOver += there.length - uncertain.length;
       const certain = new Set<number>();
       this.#tracees.stopEach(uncertain, deadline(), (stop) => {
         if (isTrap(stop) || !hasTrapPending(this.#tracees.pid, stop.tid)) certain.add(stop.tid);
@@ -361,7 +400,7 @@ export class SoftwareTracing implements Disposable {
       });
       uncertain = uncertain.filter((tid) => !certain.has(tid));
     }
-    this.#stack[Symbol.dispose]();
+    return uncertain.length + passedOver === 0;
   }
 
   #isUninterruptible(tid: number): boolean {

@@ -41,6 +41,7 @@ const soonNs = 250_000;
 const maxDecided = 1000;
 const none: WaitResult = { kind: 'none' };
 const stuck = { kind: 'stuck' } as const;
+const taken = { kind: 'taken' } as const;
 /** No status of a stop. */
 const nothing = -1n;
 const SIGTRAP = 5;
@@ -131,11 +132,12 @@ export class StopWait implements Disposable {
 
   /**
    * Waits, for ever, for a stop or the end of any thread. `goOn` is let run before. Of stops that are `awaited` more is read, see {@link takeSeen}.
-   * Gives `none` when the wait was interrupted or nobody is left, `stuck` when the thread cannot go on like that: it stands still as before, and nobody was waited for.
+   * Gives `none` when the wait was interrupted or nobody is left, `stuck` when the thread cannot go on like that: it stands still as before, and nobody was waited for; `taken` when
+   * hits were taken of threads that run again, and there is no other stop.
    */
-  next(awaited: AwaitedStops, goOn: GoOn | undefined): WaitResult | { readonly kind: 'stuck' } {
+  next(awaited: AwaitedStops, goOn: GoOn | undefined): WaitResult | typeof stuck | typeof taken {
     const batch = this.#batch;
-    const { seen, other, sites } = this.#waiting;
+    const { seen, other, over, captured, sites } = this.#waiting;
     const manner = goOn !== undefined && this.#isSoon ? this.#choice.next() : 'sleep';
     const listManner = awaited.decidesForNs > 0n && this.#isBusy ? this.#listChoice.next() : 'sleep';
     this.#prepare(awaited, { manner, listManner });
@@ -144,11 +146,11 @@ export class StopWait implements Disposable {
     if (ended === this.#going.stuck) return stuck;
     const decided = awaited.decidesForNs > 0n ? maxDecided - Number(batch.read(this.#words.left)) : 0;
     const hasDecided = decided > 0;
-    if (hasDecided) {
-      sites.tell();
-      this.#learnOfList(listManner, Number(process.hrtime.bigint() - beganNs) / decided);
-    }
+    if (hasDecided) this.#learnOfList(listManner, Number(process.hrtime.bigint() - beganNs) / decided);
+    if (awaited.decidesForNs > 0n) sites.tell();
     this.#seen = undefined;
+    if (ended === captured) sites.take();
+    if (ended === captured || ended === over) return taken;
     if (ended !== seen && ended !== other) return none;
     if (goOn !== undefined && !hasDecided) this.#learn(manner);
     const tid = Number(batch.read(this.#words.tid));
@@ -161,7 +163,17 @@ export class StopWait implements Disposable {
     { manner, listManner }: { readonly manner: Manner; readonly listManner: Manner },
   ): void {
     const batch = this.#batch;
-    const { signal, trap, looked, looks, looksAgain, left, isTimed, deadline } = this.#words;
+    const {
+      signal,
+      trap,
+      looked,
+      looks,
+      looksAgain,
+      decides: mayDecide,
+      left,
+      isTimed,
+      deadline,
+    } = this.#words;
     const expected =
       awaited.signal === undefined ? nothing : BigInt(encodeStop({ signal: awaited.signal, event: 0 }));
     batch.write(signal, expected);
@@ -171,8 +183,10 @@ export class StopWait implements Disposable {
     batch.write(looksAgain, looksOf(listManner));
     batch.write(isTimed, 0n);
     const decides = awaited.decidesForNs > 0n;
-    batch.write(left, decides ? BigInt(maxDecided) : 0n);
+    batch.write(mayDecide, decides ? 1n : 0n);
+    batch.write(left, BigInt(maxDecided));
     if (!decides) return;
+    this.#waiting.sites.prepare();
     const untilNs = process.hrtime.bigint() + awaited.decidesForNs;
     batch.write(deadline, untilNs / nsPerSecond);
     batch.write(deadline + wordBytes, untilNs % nsPerSecond);
@@ -251,6 +265,7 @@ export class StopWait implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#waiting.sites[Symbol.dispose]();
     this.#batch[Symbol.dispose]();
   }
 }

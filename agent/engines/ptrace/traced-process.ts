@@ -1,8 +1,6 @@
-/** One process as its tracing thread sees it: its threads, its points, and what each stop means. */
+/** One process as its tracing thread sees it: its threads, the breakpoints of its points, and what each stop means. What a hit is says hits.ts. */
 import type { Capture } from '../../../format/capture.js';
 import { StillframeError, toStillframeError } from '../../../format/error.js';
-import { readUserRegister } from '../../../format/registers/x86-64.js';
-import { ProcessMemory } from '../../linux/memory.js';
 import { readStatus } from '../../linux/proc.js';
 import {
   PTRACE_EVENT_EXEC,
@@ -13,12 +11,10 @@ import {
   detach,
   getEventMessage,
   getSignalInfo,
-  resume,
   setOptions,
 } from '../../linux/ptrace.js';
-import { WaitLimit } from '../../linux/wait-limit.js';
 import type { NowRequest, PointEnd } from '../engine.js';
-import { AheadMemory, findReadAhead } from './ahead.js';
+import { findReadAhead } from './ahead.js';
 import {
   Breakpoints,
   checkMaySignal,
@@ -30,20 +26,17 @@ import {
 import { findDecidedSites } from './decided-points.js';
 import type { PointSpec } from './messages.js';
 import { restartInterrupted } from './interrupted-call.js';
-import { LookOrSleep } from './look-or-sleep.js';
 import { releaseLate } from './late-threads.js';
 import { captureNow } from './now.js';
-import { type Mechanism, type TakenHit, TracedPoint } from './points.js';
+import { Hits, type ProcessReports, type Stopped } from './hits.js';
+import { type Mechanism, TracedPoint } from './points.js';
 import { RegisterSlots } from './registers.js';
 import { SoftwareTracing, softwareOptions } from './software-tracing.js';
 import { type Heard, StopQueue } from './stop-queue.js';
-import { type GoOn, type SeenStop, StopWait } from './stop-wait.js';
+import type { AwaitedStops } from './stop-wait.js';
 import { type Stop, Tracees, isGroupStop, isTrap, pendingSignal } from './tracees.js';
-
-export interface ProcessReports {
-  hit(pointId: string, capture: Capture): void;
-  ended(pointId: string, reason: PointEnd): void;
-}
+import { Waiting } from './waiting.js';
+import { YoungGarbage } from './young-garbage.js';
 
 export interface ProcessMeans {
   /** The folder of the journal of software breakpoints. */
@@ -61,30 +54,8 @@ const handlerCheckNs = 100_000_000n;
 /** For how long hits are decided one after another before it is looked whether others wait: one thread alone has nobody to be fair to. */
 const fairNs = 4_000_000n;
 const aloneNs = 20_000_000n;
-/** No thread has this number. */
-const nobody = 0;
-/** The slot of the thread at a breakpoint, and the one of any other. */
-const ownSlot = 0;
+/** The slot of any thread but the one at a breakpoint. */
 const otherSlot = 1;
-
-/** A thread that stands at an address. */
-interface Stopped {
-  readonly mechanism: Mechanism;
-  readonly tid: number;
-  readonly address: bigint;
-  /** What was read of it with the wait. */
-  readonly seen: SeenStop | undefined;
-  /** How it may be let run with the next wait; undefined when it may not. */
-  readonly goOn: () => GoOn | undefined;
-}
-
-/** A thread that is let run with the next wait. */
-interface HeldThread {
-  readonly goOn: GoOn;
-  readonly points: readonly TracedPoint[];
-  /** Until when its stop is counted. */
-  readonly countedNs: bigint;
-}
 
 export class TracedProcess implements Disposable {
   readonly pid: number;
@@ -93,22 +64,14 @@ export class TracedProcess implements Disposable {
   readonly #reports: ProcessReports;
   readonly #tracees: Tracees;
   readonly #queue: StopQueue;
-  readonly #points = new Map<string, TracedPoint>();
   readonly #slots = new RegisterSlots(2);
   #hardware: Breakpoints | undefined;
   #software: SoftwareTracing | undefined;
-  #memory: ProcessMemory | undefined;
-  #reader: AheadMemory | undefined;
   #checkedNs = 0n;
-  readonly #choice = new LookOrSleep();
-  readonly #listChoice = new LookOrSleep();
-  #limit: WaitLimit | undefined;
-  #wait: StopWait | undefined;
-  #isWaitStale = false;
-  #held: HeldThread | undefined;
   #mayHold = false;
-  /** Reports wait until the threads that stand still have been let run. */
-  readonly #reported: (() => void)[] = [];
+  readonly #hits: Hits;
+  readonly #waiting: Waiting;
+  readonly #garbage = new YoungGarbage();
 
   constructor(pid: number, means: ProcessMeans) {
     this.pid = pid;
@@ -117,6 +80,20 @@ export class TracedProcess implements Disposable {
     this.#reports = means.reports;
     this.#tracees = new Tracees(pid);
     this.#queue = new StopQueue(this.#tracees);
+    const slots = this.#slots;
+    const disarm = (pointId: string): void => this.disarm(pointId);
+    this.#hits = new Hits({ pid, slots, reports: this.#reports, disarm });
+    const points = (): Iterable<TracedPoint> => this.#hits.points.values();
+    this.#waiting = new Waiting({
+      slots,
+      sites: () =>
+        findDecidedSites(points(), this.#hardware, this.#software?.breakpoints, (point, site, hit) =>
+          this.#hits.takeListed(point, site, hit),
+        ),
+      ahead: () => findReadAhead(points()),
+      goOn: (goOn) => this.#software?.goOn(goOn),
+      goOnItself: (goOn) => this.#software?.goOnItself(goOn),
+    });
   }
 
   now(request: NowRequest): Capture {
@@ -154,17 +131,15 @@ export class TracedProcess implements Disposable {
    * when hardware breakpoints suffice.
    */
   arm(spec: PointSpec): string | undefined {
-    this.#isWaitStale = true;
-    this.#memory ??= new ProcessMemory(this.pid, 'at-hit');
-    this.#reader ??= new AheadMemory(this.#memory);
-    TracedPoint.rehearse(spec, this.#slots, this.#memory);
+    this.#waiting.expire();
+    this.#hits.prepare(spec);
     try {
       // Told before anything is seized, since software breakpoints need other options from the start.
       const count = new Set([...(this.#hardware?.addresses ?? []), ...spec.addresses]).size;
       if (count > maxBreakpoints) throw tooMany(this.pid, count);
       checkMaySignal(this.pid);
       this.#armHardware(spec);
-      this.#points.set(spec.pointId, new TracedPoint(spec, 'hardware'));
+      this.#hits.points.set(spec.pointId, new TracedPoint(spec, 'hardware'));
       return undefined;
     } catch (error) {
       const { code, message, detail } = toStillframeError(error);
@@ -177,7 +152,7 @@ export class TracedProcess implements Disposable {
         });
       }
       this.#armSoftware(spec);
-      this.#points.set(spec.pointId, new TracedPoint(spec, 'software'));
+      this.#hits.points.set(spec.pointId, new TracedPoint(spec, 'software'));
       return message;
     }
   }
@@ -203,8 +178,8 @@ export class TracedProcess implements Disposable {
       tracees: this.#tracees,
       slots: this.#slots,
       letGo: (stop) => this.#handle(stop),
-      seen: (tid) => this.#wait?.takeSeen(tid),
-      hit: (hit) => this.#hit({ mechanism: 'software', ...hit }, this.#mayHold) === 'held',
+      seen: (tid) => this.#waiting.takeSeen(tid),
+      hit: (hit) => this.#hit({ mechanism: 'software', ...hit }, this.#mayHold),
       fail: (detail) => this.#endAll({ kind: 'failed', detail }, 'software'),
     });
     if (this.#tracees.tids.size === 0) this.#tracees.options = softwareOptions;
@@ -215,12 +190,12 @@ export class TracedProcess implements Disposable {
   }
 
   disarm(pointId: string): void {
-    const point = this.#points.get(pointId);
+    const point = this.#hits.points.get(pointId);
     if (point === undefined) return;
-    this.#isWaitStale = true;
-    this.#points.delete(pointId);
+    this.#waiting.expire();
+    this.#hits.points.delete(pointId);
     const free = point.spec.addresses.filter(
-      (address) => this.#pointsAt(address, point.mechanism).length === 0,
+      (address) => this.#hits.pointsAt(address, point.mechanism).length === 0,
     );
     if (point.mechanism === 'software') this.#software?.breakpoints.remove(free);
     else for (const address of free) this.#hardware?.removeAddress(address);
@@ -231,76 +206,42 @@ export class TracedProcess implements Disposable {
     for (;;) {
       const heard = this.#nextHeard();
       if (heard !== undefined) return heard;
-      const wait = this.#currentWait();
-      if (wait !== undefined) return this.#waitForNext(wait);
-      // What is to be written of a thread that is held lies where a new wait would begin anew.
-      this.#releaseHeld();
-      this.#settle();
-      this.#renewWait();
+      if (this.#waiting.isStale) this.#renewWaiting();
+      else {
+        const result = this.#waiting.next(this.#awaited());
+        if (result !== undefined) return result;
+        this.#settle();
+        // Hits that a list takes are not seen by anybody else.
+        if (this.#isCheckDue) this.#checkHandler();
+      }
     }
   }
 
   /** What has been heard of already, and looks for more from time to time, so that nobody is passed over for ever. */
   #nextHeard(): Heard | undefined {
     if (!this.#queue.isDue) return undefined;
-    this.#releaseHeld();
+    this.#waiting.release();
     this.#queue.collect();
     this.#settle();
-    return this.#queue.take();
+    const heard = this.#queue.take();
+    if (heard === undefined && this.#hits.points.size > 0) this.#garbage.collect();
+    return heard;
   }
 
-  #releaseHeld(): void {
-    const held = this.#held;
-    if (held === undefined) return;
-    this.#held = undefined;
-    if (held.goOn.registers) this.#software?.goOn(held.goOn);
-    else resume(held.goOn.tid, 0);
-    const lateNs = process.hrtime.bigint() - held.countedNs;
-    for (const point of held.points) point.count('stoppedNs', lateNs);
-  }
-
-  #waitForNext(wait: StopWait): WaitResult {
-    const held = this.#held;
-    this.#held = undefined;
+  #awaited(): AwaitedStops {
     const decides = this.#software?.isReturning !== true;
-    const awaited = {
+    return {
       signal: this.#hardware?.signal,
       traps: this.#software !== undefined,
       decidesForNs: !decides ? 0n : this.#tracees.tids.size > 1 ? fairNs : aloneNs,
     };
-    const result = wait.next(awaited, held?.goOn);
-    if (held === undefined) return result.kind === 'stuck' ? { kind: 'none' } : result;
-    if (result.kind === 'stuck') this.#goOnItself(held.goOn);
-    const goneOnNs = result.kind === 'stuck' ? process.hrtime.bigint() : BigInt(wait.releasedNs);
-    const lateNs = goneOnNs - held.countedNs;
-    for (const point of held.points) point.count('stoppedNs', lateNs > 0n ? lateNs : 0n);
-    return result.kind === 'stuck' ? this.next() : result;
   }
 
-  #currentWait(): StopWait | undefined {
-    return this.#isWaitStale ? undefined : this.#wait;
-  }
-
-  /** What is read of a hit, and which are decided at once, changes with the points. */
-  #renewWait(): void {
-    this.#reader?.set(undefined);
-    this.#wait?.[Symbol.dispose]();
-    this.#limit ??= new WaitLimit();
-    this.#isWaitStale = false;
-    this.#wait = new StopWait({
-      slots: this.#slots,
-      limit: this.#limit,
-      choice: this.#choice,
-      listChoice: this.#listChoice,
-      sites: findDecidedSites(this.#points.values(), this.#hardware, this.#software?.breakpoints),
-      ahead: findReadAhead(this.#points.values()),
-    });
-  }
-
-  /** What was to be done for the thread cannot be done: it runs the instruction itself. */
-  #goOnItself(goOn: GoOn): void {
-    this.#software?.goOnItself(goOn);
+  #renewWaiting(): void {
+    this.#waiting.release();
     this.#settle();
+    this.#hits.forgetAhead();
+    this.#waiting.renew();
   }
 
   /** Takes what {@link next} gave. The thread of a hit that brings nothing may stand still until {@link next} is called, at once. */
@@ -326,10 +267,9 @@ export class TracedProcess implements Disposable {
    */
   #settle(): void {
     const { stops, ended } = this.#tracees;
-    // What was read of a stop is of no other.
-    this.#wait?.takeSeen(nobody);
+    this.#waiting.forgetSeen();
     for (let others = this.#queue.separate(); others.length > 0; others = this.#queue.separate()) {
-      this.#releaseHeld();
+      this.#waiting.release();
       for (const stop of others) {
         if (stops.get(stop.tid) !== stop) continue;
         stops.delete(stop.tid);
@@ -337,7 +277,7 @@ export class TracedProcess implements Disposable {
       }
     }
     for (let tid = ended.shift(); tid !== undefined; tid = ended.shift()) this.#exited(tid);
-    for (let report = this.#reported.shift(); report !== undefined; report = this.#reported.shift()) report();
+    this.#hits.report();
   }
 
   #handle(result: Heard): void {
@@ -370,7 +310,7 @@ export class TracedProcess implements Disposable {
     } catch {
       // It was killed meanwhile.
     }
-    if (!own || this.#points.size === 0) {
+    if (!own || this.#hits.points.size === 0) {
       if (!own) this.#software?.restoreIn(stop.tid);
       this.#restart(stop);
       detach(stop.tid, pendingSignal(stop));
@@ -381,7 +321,7 @@ export class TracedProcess implements Disposable {
     if (this.#software !== undefined) setOptions(stop.tid, this.#tracees.options);
     try {
       this.#hardware?.addThread(stop.tid);
-      this.#wait?.refresh();
+      this.#waiting.refresh();
     } catch (error) {
       this.#endAll({ kind: 'failed', detail: toStillframeError(error).message }, 'hardware');
     }
@@ -392,7 +332,7 @@ export class TracedProcess implements Disposable {
     this.#tracees.forget(tid);
     this.#software?.forget(tid);
     this.#hardware?.removeThread(tid);
-    this.#wait?.refresh();
+    this.#waiting.refresh();
     if (this.#tracees.tids.size === 0) {
       this.#endAll({ kind: 'target-gone', detail: `process ${this.pid} is gone` });
     }
@@ -411,7 +351,7 @@ export class TracedProcess implements Disposable {
   }
 
   #endAll(reason: PointEnd, mechanism?: Mechanism): void {
-    for (const [pointId, point] of this.#points) {
+    for (const [pointId, point] of this.#hits.points) {
       if (mechanism !== undefined && point.mechanism !== mechanism) continue;
       this.disarm(pointId);
       this.#reports.ended(pointId, reason);
@@ -421,7 +361,7 @@ export class TracedProcess implements Disposable {
   /** Our signal, or one of the same number from elsewhere, which is passed on. */
   #signalled(stop: Stop): void {
     const { tid } = stop;
-    const seen = this.#wait?.takeSeen(tid);
+    const seen = this.#waiting.takeSeen(tid);
     const info = seen === undefined ? getSignalInfo(tid) : seen.info;
     const address =
       info !== undefined && (info.code === POLL_IN || info.code === SI_SIGIO)
@@ -432,7 +372,7 @@ export class TracedProcess implements Disposable {
       return;
     }
     // Nobody stands still while /proc is read.
-    const isCheckDue = process.hrtime.bigint() - this.#checkedNs >= handlerCheckNs;
+    const isCheckDue = this.#isCheckDue;
     const stopped = {
       mechanism: 'hardware' as const,
       tid,
@@ -444,66 +384,15 @@ export class TracedProcess implements Disposable {
     if (isCheckDue) this.#checkHandler();
   }
 
-  /** A thread stands at an address. It is held for the next wait, or `release` lets it run, before anything is reported. */
-  #hit(stopped: Stopped, mayHold: boolean, release?: () => void): 'held' | undefined {
-    const { mechanism, tid, address, seen } = stopped;
-    const stoppedNs = seen === undefined ? process.hrtime.bigint() : BigInt(seen.stoppedNs);
-    const points = this.#pointsAt(address, mechanism);
-    let taken: TakenHit[] = [];
-    let goOn: GoOn | undefined;
-    try {
-      // Of a thread at a software breakpoint they are there, and say already where it really is.
-      const isRead = mechanism === 'software' || (seen?.registers ?? this.#slots.readGeneral(ownSlot, tid));
-      this.#reader?.set(seen?.ahead);
-      taken = isRead ? this.#takeHits(points, tid, address) : [];
-      const isNothing = taken.length === 0 && points.every((point) => !point.isUsedUp);
-      goOn = mayHold && isNothing ? stopped.goOn() : undefined;
-    } finally {
-      if (goOn === undefined) release?.();
-    }
-    const countedNs = process.hrtime.bigint();
-    const durationNs = countedNs - stoppedNs;
-    if (goOn !== undefined) this.#held = { goOn, points, countedNs };
-    for (const point of points) {
-      point.count('stoppedNs', durationNs);
-      if (point.isUsedUp) this.disarm(point.spec.pointId);
-    }
-    for (const hit of taken) this.#reported.push(() => this.#report(hit, durationNs));
-    return goOn === undefined ? undefined : 'held';
+  /** A thread stands at an address: true when it is held for the next wait. */
+  #hit(stopped: Stopped, mayHold: boolean, release?: () => void): boolean {
+    const held = this.#hits.hit(stopped, mayHold, release);
+    if (held !== undefined) this.#waiting.hold(held);
+    return held !== undefined;
   }
 
-  #report({ point, number, capture }: TakenHit, durationNs: bigint): void {
-    const { pointId, maxHits } = point.spec;
-    this.#reports.hit(pointId, capture(durationNs));
-    if (number < maxHits) return;
-    this.#reports.ended(pointId, { kind: 'hits', detail: `${maxHits} of ${maxHits} hits delivered` });
-  }
-
-  #takeHits(points: readonly TracedPoint[], tid: number, address: bigint): TakenHit[] {
-    const [memory, reader, slots] = [this.#memory, this.#reader, this.#slots];
-    if (memory === undefined || reader === undefined) return [];
-    const registers = slots.registers(ownSlot);
-    if (registers === undefined || readUserRegister(registers, 'rip') !== address) {
-      // The signal was blocked when the thread passed, and comes late: what it would show is not the point.
-      for (const point of points) point.count('dropped');
-      return [];
-    }
-    const taken: TakenHit[] = [];
-    for (const point of points) {
-      for (const site of point.sitesAt(address)) {
-        const hit = point.take(site, { tid, slots, memory, reader });
-        if (hit !== undefined) taken.push(hit);
-      }
-    }
-    return taken;
-  }
-
-  #pointsAt(address: bigint, mechanism: Mechanism): readonly TracedPoint[] {
-    const found: TracedPoint[] = [];
-    for (const point of this.#points.values()) {
-      if (point.mechanism === mechanism && point.sitesAt(address).length > 0) found.push(point);
-    }
-    return found;
+  get #isCheckDue(): boolean {
+    return process.hrtime.bigint() - this.#checkedNs >= handlerCheckNs;
   }
 
   #checkHandler(): void {
@@ -519,16 +408,15 @@ export class TracedProcess implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#points.clear();
+    this.#hits.points.clear();
     this.#software?.[Symbol.dispose]();
     // Newborns among them: a child that was forked has breakpoints in its memory.
     for (let heard = this.#queue.take(); heard !== undefined; heard = this.#queue.take()) {
       if (heard.tid !== this.#doorbell) this.#handle(heard);
     }
     this.#hardware?.[Symbol.dispose]();
-    this.#memory?.[Symbol.dispose]();
-    this.#wait?.[Symbol.dispose]();
-    this.#limit?.[Symbol.dispose]();
+    this.#hits[Symbol.dispose]();
+    this.#waiting[Symbol.dispose]();
     this.#slots[Symbol.dispose]();
   }
 }

@@ -25,8 +25,8 @@ const anyThread = -1n;
 const tellingNs = 50_000_000n;
 
 /** Of the list, without sites. */
-export const waitRecords = 52;
-export const waitWords = 62;
+export const waitRecords = 60;
+export const waitWords = 63;
 /** Of a look for a stop. */
 export const lookRecords = 4;
 
@@ -43,7 +43,8 @@ export interface WaitWords {
   readonly looks: bigint;
   /** The same after a hit that the list decided. */
   readonly looksAgain: bigint;
-  /** How many hits may still be decided, and until when. */
+  /** Whether hits may be decided; how many may then still be, and until when. */
+  readonly decides: bigint;
   readonly left: bigint;
   readonly deadline: bigint;
   /** Not 0 while a timer will end the wait. */
@@ -64,6 +65,7 @@ export function reserveWaitWords(batch: CallBatch): WaitWords {
     looked: batch.reserve(1),
     looks: batch.reserve(1),
     looksAgain: batch.reserve(1),
+    decides: batch.reserve(1),
     left: batch.reserve(1),
     deadline: batch.reserve(2),
     isTimed: batch.reserve(1),
@@ -114,6 +116,9 @@ export interface SeenRecords {
   /** Where it ends with a stop of which more has been read, and with any other. */
   readonly seen: number;
   readonly other: number;
+  /** Where it ends with nobody stopped: enough has been decided, or a hit was captured. */
+  readonly over: number;
+  readonly captured: number;
   readonly sites: DecidedSites;
 }
 
@@ -127,11 +132,12 @@ export interface WaitOptions {
 
 export function addWait(batch: CallBatch, options: WaitOptions): SeenRecords {
   const { words, general, limit, sites } = options;
-  const { tid, status, signal, trap, info, stopped, left, deadline } = words;
+  const { tid, status, signal, trap, info, stopped, decides } = words;
   const times = { set: batch.reserve(4, 0n, 0n, 0n, tellingNs), unset: batch.reserve(4) };
   const [again, found, seen, ended] = [new Label(), new Label(), new Label(), new Label()];
   const [undecided, unread, other] = [new Label(), new Label(), new Label()];
-  const wait = addSleep(batch, options, { again, found, ended, set: times.set });
+  const [over, captured] = [new Label(), new Label()];
+  const wait = addSleep(batch, options, { again, found, ended, over, set: times.set });
   batch.place(found);
   batch.call(clockCall(stopped));
   batch.compare({ at: status, with: signal }, { zero: seen });
@@ -140,12 +146,9 @@ export function addWait(batch: CallBatch, options: WaitOptions): SeenRecords {
   const infoRecord = addCallOf(batch, tid, signalInfoCall(0n, info));
   const read = registersCall(0n, NT_PRSTATUS, general.iovecAddress);
   const registers = addCallOf(batch, tid, read, { flow: { negative: unread } });
-  batch.compare({ at: left, value: 0n }, { negative: undecided, zero: undecided });
-  const early = new Label();
-  batch.compare({ at: stopped, with: deadline }, { negative: early, positive: undecided });
-  batch.compare({ at: stopped + wordBytes, with: deadline + wordBytes }, { positive: undecided });
-  batch.place(early);
-  const decided = new DecidedSites(batch, sites, { tid, status, info, general, stopped, again, undecided });
+  batch.compare({ at: decides, value: 0n }, { zero: undecided });
+  const place = { tid, status, info, general, stopped, again, captured, undecided };
+  const decided = new DecidedSites(batch, sites, place);
   batch.place(undecided);
   const ahead = addAhead(batch, options);
   const end = (label: Label): number => {
@@ -156,7 +159,7 @@ export function addWait(batch: CallBatch, options: WaitOptions): SeenRecords {
     batch.place(last);
     return batch.end();
   };
-  const ends = { seen: end(unread), other: end(other) };
+  const ends = { seen: end(unread), other: end(other), over: end(over), captured: end(captured) };
   end(ended);
   return { wait, info: infoRecord, registers, ...ahead, ...ends, sites: decided };
 }
@@ -165,10 +168,10 @@ export function addWait(batch: CallBatch, options: WaitOptions): SeenRecords {
 function addSleep(
   batch: CallBatch,
   { words, limit }: WaitOptions,
-  to: { readonly again: Label; readonly found: Label; readonly ended: Label; readonly set: bigint },
+  to: Readonly<Record<'again' | 'found' | 'ended' | 'over', Label>> & { readonly set: bigint },
 ): number {
-  const { tid, status, looked, looks, looksAgain, left, isTimed } = words;
-  const [look, sleep, timed] = [new Label(), new Label(), new Label()];
+  const { tid, status, looked, looks, looksAgain, left, isTimed, stopped, deadline } = words;
+  const [look, sleep, timed, early] = [new Label(), new Label(), new Label(), new Label()];
   const wait = batch.compare({ at: looks, value: 0n }, { zero: sleep });
   batch.place(look);
   const tried = batch.call(waitCall(anyThread, status, WNOHANG), { negative: to.ended });
@@ -176,7 +179,10 @@ function addSleep(
   batch.copy({ to: looked, from: looked, add: 1n });
   batch.compare({ at: looked, with: looks }, { negative: look, zero: sleep, positive: sleep });
   batch.place(to.again);
-  batch.copy({ to: left, from: left, add: -1n });
+  batch.copy({ to: left, from: left, add: -1n }, { negative: to.over, zero: to.over });
+  batch.compare({ at: stopped, with: deadline }, { negative: early, positive: to.over });
+  batch.compare({ at: stopped + wordBytes, with: deadline + wordBytes }, { positive: to.over });
+  batch.place(early);
   batch.compare({ at: isTimed, value: 0n }, { positive: timed });
   batch.copy({ to: isTimed, from: batch.reserve(1, 1n) });
   batch.call(limit.setCall(to.set));

@@ -4,7 +4,7 @@
  */
 import { toStillframeError } from '../../../format/error.js';
 import { PointState } from '../../bpf/point-state.js';
-import { type BpfObject, enableRunStatistics, type ProgramRuns } from '../../linux/bpf.js';
+import { type BpfObject, enableRunStatistics } from '../../linux/bpf.js';
 import type { AttachWay } from './attach.js';
 import { attachCounting, callProbed, isOwnEmulated, type OwnFunction } from './probe.js';
 
@@ -15,12 +15,18 @@ const leastNs = 300;
 /** Counting costs each program of the host two looks at the clock a run, so it is done for a part of the time only. */
 const sampleMs = 100;
 const sampleEveryMs = 2000;
+/** A part of that, which is looked at by itself: see `run-times.ts`. */
+const stretchMs = 10;
+/** Looking takes no more than one part in so many of the time. */
+const mostShare = 10;
 
 export class HitCosts {
   readonly #passages = new Map<string, number>();
   #counting: BpfObject | undefined;
   #timer: NodeJS.Timeout | undefined;
+  readonly #looks = new Set<() => void>();
   #nextSampleMs = 0;
+  #sampledMs = 0;
   #refused = false;
 
   /** Nanoseconds, of a hit of a program that does next to nothing, on an instruction that the kernel emulates or does not. */
@@ -35,35 +41,53 @@ export class HitCosts {
     return measured;
   }
 
-  /** Nanoseconds of all hits so far. `runs`: as {@link sample} brought them. */
-  spentNs(way: AttachWay, isEmulated: boolean, hits: bigint, runs: readonly ProgramRuns[]): bigint {
-    const count = runs.reduce((sum, each) => sum + each.count, 0n);
-    const timeNs = runs.reduce((sum, each) => sum + each.timeNs, 0n);
-    const program = count === 0n ? 0n : (timeNs * hits) / count;
-    return BigInt(Math.round(this.passageNs(way, isEmulated))) * hits + program;
+  /** Nanoseconds of so many hits. `runNs`: what a run of the program takes, as was seen while {@link sample} had them counted. */
+  spentNs(way: AttachWay, isEmulated: boolean, hits: bigint, runNs: number): bigint {
+    return BigInt(Math.round(this.passageNs(way, isEmulated)) + Math.round(runNs)) * hits;
   }
 
   /** Where a point is disarmed: nothing of it is left then. That of others goes on with the next sample. */
   endSample(): void {
     clearTimeout(this.#timer);
+    this.#looks.clear();
     this.#counting?.[Symbol.dispose]();
     this.#counting = undefined;
     this.#nextSampleMs = performance.now() + sampleEveryMs;
   }
 
-  /** Lets the kernel count runs for a moment, now and then. Needs CAP_SYS_ADMIN; without it the program's own time is not known. */
-  sample(): void {
+  /**
+   * Lets the kernel count runs for a moment, now and then; `look` is called again and again meanwhile. Needs CAP_SYS_ADMIN; without it the program's own time is
+   * not known.
+   */
+  sample(look: () => void): void {
     const now = performance.now();
-    if (this.#refused || this.#counting !== undefined || now < this.#nextSampleMs) return;
+    if (this.#refused || (this.#counting === undefined && now < this.#nextSampleMs)) return;
+    this.#looks.add(look);
+    if (this.#counting !== undefined) return;
     try {
       this.#counting = enableRunStatistics();
-      this.#timer = setTimeout(() => this.endSample(), sampleMs);
-      this.#timer.unref();
+      this.#sampledMs = now + sampleMs;
+      this.#lookIn(stretchMs);
     } catch (error) {
       const { code } = toStillframeError(error);
       if (code !== 'denied' && code !== 'system' && code !== 'unsupported') throw error;
       this.#refused = true;
+      this.#looks.clear();
     }
+  }
+
+  #lookIn(ms: number): void {
+    this.#timer = setTimeout(() => this.#look(), ms);
+    this.#timer.unref();
+  }
+
+  #look(): void {
+    const beganMs = performance.now();
+    for (const look of this.#looks) look();
+    const now = performance.now();
+    if (now >= this.#sampledMs) this.endSample();
+    // Where there is much to look at, it is looked at less often.
+    else this.#lookIn(Math.max(stretchMs, mostShare * (now - beganMs)));
   }
 }
 

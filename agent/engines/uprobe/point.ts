@@ -13,7 +13,6 @@ import { createThreadScratch } from '../../bpf/thread-scratch.js';
 import type { PumpedRing, RecordPump } from '../../bpf/record-pump.js';
 import { Holder } from '../../linux/holder.js';
 import { RingBuffer, ringBytesFor } from '../../bpf/ring-buffer.js';
-import type { ProgramRuns } from '../../linux/bpf.js';
 import { monotonicToRealtime } from '../../linux/clock.js';
 import { PidFd } from '../../linux/pidfd.js';
 import type { ElfFactsCache } from '../../targets/elf-facts.js';
@@ -25,6 +24,7 @@ import { shareSites, type SharedSites } from './shared-sites.js';
 import { isEmulatedAt } from './emulated.js';
 import { fitSite, type FittedSite, tooLarge } from './fit.js';
 import type { HitCosts } from './hit-cost.js';
+import { RunTimes } from './run-times.js';
 
 const fewHits = 1000n;
 /** Records that a ring has room for, where so many are wanted. */
@@ -67,7 +67,15 @@ export class UprobePoint implements ArmedPoint {
   readonly #pumped: PumpedRing;
   #delivered = 0;
   #rangeFaults = 0;
-  #runs: readonly ProgramRuns[] = [];
+  readonly #runTimes = new RunTimes();
+  readonly #lookAtRuns = (): void => {
+    if (this.#disarmed !== undefined) return;
+    const runs = this.#attachments.map((attachment) => attachment.runs());
+    this.#runTimes.look({
+      count: runs.reduce((sum, { count }) => sum + count, 0n),
+      timeNs: runs.reduce((sum, { timeNs }) => sum + timeNs, 0n),
+    });
+  };
   #disarmed: Promise<void> | undefined;
   #ended = false;
   /** The counters as they were when the maps were closed. */
@@ -272,12 +280,10 @@ export class UprobePoint implements ArmedPoint {
   #spentNs(hits: bigint): bigint {
     // Few hits cost nothing that matters, and measuring does.
     if (hits < fewHits) return 0n;
-    this.#costs.sample();
-    const attached = this.#disarmed === undefined ? this.#attachments : [];
-    if (attached.length > 0) this.#runs = attached.map((attachment) => attachment.runs());
+    if (this.#disarmed === undefined) this.#costs.sample(this.#lookAtRuns);
     // Of a plan with timing, threads pass the entries as well.
     const passages = this.#request.plan.timing === undefined ? hits : 2n * hits;
-    return this.#costs.spentNs(this.#way, this.#isEmulated, passages, this.#runs);
+    return this.#costs.spentNs(this.#way, this.#isEmulated, passages, this.#runTimes.meanNs());
   }
 
   disarm(): Promise<void> {

@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StillframeError } from '../../../format/error.js';
 
-const startTimeoutMs = 30_000;
+const startTimeoutMs = 60_000;
 const maxLines = 10_000;
 
 export interface StartOptions {

@@ -128,7 +128,7 @@ test.each(['uprobe', 'ptrace'] as const)(
     const tids = readTids(workers.pid);
     expect(tids.length).toBe(4);
     await workers.call(5);
-    await vi.waitFor(() => expect(ends).toHaveLength(1), { timeout: 20_000 });
+    await vi.waitFor(() => expect(ends).toHaveLength(1));
     expect(hits).toHaveLength(1);
     const [hit] = hits;
     expect(hit?.threads[0]?.tid).toBe(hit?.tid);

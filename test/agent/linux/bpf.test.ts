@@ -27,8 +27,11 @@ test('a signal that comes while the verifier looks at a program does not refuse 
   await once(storm, 'spawn');
   try {
     const bytes = longProgram(20_000);
-    const until = performance.now() + 2000;
-    while (performance.now() < until) {
+    const began = performance.now();
+    const leastMs = 2000;
+    const patienceMs = 60_000;
+    // A busy machine may need longer for as many signals.
+    while (performance.now() - began < (signals > 10 ? leastMs : patienceMs)) {
       const loaded = loadProgram({
         type: 'BPF_PROG_TYPE_KPROBE',
         attachType: 'BPF_CGROUP_INET_INGRESS',

@@ -21,6 +21,7 @@ import {
   wait,
 } from '../../../agent/linux/ptrace.js';
 import { readStatus, readThreadSyscall } from '../../../agent/linux/proc.js';
+import { SYS_read, untilCalling } from '../../support/at-rest.js';
 import { compileC } from '../../support/compile-c.js';
 import { startProgram } from '../../support/running-program.js';
 
@@ -34,6 +35,7 @@ const waiting = compileC(
 test('seizes, interrupts, reads registers and lets go', async () => {
   await using target = startProgram(waiting);
   await target.nextLine();
+  await untilCalling(target.pid, SYS_read);
   using arena = new Arena(8192 + 16);
   const buffer = {
     address: arena.address + 16n,

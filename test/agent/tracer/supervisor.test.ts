@@ -4,6 +4,7 @@ import { StillframeError } from '../../../format/error.js';
 import { readUserRegister } from '../../../format/registers/x86-64.js';
 import { fromWireError, toWireError } from '../../../agent/engines/wire-error.js';
 import { TracerSupervisor } from '../../../agent/tracer/supervisor.js';
+import { SYS_pause, SYS_read, untilCalling } from '../../support/at-rest.js';
 import { compileC } from '../../support/compile-c.js';
 import { startProgram } from '../../support/running-program.js';
 
@@ -74,6 +75,7 @@ describe('the tracer', () => {
   test('reads all threads by memory alone', async () => {
     await using target = startProgram(program);
     await target.nextLine();
+    await untilCalling(target.pid, SYS_read, SYS_pause);
     await using tracer = new TracerSupervisor();
     const { capture, facts } = await tracer.now({
       pid: target.pid,

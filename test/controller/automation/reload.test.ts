@@ -264,7 +264,7 @@ describe('watching', () => {
       options,
     );
     stage.write(file(log('a'), log('b')));
-    for (let i = 0; i < 100 && seen.length === 0; i++) {
+    for (let i = 0; i < 3000 && seen.length === 0; i++) {
       await new Promise((resolve) => setTimeout(resolve, 20));
       await clock.advance(500);
     }

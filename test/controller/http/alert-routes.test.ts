@@ -290,7 +290,7 @@ describe('on a real socket', () => {
       socket.on('data', (data) => received.push(data.toString()));
       socket.on('error', () => undefined);
       socket.once('close', () => resolve({ answer: received.join('').split('\r\n')[0] ?? '', sent }));
-      socket.setTimeout(10_000, () => reject(new Error('no answer')));
+      socket.setTimeout(60_000, () => reject(new Error('no answer')));
     });
   }
   const head = (token: string, length: string): string =>

@@ -39,8 +39,8 @@ function client(
   return new Debuginfod({
     servers: [server],
     cacheFolder: newCache(),
-    timeoutMs: 5000,
-    maxTimeMs: 20_000,
+    timeoutMs: 20_000,
+    maxTimeMs: 60_000,
     maxBytes: 100_000_000,
     ...change,
   });
@@ -56,7 +56,7 @@ describe('a real debuginfod on this machine', () => {
     daemon = spawn('debuginfod', ['-F', '-p', String(port), '-d', join(root, 'index.sqlite'), served], {
       stdio: 'ignore',
     });
-    for (let i = 0; i < 200; i++) {
+    for (let i = 0; i < 1200; i++) {
       const metrics = await fetch(`${url}/metrics`).then(
         async (response) => await response.text(),
         () => '',

@@ -72,7 +72,7 @@ describe.each(Object.keys(servers))('%s', (name) => {
     const commands = ['set debuginfod enabled off', `attach ${pid}`, ...before, `gcore ${core}`, 'detach'];
     const options = commands.flatMap((each) => ['-ex', each]);
     // NB: the load that the server is under comes from here, so this process must not wait for gdb.
-    const gdb = spawn('gdb', ['-q', '-nx', '-batch', ...options], { stdio: 'ignore', timeout: 60_000 });
+    const gdb = spawn('gdb', ['-q', '-nx', '-batch', ...options], { stdio: 'ignore', timeout: 120_000 });
     const [status] = await once(gdb, 'exit');
     if (status !== 0 || !existsSync(core)) throw new Error(`gdb took no core ${moment}: status ${status}`);
     cores.set(moment, core);

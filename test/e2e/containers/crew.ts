@@ -165,7 +165,7 @@ export async function startSnap(workplace: Workplace, ...args: readonly string[]
       stderr += text.toString();
       if (/armed (?:at \d|in the library)/.test(stderr)) resolve();
     });
-    child.once('exit', () => reject(new Error(`the point was not armed: ${stderr}`)));
+    child.once('close', () => reject(new Error(`the point was not armed: ${stderr}`)));
   });
   return { ended };
 }

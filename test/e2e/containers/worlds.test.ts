@@ -163,7 +163,7 @@ function expectPass(snapshot: SnapshotJson): void {
   expect(field(local(snapshot.frames[0], 'tick').target, 'label').target).toMatchObject({ text: "'w'" });
 }
 
-const attempts = 5;
+const attempts = 20;
 
 /** All threads; again where one had no processor to stop on. */
 async function threadsNow(pid: number, engine: string): Promise<SnapshotJson> {

@@ -304,7 +304,7 @@ describe('a hostile decision', () => {
       /^limit: .*it takes more than the 100000 steps that a decision may take$/,
     );
     // Generous: what takes hundredths of a second alone takes long beside builds.
-    expect(performance.now() - started).toBeLessThan(5000);
+    expect(performance.now() - started).toBeLessThan(30_000);
   });
 });
 

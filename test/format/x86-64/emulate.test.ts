@@ -128,8 +128,14 @@ test('a push of each register brings its value, of the stack pointer that of bef
   });
 });
 
+test('a call brings where the thread comes back to', () => {
+  expect(run([0xe8, 0x10, 0, 0, 0])).toEqual({ rip: rip + 0x15n, pushed: rip + 5n });
+  expect(run([0xe8, 0xf0, 0xff, 0xff, 0xff])).toEqual({ rip: rip - 11n, pushed: rip + 5n });
+});
+
 test.each([
-  ['call', [0xe8, 0, 0, 0, 0]],
+  ['call with a prefix', [0x66, 0xe8, 0, 0, 0, 0]],
+  ['call through a register', [0xff, 0xd0]],
   ['return', [0xc3]],
   ['push of two bytes', [0x66, 0x50]],
   ['push with another prefix', [0x48, 0x50]],

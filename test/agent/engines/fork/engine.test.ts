@@ -96,7 +96,7 @@ describe('fork', () => {
   test.each([
     {
       what: 'that is traced already',
-      setUp: 'if (fork() == 0) { ptrace(PTRACE_SEIZE, getppid(), 0, 0); for (;;) pause(); } usleep(200000);',
+      setUp: 'if (fork() == 0) { ptrace(PTRACE_SEIZE, getppid(), 0, 0); for (;;) pause(); }',
       code: 'denied',
       message: /^cannot copy process \d+: process \d+ traces it already$/,
     },
@@ -104,6 +104,8 @@ describe('fork', () => {
     using folder = new Folder();
     await using target = startProgram(guarded(setUp));
     await target.nextLine();
+    while (threadTraces(target.pid).every(({ tracer: by }) => by === 0))
+      await new Promise((r) => setTimeout(r, 5));
     await using tracer = new TracerSupervisor();
     const file = join(folder.path, 'refused.core');
     const taken = tracer.core({ ...order, pid: target.pid, file }, nothing);
@@ -144,7 +146,7 @@ describe('fork', () => {
     expect(relativesOf(target.pid).length).toBe(1);
     process.kill(pid, 'SIGKILL');
     await expect(taken).rejects.toMatchObject({ code: 'unreachable' });
-    for (let i = 0; i < 400 && relativesOf(target.pid).length > 0; i++)
+    for (let i = 0; i < 12_000 && relativesOf(target.pid).length > 0; i++)
       await new Promise((r) => setTimeout(r, 5));
     expect(relativesOf(target.pid)).toEqual([]);
     expect(await askHealth(target)).toMatchObject({ wrong: 0, childSignals: 0, endedEarly: 0, hasChild: 0 });

@@ -41,7 +41,7 @@ function remains(target: RunningProgram, own: OwnState): string[] {
 /** It works, what it computes is right, and nothing is left of whoever looked into it. */
 export async function expectUnharmed(target: RunningProgram, own: OwnState): Promise<void> {
   let left = remains(target, own);
-  for (let i = 0; i < 200 && left.length > 0; i++) {
+  for (let i = 0; i < 6000 && left.length > 0; i++) {
     await sleep(10);
     left = remains(target, own);
   }

@@ -44,12 +44,14 @@ async function copy(pid: number): Promise<StillframeError | undefined> {
   return error;
 }
 
+const isThere = ({ registers }: Capture['threads'][number]): boolean => registers !== undefined;
+
 const whyAbsent = /^it is in an uninterruptible system call and did not stop within 10 ms/;
 
 const untraced = ({ pid }: RunningProgram): void =>
   expect(threadTraces(pid).filter(({ tracer: by, state }) => by !== 0 || 'Tt'.includes(state))).toEqual([]);
 
-test('all threads, in a control group that is frozen', { timeout: 120_000 }, async (context) => {
+test('all threads, in a control group that is frozen', async (context) => {
   const freezer = '/sys/fs/cgroup/freezer';
   requireFeature(
     context,
@@ -97,7 +99,7 @@ test('all threads, in a control group that is frozen', { timeout: 120_000 }, asy
   }
 });
 
-test('one thread, in a file system that does not answer', { timeout: 120_000 }, async (context) => {
+test('one thread, in a file system that does not answer', async (context) => {
   requireFeature(context, 'FUSE', existsSync('/dev/fuse') ? undefined : 'there is no /dev/fuse');
   const mute = await mountMute();
   await using target = startProgram(hostileProgram, ['mute', mute.file]);
@@ -109,9 +111,11 @@ test('one thread, in a file system that does not answer', { timeout: 120_000 }, 
     // From the first stop on that failed, nothing wakes it.
     expect(held?.absent).toMatchObject({ reason: 'limit' });
     expect(threadTraces(target.pid).find(({ tid }) => tid === waiting)?.state).toBe('D');
-    const again = await now('ptrace', target.pid);
+    let again = await now('ptrace', target.pid);
+    // On a busy machine a thread may get no processor to stop on within the bound.
+    for (let i = 0; i < 100 && !again.threads.some(isThere); i++) again = await now('ptrace', target.pid);
     expect(again.threads.find(({ tid }) => tid === waiting)?.absent?.detail).toMatch(whyAbsent);
-    expect(again.threads.filter(({ registers }) => registers !== undefined).length).toBeGreaterThan(0);
+    expect(again.threads.some(isThere)).toBe(true);
     untraced(target);
     const seen = await now('observe', target.pid);
     expect(seen.threads.find(({ tid }) => tid === waiting)?.registers).toHaveLength(216);

@@ -18,10 +18,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CapturedProcess } from '../../../../agent/tracer/client.js';
 import { MemoryGuard } from '../../../../agent/engines/fork/memory-guard.js';
-import { TracerSupervisor } from '../../../../agent/tracer/supervisor.js';
 import { toStillframeError, type StillframeError } from '../../../../format/error.js';
 import { compileNative, go, rustc } from '../../../support/compile-native.js';
 import { startProgram, type RunningProgram } from '../../../support/running-program.js';
+import { openToldTracer } from '../../../support/told-tracer.js';
 import { threadTraces } from '../ptrace/target.js';
 import { expectUnharmed, type OwnState } from './harm.js';
 import { hostileProgram, program32 } from './target.js';
@@ -123,10 +123,11 @@ async function untilState(pid: number, state: string): Promise<void> {
   while (threadTraces(pid).every((thread) => thread.state !== state)) await sleep(5);
 }
 
-const tracer = new TracerSupervisor();
+const told = openToldTracer();
+const { tracer } = told;
 const folder = mkdtempSync(join(tmpdir(), 'stillframe-hostile-'));
 afterAll(async () => {
-  await tracer[Symbol.asyncDispose]();
+  await told[Symbol.asyncDispose]();
   rmSync(folder, { recursive: true, force: true });
 });
 

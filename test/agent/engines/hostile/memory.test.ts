@@ -147,7 +147,7 @@ const point = { countOnly: true, maxHits: 1, minIntervalNs: 0n };
 describe('a target that is killed for want of memory', () => {
   const { tracer, folder } = startTracer();
 
-  test.each(kinds)('with $what', { timeout: 60_000 }, async ({ engine, plan }) => {
+  test.each(kinds)('with $what', async ({ engine, plan }) => {
     const ends = new Map<string, PointEnd>();
     let restarts = 0;
     tracer.listen({
@@ -191,7 +191,7 @@ describe('a tracer that is killed for want of memory', () => {
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  test.each(kinds)('with $what', { timeout: 60_000 }, async ({ engine, plan }) => {
+  test.each(kinds)('with $what', async ({ engine, plan }) => {
     // At rest: a thread that reaches a breakpoint in the code before it is put back would die, as the documentation says.
     await using target = startProgram(path);
     expect(await target.nextLine()).toBe('up');

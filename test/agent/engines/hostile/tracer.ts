@@ -3,11 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
-import { TracerSupervisor } from '../../../../agent/tracer/supervisor.js';
+import type { TracerSupervisor } from '../../../../agent/tracer/supervisor.js';
+import { openToldTracer } from '../../../support/told-tracer.js';
 
 export function startTracer(): { readonly tracer: TracerSupervisor; readonly folder: string } {
   const folder = mkdtempSync(join(tmpdir(), 'stillframe-hostile-'));
-  const tracer = new TracerSupervisor({ journalFolder: folder });
+  const told = openToldTracer({ journalFolder: folder });
+  const { tracer } = told;
   tracer.listen({
     hit: () => undefined,
     ended: () => undefined,
@@ -15,7 +17,7 @@ export function startTracer(): { readonly tracer: TracerSupervisor; readonly fol
     restarted: () => undefined,
   });
   afterAll(async () => {
-    await tracer[Symbol.asyncDispose]();
+    await told[Symbol.asyncDispose]();
     rmSync(folder, { recursive: true, force: true });
   });
   return { tracer, folder };

@@ -10,6 +10,7 @@ import type { NowRequest } from '../../../../agent/engines/engine.js';
 import { ProcessMemory } from '../../../../agent/linux/memory.js';
 import type { Capture, CapturedThread } from '../../../../format/capture.js';
 import { readUserRegister } from '../../../../format/registers/x86-64.js';
+import { untilAtRest } from '../../../support/at-rest.js';
 import { compileFixture } from '../../../support/compile.js';
 import { requireFeature } from '../../../support/require-feature.js';
 import { type RunningProgram, startProgram } from '../../../support/running-program.js';
@@ -48,6 +49,7 @@ test('this host supports it', async (context) => {
 test('blocked threads have the registers and stacks that /proc shows', async () => {
   await using workers = await startWorkers(12);
   await workers.call(10);
+  await untilAtRest(workers.pid);
   const capture = await now(workers.pid);
   expect(capture).toMatchObject({ engine: 'observe', pid: workers.pid, tid: workers.pid, missing: [] });
   expect(capture.threads.map(({ tid }) => tid)).toEqual(tidsOf(workers.pid));
@@ -123,7 +125,7 @@ test('a thread on a CPU is sampled there', async () => {
   using pass = new TaskPass({ stackBytes, threads: 4 });
   const threads = pass.run(program.pid);
   const found = new Map<number, ObservedThread>();
-  for (let i = 0; i < 50 && found.size === 0; i++) {
+  for (let i = 0; i < 5000 && found.size === 0; i++) {
     for (const thread of await sampleRunning(threads, stackBytes)) found.set(thread.tid, thread);
   }
   const thread = found.get(program.pid);
@@ -168,6 +170,7 @@ test('only the threads that are asked for', async () => {
 test('threads share the bytes that are allowed, and say so', async () => {
   await using workers = await startWorkers(3);
   await workers.call(1);
+  await untilAtRest(workers.pid);
   const capture = await now(workers.pid, { stackBytes: 16_384, maxBytes: 4000 });
   expect(capture.ranges.map(({ bytes }) => bytes.length)).toEqual([1000, 1000, 1000, 1000]);
   const [first] = capture.ranges;
@@ -183,6 +186,7 @@ test('threads share the bytes that are allowed, and say so', async () => {
 test('many threads, more than the ring holds at once', async () => {
   await using workers = await startWorkers(300);
   await workers.call(1);
+  await untilAtRest(workers.pid);
   const capture = await now(workers.pid, { stackBytes: 65_536, maxBytes: 64 << 20 });
   expect(capture.threads.length).toBe(301);
   expect(capture.threads.filter(({ registers }) => registers === undefined)).toEqual([]);

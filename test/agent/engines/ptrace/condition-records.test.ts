@@ -42,7 +42,7 @@ const operations = (bytes: Uint8Array): ReturnType<typeof decodeExpression> =>
 function randomValue(random: Random, depth: number): Write {
   const constant = random.interesting();
   const operand = (): Write => randomValue(random, depth + 1);
-  switch (random.below(depth > 3 ? 3 : 12)) {
+  switch (random.below(depth > 3 ? 3 : 13)) {
     case 0:
       return (out) => out.u8(DW_OP.DW_OP_const8u).u64(constant);
     case 1: {
@@ -119,6 +119,13 @@ function randomValue(random: Random, depth: number): Write {
           .u8(DW_OP.DW_OP_breg0 + value)
           .sleb(16n)
           .u8(DW_OP.DW_OP_deref);
+    }
+    case 11: {
+      const [value, factor] = [operand(), 1 + random.below(random.chance(50) ? 10 : 0x1_0000)];
+      return (out) => {
+        value(out);
+        out.u8(DW_OP.DW_OP_constu).uleb(factor).u8(DW_OP.DW_OP_mul);
+      };
     }
     default: {
       const [one, other, code] = [operand(), operand(), random.of(comparisons)];
@@ -200,7 +207,12 @@ test('decide as the evaluator does', () => {
 });
 
 test.each([
-  ['a product', [DW_OP.DW_OP_lit2, DW_OP.DW_OP_lit3, DW_OP.DW_OP_mul]],
+  ['a product', [DW_OP.DW_OP_lit2, DW_OP.DW_OP_dup, DW_OP.DW_OP_mul]],
+  [
+    'a product with more than there is time for',
+    [DW_OP.DW_OP_breg0, 0, DW_OP.DW_OP_const4u, 1, 0, 1, 0, DW_OP.DW_OP_mul],
+  ],
+  ['a product with what is below 0', [DW_OP.DW_OP_breg0, 0, DW_OP.DW_OP_const1s, 0xff, DW_OP.DW_OP_mul]],
   ['a shift', [DW_OP.DW_OP_breg0, 0, DW_OP.DW_OP_lit3, DW_OP.DW_OP_shr]],
   ['a shift to the left alone', [DW_OP.DW_OP_breg0, 0, DW_OP.DW_OP_lit3, DW_OP.DW_OP_shl]],
   ['the program counter, which is not where the thread is', [DW_OP.DW_OP_breg16, 0]],

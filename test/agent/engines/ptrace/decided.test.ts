@@ -162,12 +162,12 @@ describe('are decided by the list', () => {
       ...over,
     };
   };
-  const product = Uint8Array.of(DW_OP.DW_OP_lit2, DW_OP.DW_OP_lit2, DW_OP.DW_OP_mul);
+  const product = Uint8Array.of(DW_OP.DW_OP_lit2, DW_OP.DW_OP_dup, DW_OP.DW_OP_mul);
   const sameAddress = { addresses: [0x1000n, 0x1000n] };
   test.each([
     ['conditions', spec({}, [condition, condition]), [0x1000n, 0x1001n]],
     ['passes that are only counted', spec({ countOnly: true }, [undefined]), [0x1000n]],
-    ['not what is a hit each time', spec({}, [undefined]), []],
+    ['what is a hit each time', spec({}, [undefined]), [0x1000n]],
     ['not what it cannot compute', spec({}, [product, condition]), [0x1001n]],
     ['not several at an address', spec(sameAddress, [condition, condition]), []],
     [
@@ -180,13 +180,23 @@ describe('are decided by the list', () => {
     ],
   ] as const)('%s', (_, point, expected) => {
     using hardware = new Breakpoints(process.pid, 23);
-    const found = findDecidedSites([new TracedPoint(point, 'hardware')], hardware, undefined);
+    const found = findDecidedSites(
+      [new TracedPoint(point, 'hardware')],
+      hardware,
+      undefined,
+      () => undefined,
+    );
     if (typeof expected === 'number') expect(found).toHaveLength(expected);
     else expect(found.map(({ address }) => address)).toEqual(expected);
   });
   test('none of a point whose breakpoints are not there', () => {
     expect(
-      findDecidedSites([new TracedPoint(spec({}, [condition]), 'software')], undefined, undefined),
+      findDecidedSites(
+        [new TracedPoint(spec({}, [condition]), 'software')],
+        undefined,
+        undefined,
+        () => undefined,
+      ),
     ).toEqual([]);
   });
 });

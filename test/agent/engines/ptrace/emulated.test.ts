@@ -9,12 +9,13 @@ import { compileC } from '../../../support/compile-c.js';
 import { startProgram } from '../../../support/running-program.js';
 import { buildIdOf, symbolAddress } from './target.js';
 
-/** Places in `pass`, of which each pass comes by eight: by `at_jmp` and `at_lea`, or by `at_nop` and `at_index`. */
+/** Places in `pass`, of which each pass comes by nine: by `at_jmp` and `at_lea`, or by `at_nop` and `at_index`. */
 const places = [
   'at_push',
   'at_push_r12',
   'at_push_rsp',
   'at_mov',
+  'at_call',
   'at_cmp',
   'at_jl',
   'at_lea',
@@ -22,7 +23,7 @@ const places = [
   'at_nop',
   'at_index',
 ];
-const perPass = 8;
+const perPass = 9;
 const threads = 3;
 
 const program = compileC(
@@ -34,7 +35,7 @@ const program = compileC(
 /* 2a, or 3b where a < b; -1 where the stack pointer was not pushed as it was. */
 long pass(long a, long b);
 __asm__(".text\\n"
-        ".globl pass, at_push, at_push_r12, at_push_rsp, at_mov, at_cmp, at_jl, at_lea, at_jmp, at_nop, at_index\\n"
+        ".globl pass, at_push, at_push_r12, at_push_rsp, at_mov, at_call, at_cmp, at_jl, at_lea, at_jmp, at_nop, at_index\\n"
         ".type pass, @function\\n"
         "pass:\\n"
         "at_push: pushq %rbx\\n"
@@ -45,6 +46,7 @@ __asm__(".text\\n"
         "  jne 3f\\n"
         "at_mov: movq %rdi, %rbx\\n"
         "  movq %rsi, %r12\\n"
+        "at_call: call 4f\\n"
         "at_cmp: cmpq %r12, %rbx\\n"
         "at_jl: jl 1f\\n"
         "at_lea: leaq (%rbx,%rbx), %rax\\n"
@@ -57,6 +59,7 @@ __asm__(".text\\n"
         "  ret\\n"
         "3: movq $-1, %rax\\n"
         "  jmp 2b\\n"
+        "4: ret\\n"
         ".size pass, .-pass\\n");
 
 static long passes, wrong;
@@ -108,14 +111,11 @@ const plan: Plan = {
   request: { location: 'pass', captures: [] },
 };
 
-/** How often each thread that lives as long as the process gave its processor away. */
-function switches(pid: number): ReadonlyMap<string, number> {
-  return new Map(
-    readdirSync(`/proc/${pid}/task`).map((tid) => {
-      const status = readFileSync(`/proc/${pid}/task/${tid}/status`, 'utf8');
-      return [tid, Number(/^voluntary_ctxt_switches:\t(\d+)$/m.exec(status)?.[1])];
-    }),
-  );
+/** How often the thread that only rests gave its processor away. */
+function switchesOfBystander(pid: number): number {
+  const [, bystander = ''] = readdirSync(`/proc/${pid}/task`);
+  const status = readFileSync(`/proc/${pid}/task/${bystander}/status`, 'utf8');
+  return Number(/^voluntary_ctxt_switches:\t(\d+)$/m.exec(status)?.[1]);
 }
 
 test('are passed without anybody else standing still', { timeout: 120_000 }, async () => {
@@ -133,12 +133,11 @@ test('are passed without anybody else standing still', { timeout: 120_000 }, asy
     const point = { pointId: 'p', engine: 'ptrace' as const, maxHits: 1, minIntervalNs: 0n, countOnly: true };
     const armed = await tracer.arm({ ...point, pid: target.pid, plan });
     expect(armed.refusals.join()).toContain('software breakpoints are used');
-    const [, bystander = ''] = readdirSync(`/proc/${target.pid}/task`);
-    const before = switches(target.pid).get(bystander);
+    const before = switchesOfBystander(target.pid);
     expect(before).toBeGreaterThan(0);
     target.child.stdin.write('200\n');
     expect(await target.nextLine()).toBe(`${threads * 200} passes, 0 wrong`);
-    expect(switches(target.pid).get(bystander)).toBe(before);
+    expect(switchesOfBystander(target.pid)).toBe(before);
     const counters = await tracer.disarm('p', target.pid);
     expect(counters).toMatchObject({ hits: BigInt(threads * 200 * perPass), dropped: 0n, faults: 0n });
     target.child.stdin.write('1000\n');

@@ -8,13 +8,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import type { CapturedProcess } from '../../../../agent/tracer/client.js';
-import { TracerSupervisor } from '../../../../agent/tracer/supervisor.js';
 import { planPoint } from '../../../../controller/planner/plan.js';
 import type { Capture } from '../../../../format/capture.js';
 import { compileC } from '../../../support/compile-c.js';
 import { compileNative, cplusplus, go, rustc } from '../../../support/compile-native.js';
 import { openSymbols } from '../../../support/open-symbols.js';
 import { type RunningProgram, startProgram } from '../../../support/running-program.js';
+import { openToldTracer } from '../../../support/told-tracer.js';
 import { agreedOf, commonRegisters, coreOf } from './compare.js';
 
 const c = `#include <stdio.h>
@@ -148,7 +148,8 @@ const rows: readonly Row[] = [
 ];
 
 const folder = mkdtempSync(join(tmpdir(), 'stillframe-same-'));
-const tracer = new TracerSupervisor({ journalFolder: folder });
+const told = openToldTracer({ journalFolder: folder });
+const { tracer } = told;
 let hits: CapturedProcess[] = [];
 tracer.listen({
   hit: (_, captured) => void hits.push(captured),
@@ -159,7 +160,7 @@ beforeEach(() => {
   hits = [];
 });
 afterAll(async () => {
-  await tracer[Symbol.asyncDispose]();
+  await told[Symbol.asyncDispose]();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -173,7 +174,7 @@ function withoutStack(capture: Capture): Pick<Capture, 'ranges' | 'missing'> {
   return { ...capture, ranges: capture.ranges.filter(({ path }) => !path.startsWith('stack of ')) };
 }
 
-test.each(rows)('a plan for $what', { timeout: 60_000 }, async (row) => {
+test.each(rows)('a plan for $what', async (row) => {
   const { path, location, captures, oneAfterTheOther: apart = false } = row;
   const program = path();
   const { plan } = planPoint({

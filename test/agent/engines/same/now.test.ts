@@ -5,27 +5,27 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
 import { FileSource } from '../../../../agent/linux/file-source.js';
-import { readThreadSyscall, readTids } from '../../../../agent/linux/proc.js';
 import type { CapturedProcess } from '../../../../agent/tracer/client.js';
-import { TracerSupervisor } from '../../../../agent/tracer/supervisor.js';
 import { isAbsent } from '../../../../format/absent.js';
 import { toStillframeError } from '../../../../format/error.js';
 import type { CapturedThread, EngineName } from '../../../../format/capture.js';
 import { openCore } from '../../../../format/core/read.js';
 import type { MemoryReader } from '../../../../format/memory.js';
 import { readUserRegister, userRegisterNames } from '../../../../format/registers/x86-64.js';
+import { placesOf, untilAtRest } from '../../../support/at-rest.js';
 import { compileFixture } from '../../../support/compile.js';
 import { compileNative, go, rustc } from '../../../support/compile-native.js';
 import { type RunningProgram, startProgram } from '../../../support/running-program.js';
+import { openToldTracer } from '../../../support/told-tracer.js';
 import { commonRegisters, coreOf } from './compare.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'stillframe-now-'));
-const tracer = new TracerSupervisor();
+const told = openToldTracer();
+const { tracer } = told;
 afterAll(async () => {
-  await tracer[Symbol.asyncDispose]();
+  await told[Symbol.asyncDispose]();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -88,24 +88,6 @@ const rows: readonly { readonly what: string; readonly start: () => RunningProgr
   { what: 'Go', start: () => startProgram(compileNative(goSource, 'at-rest', go())) },
   { what: 'Rust', start: () => startProgram(compileNative(rustSource, 'at-rest', rustc('-O')), [], quiet) },
 ];
-
-/** Where each thread called the kernel; what does not change does not run. */
-const placesOf = (pid: number): string =>
-  readTids(pid)
-    .map((tid) => {
-      const call = readThreadSyscall(pid, tid);
-      return call.running ? `${tid} runs` : `${tid} ${call.pc} ${call.sp} ${call.args.join(' ')}`;
-    })
-    .join('\n');
-
-async function untilAtRest(pid: number): Promise<void> {
-  for (let before = ''; ;) {
-    const places = placesOf(pid);
-    if (places === before && !places.includes('runs')) return;
-    before = places;
-    await sleep(100);
-  }
-}
 
 const threadOf = ({ capture }: CapturedProcess, tid: number): CapturedThread | undefined =>
   capture.threads.find((thread) => thread.tid === tid);
@@ -185,7 +167,7 @@ function compareWithCore(
 }
 
 describe('a process at rest', () => {
-  test.each(rows)('of $what is the same to every engine', { timeout: 60_000 }, async ({ what, start }) => {
+  test.each(rows)('of $what is the same to every engine', async ({ what, start }) => {
     await using program = start();
     await program.nextLine();
     await untilAtRest(program.pid);

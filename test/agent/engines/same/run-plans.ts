@@ -121,7 +121,7 @@ export class PlanRunner {
     wanted: { readonly hits: bigint; readonly captures: number },
   ): Promise<readonly CapturedProcess[]> {
     const captures = this.#hits.get(pointId) ?? [];
-    for (let i = 0; i < 2000; i++) {
+    for (let i = 0; i < 30_000; i++) {
       const [found] = await this.#tracer.counters([pointId]);
       if (captures.length >= wanted.captures && (found?.counters.hits ?? 0n) >= wanted.hits) break;
       await sleep(2);

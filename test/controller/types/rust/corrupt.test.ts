@@ -220,9 +220,9 @@ describe('any byte of a container', () => {
             expect(facts(document)).toEqual(facts(whole));
         }
       }
-      expect(performance.now() - started).toBeLessThan(20_000);
+      expect(performance.now() - started).toBeLessThan(60_000);
     },
-    30_000,
+    120_000,
   );
 
   test('memory that is not there', () => {
