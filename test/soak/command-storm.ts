@@ -107,6 +107,8 @@ class CommandStorm implements CommandStormResult {
       const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
       const said = left.length === 0 ? 'nothing is left' : left.join('; ');
       this.#options.tell?.(`${by}: ${done} of ${kills} killed, the batch in ${seconds} s; ${said}`);
+      // What is left would be found after the next batch, too.
+      if (left.length > 0) return;
     }
   }
 
