@@ -37,7 +37,7 @@ export class Leftovers {
 
   /** The point is not listed any longer: nobody who did not ask until now knows its name. Those of controllers that stay ask when they are back. */
   forget(point: Point): void {
-    if (isOrphan(point)) this.#drop(point.request.id);
+    if (isOrphan(point) || point.request.stream === true) this.#drop(point.request.id);
   }
 
   /** What commands that are gone left waiting gives way to what somebody waits for, the oldest first. */

@@ -12,7 +12,7 @@ import type {
   PointEnd,
   TracerClient,
 } from '../tracer/client.js';
-import type { CaptureCost, EngineName } from '../../format/capture.js';
+import type { EngineName } from '../../format/capture.js';
 import { StillframeError, toStillframeError } from '../../format/error.js';
 import type { Policy } from '../policy/policy.js';
 import { parseSelector } from '../../format/target-selector.js';
@@ -31,6 +31,7 @@ import { makeSnapshot } from './snapshot.js';
 import type { Delivery, Spool, SpooledSnapshot } from './spool.js';
 import { Suspending } from './suspending.js';
 import { TargetPoll } from './target-poll.js';
+import { countersAtHit } from './why.js';
 
 export interface SessionOptions {
   readonly tracer: TracerClient;
@@ -68,6 +69,7 @@ interface Closing {
 
 const tickMs = 1000;
 const maxEndedPoints = 100;
+const desertedText = 'removed, for the command that waited for it is gone';
 /** An agent that lived so long with a point was not killed by it. */
 const healthyMs = 60_000;
 /** Points that are alive at once. */
@@ -89,6 +91,8 @@ export class Session implements AsyncDisposable {
   readonly #points = new Map<string, Point>();
   readonly #starting = new Map<string, Promise<PointView>>();
   readonly #listeners = new Set<SessionListener>();
+  /** They are just ending, for their time is over or nobody waits for them. */
+  readonly #overdue = new Set<Point>();
   readonly #timer: NodeJS.Timeout;
   readonly #startedMs = Date.now();
   #ticking = false;
@@ -409,7 +413,7 @@ export class Session implements AsyncDisposable {
     const process = { pid, startTicks: captured.startTicks };
     if (point === undefined || !point.active || point.remaining(process) === 0) return;
     const delivery = point.delivered.add(process);
-    point.seen(pid, countersOf(captured.capture.cost));
+    point.seen(pid, countersAtHit(captured.capture.cost));
     try {
       this.#store(captured, { point, delivery });
     } catch (error) {
@@ -546,29 +550,39 @@ export class Session implements AsyncDisposable {
   }
 
   async #tick(): Promise<void> {
+    // First of all, and whatever the rest waits for: each point ends by itself, however long the kernel takes to let go of another.
+    for (const point of this.#points.values()) {
+      const isOverdue = isExpired(point) || isDeserted(point);
+      if (point.active && isOverdue && !this.#overdue.has(point)) void this.#endOverdue(point);
+    }
     if (this.#ticking) return;
     this.#ticking = true;
     try {
       this.#past.forgetExpired((id) => this.#starting.has(id));
       await this.#suspending.look([...this.#points.values()]);
       await this.#canaries.look([...this.#points.values()], Date.now());
-      for (const point of this.#points.values()) {
-        if (!point.active) continue;
-        if (Date.now() - this.#startedMs >= healthyMs) this.#clear(point);
-        if (Date.now() >= point.request.expiresMs) {
-          const { why, counters } = await this.#freshOne(point);
-          const detail = counters.hits === 0n ? `expired, ${why}` : 'expired';
-          await this.#close(point, 'ended', 'expired', { detail });
-        } else if (isDeserted(point)) {
-          await this.#freshOne(point);
-          const detail = 'removed, for the command that waited for it is gone';
-          await this.#close(point, 'ended', 'removed', { detail });
-        }
-      }
+      if (Date.now() - this.#startedMs < healthyMs) return;
+      for (const point of this.#points.values()) if (point.active) this.#clear(point);
     } catch (error) {
       this.#options.log.warn({ error: toStillframeError(error).message }, 'cannot look after the points');
     } finally {
       this.#ticking = false;
+    }
+  }
+
+  /** Never rejects. With the counters as they are at its end. */
+  async #endOverdue(point: Point): Promise<void> {
+    this.#overdue.add(point);
+    try {
+      const { why, counters } = await this.#freshOne(point);
+      const expired = counters.hits === 0n ? `expired, ${why}` : 'expired';
+      if (isExpired(point)) await this.#close(point, 'ended', 'expired', { detail: expired });
+      else if (isDeserted(point)) await this.#close(point, 'ended', 'removed', { detail: desertedText });
+    } catch (error) {
+      const { message } = toStillframeError(error);
+      this.#options.log.warn({ point: point.request.id, error: message }, 'cannot end the point');
+    } finally {
+      this.#overdue.delete(point);
     }
   }
 
@@ -583,15 +597,4 @@ export class Session implements AsyncDisposable {
   }
 }
 
-/** The engine's counters at a hit; a point that ends with it can no longer be asked. */
-function countersOf(cost: CaptureCost): PointCounters {
-  return {
-    hits: BigInt(cost.hits),
-    conditionFalse: BigInt(cost.conditionFalse),
-    faults: BigInt(cost.faults),
-    dropped: BigInt(cost.dropped),
-    delivered: 0n,
-    // Who passed there had loaded it.
-    awaited: '',
-  };
-}
+const isExpired = ({ request }: Point): boolean => Date.now() >= request.expiresMs;

@@ -1,4 +1,5 @@
 /** "Why have you not fired?": one line from the counters and the state of a point. Always true, never a guess. */
+import type { CaptureCost } from '../../format/capture.js';
 import { addTotals } from '../../format/plan/aggregate.js';
 import { defaultLimits } from '../../format/limits.js';
 import type { PointCounters } from '../tracer/client.js';
@@ -106,5 +107,18 @@ export function addCounters(
     faults: a.faults + b.faults,
     dropped: a.dropped + b.dropped,
     delivered: a.delivered + b.delivered,
+  };
+}
+
+/** The engine's counters at a hit; a point that ends with it can no longer be asked. */
+export function countersAtHit(cost: CaptureCost): PointCounters {
+  return {
+    hits: BigInt(cost.hits),
+    conditionFalse: BigInt(cost.conditionFalse),
+    faults: BigInt(cost.faults),
+    dropped: BigInt(cost.dropped),
+    delivered: 0n,
+    // Who passed there had loaded it.
+    awaited: '',
   };
 }

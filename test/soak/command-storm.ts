@@ -107,6 +107,8 @@ class CommandStorm implements CommandStormResult {
       const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
       const said = left.length === 0 ? 'nothing is left' : left.join('; ');
       this.#options.tell?.(`${by}: ${done} of ${kills} killed, the batch in ${seconds} s; ${said}`);
+      // What is left would be found after the next batch, too.
+      if (left.length > 0) return;
     }
   }
 
@@ -146,8 +148,9 @@ class CommandStorm implements CommandStormResult {
     });
     const sayMs = this.#sayMs.get(key) ?? guessedMs;
     const chance = Math.random();
-    // Most on the way, some once it has said something.
-    const untilMs = chance < 0.25 ? maxLifeMs : Math.random() * 1.1 * sayMs;
+    // Some once it has said something, most on the way: half of them towards its end, where points are armed.
+    const share = chance < 0.6 ? 0.7 + Math.random() * 0.35 : Math.random() * 1.1;
+    const untilMs = chance < 0.25 ? maxLifeMs : share * sayMs;
     while (!state.said && !state.ended && performance.now() - beganMs < untilMs) await sleep(2);
     if (untilMs === maxLifeMs && !state.ended) await sleep(Math.random() * 200);
     const tally = this.byKind.get(kind) ?? { early: 0, late: 0 };

@@ -88,7 +88,14 @@ test('snapshots of a command that is gone go when its point is forgotten; those 
     lab.session.hold(id)[Symbol.dispose]();
     lab.tracer.hit(id, 100);
   }
-  expect(waiting()).toEqual(['command', 'controller']);
+  // Of a log nobody asks for lines later, though whoever listened may be there for long.
+  await lab.session.arm(
+    requestOf({ id: 'log', whileConnected: true, stream: true, minIntervalNs: 1_000_000_000n }),
+  );
+  lab.session.hold('log');
+  lab.tracer.hit('log', 100);
+  await lab.session.remove('log');
+  expect(waiting()).toEqual(['command', 'controller', 'log']);
   vi.setSystemTime(Date.now() + longAgoMs);
   for (let i = 0; i < 101; i++) {
     await lab.session.arm(requestOf({ id: `other${i}` }));
@@ -126,4 +133,34 @@ test('who removes a point that is being armed hears that it could not be disarme
   };
   expect(await session.arm(requestOf())).toMatchObject({ phase: 'ended', end: 'removed' });
   await expect(removal).rejects.toThrow('the kernel does not let go');
+});
+
+test('a point that nobody waits for goes, however long the kernel takes to let go of another', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] });
+  await lab.session[Symbol.asyncDispose]();
+  lab.session = lab.makeSession();
+  for (const id of ['slow', 'quick', 'expiring']) {
+    await lab.session.arm(requestOf({ id, whileConnected: true, expiresMs: Date.now() + 30_000 }));
+    if (id !== 'expiring') lab.session.hold(id)[Symbol.dispose]();
+    else lab.session.hold(id);
+  }
+  const { tracer } = lab;
+  const disarm = tracer.disarm.bind(tracer);
+  let letGo: () => void = () => undefined;
+  tracer.disarm = async (id, pid) => {
+    if (id === 'slow') await new Promise<void>((resolve) => (letGo = resolve));
+    return await disarm(id, pid);
+  };
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect([...tracer.armed.keys()]).toEqual(['slow 100', 'expiring 100']);
+  await vi.advanceTimersByTimeAsync(30_000);
+  expect([...tracer.armed.keys()]).toEqual(['slow 100']);
+  expect((await lab.session.points()).map(({ id, end }) => `${id} ${end}`)).toEqual([
+    'slow removed',
+    'quick removed',
+    'expiring expired',
+  ]);
+  letGo();
+  await lab.session.remove('slow');
+  expect(tracer.armed.size).toBe(0);
 });

@@ -4,9 +4,10 @@ import { ChannelCredentials, Client } from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
 import { StillframeError } from '../../../format/error.js';
 import { grpcStatus } from '../../../format/grpc-status.js';
-import { controllerMethods } from '../../../proto/service.js';
+import { controllerMethods, type Method } from '../../../proto/service.js';
 import { ControllerClient } from '../../../controller/rpc/controller-client.js';
-import type { ControllerApi, SnapOptions } from '../../../controller/service/controller-api.js';
+import { explainMessage } from '../../../controller/rpc/controller-messages.js';
+import type { Asker, ControllerApi, SnapOptions } from '../../../controller/service/controller-api.js';
 import { pointNamed, serveFake, summaryNamed, type ServedController } from '../../support/fake-controller.js';
 
 let served: ServedController | undefined;
@@ -147,7 +148,9 @@ describe('what is asked and answered arrives as it was said', () => {
     });
     const method = api[name as keyof ControllerApi] as (...args: unknown[]) => Promise<unknown>;
     expect(await method.apply(api, [...asked])).toEqual(answer);
-    expect(heard).toEqual(asked);
+    // What takes long hears when its caller goes.
+    const asker = name === 'explain' ? [{ signal: expect.any(AbortSignal) as unknown }] : [];
+    expect(heard).toEqual([...asked, ...asker]);
   });
 
   test('what was not given is not given there', async () => {
@@ -394,6 +397,45 @@ describe('bounds of requests', () => {
     expect(codes.filter((code) => code === 0)).toHaveLength(256);
     for (const each of clients) each.close();
   });
+});
+
+/** Calls, and hangs up when it is worked on; resolves when whoever works has heard of it. */
+async function hangUp<Request, Answer>(
+  name: 'core' | 'explain',
+  { path, requestSerialize, responseDeserialize }: Method<Request, Answer>,
+  request: Request,
+): Promise<void> {
+  const begun = withResolver();
+  const heard = withResolver();
+  await connect({
+    [name]: (_: unknown, { signal }: Asker) => {
+      begun.resolve();
+      return new Promise((_resolve, reject) => {
+        signal?.addEventListener('abort', () => {
+          heard.resolve();
+          reject(new StillframeError('unreachable', 'nobody waits'));
+        });
+      });
+    },
+  });
+  const caller = new Client(served?.address ?? '', ChannelCredentials.createInsecure());
+  const call = caller.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, () => undefined);
+  await begun.promise;
+  call.cancel();
+  await heard.promise;
+  caller.close();
+}
+
+function withResolver(): { readonly promise: Promise<void>; resolve(): void } {
+  let resolve: () => void = () => undefined;
+  const promise = new Promise<void>((settle) => (resolve = settle));
+  return { promise, resolve };
+}
+
+test('who makes a core or measures for a caller hears that it hung up', async () => {
+  await hangUp('core', controllerMethods.core, { target: '7' });
+  await served?.[Symbol.asyncDispose]();
+  await hangUp('explain', controllerMethods.explain, explainMessage(pointOptions));
 });
 
 describe('exports', () => {
