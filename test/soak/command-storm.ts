@@ -37,13 +37,13 @@ export interface CommandStormResult {
   readonly kills: number;
   /** By kind of command: killed before it said anything, and after. */
   readonly byKind: ReadonlyMap<string, { early: number; late: number }>;
-  /** What was left half a minute after a batch, and what was wrong. */
+  /** What was left two minutes after a batch, and what was wrong. */
   readonly remains: readonly string[];
 }
 
 const program = join(repositoryRoot, 'bin', 'stillframe.js');
 const batchKills = 24;
-const settleMs = 30_000;
+const settleMs = 120_000;
 const maxLifeMs = 60_000;
 /** Until a command says something, where none of its kind has yet. */
 const guessedMs = 1500;
@@ -172,7 +172,7 @@ interface Place extends AsyncDisposable {
   readonly services: readonly RunningProgram[];
   /** Where commands write what they were told to write. */
   readonly out: string;
-  /** What is left when half a minute was waited for it to go. */
+  /** What is left when two minutes were waited for it to go. */
   settle(): Promise<readonly string[]>;
 }
 
