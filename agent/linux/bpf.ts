@@ -5,6 +5,7 @@
 import { closeSync } from 'node:fs';
 import { StillframeError } from '../../format/error.js';
 import { call, syscall, systemError } from './ffi.js';
+import { HeldSignals } from './held-signals.js';
 
 const SYS_bpf = 321;
 
@@ -276,7 +277,7 @@ export function loadProgram(spec: ProgramSpec): BpfObject | ProgramRefusal {
 }
 
 const EAGAIN = 11;
-/** The verifier gives up with EAGAIN when a signal waits for its thread. That says nothing about the program. */
+/** The verifier gives up with EAGAIN when a signal waits for its thread, or work of the kernel's own, which cannot be held. That says nothing about the program. */
 const mostInterruptions = 50;
 
 function tryLoad(spec: ProgramSpec, log: Buffer | undefined): { value: bigint; errno: number } {
@@ -292,6 +293,8 @@ function tryLoad(spec: ProgramSpec, log: Buffer | undefined): { value: bigint; e
   if (log !== undefined) attributes.u32(24, 1).u32(28, log.length).pointer(32, log);
   if (spec.attachBtfId !== undefined) attributes.u32(108, spec.attachBtfId);
   if (spec.functions !== undefined) describeFunctions(attributes, spec.functions);
+  // On a busy machine a signal may come in each of many looks.
+  using _held = new HeldSignals();
   for (let left = mostInterruptions; ; left--) {
     const loaded = bpf('BPF_PROG_LOAD', attributes);
     if (loaded.value >= 0n || loaded.errno !== EAGAIN || left === 0) return loaded;
