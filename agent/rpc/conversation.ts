@@ -71,8 +71,8 @@ export class Conversation implements Disposable {
   readonly #shipped = new Set<string>();
   /** Commands that somebody waits for here, and what they are to bring. */
   readonly #awaited = new Set<AwaitedWork>();
-  /** Snapshots that such commands brought, until they are acknowledged: nobody else asks for them. */
-  readonly #asked = new Set<string>();
+  /** Snapshots that such commands brought, by command, until they are acknowledged: nobody else asks for them. */
+  readonly #asked = new Map<string, bigint>();
   readonly #subscription: Disposable;
   readonly #heartbeat: NodeJS.Timeout;
   readonly #outbox: Outbox;
@@ -131,7 +131,7 @@ export class Conversation implements Disposable {
     for (const hold of this.#holds.values()) hold[Symbol.dispose]();
     this.#holds.clear();
     for (const { abort } of this.#awaited) abort.abort();
-    for (const id of this.#asked) this.#drop(id);
+    for (const id of this.#asked.keys()) this.#drop(id);
   }
 
   async #answer(command: Command): Promise<Answer | undefined> {
@@ -166,6 +166,8 @@ export class Conversation implements Disposable {
       case 'cancel': {
         const request = fromLong(command.cancel.request);
         for (const awaited of this.#awaited) if (awaited.request === request) awaited.abort.abort();
+        // It may have been sent in full before it was known that nobody wants it.
+        for (const [id, by] of this.#asked) if (by === request) this.#drop(id);
         return { done: {} };
       }
       case 'acknowledgeSnapshot':
@@ -221,7 +223,7 @@ export class Conversation implements Disposable {
   ): Promise<void> {
     await this.#await(request, async (signal) => {
       const snapshot = await take(signal);
-      this.#asked.add(snapshot.id);
+      this.#asked.set(snapshot.id, fromLong(request));
       try {
         checkAwaited(signal);
         await this.#ship(snapshot, { request, signal });

@@ -389,7 +389,7 @@ export class AgentClient implements Disposable {
           ? badData(`the agent at ${this.address} sent ${event.body ?? 'nothing'}: ${error.message}`)
           : toStillframeError(error);
       for (const listener of this.#listeners) listener.failed?.(failure);
-      if (pending !== undefined) this.#fail(request, pending, failure);
+      this.#giveUp(request, failure);
       return;
     }
     if (pending === undefined) return;

@@ -435,6 +435,15 @@ describe('what somebody waits for', () => {
     },
   );
 
+  test('is gone when it is cancelled after it was sent, and before it was acknowledged', async () => {
+    await say(1, { now: { pid: 100 } });
+    await say(2, { now: { pid: 100 } });
+    expect(session.spool.list()).toHaveLength(2);
+    await say(3, { cancel: { request: toLong(1) } });
+    expect(session.spool.list()).toHaveLength(1);
+    expect(bodies()).toContain('2 snapshotEnd');
+  });
+
   test('is gone with an agent that was killed', async () => {
     await say(1, { now: { pid: 100 } });
     const [snapshot] = session.spool.list();
