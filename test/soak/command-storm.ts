@@ -7,13 +7,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  encodePerfEventAttribute,
-  HW_BREAKPOINT_W,
-  PERF_TYPE_BREAKPOINT,
-  PerfEvent,
-} from '../../agent/linux/perf-event.js';
-import { takenAddressRegisters } from '../support/address-registers.js';
+import { holdAddressRegisters, takenAddressRegisters } from '../support/address-registers.js';
 import { connectAgent } from '../support/agent-client.js';
 import { openWorkplace, type Workplace } from '../support/cli.js';
 import { disturbedThreads } from '../support/code-bytes.js';
@@ -331,27 +325,4 @@ function filesOf(folder: string): string[] {
   } catch {
     return [];
   }
-}
-
-/** All four of each thread, so that breakpoints have to be written into the code. */
-function holdAddressRegisters(pid: number): Disposable {
-  const held = readdirSync(`/proc/${pid}/task`).flatMap((tid) =>
-    Array.from({ length: 4 }, () => {
-      const attribute = encodePerfEventAttribute({
-        type: PERF_TYPE_BREAKPOINT,
-        config: 0n,
-        // Somewhere that nobody writes to.
-        config1: 0x1000n,
-        config2: 8n,
-        breakpointType: HW_BREAKPOINT_W,
-        flags: { disabled: true, excludeKernel: true },
-      });
-      return new PerfEvent(attribute, { pid: Number(tid), cpu: -1 }, 'cannot take an address register');
-    }),
-  );
-  return {
-    [Symbol.dispose]() {
-      for (const event of held) event[Symbol.dispose]();
-    },
-  };
 }

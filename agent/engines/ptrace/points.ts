@@ -20,6 +20,18 @@ export interface TakenHit {
   readonly capture: (stoppedNs: bigint) => Capture;
 }
 
+/** What was taken of it, and when. */
+interface DeliveredHit {
+  readonly site: PlanSite;
+  readonly siteIndex: number;
+  readonly pid: number;
+  readonly tid: number;
+  readonly copy: ReturnType<RegisterSlots['copy']>;
+  readonly result: PlanSiteResult;
+  readonly timeNs: bigint;
+  readonly stack: { readonly address: bigint; readonly bytes: Uint8Array; readonly length: number };
+}
+
 const rehearsals = 30;
 const maxRehearsedBytes = 4096;
 /** No thread has this number. */
@@ -84,7 +96,7 @@ export class TracedPoint {
   /** Decides whether the stopped thread in `slot` is a hit, and takes what the plan wants. The thread stands still meanwhile. */
   take(siteIndex: number, thread: StoppedAtPoint): TakenHit | undefined {
     const { tid, slots, memory, reader } = thread;
-    const { plan, countOnly, minIntervalNs } = this.spec;
+    const { plan, countOnly } = this.spec;
     const site = plan.sites[siteIndex];
     const registers = slots.registers(0);
     if (site === undefined || registers === undefined) return undefined;
@@ -102,35 +114,25 @@ export class TracedPoint {
       return undefined;
     }
     if (this.isUsedUp) return undefined;
-    this.#notBeforeNs = nowNs + this.#spread(minIntervalNs);
-    this.count('delivered');
     slots.readXstate(0, tid);
     const sp = BigInt.asUintN(64, readUserRegister(registers, 'rsp') - redZoneBytes);
     const stack = new Uint8Array(Math.min(plan.stackBytes, plan.maxBytes));
     const stackLength = memory.readInto(sp, stack);
-    const copy = slots.copy(0);
-    if (copy.registers !== undefined && this.mechanism === 'hardware') hideResumeFlag(copy.registers);
-    return {
-      point: this,
-      number: this.counter('delivered'),
-      capture: (stoppedNs) =>
-        this.#capture({
-          site,
-          siteIndex,
-          tid,
-          copy,
-          result,
-          timeNs: nowNs,
-          stack: { address: sp, bytes: stack, length: stackLength },
-          stoppedNs,
-          pid: memory.pid,
-        }),
-    };
+    return this.#deliver({
+      site,
+      siteIndex,
+      pid: memory.pid,
+      tid,
+      copy: slots.copy(0),
+      result,
+      timeNs: nowNs,
+      stack: { address: sp, bytes: stack, length: stackLength },
+    });
   }
 
   /** Takes a hit that the list of a wait has counted, and read while the thread stood still. What the plan wants is looked for in that. */
   takeListed(siteIndex: number, hit: ListedHit, pid: number): TakenHit | undefined {
-    const { plan, minIntervalNs } = this.spec;
+    const { plan } = this.spec;
     const site = plan.sites[siteIndex];
     const { registers } = hit.registers;
     if (site === undefined || registers === undefined || this.isUsedUp) return undefined;
@@ -141,25 +143,29 @@ export class TracedPoint {
       this.count('dropped');
       return undefined;
     }
-    this.#notBeforeNs = hit.stoppedAtNs + this.#spread(minIntervalNs);
-    this.count('delivered');
-    if (this.mechanism === 'hardware') hideResumeFlag(registers);
     const { address, bytes } = hit.stack;
+    return this.#deliver({
+      site,
+      siteIndex,
+      pid,
+      tid: hit.tid,
+      copy: hit.registers,
+      result,
+      timeNs: hit.stoppedAtNs,
+      stack: { address, bytes, length: bytes.length },
+    });
+  }
+
+  /** Counts it, and puts off the next. */
+  #deliver(hit: DeliveredHit): TakenHit {
+    this.#notBeforeNs = hit.timeNs + this.#spread(this.spec.minIntervalNs);
+    this.count('delivered');
+    const { registers } = hit.copy;
+    if (registers !== undefined && this.mechanism === 'hardware') hideResumeFlag(registers);
     return {
       point: this,
       number: this.counter('delivered'),
-      capture: (stoppedNs) =>
-        this.#capture({
-          site,
-          siteIndex,
-          tid: hit.tid,
-          copy: hit.registers,
-          result,
-          timeNs: hit.stoppedAtNs,
-          stack: { address, bytes, length: bytes.length },
-          stoppedNs,
-          pid,
-        }),
+      capture: (stoppedNs) => this.#capture(hit, stoppedNs),
     };
   }
 
@@ -179,17 +185,7 @@ export class TracedPoint {
     }
   }
 
-  #capture(hit: {
-    readonly site: PlanSite;
-    readonly siteIndex: number;
-    readonly pid: number;
-    readonly tid: number;
-    readonly copy: ReturnType<RegisterSlots['copy']>;
-    readonly result: PlanSiteResult;
-    readonly timeNs: bigint;
-    readonly stack: { readonly address: bigint; readonly bytes: Uint8Array; readonly length: number };
-    readonly stoppedNs: bigint;
-  }): Capture {
+  #capture(hit: DeliveredHit, stoppedNs: bigint): Capture {
     const { pid, tid } = hit;
     const ranges: CapturedRange[] = [];
     const missing: MissingRange[] = [];
@@ -222,7 +218,7 @@ export class TracedPoint {
           ...hit.copy,
           unknownRegisters: [],
           provenance: 'at-hit',
-          stoppedNs: Number(hit.stoppedNs),
+          stoppedNs: Number(stoppedNs),
         },
       ],
       ranges,

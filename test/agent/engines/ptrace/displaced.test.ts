@@ -5,12 +5,19 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openMappedFile } from '../../../../agent/targets/mapped-file.js';
 import { readMaps } from '../../../../agent/linux/proc.js';
-import { TracerSupervisor } from '../../../../agent/tracer/supervisor.js';
+import type { TracerSupervisor } from '../../../../agent/tracer/supervisor.js';
 import { readUserRegister } from '../../../../format/registers/x86-64.js';
 import type { Plan } from '../../../../format/plan/plan.js';
 import { compileC } from '../../../support/compile-c.js';
 import { type RunningProgram, startProgram } from '../../../support/running-program.js';
-import { buildIdOf, symbolAddress, threadTraces } from './target.js';
+import {
+  countingPoint,
+  planOfPlaces,
+  startQuietTracer,
+  switchesOfBystander,
+  symbolAddress,
+  threadTraces,
+} from './target.js';
 
 /** Places in `pass`, all of which each pass comes by once. */
 const places = [
@@ -187,21 +194,9 @@ int main(void) {
 const program = compileC(source, { name: 'displaced', flags: ['-g', '-O1', '-fcf-protection=none'] });
 const restarting = compileC(source, { name: 'restarting', flags: ['-g', '-O1', '-DRESTARTS'] });
 
-function planFor(path: string, names: readonly string[] = places): Plan {
-  return {
-    version: 1,
-    module: { buildId: buildIdOf(path), path },
-    sites: names.map((name) => {
-      const linkAddress = symbolAddress(path, name);
-      return { linkAddress, fileOffset: Number(linkAddress), function: 'pass', inlined: false, ranges: [] };
-    }),
-    stackBytes: 0,
-    maxBytes: 1,
-    request: { location: 'pass', captures: [] },
-  };
-}
-
-const point = { pointId: 'p', engine: 'ptrace' as const, maxHits: 1, minIntervalNs: 0n, countOnly: true };
+const planFor = (path: string, names: readonly string[] = places): Plan => planOfPlaces(path, 'pass', names);
+const startTracer = (): TracerSupervisor =>
+  startQuietTracer({ journalFolder: folder, restartDelayMs: 60_000 });
 
 let folder = '';
 beforeEach(() => {
@@ -210,17 +205,6 @@ beforeEach(() => {
 afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
-
-function startTracer(): TracerSupervisor {
-  const tracer = new TracerSupervisor({ journalFolder: folder, restartDelayMs: 60_000 });
-  tracer.listen({
-    hit: () => undefined,
-    ended: () => undefined,
-    passed: () => undefined,
-    restarted: () => undefined,
-  });
-  return tracer;
-}
 
 /** How many bytes of its code differ from the file: in the memory of the process, to the end of the last page. */
 function changedCode(pid: number): number {
@@ -246,12 +230,6 @@ function residentMib(pid: number): number {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
 }
 
-function switchesOfBystander(pid: number): number {
-  const [, bystander = ''] = readdirSync(`/proc/${pid}/task`);
-  const status = readFileSync(`/proc/${pid}/task/${bystander}/status`, 'utf8');
-  return Number(/^voluntary_ctxt_switches:\t(\d+)$/m.exec(status)?.[1]);
-}
-
 async function ask(target: RunningProgram, line: string): Promise<string> {
   target.child.stdin.write(`${line}\n`);
   return await target.nextLine();
@@ -274,7 +252,7 @@ test('are passed without anybody else standing still, and nothing stays', { time
   expect(await target.nextLine()).toBe('up');
   {
     await using tracer = startTracer();
-    const armed = await tracer.arm({ ...point, pid: target.pid, plan: planFor(program) });
+    const armed = await tracer.arm({ ...countingPoint, pid: target.pid, plan: planFor(program) });
     expect(armed.refusals.join()).toContain('software breakpoints are used');
     expect(changedCode(target.pid)).toBeGreaterThan(places.length);
     const before = switchesOfBystander(target.pid);
@@ -295,7 +273,7 @@ test(
     expect(await target.nextLine()).toBe('up');
     {
       await using tracer = startTracer();
-      await tracer.arm({ ...point, pid: target.pid, plan: planFor(program) });
+      await tracer.arm({ ...countingPoint, pid: target.pid, plan: planFor(program) });
       expect(await ask(target, 'f')).toBe('100 faults, 0 strange, 0 wrong');
       const counters = await tracer.disarm('p', target.pid);
       expect(counters?.hits).toBe(BigInt(100 * places.length));
@@ -314,7 +292,7 @@ test(
     {
       await using tracer = startTracer();
       const plan = planFor(program, [longPlace, ...places]);
-      const armed = await tracer.arm({ ...point, pid: target.pid, plan });
+      const armed = await tracer.arm({ ...countingPoint, pid: target.pid, plan });
       const answer = ask(target, 'l');
       const seen = new Set<bigint>();
       const isOver = answer.then(() => true);
@@ -344,7 +322,7 @@ test('what a killed tracer leaves behind is used again', { timeout: 120_000 }, a
   let left = 0;
   for (let round = 0; round < 2; round++) {
     await using tracer = startTracer();
-    await tracer.arm({ ...point, pid: target.pid, plan: planFor(program) });
+    await tracer.arm({ ...countingPoint, pid: target.pid, plan: planFor(program) });
     await expectRight(target, 20);
     // Nobody is at the addresses now: a thread that came by before the bytes are put back would die, as the documentation says.
     process.kill(await tracer.start(), 'SIGKILL');
@@ -357,7 +335,7 @@ test('what a killed tracer leaves behind is used again', { timeout: 120_000 }, a
   }
   {
     await using tracer = startTracer();
-    await tracer.arm({ ...point, pid: target.pid, plan: planFor(program) });
+    await tracer.arm({ ...countingPoint, pid: target.pid, plan: planFor(program) });
     await expectRight(target, 20);
   }
   expect(changedCode(target.pid)).toBe(left);
@@ -368,7 +346,7 @@ test('a thread that is there when the tracer is killed runs on', { timeout: 120_
   await using target = startProgram(program);
   expect(await target.nextLine()).toBe('up');
   await using tracer = startTracer();
-  await tracer.arm({ ...point, pid: target.pid, plan: planFor(program, [longPlace, ...places]) });
+  await tracer.arm({ ...countingPoint, pid: target.pid, plan: planFor(program, [longPlace, ...places]) });
   const before = residentMib(target.pid);
   expect(await ask(target, 'm')).toBe('filling');
   while (residentMib(target.pid) < before + bigMib / 16)
@@ -385,7 +363,7 @@ test('a file with restartable sequences is run where it is', { timeout: 120_000 
   expect(await target.nextLine()).toBe('up');
   {
     await using tracer = startTracer();
-    await tracer.arm({ ...point, pid: target.pid, plan: planFor(restarting) });
+    await tracer.arm({ ...countingPoint, pid: target.pid, plan: planFor(restarting) });
     expect(changedCode(target.pid)).toBe(places.length);
     await expectRight(target, 10);
     const counters = await tracer.disarm('p', target.pid);

@@ -1,13 +1,11 @@
 /** Software breakpoints on instructions that are done for the thread: each passing counted, the program right, and nobody else made to stand still. */
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { TracerSupervisor } from '../../../../agent/tracer/supervisor.js';
-import type { Plan } from '../../../../format/plan/plan.js';
 import { compileC } from '../../../support/compile-c.js';
 import { startProgram } from '../../../support/running-program.js';
-import { buildIdOf, symbolAddress } from './target.js';
+import { countingPoint, planOfPlaces, startQuietTracer, switchesOfBystander } from './target.js';
 
 /** Places in `pass`, of which each pass comes by nine: by `at_jmp` and `at_lea`, or by `at_nop` and `at_index`. */
 const places = [
@@ -99,39 +97,15 @@ int main(void) {
   { name: 'emulated', flags: ['-g', '-O1'] },
 );
 
-const plan: Plan = {
-  version: 1,
-  module: { buildId: buildIdOf(program), path: program },
-  sites: places.map((name) => {
-    const linkAddress = symbolAddress(program, name);
-    return { linkAddress, fileOffset: Number(linkAddress), function: 'pass', inlined: false, ranges: [] };
-  }),
-  stackBytes: 0,
-  maxBytes: 1,
-  request: { location: 'pass', captures: [] },
-};
-
-/** How often the thread that only rests gave its processor away. */
-function switchesOfBystander(pid: number): number {
-  const [, bystander = ''] = readdirSync(`/proc/${pid}/task`);
-  const status = readFileSync(`/proc/${pid}/task/${bystander}/status`, 'utf8');
-  return Number(/^voluntary_ctxt_switches:\t(\d+)$/m.exec(status)?.[1]);
-}
+const plan = planOfPlaces(program, 'pass', places);
 
 test('are passed without anybody else standing still', { timeout: 120_000 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'journal-'));
   await using target = startProgram(program);
   try {
     expect(await target.nextLine()).toBe('up');
-    await using tracer = new TracerSupervisor({ journalFolder: folder });
-    tracer.listen({
-      hit: () => undefined,
-      ended: () => undefined,
-      passed: () => undefined,
-      restarted: () => undefined,
-    });
-    const point = { pointId: 'p', engine: 'ptrace' as const, maxHits: 1, minIntervalNs: 0n, countOnly: true };
-    const armed = await tracer.arm({ ...point, pid: target.pid, plan });
+    await using tracer = startQuietTracer({ journalFolder: folder });
+    const armed = await tracer.arm({ ...countingPoint, pid: target.pid, plan });
     expect(armed.refusals.join()).toContain('software breakpoints are used');
     const before = switchesOfBystander(target.pid);
     expect(before).toBeGreaterThan(0);

@@ -1,6 +1,7 @@
 /** A program to trace: threads that call a function in a loop, and check that nothing about them was changed. */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { TracerSupervisor, type SupervisorOptions } from '../../../../agent/tracer/supervisor.js';
 import { ByteWriter } from '../../../../format/bytes.js';
 import type { Plan, PlanRange } from '../../../../format/plan/plan.js';
 import { compileC } from '../../../support/compile-c.js';
@@ -183,6 +184,49 @@ export function planFor(functions: readonly string[], condition?: Uint8Array): P
     maxBytes: 8192,
     request: { location: functions.join(), captures: [] },
   };
+}
+
+/** A plan for places that bring nothing, all in one function. */
+export function planOfPlaces(path: string, name: string, places: readonly string[]): Plan {
+  return {
+    version: 1,
+    module: { buildId: buildIdOf(path), path },
+    sites: places.map((place) => {
+      const linkAddress = symbolAddress(path, place);
+      return { linkAddress, fileOffset: Number(linkAddress), function: name, inlined: false, ranges: [] };
+    }),
+    stackBytes: 0,
+    maxBytes: 1,
+    request: { location: name, captures: [] },
+  };
+}
+
+/** Arms by ptrace what is only counted. */
+export const countingPoint = {
+  pointId: 'p',
+  engine: 'ptrace' as const,
+  maxHits: 1,
+  minIntervalNs: 0n,
+  countOnly: true,
+};
+
+/** A tracer of which nobody wants to hear. */
+export function startQuietTracer(options: SupervisorOptions): TracerSupervisor {
+  const tracer = new TracerSupervisor(options);
+  tracer.listen({
+    hit: () => undefined,
+    ended: () => undefined,
+    passed: () => undefined,
+    restarted: () => undefined,
+  });
+  return tracer;
+}
+
+/** How often the second thread of a process, which only rests, gave its processor away. */
+export function switchesOfBystander(pid: number): number {
+  const [, bystander = ''] = readdirSync(`/proc/${pid}/task`);
+  const status = readFileSync(`/proc/${pid}/task/${bystander}/status`, 'utf8');
+  return Number(/^voluntary_ctxt_switches:\t(\d+)$/m.exec(status)?.[1]);
 }
 
 export interface ThreadTrace {

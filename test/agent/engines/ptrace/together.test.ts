@@ -8,11 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { TracerSupervisor } from '../../../../agent/tracer/supervisor.js';
+import type { TracerSupervisor } from '../../../../agent/tracer/supervisor.js';
 import type { Plan } from '../../../../format/plan/plan.js';
 import { compileC } from '../../../support/compile-c.js';
 import { startProgram } from '../../../support/running-program.js';
-import { buildIdOf, symbolAddress } from './target.js';
+import { countingPoint, planOfPlaces, startQuietTracer } from './target.js';
 
 const threads = 4;
 const rounds = 10;
@@ -140,18 +140,9 @@ int main(void) {
   { name: 'together', flags: ['-g', '-O1', '-pthread'] },
 );
 
-const planAt = (names: readonly string[]): Plan => ({
-  version: 1,
-  module: { buildId: buildIdOf(program), path: program },
-  sites: names.map((name) => {
-    const linkAddress = symbolAddress(program, name);
-    return { linkAddress, fileOffset: Number(linkAddress), function: 'turn', inlined: false, ranges: [] };
-  }),
-  stackBytes: 0,
-  maxBytes: 1,
-  request: { location: 'turn', captures: [] },
-});
+const planAt = (names: readonly string[]): Plan => planOfPlaces(program, 'turn', names);
 const plan = planAt(places);
+const startTracer = (): TracerSupervisor => startQuietTracer({ journalFolder: folder });
 
 let folder = '';
 beforeEach(() => {
@@ -161,24 +152,11 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function startTracer(): TracerSupervisor {
-  const tracer = new TracerSupervisor({ journalFolder: folder });
-  tracer.listen({
-    hit: () => undefined,
-    ended: () => undefined,
-    passed: () => undefined,
-    restarted: () => undefined,
-  });
-  return tracer;
-}
-
-const point = { pointId: 'p', engine: 'ptrace' as const, maxHits: 1, minIntervalNs: 0n, countOnly: true };
-
 test('threads that wait for each other all come by, each time', { timeout: 120_000 }, async () => {
   await using target = startProgram(program);
   expect(await target.nextLine()).toBe('up');
   await using tracer = startTracer();
-  await tracer.arm({ ...point, pid: target.pid, plan });
+  await tracer.arm({ ...countingPoint, pid: target.pid, plan });
   target.child.stdin.write(`${rounds}\n`);
   expect(await target.nextLine()).toBe(`${rounds} rounds, 0 wrong`);
   const counters = await tracer.disarm('p', target.pid);
@@ -199,7 +177,7 @@ test(
     expect(await target.nextLine()).toBe('1, 0 wrong');
     for (let i = 0; i < 2; i++) {
       const pointId = `p${i}`;
-      await tracer.arm({ ...point, pointId, pid: target.pid, plan });
+      await tracer.arm({ ...countingPoint, pointId, pid: target.pid, plan });
       while (((await tracer.counters([pointId]))[0]?.counters.hits ?? 0n) < 5n) await sleep(1);
       expect((await tracer.disarm(pointId, target.pid))?.hits).toBeGreaterThanOrEqual(5n);
       expect(await Promise.race([target.ended, Promise.resolve('running')])).toBe('running');
@@ -215,7 +193,7 @@ test('an instruction that repeats itself is one hit', { timeout: 120_000 }, asyn
   await using target = startProgram(program);
   expect(await target.nextLine()).toBe('up');
   await using tracer = startTracer();
-  await tracer.arm({ ...point, pid: target.pid, plan });
+  await tracer.arm({ ...countingPoint, pid: target.pid, plan });
   target.child.stdin.write('-2000\n');
   expect(await target.nextLine()).toBe('clear');
   expect((await tracer.disarm('p', target.pid))?.hits).toBe(1n);
@@ -230,7 +208,11 @@ test(
     expect(await target.nextLine()).toBe('up');
     await using tracer = startTracer();
     execFileSync('chrt', ['-a', '-r', '-p', '1', String(await tracer.start())]);
-    await tracer.arm({ ...point, pid: target.pid, plan: planAt(['at_1', 'at_2', 'at_3', 'at_4', 'at_5']) });
+    await tracer.arm({
+      ...countingPoint,
+      pid: target.pid,
+      plan: planAt(['at_1', 'at_2', 'at_3', 'at_4', 'at_5']),
+    });
     target.child.stdin.write('c 10\n');
     expect(await target.nextLine()).toBe('10 contended, 0 wrong');
     expect((await tracer.disarm('p', target.pid))?.hits).toBe(1000n);
