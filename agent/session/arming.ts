@@ -61,6 +61,15 @@ export class Arming {
 
   /** Everywhere; gives what could not be disarmed. Resolves when the kernel says that no probe is left, of arming that was under way neither. */
   async disarm(point: Point): Promise<readonly StillframeError[]> {
+    point.disarming += 1;
+    try {
+      return await this.#disarm(point);
+    } finally {
+      point.disarming -= 1;
+    }
+  }
+
+  async #disarm(point: Point): Promise<readonly StillframeError[]> {
     const failures: StillframeError[] = [];
     const disarm = async (pid: number): Promise<void> => {
       try {

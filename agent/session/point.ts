@@ -81,6 +81,8 @@ export class Point {
   desertedMs: number | undefined;
   /** It has ended, and is being disarmed: resolves when the kernel has said that no probe is left. */
   closing: Promise<void> | undefined;
+  /** How many wait for the kernel to let go of its probes: while any does, it is told as armed, whatever it is going to be. */
+  disarming = 0;
   /** How often the tracer died while it was armed, and how many agents armed it again. */
   restarts = 0;
   restores = 0;
@@ -252,14 +254,17 @@ export class Point {
     const { location, condition } = plan.request;
     const awaited = this.#awaited();
     const { canary } = this;
+    const leaving = this.disarming > 0 && this.phase !== 'pending' && this.phase !== 'armed';
+    const phase = leaving ? 'armed' : this.phase;
     return {
       id,
-      phase: this.phase,
+      phase,
       engine: this.#engine,
       processes,
       counters,
       why: whyLine({
-        phase: this.phase,
+        phase,
+        leaving,
         addresses,
         pids: processes.map(({ pid }) => pid),
         engine: this.#engine,
@@ -270,7 +275,7 @@ export class Point {
         detail: this.#pendingDetail() ?? this.detail,
         ...(canary === undefined ? {} : { canary: canaryText(stateOf(canary)) }),
       }),
-      ...(this.end === undefined ? {} : { end: this.end }),
+      ...(this.end === undefined || leaving ? {} : { end: this.end }),
       location,
       ...(condition === undefined ? {} : { condition }),
       expiresMs,

@@ -6,6 +6,8 @@ import type { PointCounters } from '../tracer/client.js';
 
 export interface WhyFacts {
   readonly phase: 'pending' | 'armed' | 'suspended' | 'ended' | 'failed';
+  /** It is to be what `detail` says as soon as the kernel has let go of its probes. */
+  readonly leaving?: boolean;
   /** Addresses in all processes, and the processes. */
   readonly addresses: number;
   readonly pids: readonly number[];
@@ -24,8 +26,9 @@ export interface WhyFacts {
 
 export function whyLine(facts: WhyFacts): string {
   const { counters } = facts;
-  if (facts.phase === 'ended' || facts.phase === 'failed') {
-    return counters.hits === 0n ? facts.detail : `${facts.detail} (${hitsOf(facts)})`;
+  if (facts.leaving === true || facts.phase === 'ended' || facts.phase === 'failed') {
+    const detail = facts.leaving === true ? `being disarmed: ${facts.detail}` : facts.detail;
+    return counters.hits === 0n ? detail : `${detail} (${hitsOf(facts)})`;
   }
   if (facts.phase !== 'armed') return facts.detail;
   if (facts.addresses === 0) return whyInFile(facts);

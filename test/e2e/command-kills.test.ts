@@ -79,7 +79,7 @@ test('commands killed leave no point, no probe and no file', { timeout: 300_000 
 test('a command that is interrupted ends at once, and names what came and was not shown', async () => {
   const { pid } = await startTicker(workplace);
   await workplace.startAgent();
-  const args = ['snap', String(pid), 'pass', '--hits', '1000', '--every', '0ms', '--json'];
+  const args = ['snap', String(pid), 'pass', '--hits', '1000', '--every', '1ms', '--json'];
   const child = spawn(process.execPath, [program, ...args], { env: workplace.environment });
   const shown: string[] = [];
   let said = '';
@@ -89,7 +89,7 @@ test('a command that is interrupted ends at once, and names what came and was no
   while (shown.length === 0) await sleep(20);
   child.kill('SIGINT');
   expect(await ended, `${said}${shown.join('').slice(0, 500)}`).toEqual([130, null]);
-  // More come than can be shown.
+  // More come than can be shown: all of them, where the command hardly gets a processor.
   const [, unshown, , pointId] =
     /^(\d+) snapshots? came that (was|were) not shown: `stillframe snapshots --point (\w+)` lists all$/m.exec(
       said,
@@ -97,7 +97,9 @@ test('a command that is interrupted ends at once, and names what came and was no
   const kept = (await workplace.json('snapshots', '--point', pointId ?? '')) as readonly unknown[];
   expect(kept.length).toBeGreaterThan(0);
   expect(kept.length).toBe(Number(unshown) + shown.join('').trim().split('\n').length);
-  expect(said).toContain(`${kept.length} of 1000 snapshots came: removed (`);
+  const told = `${kept.length} of 1000 snapshots came: removed (`;
+  if (kept.length < 1000) expect(said).toContain(told);
+  else expect(said).not.toContain('of 1000 snapshots came');
   expect(probeLinksOf(pid)).toEqual([]);
 });
 

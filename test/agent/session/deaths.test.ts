@@ -36,6 +36,13 @@ test('who removes a point that is just ending waits for the kernel, too, and cha
   await new Promise(setImmediate);
   expect(told).toEqual([]);
   expect(lab.tracer.armed.size).toBe(1);
+  // Nobody is told that it is over as long as the kernel has its probe.
+  const [point] = await lab.session.points();
+  expect(point).toMatchObject({
+    phase: 'armed',
+    why: 'being disarmed: delivered its hit',
+  });
+  expect(point).not.toHaveProperty('end');
   disarmed();
   await removal;
   expect(told).toEqual(['hits']);
@@ -131,7 +138,7 @@ test('who removes a point that is being armed hears that it could not be disarme
     // It is looked at below.
     removal.catch(() => undefined);
   };
-  expect(await session.arm(requestOf())).toMatchObject({ phase: 'ended', end: 'removed' });
+  expect(await session.arm(requestOf())).toMatchObject({ phase: 'armed', why: 'being disarmed: removed' });
   await expect(removal).rejects.toThrow('the kernel does not let go');
 });
 
@@ -155,8 +162,8 @@ test('a point that nobody waits for goes, however long the kernel takes to let g
   expect([...tracer.armed.keys()]).toEqual(['slow 100', 'expiring 100']);
   await vi.advanceTimersByTimeAsync(30_000);
   expect([...tracer.armed.keys()]).toEqual(['slow 100']);
-  expect((await lab.session.points()).map(({ id, end }) => `${id} ${end}`)).toEqual([
-    'slow removed',
+  expect((await lab.session.points()).map(({ id, phase, end }) => `${id} ${end ?? phase}`)).toEqual([
+    'slow armed',
     'quick removed',
     'expiring expired',
   ]);

@@ -116,7 +116,11 @@ describe('hits', () => {
     lab.tracer.whileArming = ({ pointId, pid }) => lab.tracer.hit(pointId, pid);
     const view = await lab.session.arm(requestOf());
     expect(lab.snapshots).toHaveLength(1);
-    expect(view).toMatchObject({ phase: 'ended', end: 'hits' });
+    expect(view).toMatchObject({
+      phase: 'armed',
+      why: 'being disarmed: delivered its hit (7 hits, condition false 6 times, 1 of 1 delivered)',
+    });
+    await vi.waitFor(() => expect(lab.views.at(-1)).toMatchObject({ phase: 'ended', end: 'hits' }));
     expect(lab.tracer.armed.size).toBe(0);
   });
 
