@@ -192,10 +192,10 @@ async function verdictOf(work: Work, target: RunningProgram): Promise<Verdict> {
   };
 }
 
-/** What is left of a copy or a tracer, when the kernel has had time to take it away. */
+/** What is left of a copy or a tracer, when the kernel has had time to take it away: on a machine with other work that is seconds. */
 async function remains(pid: number): Promise<string[]> {
   let left: string[] = [];
-  for (let i = 0; i < 200; i++) {
+  for (let i = 0; i < 4000; i++) {
     left = [
       ...relativesOf(pid),
       ...threadTraces(pid).flatMap(({ tracer, state }) =>

@@ -164,7 +164,7 @@ class Storm {
   async #left(): Promise<string[]> {
     const { pid } = this.#service;
     let left: string[] = [];
-    for (let i = 0; i < 400; i++) {
+    for (let i = 0; i < 4000; i++) {
       left = [
         ...probeLinksOf(pid).map((link) => `link ${link}`),
         ...(breakpointsAt(pid, this.#addresses) > 0 ? ['a breakpoint in the code'] : []),
