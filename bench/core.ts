@@ -62,11 +62,11 @@ async function measure(megabytes: number): Promise<Readonly<Record<string, numbe
       'making the copy, ms': median(copies) / 1000,
       'longest gap of a thread, ms': median(gaps) / 1000,
       'gcore, longest gap of a thread, ms': median(gcoreGaps) / 1000,
-      'threads held still / own fork': median(stops) / median(forks),
-      'gcore gap / threads held still': median(gcoreGaps) / median(stops),
+      'threads held still / own fork (at most 1.2)': median(stops) / median(forks),
+      'gcore gap / threads held still (at least 50)': median(gcoreGaps) / median(stops),
       // No copy that is made by a fork can be further below.
       'gcore gap / own fork': median(gcoreGaps) / median(forks),
-      'written, MiB/s': median(rates),
+      'written, MiB/s (at least 477)': median(rates),
     };
   } finally {
     child.kill('SIGKILL');

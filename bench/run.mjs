@@ -1,9 +1,10 @@
-// npm run bench: sets up, runs every benchmark one after another, and writes the table of README.md between its markers.
+// npm run bench: sets up, runs every benchmark one after another, and writes the table of docs/benchmarks.md, and the rows of it that README.md shows, between their markers.
 // Plain JavaScript, for nothing is installed yet when it starts. usage: node bench/run.mjs [NAME ...]
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { headlines } from './headlines.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const all = [
@@ -57,13 +58,34 @@ function table(before) {
   return [...rows, '', ...places].join('\n');
 }
 
+/** Of the table, those that README.md shows. */
+function shown(table) {
+  const lines = table.split('\n');
+  const rows = headlines.map(([name, row]) => {
+    const found = lines.find((line) => line.startsWith(`| \`${name}\` |`) && line.endsWith(`| ${row} |`));
+    if (found === undefined)
+      throw new Error(`bench/headlines.mjs names a row of ${name} that is not there: ${row}`);
+    return found;
+  });
+  return [...lines.slice(0, 2), ...rows].join('\n');
+}
+
+/** What is between the markers of a file is replaced; gives what it is now. */
+function mark(file, replacement) {
+  const path = join(root, file);
+  const text = readFileSync(path, 'utf8');
+  const marked = /(<!-- bench -->\n)([\s\S]*?)(<!-- \/bench -->)/;
+  const [, , before] = marked.exec(text) ?? [];
+  if (before === undefined) throw new Error(`${file} has no <!-- bench --> markers`);
+  const after = replacement(before);
+  writeFileSync(
+    path,
+    text.replace(marked, (_, begin, __, end) => `${begin}${after}\n${end}`),
+  );
+  return after;
+}
+
 run(['bin/prepare.mjs', 'bench']);
 for (const name of names) run([`dist/bench/${name}.js`, '--json']);
-const readme = join(root, 'README.md');
-const text = readFileSync(readme, 'utf8');
-const marked = /(<!-- bench -->\n)([\s\S]*?)(<!-- \/bench -->)/;
-if (!marked.test(text)) throw new Error('README.md has no <!-- bench --> markers');
-writeFileSync(
-  readme,
-  text.replace(marked, (_, begin, before, end) => `${begin}${table(before)}\n${end}`),
-);
+const measured = mark('docs/benchmarks.md', table);
+mark('README.md', () => shown(measured));
