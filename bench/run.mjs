@@ -58,16 +58,28 @@ function table(before) {
   return [...rows, '', ...places].join('\n');
 }
 
-/** Of the table, those that README.md shows. */
-function shown(table) {
-  const lines = table.split('\n');
+/** The machines, each with what was measured there and how busy it was then. */
+function machinesOf(lines) {
+  const loads = new Map();
+  for (const line of lines) {
+    const [, machine, load] = /^`[\w-]+` ran on (.*), load ([\d.]+)\.$/.exec(line) ?? [];
+    if (machine !== undefined) loads.set(machine, [...(loads.get(machine) ?? []), Number(load)]);
+  }
+  return [...loads].map(
+    ([machine, each]) => `Measured on ${machine}, at a load of ${Math.min(...each)} to ${Math.max(...each)}.`,
+  );
+}
+
+/** Of the table, what README.md shows. */
+function shown(whole) {
+  const lines = whole.split('\n');
   const rows = headlines.map(([name, row]) => {
     const found = lines.find((line) => line.startsWith(`| \`${name}\` |`) && line.endsWith(`| ${row} |`));
     if (found === undefined)
       throw new Error(`bench/headlines.mjs names a row of ${name} that is not there: ${row}`);
     return found;
   });
-  return [...lines.slice(0, 2), ...rows].join('\n');
+  return [...lines.slice(0, 2), ...rows, '', ...machinesOf(lines)].join('\n');
 }
 
 /** What is between the markers of a file is replaced; gives what it is now. */
