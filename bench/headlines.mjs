@@ -34,6 +34,8 @@ export const headlines = [
   ['core', '1 GiB: gcore gap / threads held still (at least 50)'],
   ['core', '1 GiB: gcore gap / own fork'],
   ['core', '1 GiB: written, MiB/s (at least 477)'],
+  ['redis-core', 'redis, 1 GiB: copied / BGSAVE'],
+  ['redis-core', 'redis, 1 GiB: gcore / copied'],
   ['ptrace', 'one thread, registers (at most 200 us): stopped, us'],
   ['ptrace', 'five threads, registers and 16 KiB of stack each (at most 1000 us): stopped, us'],
   ['ptrace', 'a hit whose condition is false: gdb / hardware breakpoint (at least 5)'],
